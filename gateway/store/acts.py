@@ -1,4 +1,4 @@
-"""The query and result types for audited actions of users and operators: cancel, retry, cordon, ..."""
+"""The query and result types for audited actions of users and operators: cancel, retry, cordon and others."""
 
 from typing import Protocol
 
@@ -11,20 +11,20 @@ class ActQuery(Struct, frozen=True, kw_only=True):
     """A query for audited actions, newest first: an action is listed if all conditions hold."""
 
     tenants: tuple[str, ...] | None
-    """The tenants whose runs the caller may see; None: all. Acts on regions are listed for everybody."""
+    """The tenants whose runs the caller may see; None: all. Actions on regions are listed for everybody."""
     kinds: tuple[HistoryKind, ...] = ACTS
     actor: str | None = None
     region: str | None = None
     run: str | None = None
     since: float = 0.0
-    """The time before which nothing is listed, in seconds since 1970."""
+    """The earliest time of the listed actions, in seconds since 1970."""
     limit: int = 50
     before: int | None = None
-    """The `seq` of the last entry of the page before."""
+    """The `seq` of the last entry of the previous page."""
 
 
 class FoundActs(Struct, frozen=True, kw_only=True):
-    """A page of audited actions (history entries), and the `seq` of the next page; None: it is the last."""
+    """A page of audited actions (history entries), and the `seq` of the next page; None on the last page."""
 
     entries: tuple[HistoryEntry, ...]
     next: int | None
@@ -34,7 +34,7 @@ class ListsActs(Protocol):
     """The part of a store that lists audited actions of users and operators."""
 
     async def acts(self, query: ActQuery) -> FoundActs:
-        """One page of the audited actions that match `query`, newest first.
+        """Returns one page of the audited actions that match `query`, newest first.
 
         A page may be short though more follow: the rows read for one are bounded. Raises `Unavailable`.
         """

@@ -5,11 +5,11 @@ from typing import Final, Protocol
 from gateway.steady_clock import MachineBoot
 
 STEP_SECONDS: Final = 2.0
-"""A difference between two readings above this is a step of the wall clock."""
+"""The difference between two clock readings above which the wall clock was set, in seconds."""
 
 
 def clock_step(before: MachineBoot | None, now: MachineBoot) -> float:
-    """The seconds by which the wall clock was set between two readings; 0 where that cannot be known.
+    """Returns the seconds by which the wall clock was set between two readings; 0 if that cannot be known.
 
     After another boot nobody can tell a step from the time that the machine was off.
     """
@@ -23,7 +23,10 @@ class BearsClockSteps(Protocol):
     """The part of a store that corrects stored times, once at the start, when the wall clock was set."""
 
     async def bear_clock_step(self, boot: MachineBoot) -> float:
-        """Moves deadlines of open runs, and pauses, by the clock's step since the last such call.
+        """Moves deadlines of open runs, and pauses, by the seconds that the wall clock was set since the
+        last call.
+
+        Returns these seconds, 0 if the clock was not set. Raises `Unavailable`.
 
         Returns the step in seconds, 0 where there is none. Raises `Unavailable`.
         """

@@ -9,7 +9,7 @@ from gateway.core.decision import Action, Decision
 from gateway.core.history import HistoryEntry
 
 DOCUMENT_BYTES: Final = 1_048_576
-"""The most bytes of documents in a page, but for one document that is larger: a gateway holds all of it."""
+"""The maximum total size of the documents in a page, in bytes; a single larger document is still returned."""
 
 
 class DecisionQuery(Struct, frozen=True, kw_only=True):
@@ -18,19 +18,19 @@ class DecisionQuery(Struct, frozen=True, kw_only=True):
     tenants: tuple[str, ...] | None
     """The tenants of the callers whose decisions are listed; None: all."""
     refused: bool | None = None
-    """Only refusals, or only permissions; None: both."""
+    """Whether only refusals (True) or only permissions (False) are listed; None: both."""
     actions: tuple[Action, ...] = tuple(Action)
     subject: str | None = None
     rule: str | None = None
-    """Only those that this rule decided."""
+    """The rule by which the listed decisions were made; None: any."""
     run: str | None = None
     since: float = 0.0
-    """The time before which nothing is listed, in seconds since 1970."""
+    """The earliest time of the listed decisions, in seconds since 1970."""
     limit: int = 50
     before: str | None = None
-    """The id of the last decision of the page before."""
+    """The id of the last decision of the previous page."""
     documents: bool = False
-    """With the documents that they are about; then a page ends before it has `DOCUMENT_BYTES` of them."""
+    """Whether the workflow documents are returned too; then a page ends at `DOCUMENT_BYTES` of documents."""
 
 
 class RecordedDecision(Struct, frozen=True, kw_only=True):
@@ -41,57 +41,61 @@ class RecordedDecision(Struct, frozen=True, kw_only=True):
 
     decision: Decision
     run: str = ""
-    """The id of the run that it is about; empty: none, as for a submission that was refused."""
+    """The id of the run that the decision is about; empty if there is none, as for a refused submission."""
     name: str = ""
-    """The name of the workflow that it is about; empty: none."""
+    """The name of the workflow that the decision is about; empty if there is none."""
 
 
 class FoundDecisions(Struct, frozen=True, kw_only=True):
-    """A page of decisions, and the id after which the next page begins; None: it is the last."""
+    """A page of decisions, and the id after which the next page begins; None on the last page."""
 
     decisions: tuple[RecordedDecision, ...]
     next: str | None
 
 
 class KeepsDecisions(Protocol):
-    """The part of a store that keeps policy decisions: of accepted work for good, others up to a bound."""
+    """The part of a store that keeps policy decisions: those of accepted work for good, others up to a
+    limit."""
 
     async def decision(self, decision_id: str) -> Decision | None:
-        """A stored decision, its question without the document; None: there is none."""
+        """Returns a stored decision, its question without the document; None if there is no such decision."""
         ...
 
     async def recorded_decision(self, decision_id: str) -> RecordedDecision | None:
-        """A stored decision with its question and document; None: there is none.
+        """Returns a stored decision with its question and document; None if there is no such decision.
 
         The document is absent where policy masks it, and where it was too large for a refusal.
         """
         ...
 
     async def decisions(self, query: DecisionQuery) -> FoundDecisions:
-        """One page of the decisions that match `query`, newest first.
+        """Returns one page of the decisions that match `query`, newest first.
 
         A page may be short though more follow: the rows read for one are bounded. Raises `Unavailable`.
         """
         ...
 
     async def record_decision(self, decision: Decision) -> None:
-        """Stores one decision for good, without a run or an entry beside it."""
+        """Stores one decision for good, without a run or history entry."""
         ...
 
     async def record_refused_act(self, decision: Decision, *, entry: HistoryEntry) -> None:
-        """Stores a refusal for good, in place of the permission with its id, and its history entry."""
+        """Stores a refusal for good, replacing the permission with the same id, and its history entry."""
         ...
 
     async def record_of_opa(self, records: Sequence[tuple[str, bytes]], *, kept: int) -> None:
-        """Stores OPA's decision log events, as JSON by OPA's own ids; the newest `kept` of all stay."""
+        """Stores OPA's decision log events as JSON under OPA's own ids, and keeps only the newest `kept`
+        in all."""
         ...
 
     async def opa_record(self, engine_decision_id: str) -> bytes | None:
-        """OPA's decision log event with this id; None: there is none, or not any more."""
+        """Returns OPA's decision log event with this id; None if it is not, or no longer, stored."""
         ...
 
     async def record_passing(self, decisions: Sequence[Decision], *, of_tenant: int, in_all: int) -> int:
-        """Stores decisions within bounds: the newest so many of each tenant, and in all.
+        """Stores decisions, keeping only the newest `of_tenant` of each tenant and `in_all` in total.
+
+        Returns the number of older decisions that were deleted for them.
 
         Returns how many older ones were deleted for them.
         """

@@ -9,19 +9,19 @@ from gateway.core.policy_exception import PolicyException
 
 
 class ExceptionQuery(Struct, frozen=True, kw_only=True):
-    """A query for policy exceptions, newest first: one is listed if all conditions hold."""
+    """A query for policy exceptions, newest first: an exception is listed if all conditions hold."""
 
     tenants: tuple[str, ...] | None = None
     """The tenants whose exceptions are listed; None: all."""
     open_at: float | None = None
-    """Only those that are neither expired at that time nor revoked; None: these too."""
+    """The time at which the listed exceptions are neither expired nor revoked; None: these are listed too."""
     limit: int = 50
     before: str | None = None
-    """The id of the last exception of the page before."""
+    """The id of the last exception of the previous page."""
 
 
 class FoundExceptions(Struct, frozen=True, kw_only=True):
-    """A page of policy exceptions, and the id after which the next page begins; None: it is the last."""
+    """A page of policy exceptions, and the id after which the next page begins; None on the last page."""
 
     exceptions: tuple[PolicyException, ...]
     next: str | None
@@ -31,18 +31,20 @@ class KeepsExceptions(Protocol):
     """The part of a store that keeps policy exceptions."""
 
     async def exception(self, exception_id: str) -> PolicyException | None:
-        """The stored exception; None: there is none."""
+        """Returns the stored exception with this id; None if there is none."""
         ...
 
     async def exceptions(self, query: ExceptionQuery) -> FoundExceptions:
-        """One page of the exceptions that match `query`, newest first.
+        """Returns one page of the exceptions that match `query`, newest first.
 
         The page may be short though more follow: the rows read for one page are bounded.
         """
         ...
 
     async def write_exception(self, exception: PolicyException, *, entry: HistoryEntry) -> bool:
-        """Stores a new exception (`rev` 1), or a known one's next state, with its history entry.
+        """Stores a new policy exception (`rev` 1), or the next state of a stored one, with its history entry.
+
+        Returns False, with nothing written, unless the stored `rev` is the one before.
 
         False, and nothing written, unless the stored `rev` is the one before.
         """

@@ -1,4 +1,4 @@
-"""The protocol that every store implements, and its argument and result types.
+"""The protocol that every store of runs implements, and its argument and result types.
 
 The store is the only truth: what is not committed in it did not happen.
 """
@@ -23,7 +23,7 @@ from gateway.store.trail import KeepsTrail
 
 
 class StoreUnusable(Exception):
-    """The error that a store cannot be opened: in use, damaged, or newer. The text says what to do."""
+    """Raised if a store cannot be opened: it is in use, damaged, or newer. The text says what to do."""
 
 
 class OpenWork(Struct, frozen=True, kw_only=True):
@@ -35,14 +35,14 @@ class OpenWork(Struct, frozen=True, kw_only=True):
 
 
 class Admission(Struct, frozen=True, kw_only=True):
-    """All values that the acceptance of one run writes, in one commit."""
+    """The values that are written, in one commit, when a run is accepted."""
 
     run: Run
     shards: tuple[Shard, ...]
     decision: Decision
     history: tuple[HistoryEntry, ...]
     limits: OpenWork | None = None
-    """What the tenant may have open with this run. None: any number."""
+    """The limits on the tenant's open work, this run included. None: no limits."""
 
 
 class Admitted(Struct, frozen=True, kw_only=True):
@@ -50,30 +50,31 @@ class Admitted(Struct, frozen=True, kw_only=True):
 
     run: Run
     exceeded: str = ""
-    """The limit that the run would pass, as a sentence: nothing was written. Empty: none."""
+    """The limit that the run would exceed, as a sentence, if it was not written; empty if it exceeds none."""
     replay: bool
-    """Whether the (tenant, key) was known, and so nothing was written. The caller compares fingerprints."""
+    """Whether the (tenant, key) was known, so nothing was written. The caller compares fingerprints."""
 
 
 class ShardWrite(Struct, frozen=True, kw_only=True):
-    """A write of a shard with its task results and history, done if the stored `rev` is `shard.rev - 1`."""
+    """A write of a shard with its task results and history, made if the stored `rev` is `shard.rev - 1`."""
 
     shard: Shard
     tasks: tuple[TaskRow, ...] = ()
-    """The task results to store if the shard is written, as `history` is."""
+    """The task results that are stored if the shard is written; likewise `history`."""
     history: tuple[HistoryEntry, ...] = ()
 
 
 class Cursor(Struct, frozen=True, kw_only=True):
-    """The position in a region's event stream up to which its events are committed."""
+    """The position in a region's event stream up to which events are committed."""
 
     incarnation: str = ""
-    """The journal that `seq` counts in."""
+    """The incarnation of the journal whose events `seq` counts."""
     seq: int = 0
 
 
 class FoundRuns(Struct, frozen=True, kw_only=True):
-    """A page of runs without documents, and the id after which the next page begins; None: it is the last."""
+    """A page of runs without documents, and the id after which the next page begins; None on the last
+    page."""
 
     runs: tuple[Run, ...]
     next: str | None
@@ -88,7 +89,7 @@ class RunQuery(Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
     limit: int = 50
     after: str | None = None
-    """The id of the last run of the page before."""
+    """The id of the last run of the previous page."""
 
 
 class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
@@ -106,46 +107,46 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
 
     @property
     def identity(self) -> str:
-        """The id of this store and its copies, in hexadecimal digits."""
+        """The id of this store and of all its copies, in hexadecimal digits."""
         ...
 
     @property
     def era(self) -> int:
-        """The store's era, which rises when it was restored from a copy. Epochs are `era << 32 | n`."""
+        """The store's era, which rises when it is restored from a copy. Epochs are `era << 32 | n`."""
         ...
 
     async def raise_era(self, *, entry: HistoryEntry) -> None:
-        """Begins a new era: its epochs are above all that were given since the store was copied."""
+        """Begins a new era, whose epochs are above all that were given since the store was copied."""
         ...
 
     async def admit(self, admission: Admission) -> Admitted:
-        """Writes a new run, in one commit that it may share with other callers.
+        """Stores a new run in one commit, which it may share with other callers.
 
         With an idempotency key that is known it writes nothing, and returns the run that the key has made.
         """
         ...
 
     async def run(self, run_id: str) -> Run | None:
-        """The run with this id; None: there is none."""
+        """Returns the run with this id; None if there is none."""
         ...
 
     async def some_runs(self, run_ids: Sequence[str], *, maximum_bytes: int) -> Mapping[str, Run]:
-        """The runs with these ids, read at once, as far as their documents have `maximum_bytes` at most."""
+        """Reads the runs with these ids at once, until their documents exceed `maximum_bytes` together."""
         ...
 
     async def runs(self, query: RunQuery) -> FoundRuns:
-        """One page of the runs that match `query`, newest first.
+        """Returns one page of the runs that match `query`, newest first.
 
         The page may be short though more follow: the rows read for one page are bounded.
         """
         ...
 
     async def shards(self, run_id: str) -> Sequence[Shard]:
-        """All shards of a run, by index."""
+        """Returns all shards of a run, by index."""
         ...
 
     async def shard(self, run_id: str, index: int) -> Shard | None:
-        """The shard of a run with this index; None: there is none."""
+        """Returns the shard of a run with this index; None if there is none."""
         ...
 
     async def tasks(
@@ -158,29 +159,30 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         outputs: bool = True,
         encoded: bool = False,
     ) -> Sequence[TaskRow]:
-        """The tasks of a run or of one of its shards, by shard and name.
+        """Returns the tasks of a run or of one of its shards, by shard and name.
 
         At most `limit` tasks of at most `maximum_bytes` together, as stored; no more is read than
         is returned. Without `outputs` their outputs are None; `encoded` gives them as `msgspec.Raw`.
         """
 
     async def task(self, run_id: str, shard: int, name: str) -> TaskRow | None:
-        """The result of one task; None: no attempt has reported it."""
+        """Returns the stored state of one task; None if no attempt has reported it."""
         ...
 
     async def task_counts(self, run_id: str, shard: int | None = None) -> Mapping[TaskPhase, int]:
-        """The number of tasks in each phase, among all that `tasks` would return without a limit."""
+        """Returns the number of tasks in each phase, among all that `tasks` would return without a limit."""
         ...
 
     async def history(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[HistoryEntry]:
-        """The first `limit` entries of a run's history whose `seq` is above `after`, in order of `seq`.
+        """Returns the first `limit` entries of a run's history whose `seq` is above `after`, in order of
+        `seq`.
 
         Run "" has those of regions.
         """
         ...
 
     async def open_work(self, tenant: str) -> OpenWork:
-        """The number of the tenant's runs that have not ended, with their shards and tasks. Cheap to read."""
+        """Returns the numbers of the tenant's open runs, and of their shards and tasks. Cheap to read."""
         ...
 
     async def pending(
@@ -208,7 +210,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def overdue(self, *, now: float, limit: int) -> Sequence[Shard]:
-        """Lists shards that have not ended, of uncancelled runs past their deadline. Tenants take turns."""
+        """Lists unfinished shards of uncancelled runs past their deadline. Tenants take turns."""
         ...
 
     async def to_cancel(self, *, limit: int) -> Sequence[Shard]:
@@ -216,7 +218,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def cancel(self, run_id: str, *, at: float, entry: HistoryEntry) -> Run | None:
-        """Marks a run as cancelled, once; leaves a terminal run as it is.
+        """Marks a run as cancelled, once; leaves a terminal run unchanged.
 
         The entry of somebody else who asks for it again before the run has ended is written too, once each.
         Returns the run as it then is; None: there is none.
@@ -233,11 +235,11 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def replace_decision(self, run_id: str, *, decision: Decision) -> None:
-        """Stores a newer decision about the run's placement, and sets the run's permitted regions by it."""
+        """Stores a newer placement decision of a run, and sets its permitted regions by it."""
         ...
 
     async def record(self, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> Sequence[bool]:
-        """Writes shards by compare-and-swap on `rev`, each on its own; returns which writes were done.
+        """Writes shards by compare-and-swap on `rev`, each on its own; returns which writes were made.
 
         The runs of the shards that changed get their derived phase in the same transaction. Cursors, by
         region, are written only if every write took: else the events come again, and the caller decides again
@@ -246,7 +248,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def cursors(self) -> Mapping[str, Cursor]:
-        """The event cursors by region; a region that was never bound to a journal is absent."""
+        """Returns the event cursors by region; a region that was never bound to a journal is absent."""
         ...
 
     async def bind_incarnation(self, region: str, incarnation: str) -> str:
@@ -257,26 +259,26 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def release_incarnation(self, region: str, *, entry: HistoryEntry) -> bool:
-        """Frees the region's name for the next journal; False, and nothing written, where none was bound."""
+        """Unbinds the region's name from its journal; False, with nothing written, if it had none."""
         ...
 
     async def taints(self) -> Mapping[str, frozenset[Taint]]:
-        """The taints that operators have set, by region; regions without any are absent."""
+        """Returns the taints that operators have set, by region; regions without taints are absent."""
         ...
 
     async def add_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
-        """Adds `taint` to a region; returns whether `entry` was written.
+        """Adds `taint` to a region; returns whether `entry` was written to the history.
 
         Where the region has the taint already, it is noted if the last of its kind there is somebody else's.
         """
         ...
 
     async def remove_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
-        """Removes `taint` from a region and writes `entry`; without the taint, as `add_taint` does."""
+        """Removes `taint` from a region; returns whether `entry` was written, as for `add_taint`."""
         ...
 
     def subscribe(self, run_id: str | None) -> AbstractContextManager[asyncio.Event]:
-        """Subscribes to a run (None: any run): gives an event that is set after every commit to it.
+        """Subscribes to a run (None: any run): returns an event that is set after every commit to it.
 
         The subscriber clears it, then reads.
         """
@@ -287,9 +289,9 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def shard_counts(self) -> Mapping[Phase, int]:
-        """The number of shards in each phase that is not terminal. Finished shards are not read."""
+        """Returns the number of shards in each phase that is not terminal. Finished shards are not read."""
         ...
 
     async def oldest_pending(self) -> float | None:
-        """The time at which the oldest run with a Pending shard was accepted; None: no shard waits."""
+        """Returns when the oldest run with a Pending shard was accepted; None if no shard waits."""
         ...

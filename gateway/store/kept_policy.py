@@ -1,4 +1,4 @@
-"""The protocol of all policy data in a store."""
+"""The part of a store that keeps all policy data: decisions, exceptions, bundles and rollbacks."""
 
 from typing import Protocol
 

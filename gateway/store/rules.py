@@ -18,53 +18,53 @@ from gateway.core.shard_states import PLACED, TERMINAL, Event, Phase, Shard, adv
 from gateway.store.interface import Cursor, ShardWrite
 
 KEY_SECONDS: Final = 72 * 3600
-"""How long an idempotency key names the run that it made: seconds from that run's acceptance."""
+"""The lifetime of an idempotency key in seconds, from the acceptance of the run that it made."""
 
 FIRST_ERA: Final = 0
 """The era of a store that was never restored from a copy."""
 
 UNFINISHED: Final = frozenset(Phase) - TERMINAL
-"""Phases of shards that have not ended: a deadline can end them, and the gauge counts them."""
+"""The phases of shards that have not ended: a deadline can end them, and the gauge counts them."""
 
 ACTIVE: Final = PLACED | {Phase.CANCELLING}
-"""Phases of shards whose current attempt may be in a cluster."""
+"""The phases of shards whose current attempt may be in a cluster."""
 
 CANCELLABLE: Final = PLACED | {Phase.PENDING}
-"""Phases of shards that a cancellation of their run has yet to reach."""
+"""The phases of shards that a cancellation of their run has not reached yet."""
 
 RETRYABLE: Final = frozenset({RunPhase.FAILED, RunPhase.CANCELLED})
-"""Phases of runs that a retry opens again (T13)."""
+"""The phases of runs that a retry opens again (T13)."""
 
 KEPT_BY_RETRY: Final = (TaskPhase.SUCCEEDED, TaskPhase.SKIPPED)
-"""The phases of tasks that a retry keeps. All others are deleted: they run again, with all their tries."""
+"""The phases of tasks whose results a retry keeps; other tasks are deleted and run again with all tries."""
 
 CANNOT_WRITE: Final = "the store does not take writes now"
 CANNOT_READ: Final = "the store does not answer now"
 RETRY_AFTER_SECONDS: Final = 1.0
-"""How long a caller is asked to wait before it tries an unavailable store again."""
+"""The seconds that a caller is asked to wait before it tries an unavailable store again."""
 
 
 class RunPhaseChange(Struct, frozen=True, kw_only=True):
-    """A run's new phase, and the history entry about the change."""
+    """A run's new phase, and the history entry about this change."""
 
     phase: RunPhase
     finished_at: float | None
-    """Seconds since 1970. None: the run has not ended, or the time is unknown."""
+    """The end of the run in seconds since 1970; None if it has not ended, or the time is unknown."""
     entry: HistoryEntry
 
 
 def key_expired(*, made_at: float, now: float) -> bool:
-    """Whether the idempotency key of a run accepted at `made_at` is free. Both in seconds since 1970."""
+    """Whether the idempotency key of a run accepted at `made_at` has expired. Both in seconds since 1970."""
     return made_at < now - KEY_SECONDS
 
 
 def permitted_regions(decision: Decision) -> tuple[str, ...]:
-    """The regions that a decision permits a run: a refusal permits none, whatever its obligations name."""
+    """Returns the regions in which a decision permits a run: none for a refusal, whatever its obligations."""
     return decision.obligations.regions if decision.allow else ()
 
 
 def run_phase(counts: Mapping[Phase, int], *, cancelled: bool) -> RunPhase:
-    """The phase of a run, by the number of its shards in each phase.
+    """Returns the phase of a run, by the number of its shards in each phase.
 
     Failed outranks Cancelled outranks Succeeded.
     """
@@ -81,7 +81,7 @@ def run_phase(counts: Mapping[Phase, int], *, cancelled: bool) -> RunPhase:
 def run_phase_change(
     run_id: str, before: RunPhase, counts: Mapping[Phase, int], *, cancelled: bool, at: float | None
 ) -> RunPhaseChange | None:
-    """The change to a run with `counts` shards in each phase; None where its phase stays `before`.
+    """Returns the phase change of a run with `counts` shards in each phase; None if its phase stays `before`.
 
     `at` is when the last of the shards changed; None where that write brought no history entry, and so no
     time.
@@ -99,12 +99,12 @@ def run_phase_change(
 
 
 def may_cancel(run: Run) -> bool:
-    """Whether a cancellation has an effect: the run has not ended, and none was committed before."""
+    """Whether a cancellation of the run has an effect: it has not ended and is not cancelled already."""
     return not run.phase.terminal and run.cancel_requested_at is None
 
 
 def run_after_retry(run: Run, decision: Decision) -> Run:
-    """The run after a retry (T13): under `decision`, without an end or a cancellation."""
+    """Returns the run after a retry (T13): under `decision`, without an end or a cancellation."""
     return structs.replace(
         run,
         cancel_requested_at=None,
@@ -116,7 +116,7 @@ def run_after_retry(run: Run, decision: Decision) -> Run:
 
 
 def shard_after_retry(shard: Shard) -> Shard | None:
-    """The shard after its run's retry: Pending, with counts at zero. None: it is left as it is."""
+    """Returns the shard after its run's retry: Pending, with counts at zero. None if it stays unchanged."""
     # What succeeded stays done, and a shard that is still under way needs no second start.
     if shard.phase not in TERMINAL or shard.phase is Phase.SUCCEEDED:
         return None
@@ -126,7 +126,7 @@ def shard_after_retry(shard: Shard) -> Shard | None:
 
 
 def tasks_stopped_at(write: ShardWrite) -> float | None:
-    """The end time to record for the shard's tasks still Running; None: they are left as they are.
+    """Returns the end time to record for the shard's tasks still Running; None if they stay unchanged.
 
     Nothing runs where no attempt is current, and a task that stayed Running there would be shown as running
     for ever.
@@ -140,7 +140,9 @@ def tasks_stopped_at(write: ShardWrite) -> float | None:
 
 
 def changed_runs(writes: Sequence[ShardWrite], took: Iterable[bool]) -> Mapping[str, float | None]:
-    """The runs whose phase must be derived again, each with the time of its last change; None: unknown.
+    """Returns the runs whose phase must be derived again, with the time of the last change (None: unknown).
+
+    `took` says of each write whether it was made.
 
     `took` says of each write whether it was made.
     """
@@ -152,7 +154,7 @@ def changed_runs(writes: Sequence[ShardWrite], took: Iterable[bool]) -> Mapping[
 
 
 def cursors_to_write(took: Iterable[bool], cursors: Mapping[str, Cursor]) -> Mapping[str, Cursor]:
-    """The cursors to write: all if `took`, the results of the shards' writes, are all true, else none.
+    """Returns the cursors to write: all of them if every write in `took` was made, else none.
 
     An event before a cursor never comes again, so its write must not be lost.
     """
@@ -160,7 +162,7 @@ def cursors_to_write(took: Iterable[bool], cursors: Mapping[str, Cursor]) -> Map
 
 
 def cursor_after_binding(cursor: Cursor | None, incarnation: str) -> Cursor:
-    """A region's cursor after its name was bound to the journal `incarnation`.
+    """Returns a region's cursor after its name was bound to the journal `incarnation`.
 
     Sequence numbers count within one journal: another journal is read from its beginning.
     """
@@ -170,7 +172,7 @@ def cursor_after_binding(cursor: Cursor | None, incarnation: str) -> Cursor:
 
 
 def next_era(era: int) -> int:
-    """The number of the era after `era`, for a store that was restored from a copy.
+    """Returns the number of the era after `era`, for a store that was restored from a copy.
 
     `next_epoch` gives its epochs, which outrank those of all earlier eras.
     """

@@ -1,4 +1,4 @@
-"""Subscriptions of this process' callers to changes of runs."""
+"""Notifies callers in this process when a run changes, through `asyncio.Event`s."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class Subscriptions:
-    """A registry of subscribers to each run: `asyncio.Event`s that are set after a commit to the run.
+    """The subscribers to each run: `asyncio.Event`s that are set after a commit to the run.
 
     A run without subscribers takes no memory.
     """
@@ -16,7 +16,7 @@ class Subscriptions:
 
     @contextmanager
     def subscribe(self, run_id: str | None) -> Iterator[asyncio.Event]:
-        """Gives an event that is set whenever the run changes (None: any run), until the context ends."""
+        """Returns a context with an event that is set whenever the run changes (None: any run)."""
         event = asyncio.Event()
         events = self._events.setdefault(run_id, set())
         events.add(event)
@@ -28,7 +28,7 @@ class Subscriptions:
                 self._events.pop(run_id, None)
 
     def notify(self, run_id: str) -> None:
-        """Sets the events of all subscribers to this run or to any."""
+        """Sets the events of all subscribers to this run, and of those to any run."""
         for name in (run_id, None):
             for event in self._events.get(name, ()):
                 event.set()

@@ -1,4 +1,4 @@
-"""Fair turns between tenants, and limits of a tenant's open work, alike for every store. Pure."""
+"""Takes shards from tenants in fair turns, and limits a tenant's open work, alike in every store. Pure."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -10,11 +10,11 @@ from gateway.store.interface import OpenWork
 T = TypeVar("T")
 
 SMALLEST_WEIGHT = 0.01
-"""A weight below counts as this much: a tenant without any turn would wait for ever."""
+"""The smallest effective weight of a tenant: with a turn now and then none waits for ever."""
 
 
 def in_turns(queues: Sequence[tuple[float, Iterator[T]]], limit: int) -> list[T]:
-    """Takes the first `limit` items of queues in turns, by their weights, beginning with the first queue.
+    """Takes up to `limit` items from queues in turns, by their weights, beginning with the first queue.
 
     No more is read of a queue than is taken, and one item where it is over.
     """
@@ -41,12 +41,12 @@ def beginning_after(names: Sequence[str], after: str) -> list[str]:
 
 
 def work_of(run: Run) -> OpenWork:
-    """The open work that a run adds to its tenant's until it has ended."""
+    """Returns the open work that a run adds to its tenant's until the run has ended."""
     return OpenWork(runs=1, shards=run.shard_count, tasks=run.shard_count * run.task_count)
 
 
 def exceeded(open_work: OpenWork, added: OpenWork, limits: OpenWork) -> str:
-    """A sentence about the limit that `open_work` with `added` would exceed; empty: none."""
+    """Returns a sentence about the limit that `open_work` with `added` would exceed; empty if none."""
     for what, there, more, most in (
         ("runs", open_work.runs, added.runs, limits.runs),
         ("shards", open_work.shards, added.shards, limits.shards),

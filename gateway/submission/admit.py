@@ -1,4 +1,4 @@
-"""Admits a submission: builds all rows that its acceptance writes, and stores them in one commit."""
+"""Admits a submission: builds all values that its acceptance writes, and stores them in one commit."""
 
 import hashlib
 from typing import Final
@@ -21,25 +21,28 @@ from gateway.submission.authorize import authorize
 from gateway.submission.run_visibility import question_about
 
 QUOTA_RETRY_SECONDS: Final = 5.0
-"""How long a caller is asked to wait whose tenant has all open that it may have."""
+"""The seconds that a caller whose tenant has reached its limit of open work is asked to wait."""
 
 
 class Submission(Struct, frozen=True, kw_only=True):
-    """A checked and permitted workflow, with obligations applied, and its sender."""
+    """A checked and permitted workflow, with policy's obligations applied, and its sender."""
 
     workflow: Workflow
-    """The workflow as it will run, or its outline."""
+    """The workflow as it will run, or an outline of it for a large one."""
     task_count: int
-    """The number of tasks of the whole workflow."""
+    """The number of tasks in the whole workflow."""
     document: bytes
     """The JSON of the whole workflow."""
     fingerprint: bytes
-    """SHA-256 of the JSON that policy saw: what policy obliges may change while the document does not."""
+    """The SHA-256 of the JSON that policy saw.
+
+    What policy obliges may change the stored document, while this stays the same.
+    """
     principal: Principal
     key: str | None
-    """The idempotency key."""
+    """The idempotency key of the submission; None without one."""
     at: float
-    """When it was submitted, in seconds since 1970."""
+    """The time of the submission, in seconds since 1970."""
     trace_id: str
 
 
@@ -74,7 +77,7 @@ async def admit(
 
 
 def admission(submission: Submission, decision: Decision, run_id: str) -> Admission:
-    """Builds the values that the acceptance of `submission` writes: run, shards, decision and history."""
+    """Returns the values that the acceptance of `submission` writes: run, shards, decision and history."""
     workflow, principal, at = submission.workflow, submission.principal, submission.at
     run = Run(
         id=run_id,
@@ -103,7 +106,7 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
 
 
 def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run, HistoryEntry]:
-    """Builds the values that a retry of `run` writes (T13): the reopened run, and the history entry.
+    """Returns the values that a retry of `run` writes (T13): the reopened run, and the history entry.
 
     The run follows the obligations of `decision`, and its deadline counts from `submission.at`.
     """
@@ -120,7 +123,7 @@ def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run
 
 
 async def check_limits(run: Run, decision: Decision, *, store: Store, limits: TenantSettings) -> None:
-    """Raises `TooManyRequests` where a retry of the run would exceed its tenant's limits of open work.
+    """Raises `TooManyRequests` if a retry of the run would exceed its tenant's limits of open work.
 
     `limits` hold where `decision` sets no others.
     """
@@ -130,7 +133,7 @@ async def check_limits(run: Run, decision: Decision, *, store: Store, limits: Te
 
 
 def limits_of(decision: Decision, limits: TenantSettings) -> OpenWork:
-    """The limits of the tenant's open work: the decision's, else those of the settings."""
+    """Returns the limits of the tenant's open work: the decision's, else those of the settings."""
     obliged = decision.obligations
     return OpenWork(
         runs=limits.open_runs if obliged.max_open_runs is None else obliged.max_open_runs,
@@ -140,20 +143,21 @@ def limits_of(decision: Decision, limits: TenantSettings) -> OpenWork:
 
 
 def weight_of(decision: Decision) -> float:
-    """The weight of the tenant, by policy: its turns for each turn of a tenant of weight 1."""
+    """Returns the weight of the tenant by policy: its turns for each turn of a tenant of weight 1."""
     weight = decision.obligations.weight
     return 1.0 if weight is None else weight
 
 
 def _deadline_at(submission: Submission, decision: Decision) -> float | None:
-    """The earlier of the document's and policy's deadlines, in seconds since 1970; None: there is none."""
+    """Returns the earlier of the document's and policy's deadlines in seconds since 1970; None without
+    one."""
     limits = (submission.workflow.spec.deadline_seconds, decision.obligations.max_deadline_seconds)
     deadlines = [seconds for seconds in limits if seconds is not None]
     return submission.at + min(deadlines) if deadlines else None
 
 
 def _entry(kind: HistoryKind, run_id: str, submission: Submission, decision: Decision) -> HistoryEntry:
-    """The history entry of an acceptance: who was accepted, and by which decision."""
+    """Returns the history entry of an acceptance or retry: by whom, and by which decision."""
     principal = submission.principal
     detail = SubmissionDetail(
         subject=principal.subject,
@@ -169,5 +173,5 @@ def _entry(kind: HistoryKind, run_id: str, submission: Submission, decision: Dec
 
 
 def fingerprint(canonical: bytes) -> bytes:
-    """The SHA-256 of a document's canonical JSON, by which a repeated idempotency key is checked."""
+    """Returns the SHA-256 of a document's canonical JSON, by which a repeated idempotency key is checked."""
     return hashlib.sha256(canonical).digest()

@@ -1,4 +1,4 @@
-"""Seals the audit trail in the background, and detects changes to it under the running gateway."""
+"""Seals the audit trail in the background, and detects changes that others make to it."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from waypost.files.permissions import write_private
 
 
 class AuditKeyError(Exception):
-    """The error that the key of the seals cannot be used; the text says why."""
+    """Raised if the key of the audit seals cannot be used; the text says why."""
 
 
 def read_audit_key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -33,7 +33,7 @@ def read_audit_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def make_audit_key(path: Path) -> str:
-    """Makes the private key of a gateway's seals in `path` (0600), and returns its public key as PEM.
+    """Creates the private key of audit seals in the file `path` (0600), and returns its public key as PEM.
 
     Raises `AuditKeyError` where there is such a file: seals made with its key would no longer be verified.
     """
@@ -47,11 +47,11 @@ def make_audit_key(path: Path) -> str:
 
 
 SEALED_AT_ONCE: Final = 50
-"""The most seals in one go, so that a long trail does not keep the loop from ending."""
+"""The maximum number of seals that one `seal_all` makes, so that a long trail does not block the loop."""
 
 
 class AuditSealer:
-    """A background task that seals the entries recorded since the last seal, every `seal_seconds`."""
+    """Seals the audit entries recorded since the last seal, every `seal_seconds`, in the background."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class AuditSealer:
         self._looked_at: int | None = None
 
     async def run(self) -> None:
-        """Seals until it is cancelled. Retries when the store does not answer."""
+        """Calls `seal_all` periodically until it is cancelled. Retries when the store does not answer."""
         while True:
             try:
                 await self.seal_all()
@@ -77,7 +77,7 @@ class AuditSealer:
             await asyncio.sleep(self._seal_seconds)
 
     async def seal_all(self) -> None:
-        """Seals all recorded entries without a seal. Raises `Unavailable`."""
+        """Seals all recorded entries that have no seal yet. Raises `Unavailable`."""
         if self._looked_at is None:
             self._last = await self._store.last_seal()
             self._looked_at = self._last.entries[-1][0] if self._last else 0
@@ -90,7 +90,7 @@ class AuditSealer:
             self._looked_at = found.last
 
     async def _seal(self, entries: Mapping[int, Mapping[str, Any]]) -> bool:
-        """Stores a seal over `entries`; False where another process has made or changed a seal."""
+        """Stores a seal over `entries`; returns False if another process has made or changed a seal."""
         stored = await self._store.last_seal()
         if stored != self._last:
             self._alarm("the last seal in the store is not the one that was made")
@@ -112,7 +112,7 @@ class AuditSealer:
 def audit_sealer(
     settings: AuditSettings, store: KeepsTrail, *, on_alarm: Callable[[], None]
 ) -> AuditSealer | None:
-    """Makes the sealer that the settings ask for; None, with a warning, where they name no key.
+    """Returns the sealer that the settings ask for; None, with a warning, if they name no key.
 
     Raises `AuditKeyError` for a key that cannot be used.
     """

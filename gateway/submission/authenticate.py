@@ -7,7 +7,7 @@ from gateway.core.principal import Principal
 from gateway.identity.interface import Authenticator, RequestCredentials
 
 TOKEN_PARAMETER: Final = b"access_token="
-"""The beginning of a token in a query, as RFC 6750 names it.
+"""The start of an access token in a query string or cookie, as RFC 6750 names it.
 
 In a query or a cookie a token leaks into logs and browser histories.
 """

@@ -1,4 +1,4 @@
-"""Authorizes an action: asks policy, and turns a refusal into the error that the caller gets."""
+"""Authorizes an action: asks policy, and converts a refusal to the error that the caller gets."""
 
 import shlex
 
@@ -9,7 +9,8 @@ from gateway.policy.interface import PolicyEngine
 
 
 def how_to_except(decision: Decision) -> str:
-    """A sentence on how to ask for an exception, where every rule that refuses is soft; else empty."""
+    """Returns a sentence on how to ask for a policy exception, if every rule that refuses is soft; else
+    empty."""
     if not can_be_excepted(decision):
         return ""
     commands = sorted(
@@ -23,7 +24,9 @@ def how_to_except(decision: Decision) -> str:
 
 
 class PolicyFault(Exception):
-    """The error that policy could not answer; the text says why.
+    """The cause of an `Unavailable` when policy could not answer; the text says why.
+
+    It is logged and not shown to the caller.
 
     It is logged as the cause of an `Unavailable`, and not shown to the caller.
     """

@@ -1,4 +1,4 @@
-"""An in-memory cache of the policy exceptions in force, so that a decision need not wait for the store."""
+"""An in-memory cache of the policy exceptions in force, so that decisions need not wait for the store."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -26,7 +26,7 @@ class KnownExceptions:
         return f"<KnownExceptions: {len(self._known)}>"
 
     async def load(self, store: KeepsExceptions, *, now: float) -> None:
-        """Reads the exceptions that have not ended at `now`. Raises `StoreUnusable` on failure."""
+        """Reads the policy exceptions that have not ended at `now` from the store. Raises `StoreUnusable`."""
         query = ExceptionQuery(open_at=now, limit=PAGE)
         while True:
             try:
@@ -39,11 +39,11 @@ class KnownExceptions:
             query = structs.replace(query, before=found.next)
 
     def count(self, tenant: str, *, now: float) -> int:
-        """The number of the tenant's exceptions that have not ended at `now`."""
+        """Returns the number of the tenant's exceptions that have not ended at `now`."""
         return sum(one.tenant == tenant and one.state_at(now) not in ENDED for one in self._known.values())
 
     def put(self, exceptions: Iterable[PolicyException], *, now: float) -> None:
-        """Adds a stored exception; an older state of one does not replace a newer one."""
+        """Adds stored exceptions to the cache; an older state does not replace a newer one."""
         for one in exceptions:
             known = self._known.get(one.id)
             if known is None or known.rev < one.rev:
@@ -51,7 +51,7 @@ class KnownExceptions:
         self._known = {one.id: one for one in self._known.values() if one.state_at(now) not in ENDED}
 
     def enforced(self, decision: Decision, question: Question) -> Decision:
-        """Applies the levels of rules, and the exceptions in force, to the engine's decision."""
+        """Applies the enforcement levels of rules, and the exceptions in force, to the engine's decision."""
         if decision.allow is True or not can_be_excepted(decision):
             return enforce(decision, {})
         scope = scope_of(question)

@@ -1,4 +1,4 @@
-"""Applies the obligations of a decision to a workflow: changes and bounds that policy demands.
+"""Applies the obligations of a policy decision to a workflow: changes and limits.
 
 Pure.
 """
@@ -12,7 +12,7 @@ from waypost.workflow.task import SideEffects
 
 
 def apply_obligations(workflow: Workflow, decision: Decision, *, exclusive: frozenset[str]) -> Workflow:
-    """Applies the obligations to a workflow; returns the same object where they change nothing.
+    """Applies the decision's obligations to a workflow; returns the same object if they change nothing.
 
     The priorities of run and tasks are capped, and labels and side effects are as policy says. `exclusive`
     names the executors that can keep a task from running twice. Raises `Denied` where it cannot meet
@@ -25,7 +25,7 @@ def apply_obligations(workflow: Workflow, decision: Decision, *, exclusive: froz
 
 
 def obliged_workflow(workflow: Workflow, obligations: Obligations) -> Workflow:
-    """Applies the obligations that change a workflow; returns the same object where nothing changes."""
+    """Applies the obligations that change a workflow; returns the same object if nothing changes."""
     metadata, spec = workflow.metadata, workflow.spec
     if obligations.labels and not obligations.labels.items() <= metadata.labels.items():
         metadata = structs.replace(metadata, labels=metadata.labels | obligations.labels)
@@ -47,7 +47,8 @@ def obliged_workflow(workflow: Workflow, obligations: Obligations) -> Workflow:
 def _unmet(
     workflow: Workflow, obliged: Workflow, obligations: Obligations, exclusive: frozenset[str]
 ) -> Reason | None:
-    """The first obligation that the workflow cannot meet, as a reason for a refusal; None: there is none."""
+    """Returns the first obligation that the workflow cannot meet, as a reason for a refusal; None without
+    one."""
     spec = obliged.spec
     requested = spec.placement.regions
     if not obligations.regions:

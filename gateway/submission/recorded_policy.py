@@ -1,4 +1,4 @@
-"""A policy engine that records decisions: permissions of changes for good, refusals up to a bound.
+"""A policy engine that also records decisions: permissions of changes for good, refusals up to a limit.
 
 What admits, retries or places a run stores its decision with the run itself, in the same commit.
 """
@@ -22,17 +22,17 @@ from gateway.submission.known_exceptions import KnownExceptions
 
 FLUSH_SECONDS: Final = 0.2
 WAITING_OF_TENANT: Final = 100
-"""The most decisions of one tenant that wait for the next flush; one more is dropped and counted."""
+"""The maximum number of one tenant's decisions that wait for the next write; more are dropped and counted."""
 WAITING_IN_ALL: Final = 1_000
 DOCUMENT_MAXIMUM: Final = 8_192
-"""The largest document, in bytes, that is kept with a refusal: refusals are cheap to cause."""
+"""The maximum size of a document that is kept with a refusal, in bytes: refusals are cheap to cause."""
 
 OnDecision = Callable[[Decision], None]
 OnUnrecorded = Callable[[int], None]
 
 
 class KeepsRecords(KeepsDecisions, KeepsExceptions, Protocol):
-    """The part of a store that keeps policy decisions, and exceptions from rules."""
+    """The part of a store that keeps policy decisions and exceptions."""
 
 
 class RecordedPolicy:
@@ -95,7 +95,7 @@ class RecordedPolicy:
         return decision
 
     async def run(self) -> None:
-        """Writes the queued decisions until it is cancelled."""
+        """Writes the queued decisions periodically until it is cancelled."""
         while True:
             await self._offered.wait()
             # Many refusals share a commit.
@@ -103,7 +103,7 @@ class RecordedPolicy:
             await self.flush()
 
     async def _record_first(self, decision: Decision) -> Decision:
-        """The decision once it is recorded; a refusal where it cannot be recorded."""
+        """Records a decision first, then returns it; returns a refusal if it cannot be recorded."""
         try:
             await self._store.record_decision(decision)
         except Unavailable as error:
@@ -121,7 +121,7 @@ class RecordedPolicy:
         self._offered.set()
 
     async def flush(self) -> None:
-        """Writes the queued decisions now; those that the store does not take are counted as unrecorded."""
+        """Writes the queued decisions now; those that the store does not accept are counted as unrecorded."""
         decisions, self._waiting = self._waiting, []
         self._waiting_by_tenant.clear()
         self._offered.clear()

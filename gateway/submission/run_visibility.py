@@ -1,4 +1,4 @@
-"""Decides whether a caller may see a run: one that policy does not let them read is not found."""
+"""Decides whether a caller may see a run; a run that policy hides from them is reported as not found."""
 
 from gateway.core.decision import Action, Question
 from gateway.core.errors import Denied, NotFound
@@ -32,7 +32,7 @@ async def readable_run(
 def question_about(
     run: Run, action: Action, *, principal: Principal, at: float, trace_id: str = ""
 ) -> Question:
-    """Makes the question to policy about an action on a run. `at` is in seconds since 1970."""
+    """Returns the question to policy about an action on a run. `at` is in seconds since 1970."""
     return Question(
         action=action,
         principal=principal,

@@ -1,4 +1,4 @@
-"""Access to the database of the SQLite store for its parts; failures are raised as `Unavailable`."""
+"""Reads and writes the SQLite database for the store's parts; failures are raised as `Unavailable`."""
 
 import sqlite3
 from collections.abc import Callable
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class SqliteAccess:
-    """The reader and writer of one database, a base of the classes that make up the store."""
+    """Reads and writes one SQLite database: the base class of the parts that make up the store."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""Lists audited actions from the newest on: a bounded scan of an index of actions alone."""
+"""Lists audited actions, newest first, by a bounded scan of an index of such actions."""
 
 import sqlite3
 from typing import Final
@@ -8,7 +8,7 @@ from gateway.store.acts import ActQuery, FoundActs
 from gateway.store.sqlite import row_mapping
 
 SCANNED_MAXIMUM: Final = 2_000
-"""Acts looked at for one page, at most: some milliseconds."""
+"""The maximum number of actions scanned for one page, which takes some milliseconds."""
 
 # The condition on `kind` is the index's own (`audit_of_acts` in migration 12), or SQLite would not take it.
 _SCAN: Final = (
@@ -21,7 +21,7 @@ NEWEST: Final = 2**63 - 1
 
 
 def find_acts(db: sqlite3.Connection, query: ActQuery) -> FoundActs:
-    """One page of the audited actions that match `query`, and the `seq` of the next page."""
+    """Returns one page of the audited actions that match `query`, and the `seq` of the next page."""
     found: list[HistoryEntry] = []
     scanned, last = 0, NEWEST if query.before is None else query.before
     for *columns, tenant in db.execute(_SCAN, (last, SCANNED_MAXIMUM)):

@@ -1,4 +1,4 @@
-"""Queries that write and read recorded decisions: plain functions over one connection, and their rows."""
+"""Writes and reads recorded policy decisions by plain functions over one SQLite connection."""
 
 import hashlib
 import sqlite3
@@ -13,7 +13,7 @@ from gateway.core.run import Run
 from gateway.store.decisions import DOCUMENT_BYTES, DecisionQuery, FoundDecisions, RecordedDecision
 
 SCANNED_MAXIMUM: Final = 2_000
-"""Decisions looked at for one page, at most: some 20 ms."""
+"""The maximum number of decisions scanned for one page, which takes some 20 ms."""
 
 _INSERT: Final = (
     "insert or replace into decision (id, at, state, tenant, run, name, refused, passing, document, digest)"
@@ -33,7 +33,7 @@ _SCAN: Final = {
     " where refused = 0 and id < ? order by id desc limit ?",
 }
 _NEWEST: Final = "~"
-"""Sorts behind every id."""
+"""A string that sorts after every decision id."""
 _KEEP_DOCUMENT: Final = (
     "update decision set document = ?1 where document is null and digest = ?2 and id in"
     " (select detail ->> '$.decision_id' from audit where run = ?3)"
@@ -66,14 +66,14 @@ _decode_name = msgspec.json.Decoder(_Document).decode
 
 
 def insert(db: sqlite3.Connection, decision: Decision, run: Run | None, *, passing: bool = False) -> None:
-    """Stores a decision, which is about `run` if there is one."""
+    """Stores a decision, about `run` if there is one."""
     db.execute(_INSERT, _row(decision, run, passing=passing))
 
 
 def insert_passing(
     db: sqlite3.Connection, decisions: Sequence[Decision], *, of_tenant: int, in_all: int
 ) -> int:
-    """Stores decisions within their bounds; returns how many older ones were deleted."""
+    """Stores decisions and deletes older ones beyond the limits; returns how many were deleted."""
     deleted = 0
     for decision in decisions:
         insert(db, decision, None, passing=True)
@@ -83,13 +83,13 @@ def insert_passing(
 
 
 def insert_opa_records(db: sqlite3.Connection, records: Sequence[tuple[str, bytes]], *, kept: int) -> None:
-    """Stores OPA's decision log events by their ids; of all, the newest `kept` stay."""
+    """Stores OPA's decision log events by their ids, and keeps only the newest `kept` of all."""
     db.executemany(_INSERT_OPA, [(name, state.decode()) for name, state in records])
     db.execute(_BEYOND_OF_OPA, (kept,))
 
 
 def find_opa_record(db: sqlite3.Connection, engine_decision_id: str) -> bytes | None:
-    """OPA's decision log event for a decision; None: there is none."""
+    """Returns OPA's decision log event for a decision; None if there is none."""
     row = db.execute(_OPA_RECORD, (engine_decision_id,)).fetchone()
     return None if row is None else str(row[0]).encode()
 
@@ -100,13 +100,14 @@ def keep_document(db: sqlite3.Connection, run: Run) -> None:
 
 
 def find_decision(db: sqlite3.Connection, decision_id: str) -> Decision | None:
-    """A stored decision without the document that it is about; None: there is none."""
+    """Returns a stored decision without the workflow document that it is about; None if there is none."""
     row = db.execute(_STATE, (decision_id,)).fetchone()
     return None if row is None else _decode(row[0])
 
 
 def find_recorded(db: sqlite3.Connection, decision_id: str) -> RecordedDecision | None:
-    """A stored decision with its document, where that is still known; None: there is no such decision."""
+    """Returns a stored decision with its document, if that is still known; None if there is no such
+    decision."""
     row = db.execute(_RECORDED, (decision_id,)).fetchone()
     if row is None:
         return None
@@ -121,7 +122,7 @@ def find_recorded(db: sqlite3.Connection, decision_id: str) -> RecordedDecision 
 
 
 def find_decisions(db: sqlite3.Connection, query: DecisionQuery) -> FoundDecisions:
-    """One page of the decisions that match `query`, newest first."""
+    """Returns one page of the decisions that match `query`, newest first."""
     found: list[RecordedDecision] = []
     scanned, last, size = 0, query.before or _NEWEST, 0
     for decision_id, tenant, run, name, state in db.execute(_SCAN[query.refused], (last, SCANNED_MAXIMUM)):
@@ -160,7 +161,7 @@ def _matches(decision: Decision, run: str, query: DecisionQuery) -> bool:
 
 
 def _row(decision: Decision, run: Run | None, *, passing: bool) -> tuple[Any, ...]:
-    """The parameters of `_INSERT`."""
+    """Returns the SQL parameters of `_INSERT` for a decision."""
     question = decision.question
     tenant, run_id, name = "", "", ""
     document = digest = None

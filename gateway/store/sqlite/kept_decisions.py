@@ -1,4 +1,4 @@
-"""The part of the SQLite store that keeps the decisions of policy."""
+"""Stores policy decisions in SQLite."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from gateway.store.sqlite.transactions import append_history
 
 
 class SqliteDecisions(SqliteAccess):
-    """`KeepsDecisions` over one SQLite file."""
+    """Stores the decisions of policy in SQLite (`KeepsDecisions`)."""
 
     async def decision(self, decision_id: str) -> Decision | None:
         return await self._read(lambda db: decision_queries.find_decision(db, decision_id))

@@ -1,4 +1,4 @@
-"""The part of the SQLite store that keeps policy exceptions."""
+"""Stores policy exceptions in SQLite."""
 
 import sqlite3
 from typing import Final
@@ -12,7 +12,7 @@ from gateway.store.sqlite.access import SqliteAccess
 from gateway.store.sqlite.transactions import append_history
 
 SCANNED_MAXIMUM: Final = 2_000
-"""Exceptions looked at for one page, at most: some milliseconds."""
+"""The maximum number of exceptions scanned for one page, which takes some milliseconds."""
 
 _ONE: Final = "select state from policy_exception where id = ?"
 _SCAN: Final = (
@@ -23,13 +23,13 @@ _INSERT: Final = (
 )
 _SWAP: Final = "update policy_exception set rev = ?, ends_at = ?, state = ? where id = ? and rev = ?"
 _NEWEST: Final = "~"
-"""Sorts behind every id."""
+"""A string that sorts after every exception id."""
 
 _decode = msgspec.json.Decoder(PolicyException).decode
 
 
 class SqliteExceptions(SqliteAccess):
-    """`KeepsExceptions` over one SQLite file."""
+    """Stores policy exceptions in SQLite (`KeepsExceptions`)."""
 
     async def exception(self, exception_id: str) -> PolicyException | None:
         row = await self._read(lambda db: db.execute(_ONE, (exception_id,)).fetchone())

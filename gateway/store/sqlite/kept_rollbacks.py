@@ -1,4 +1,4 @@
-"""The part of the SQLite store that keeps alerts and rollbacks."""
+"""Stores alerts and automatic rollbacks in SQLite."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from gateway.store.sqlite.access import SqliteAccess
 
 ALERTS_KEPT: Final = 10_000
 ROLLBACKS_KEPT: Final = 1_000
-"""Those that were not done; all that were done are kept."""
+"""The maximum number of stored rollbacks that were not carried out; those carried out are all kept."""
 
 _WHERE: Final = "where group_key = ? and fingerprint = ? and starts_at = ?"
 _TAKE: Final = (
@@ -40,7 +40,7 @@ _decode = msgspec.json.Decoder(Rollback).decode
 
 
 class SqliteRollbacks(SqliteAccess):
-    """`KeepsRollbacks` over one SQLite file."""
+    """Stores alerts and automatic rollbacks in SQLite (`KeepsRollbacks`)."""
 
     async def take_alerts(self, alerts: Sequence[Alert]) -> int:
         return await self._write(lambda db: _take(db, alerts))

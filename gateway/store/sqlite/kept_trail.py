@@ -1,4 +1,4 @@
-"""The part of the SQLite store that keeps the audit trail and its seals."""
+"""Stores the seals of the audit trail in SQLite, and reads the trail's entries."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from gateway.store.trail import TRAIL_KINDS, Stretch
 from observability.audit import ENTRIES_MAXIMUM, Seal
 
 SCANNED_MAXIMUM: Final = 5_000
-"""History entries looked at for one stretch, at most: some milliseconds."""
+"""The maximum number of history entries scanned for one range, which takes some milliseconds."""
 
 _SCAN: Final = (
     "select audit.seq, audit.run, audit.shard, audit.kind, audit.at, audit.actor, audit.detail,"
@@ -28,7 +28,7 @@ _decode_seal = msgspec.json.Decoder(Seal).decode
 
 
 class SqliteTrail(SqliteAccess):
-    """`KeepsTrail` over one SQLite file."""
+    """Reads the audit trail from SQLite and stores its seals there (`KeepsTrail`)."""
 
     async def trail(self, *, after: int) -> Stretch:
         return await self._read(lambda db: _stretch(db, after))

@@ -1,4 +1,4 @@
-"""Maps the types of `gateway/core` to rows and back.
+"""Converts the value types of `gateway/core` to SQLite rows and back.
 
 A row has the whole value as JSON in `state`, and a column for each field that a query selects by or an update
 changes. Where a column and `state` differ, the column is newer.
@@ -21,7 +21,7 @@ _decode_shard = msgspec.json.Decoder(Shard).decode
 
 
 class EncodedTaskRow(TaskRow, frozen=True, kw_only=True):
-    """A task row with its output as stored JSON: decoded, `{}` takes 30 times as much memory."""
+    """A task row whose output stays as stored JSON: decoded, `{}` takes 30 times as much memory."""
 
     output: msgspec.Raw = msgspec.Raw(b"null")
 
@@ -39,7 +39,7 @@ def to_json(value: Any) -> str:
 
 
 def run_row(run: Run) -> tuple[Any, ...]:
-    """The parameters of `INSERT_RUN`."""
+    """Returns the SQL parameters of `INSERT_RUN`."""
     return (
         run.id,
         run.tenant,
@@ -56,7 +56,7 @@ def run_row(run: Run) -> tuple[Any, ...]:
 
 
 def run_changes(run: Run) -> tuple[Any, ...]:
-    """The parameters of `REOPEN_RUN` before the run's id."""
+    """Returns the SQL parameters of `REOPEN_RUN` before the run's id."""
     return (
         run.deadline_at,
         run.cancel_requested_at,
@@ -101,7 +101,7 @@ def read_run(row: tuple[Any, ...]) -> Run:
 
 
 def shard_row(shard: Shard, priority: int, tenant: str) -> tuple[Any, ...]:
-    """The parameters of `INSERT_SHARD`; `priority` and `tenant` are the run's."""
+    """Returns the SQL parameters of `INSERT_SHARD`; `priority` and `tenant` are the run's."""
     return (
         shard.run,
         shard.index,
@@ -116,17 +116,17 @@ def shard_row(shard: Shard, priority: int, tenant: str) -> tuple[Any, ...]:
 
 
 def read_boot(row: tuple[str] | None) -> MachineBoot | None:
-    """Decodes the boot of a row whose one column is its JSON; None: there is no such row."""
+    """Decodes a boot of the machine from a row with one column, its JSON; None if there is no row."""
     return None if row is None else _decode_boot(row[0])
 
 
 def label_rows(run: Run) -> list[tuple[str, str, str, str]]:
-    """The parameters of `INSERT_LABEL`, one for each label of the run."""
+    """Returns the SQL parameters of `INSERT_LABEL` for each label of the run."""
     return [(run.tenant, name, value, run.id) for name, value in run.labels.items()]
 
 
 def shard_changes(shard: Shard) -> tuple[Any, ...]:
-    """The parameters of `SWAP_SHARD` before those of its condition."""
+    """Returns the SQL parameters of `SWAP_SHARD` before those of its condition."""
     return (shard.phase, shard.rev, shard.not_before, len(shard.orphans), to_json(shard))
 
 
@@ -136,14 +136,14 @@ def read_shards(rows: Iterable[tuple[str]]) -> list[Shard]:
 
 
 def task_row(task: TaskRow) -> tuple[Any, ...]:
-    """The parameters of `UPSERT_TASK`."""
+    """Returns the SQL parameters of `UPSERT_TASK`."""
     return (task.run, task.shard, task.task, to_json(task))
 
 
 def read_tasks(
     rows: sqlite3.Cursor, maximum_bytes: int | None = None, *, encoded: bool = False
 ) -> list[TaskRow]:
-    """Decodes the tasks of rows whose one column is `state`: the first that have `maximum_bytes` together."""
+    """Decodes tasks from rows with one column, `state`, until they exceed `maximum_bytes` together."""
     tasks, size = [], 0
     for (state,) in rows:
         size += len(state)
@@ -154,7 +154,7 @@ def read_tasks(
 
 
 def history_row(entry: HistoryEntry) -> tuple[Any, ...]:
-    """The parameters of `INSERT_HISTORY`."""
+    """Returns the SQL parameters of `INSERT_HISTORY`."""
     return (entry.run, entry.shard, entry.kind, entry.at, entry.actor, to_json(entry.detail))
 
 

@@ -1,4 +1,4 @@
-"""Lists runs by an index where one matches the query, else by a bounded scan from the newest run on."""
+"""Lists runs, newest first, by an index that matches the query or else by a bounded scan."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from gateway.store.sqlite import row_mapping
 from gateway.store.sqlite.sql_statements import RUN, RUN_COLUMNS
 
 SCANNED_MAXIMUM: Final = 2_000
-"""Runs looked at for one page, at most: some milliseconds."""
+"""The maximum number of runs scanned for one page, which takes some milliseconds."""
 
 _HEAD_COLUMNS: Final = RUN_COLUMNS.replace("workflow", "x'' as workflow")
 _HAS_LABEL: Final = (
@@ -20,7 +20,8 @@ _HAS_LABEL: Final = (
 
 
 class RunScan(NamedTuple):
-    """A statement that selects ids of runs, newest first, each with whether it matches the whole query."""
+    """An SQL statement that selects run ids, newest first, each with whether the run matches the whole
+    query."""
 
     statement: str
     parameters: list[object]
@@ -28,7 +29,7 @@ class RunScan(NamedTuple):
 
 
 def find_runs(db: sqlite3.Connection, query: RunQuery) -> FoundRuns:
-    """One page of the runs that match `query`, and the id after which the next page begins."""
+    """Returns one page of the runs that match `query`, and the id after which the next page begins."""
     if query.tenants == ():
         return FoundRuns(runs=(), next=None)
     scan = run_scan(query)
@@ -51,7 +52,7 @@ def _heads(db: sqlite3.Connection, ids: list[str]) -> tuple[Run, ...]:
 
 
 def read_some(db: sqlite3.Connection, run_ids: Sequence[str], maximum_bytes: int) -> dict[str, Run]:
-    """The runs by id, up to the first that would pass `maximum_bytes` of documents."""
+    """Reads the runs with these ids, until their documents exceed `maximum_bytes` together."""
     found, size = dict[str, Run](), 0
     for run_id in run_ids:
         row = db.execute(RUN, (run_id,)).fetchone()
@@ -65,7 +66,7 @@ def read_some(db: sqlite3.Connection, run_ids: Sequence[str], maximum_bytes: int
 
 
 def run_scan(query: RunQuery) -> RunScan:
-    """The statement for `query`, on the index that leaves the fewest runs to test one by one."""
+    """Returns the SQL statement for `query`, on the index that leaves the fewest runs to test one by one."""
     labels = list(query.labels.items())
     table, key, where, given = "run", "id", ["true"], list[object]()
     tests, tested = list[str](), list[object]()

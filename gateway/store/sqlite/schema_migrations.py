@@ -1,4 +1,4 @@
-"""Brings the schema of a database file up to date: numbered SQL files, applied in order, once each.
+"""Brings a database's schema up to date by numbered SQL files, each applied once and in order.
 
 A file that was released is never changed. A new version expands the schema first and contracts it a release
 later.
@@ -12,7 +12,7 @@ from waypost.sqlite_files.errors import StorageError
 
 
 def migrate(db: sqlite3.Connection) -> None:
-    """Applies the migrations that the database lacks.
+    """Applies the migrations that the database has not had yet.
 
     Raises `StorageError` where the database is newer than this program, or where a migration is not the one
     that it was made with.

@@ -1,4 +1,4 @@
-"""Every SQL statement of the SQLite store, named for what it does. The tables are in `migrations/`."""
+"""All SQL statements of the SQLite store, as constants. The tables are in `migrations/`."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -8,7 +8,7 @@ from gateway.store import rules
 
 
 def _in(phases: Iterable[Phase]) -> str:
-    """The SQL condition `in (...)` for these phases."""
+    """Returns the SQL condition `in (...)` for these phases."""
     return f"in ({', '.join(repr(phase.value) for phase in Phase if phase in frozenset(phases))})"
 
 
@@ -35,7 +35,7 @@ RUN_COLUMNS: Final = (
     "phase, deadline_at, cancel_requested_at, finished_at, decision_id, decided_at, permitted,"
     " state, workflow"
 )
-"""The columns that `row_mapping.read_run` takes, in this order."""
+"""The columns that `row_mapping.read_run` decodes, in this order."""
 INSERT_RUN: Final = (
     "insert into run (id, tenant, idempotency_key, phase, created_at, deadline_at, decision_id, decided_at,"
     " permitted, state, workflow) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -156,7 +156,7 @@ TAINTS: Final = "select region, name from region_order"
 def tasks_of(
     run_id: str, shard: int | None, *, limit: int | None, outputs: bool
 ) -> tuple[str, tuple[object, ...]]:
-    """The statement that lists the tasks of a run or of one of its shards, and its parameters."""
+    """Returns the SQL statement that lists the tasks of a run or shard, and its parameters."""
     where, parameters = _of_shard(run_id, shard)
     state = "state" if outputs else "json_remove(state, '$.output')"
     # SQLite takes -1 for no limit.
@@ -167,7 +167,7 @@ def tasks_of(
 
 
 def task_counts_of(run_id: str, shard: int | None) -> tuple[str, tuple[object, ...]]:
-    """The statement that counts the tasks of a run or of one of its shards by phase, and its parameters."""
+    """Returns the SQL statement that counts the tasks of a run or shard by phase, and its parameters."""
     where, parameters = _of_shard(run_id, shard)
     return f"select state ->> 'phase', count(*) from task_result where {where} group by 1", parameters
 

@@ -1,4 +1,4 @@
-"""`SqliteStore`, the store in one SQLite file for one gateway process.
+"""`SqliteStore`: stores runs, shards and all else of one gateway process in one SQLite file.
 
 Reads are here; what is written is in `transactions.py`, and the SQL of both in `sql_statements.py`.
 `waypost.sqlite_group_commit` makes commits durable and shares them among callers.
@@ -45,17 +45,20 @@ from waypost.sqlite_group_commit import Database
 T = TypeVar("T")
 
 PENDING_SCANNED: Final = 4
-"""Waiting shards of one tenant looked at for each that is asked for, at most."""
+"""The maximum number of one tenant's waiting shards scanned for each shard that is requested."""
 
 BRIEF_SHARDS: Final = 16
-"""An acceptance with at most so many shards takes microseconds: it may run on the event loop's thread."""
+"""The maximum number of shards of a run that is written on the event loop's thread, in microseconds."""
 
 BRIEF_ROWS: Final = 150
-"""The same for a record: on the writer's thread each row waits for a busy interpreter's lock."""
+"""The maximum number of rows that `record` writes on the event loop's thread.
+
+On the writer's thread each row waits for a busy interpreter's lock.
+"""
 
 
 class SqliteStore(SqliteDecisions, SqliteExceptions, SqliteRollbacks, SqliteRollout, SqliteTrail):
-    """A `Store` in one SQLite file. While it is open the file belongs to this process."""
+    """Stores runs, shards and all else of a `Store` in one SQLite file, which one process opens at a time."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -253,7 +256,7 @@ class SqliteStore(SqliteDecisions, SqliteExceptions, SqliteRollbacks, SqliteRoll
         after: str = "",
         without: Sequence[str] = (),
     ) -> Sequence[Shard]:
-        """The shards that `statement` selects, of all tenants with open runs in turn, `limit` at most.
+        """Returns at most `limit` shards that `statement` selects, from all tenants with open runs in turn.
 
         `parameters` are the statement's, after the tenant's name. The tenant that follows `after` by name is
         first; the tenants in `without` are left out.

@@ -23,7 +23,7 @@ from gateway.store.sqlite.schema_migrations import migrate
 
 
 def prepare(db: sqlite3.Connection) -> tuple[str, int]:
-    """Migrates the schema; returns the store's identity and era, which a new file is given here."""
+    """Migrates the schema; returns the store's identity and era, after making them for a new file."""
     migrate(db)
     db.execute(sql.IDENTIFY, (uuid.uuid4().hex,))
     db.execute(sql.BEGIN_ERAS, (str(rules.FIRST_ERA),))
@@ -32,7 +32,7 @@ def prepare(db: sqlite3.Connection) -> tuple[str, int]:
 
 
 def bear_clock_step(db: sqlite3.Connection, boot: MachineBoot) -> float:
-    """Moves stored times by the wall clock's step since the stored reading; returns the step, or 0.
+    """Moves stored times by the seconds that the wall clock was set since the stored reading; returns them.
 
     Writes nothing where the stored reading holds: it is the one that all times are stored by.
     """
@@ -52,7 +52,7 @@ def try_write(db: sqlite3.Connection) -> None:
 
 
 def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
-    """Writes a new run with its shards, its decision and the history of its acceptance.
+    """Stores a new run with its shards, its decision and the history of its acceptance.
 
     Writes nothing where its idempotency key has already made a run, or where its tenant would pass a limit.
     """
@@ -86,25 +86,25 @@ def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
 
 
 def _run_by_key(db: sqlite3.Connection, run: Run) -> Run | None:
-    """The stored run that holds the idempotency key of `run`; None: there is none."""
+    """Returns the stored run that holds the idempotency key of `run`; None if there is none."""
     row = db.execute(sql.RUN_BY_KEY, (run.tenant, run.idempotency_key)).fetchone()
     return None if row is None else row_mapping.read_run(row)
 
 
 def open_work(db: sqlite3.Connection, tenant: str) -> OpenWork:
-    """The number of the tenant's runs that have not ended, with their shards and tasks."""
+    """Returns the number of the tenant's runs that have not ended, with their shards and tasks."""
     row = db.execute(sql.OPEN_WORK, (tenant,)).fetchone()
     return OpenWork() if row is None else OpenWork(runs=row[0], shards=row[1], tasks=row[2])
 
 
 def append_history(db: sqlite3.Connection, entries: Iterable[HistoryEntry]) -> None:
-    """Adds history entries, numbered in this order."""
+    """Appends history entries, numbered in this order."""
     for entry in entries:
         db.execute(sql.INSERT_HISTORY, row_mapping.history_row(entry))
 
 
 def record(db: sqlite3.Connection, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> list[bool]:
-    """Writes each shard whose revision has not changed; returns, in order, which writes were done.
+    """Writes each shard whose revision has not changed; returns, in order, which writes were made.
 
     Cursors are written only if all of them took.
     """
@@ -131,7 +131,8 @@ def _swap(db: sqlite3.Connection, write: ShardWrite) -> bool:
 
 
 def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> None:
-    """Writes the run's phase, derived from its shards'. `at`: when the last of them changed, if known."""
+    """Writes the run's phase, derived from its shards' phases. `at`: the time of the last change, if
+    known."""
     # One of each stands for all: the run's phase follows from which there are.
     counts = {Phase(phase): 1 for (phase,) in db.execute(sql.PHASES_OF_RUN, (run_id,))}
     before, cancelled = db.execute(sql.RUN_PHASE, (run_id,)).fetchone()
@@ -147,7 +148,7 @@ def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> N
 
 
 def cancel(db: sqlite3.Connection, run_id: str, at: float, entry: HistoryEntry) -> Run | None:
-    """Writes the cancellation of a run, once, unless it has ended; returns the run as it then is.
+    """Stores the cancellation of a run, once, unless it has ended; returns the run as it then is.
 
     Each person who asks for it later gets one history entry.
     """
@@ -171,7 +172,7 @@ def _run(db: sqlite3.Connection, run_id: str) -> Run | None:
 
 
 def retry(db: sqlite3.Connection, run: Run, decision: Decision, entry: HistoryEntry) -> bool:
-    """Reopens a run that ended without success (T13); False, and nothing written, for any other run."""
+    """Reopens a run that ended without success (T13); False, with nothing written, for any other run."""
     stored = db.execute(sql.RUN_PHASE, (run.id,)).fetchone()
     if stored is None or RunPhase(stored[0]) not in rules.RETRYABLE:
         return False
@@ -194,7 +195,7 @@ def retry(db: sqlite3.Connection, run: Run, decision: Decision, entry: HistoryEn
 
 
 def replace_decision(db: sqlite3.Connection, run_id: str, decision: Decision) -> None:
-    """Stores a decision and makes it the one in force for the run."""
+    """Stores a policy decision and makes it the one in force for the run."""
     decision_queries.insert(db, decision, _run(db, run_id))
     permitted = row_mapping.to_json(rules.permitted_regions(decision))
     db.execute(sql.REPLACE_DECISION, (decision.id, decision.at, permitted, run_id))
@@ -214,22 +215,23 @@ def _write_cursor(db: sqlite3.Connection, region: str, cursor: Cursor) -> None:
 
 
 def release_incarnation(db: sqlite3.Connection, region: str, entry: HistoryEntry) -> bool:
-    """Frees the region's name for another journal; False where no journal is bound to it."""
+    """Unbinds the region's name from its journal; returns False if no journal was bound."""
     return _change(db, sql.RELEASE_INCARNATION, (region,), entry)
 
 
 def add_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryEntry) -> bool:
-    """Adds a taint to a region; returns whether an entry was written, see `Store.add_taint`."""
+    """Adds a taint to a region; returns whether a history entry was written, see `Store.add_taint`."""
     return _change(db, sql.ADD_TAINT, (region, taint), entry) or _note_repeated(db, region, entry)
 
 
 def remove_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryEntry) -> bool:
-    """Removes a taint from a region; returns whether an entry was written, see `Store.remove_taint`."""
+    """Removes a taint from a region; returns whether a history entry was written, see
+    `Store.remove_taint`."""
     return _change(db, sql.REMOVE_TAINT, (region, taint), entry) or _note_repeated(db, region, entry)
 
 
 def _note_repeated(db: sqlite3.Connection, region: str, entry: HistoryEntry) -> bool:
-    """Adds the entry of an action without effect, if the last such action there was another person's."""
+    """Appends the entry of an action without effect, if the last such action there was another person's."""
     last = db.execute(sql.LAST_ACT, (entry.kind, region)).fetchone()
     if last is None or last[0] == entry.actor:
         return False
@@ -238,7 +240,7 @@ def _note_repeated(db: sqlite3.Connection, region: str, entry: HistoryEntry) -> 
 
 
 def _change(db: sqlite3.Connection, statement: str, parameters: tuple[str, ...], entry: HistoryEntry) -> bool:
-    """Runs the statement; the history is written, and True returned, only if it changed a row."""
+    """Runs an SQL statement; if it changed a row, appends the history entry and returns True."""
     if db.execute(statement, parameters).rowcount == 0:
         return False
     append_history(db, [entry])
@@ -246,7 +248,7 @@ def _change(db: sqlite3.Connection, statement: str, parameters: tuple[str, ...],
 
 
 def raise_era(db: sqlite3.Connection, entry: HistoryEntry) -> int:
-    """Begins the next era and returns it."""
+    """Begins the store's next era and returns its number."""
     era = rules.next_era(int(db.execute(sql.READ_ERA).fetchone()[0]))
     db.execute(sql.WRITE_ERA, (str(era),))
     append_history(db, [entry])

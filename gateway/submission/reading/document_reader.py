@@ -1,4 +1,4 @@
-"""Reads documents in a pool of processes that can be killed; tenants take turns."""
+"""Reads documents in a pool of killable processes, in which tenants take turns."""
 
 import signal
 from typing import Final, NoReturn, Protocol
@@ -30,31 +30,31 @@ from waypost.worker_pool import WorkerBusy, WorkerEnded, WorkerError, WorkerPool
 from waypost.workflow.run_types import DeclaredExecutors
 
 WAIT_SECONDS: Final = 15.0
-"""A process that does not answer for so long is killed; a document takes half a second at most."""
+"""The seconds after which a reader process without an answer is killed; a document takes 0.5 s at most."""
 FATAL_MAXIMUM: Final = 8
-"""The most conditions of one document that may end a process: each costs its budget of processor time."""
+"""The maximum number of conditions of one document that may kill a process; each costs its time budget."""
 ERRORS: Final[dict[str, type[GatewayError]]] = {
     error.reason: error for error in (Malformed, TooLarge, UnsupportedMediaType, Invalid)
 }
-"""The errors of a document that cannot be read, by reason."""
+"""The error classes of a document that cannot be read, by reason."""
 
 
 class Reading(Struct, frozen=True, kw_only=True):
     """A document that was read without errors."""
 
     workflow: Workflow
-    """The workflow; its outline (`outline_of`) where it was read in a process."""
+    """The workflow, or its outline (`outline_of`) if a reader process read it."""
     whole: bool
-    """Whether it is the whole workflow, not the outline."""
+    """Whether `workflow` is the whole workflow and not an outline."""
     canonical: bytes
     """The JSON of the whole workflow."""
     task_count: int
     mistakes: list[str]
-    """Sentences about what the document says and probably does not mean."""
+    """The warnings about likely mistakes in the document, as sentences."""
 
 
 class Pool(Protocol):
-    """The pool of processes that a `DocumentReader` calls: a `WorkerPool`."""
+    """The interface of the process pool that a `DocumentReader` calls: a `WorkerPool`."""
 
     async def call(self, request: bytes, *, caller: str) -> bytes: ...
 
@@ -72,14 +72,14 @@ def reader_greeting(limits: DocumentLimits, executors: DeclaredExecutors, region
 
 
 def reader_pool(greeting: bytes, *, size: int) -> WorkerPool:
-    """Makes the pool of reader processes."""
+    """Returns the pool of reader processes."""
     return WorkerPool(
         "gateway.submission.reading.worker_main", size=size, budget_seconds=WAIT_SECONDS, greeting=greeting
     )
 
 
 class DocumentReader:
-    """A client of the pool of reader processes."""
+    """Reads documents by calling the pool of reader processes."""
 
     def __init__(self, limits: DocumentLimits, pool: Pool) -> None:
         self._limits, self._pool = limits, pool
@@ -90,7 +90,7 @@ class DocumentReader:
     async def read(
         self, body: bytes, media_type: str, *, tenant: str, log_fields: dict[str, str] | None = None
     ) -> Reading:
-        """Reads the document of `tenant`; `log_fields` are given its name, also where it has errors.
+        """Reads a document of `tenant`; adds its name to `log_fields`, also if it has errors.
 
         Raises `Invalid` with every error, what `parse` raises, `TooManyRequests` where too many documents of
         the tenant wait, or `Unavailable` where no process can be asked.
@@ -126,7 +126,7 @@ class DocumentReader:
             raise Unavailable(f"the document cannot be read now: {error}") from error
 
     async def _ask(self, request: ReaderRequest, tenant: str) -> bytes:
-        """Calls the pool. Raises `WorkerEnded` where the process ended meanwhile."""
+        """Sends a request to the pool. Raises `WorkerEnded` if the process ended before it answered."""
         try:
             return await self._pool.call(msgspec.msgpack.encode(request), caller=tenant)
         except WorkerEnded:
@@ -138,7 +138,7 @@ class DocumentReader:
             raise Unavailable(f"documents cannot be read now: {error}") from error
 
     def _fatal_error(self, error: WorkerEnded) -> str:
-        """The error text for the condition at which the process ended."""
+        """Returns the error text for the condition at which the process ended."""
         if error.signal == signal.SIGPROF:
             return f"takes more than {self._limits.condition_seconds:g} s of processor time"
         return "cannot be evaluated: it is more than the evaluator can bear"

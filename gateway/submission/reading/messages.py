@@ -17,7 +17,7 @@ class ReaderGreeting(Struct, frozen=True, kw_only=True):
     run_types: dict[str, str]
     """The types of a task's `run` by executor, as MODULE:NAME, from where the process imports them."""
     exclusive: frozenset[str]
-    """The executors that can keep a task from running twice."""
+    """The names of executors that can keep a task from running twice."""
     regions: frozenset[str]
 
 
@@ -27,13 +27,13 @@ class ReadRequest(Struct, frozen=True, kw_only=True, array_like=True, tag=True):
     body: bytes
     media_type: str
     tenant: str
-    """Whose it is where it names none."""
+    """The tenant of a document that names none."""
     fatal: dict[int, str] = {}
-    """The conditions that have ended a process which read this document: the error of each, by number."""
+    """The errors of conditions that ended a process which read this document, by the condition's number."""
 
 
 class ObligeRequest(Struct, frozen=True, kw_only=True, array_like=True, tag=True):
-    """A request to apply policy's obligations to a document that was read."""
+    """A request to apply policy's obligations to a document that was already read."""
 
     canonical: bytes
     obligations: Obligations
@@ -46,15 +46,15 @@ class ReadReply(Struct, frozen=True, kw_only=True, array_like=True):
     """The reply to a `ReadRequest`: the document's outline and JSON, or its errors."""
 
     name: str = ""
-    """That of the workflow, where so much could be read."""
+    """The name of the workflow, if it could be read."""
     outline: Workflow | None = None
     canonical: bytes = b""
     items: list[bytes] | None = None
-    """The items of the shards, each as JSON: the outline has none."""
+    """The items of the shards, each as JSON, which the outline lacks."""
     task_count: int = 0
     mistakes: list[str] = []
-    """Sentences about what the document says and probably does not mean."""
+    """The warnings about likely mistakes in the document, as sentences."""
     reason: str = ""
-    """That of the error (`gateway/core/errors.py`) for a document that cannot be read; else empty."""
+    """The reason of the error (`gateway/core/errors.py`) for a document that cannot be read; else empty."""
     detail: str = ""
     errors: list[FieldError] = []

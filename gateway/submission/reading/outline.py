@@ -1,4 +1,4 @@
-"""Changes workflows after reading: fills in the tenant, and outlines large ones. Pure."""
+"""Changes workflows after reading: fills in the tenant, and reduces large ones to an outline. Pure."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from waypost.workflow.task import TaskSpec
 
 
 def outline_of(workflow: Workflow) -> Workflow:
-    """The outline of a workflow: one task for each type, without params and the shards' items.
+    """Returns the outline of a workflow: one task for each type, without params and the shards' items.
 
     That task has the highest priority and the most processors of those of its type.
     """
@@ -31,13 +31,13 @@ def outline_of(workflow: Workflow) -> Workflow:
 
 
 def encoded_items(workflow: Workflow) -> list[bytes] | None:
-    """The shards' items, each as JSON; None where the document lists none."""
+    """Returns the shards' items, each as JSON; None if the document lists none."""
     items = workflow.spec.shards.items
     return None if items is None else [msgspec.json.encode(item) for item in items]
 
 
 def with_items(outline: Workflow, items: Sequence[bytes] | None) -> Workflow:
-    """The outline with the shards' items put back, as JSON that is not decoded."""
+    """Returns the outline with the shards' items restored, as JSON that is not decoded."""
     if items is None:
         return outline
     shards = structs.replace(outline.spec.shards, items=tuple(map(Raw, items)))
@@ -45,7 +45,7 @@ def with_items(outline: Workflow, items: Sequence[bytes] | None) -> Workflow:
 
 
 def with_tenant(workflow: Workflow, tenant: str) -> Workflow:
-    """Fills in `tenant` where the workflow names none.
+    """Returns the workflow with its tenant set to `tenant` if it names none.
 
     Filled in before policy is asked: a rule about tenants must not be evaded by naming none.
     """

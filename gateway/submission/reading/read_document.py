@@ -1,4 +1,4 @@
-"""Reads one document: parses and checks it, and tries its conditions. Runs in a process of its own."""
+"""Reads one document in a process of its own: parses and checks it, and evaluates its conditions."""
 
 import msgspec
 from msgspec import Struct
@@ -27,7 +27,7 @@ class Rules(Struct, frozen=True, kw_only=True):
 
 
 def read_document(request: ReadRequest, rules: Rules, progress: Progress) -> ReadReply:
-    """Reads the document; replies with its outline, or every error in it."""
+    """Reads the document; returns its outline, or every error in it."""
     try:
         return _read(request, rules, progress)
     except GatewayError as error:
@@ -35,7 +35,7 @@ def read_document(request: ReadRequest, rules: Rules, progress: Progress) -> Rea
 
 
 def _read(request: ReadRequest, rules: Rules, progress: Progress) -> ReadReply:
-    """Parses, checks and tries the document. Raises the errors of `parse`."""
+    """Parses and checks the document and evaluates its conditions. Raises the errors of `parse`."""
     limits = rules.limits
 
     def tried(trial: ConditionTrial) -> list[FieldError]:

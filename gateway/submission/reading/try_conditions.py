@@ -1,4 +1,4 @@
-"""Tries the conditions of a submission: compiles them all, and evaluates those whose inputs are known.
+"""Compiles the conditions of a submission, and evaluates those whose inputs are known.
 
 Runs in a process that reads documents: a condition that takes more than its budget ends that, since the
 library holds the interpreter's lock and only the kernel can stop it. Processor time is counted, so that a
@@ -22,7 +22,7 @@ from waypost.worker_process import Progress
 def try_conditions(
     trial: ConditionTrial, *, limits: DocumentLimits, fatal: Mapping[int, str], progress: Progress
 ) -> list[FieldError]:
-    """Tries all conditions of a document, and returns the errors.
+    """Compiles and evaluates all conditions of a document, and returns the errors.
 
     `fatal` are the errors of conditions that have ended a process, by number: they are not tried again.
     `progress` records the number of the condition that is tried, from 1.
@@ -44,7 +44,7 @@ def try_conditions(
 
 
 class _Tried:
-    """A run over the conditions of one document, which measures the time they take."""
+    """Evaluates the conditions of one document, and measures the processor time that they take."""
 
     def __init__(
         self, trial: ConditionTrial, limits: DocumentLimits, fatal: Mapping[int, str], progress: Progress
@@ -57,13 +57,13 @@ class _Tried:
 
     @property
     def spent_seconds(self) -> float:
-        """The processor time of all conditions so far, also of those that ended a process."""
+        """The processor seconds of all conditions so far, also of those that ended a process."""
         return time.process_time() - self._began + self._spent_on_fatal
 
     def answer_in_time(
         self, questions: Iterable[ConditionQuestion], *, within_seconds: float
     ) -> list[ConditionAnswer]:
-        """Answers questions, one after the other, until all conditions took `within_seconds`."""
+        """Evaluates conditions one after the other, until all together took `within_seconds`."""
         answers: list[ConditionAnswer] = []
         for question in questions:
             # The first one is tried in any case.

@@ -1,4 +1,4 @@
-"""The main module of a reader process, which is configured by its start-up message, `ReaderGreeting`."""
+"""The main module of a reader process, configured by its start-up message `ReaderGreeting`."""
 
 import gc
 from pkgutil import resolve_name
