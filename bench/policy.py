@@ -181,9 +181,9 @@ def addresses(folder: Path) -> Mapping[str, Path | str]:
 
 
 def measure_submissions(opa: Path | None, folder: Path, rounds: int, connections: list[int]) -> int:
-    """Runs the floor's comparison with one gateway for each engine, each with a store of its own.
+    """Compares the submissions a second of one gateway for each engine with the lower bound.
 
-    The floor is the cost of the unavoidable work (`bench/submissions.py`).
+    Each gateway has a store of its own. The bound is the floor of `bench/submissions.py`.
     """
     floor = SHARED / "floor"
     if not (floor / "compare.py").exists() or shutil.which("wrk") is None:
@@ -207,7 +207,7 @@ def measure_submissions(opa: Path | None, folder: Path, rounds: int, connections
 
 
 def target(folder: Path, name: str, port: int, *, engine: str, before: str = "") -> str:
-    """Builds the command line of one server for the floor's `compare.py`.
+    """Builds the command line of one server for the comparison; `before` starts what belongs to its group.
 
     `before` starts what belongs to its process group.
     """

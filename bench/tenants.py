@@ -232,7 +232,7 @@ async def large_run(stack: Stack, token: str) -> AsyncIterator[None]:
 
 
 def row(name: str, alone: Samples, beside: Samples) -> str:
-    """Formats a line of the table: ratios of p50 and p99 to those alone, and the milliseconds behind them."""
+    """Formats a row of the table: ratios of p50 and p99 to the quiet tenant alone, with the milliseconds."""
     cells = [name]
     for what in ("submit", "get", "done"):
         before, during = sorted(getattr(alone, what)), sorted(getattr(beside, what))

@@ -16,7 +16,7 @@ import httpx
 from clusters.errors import ClusterError
 
 HEAD_BYTES: Final = 16 * 1024
-"""The most bytes that are read before an answer begins. Heads of clusters have a few hundred."""
+"""The most bytes that are read before an answer's body begins; a cluster's head has a few hundred."""
 HEAD_PIECE_BYTES: Final = 4 * 1024
 PIECE_BYTES: Final = 16 * 1024
 """The most bytes that are read and parsed before other tasks of the event loop run: a TLS record."""

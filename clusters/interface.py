@@ -10,22 +10,22 @@ from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, Clus
 
 
 class RegionConnection(Struct, frozen=True, kw_only=True):
-    """What every adapter is made with, whatever its engine; it has settings of its own besides."""
+    """The connection data of a region's cluster, from which its adapter is made: URL, TLS context, store."""
 
     region: str
     url: str
-    """The cluster's URL. It holds no password."""
+    """The URL of the cluster, without a password."""
     mutual_tls: Callable[[], ssl.SSLContext]
-    """Gives the TLS context with the gateway's certificate. The gateway does not start if it has none.
+    """Returns the TLS context with the gateway's certificate; without one the gateway does not start.
 
     To be called only by the factory of an adapter that needs it: so regions without mutual TLS need no pki.
     """
     store: Callable[[], str]
-    """Gives IDENTITY.ERA of the gateway's store, which may change while an adapter is in use."""
+    """Returns IDENTITY.ERA of the gateway's store, which may change while an adapter is in use."""
 
     @property
     def address(self) -> str:
-        """The part of the URL after `://`."""
+        """Returns the part of the URL after `://`."""
         return self.url.partition("://")[2]
 
 

@@ -122,7 +122,7 @@ class Batch(Struct, frozen=True, kw_only=True):
 
 
 class CreateOutcome(StrEnum):
-    """The kind of answer to a create."""
+    """The kinds of answer to a create (a request to start an attempt)."""
 
     CREATED = "Created"
     EXISTS = "Exists"
@@ -250,7 +250,7 @@ class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
 DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
 """The reason of an attempt that failed because its run's deadline has passed."""
 LEASE_ENDED: Final = "its run-lease ended: no gateway renewed it"
-"""The reason of an exclusive attempt that was lost with its run-lease.
+"""The reason of an exclusive attempt that was lost because its run-lease ended.
 
 The tries that were killed for that do not count.
 """
@@ -267,7 +267,7 @@ class AttemptEndKind(StrEnum):
 
 
 class AttemptEnded(Struct, frozen=True, kw_only=True, tag="ended"):
-    """The last event of an attempt: its tasks are finished or given up, and no process of it is left.
+    """The event that an attempt has ended: its tasks are finished or given up, and no process is left.
 
     Journalled, after the events of its tasks.
     """

@@ -22,9 +22,9 @@ class ClusterKind(Struct, Generic[S], frozen=True, kw_only=True):
     executors: DeclaredExecutors
     """The executors of such a cluster; documents are checked against them."""
     settings: type[S]
-    """The settings that a region with such a cluster has in its table `cluster`."""
+    """The type of the settings that a region with such a cluster has in its table `cluster`."""
     adapter: Callable[[RegionConnection, S], ClusterAdapter]
-    """Makes the adapter for one region's cluster. Raises `ValueError` for settings that it cannot use.
+    """Creates the adapter for one region's cluster. Raises `ValueError` for settings that it cannot use.
 
     The adapter sends nothing before it is entered.
     """

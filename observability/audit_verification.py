@@ -25,7 +25,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     entry: int | None = None
     """The number of the faulty entry."""
     last_entry: int | None = None
-    """The number of the last entry, where the finding is about several in a row."""
+    """The number of the last entry, where the finding is about several consecutive ones."""
     seal: int | None = None
     """The number of the seal that the finding is about, or that covers the entry."""
     detail: str
@@ -38,7 +38,7 @@ class Verification(Struct, frozen=True, kw_only=True):
     sealed: int
     """The number of entries that seals cover."""
     unsealed: int
-    """The number of entries behind the newest seal that are in no finding; nothing shows they are genuine."""
+    """The number of entries behind the newest seal without a finding: nothing shows that they are genuine."""
 
 
 def verify(
@@ -135,7 +135,10 @@ def _digests(
 def _without_seal(
     unsealed: Mapping[int, Mapping[str, Any]], seals: Sequence[Seal]
 ) -> tuple[int, Sequence[Finding]]:
-    """The number of entries in the short tail behind the newest seal; and others, which need a seal."""
+    """Finds entries that should have a seal and have none, and counts those that need none yet.
+
+    Those are the short tail behind the newest seal.
+    """
     if not seals:
         return 0, ()
     newest = seals[-1]
@@ -162,7 +165,7 @@ def _without_seal(
 
 
 def _runs(numbers: Iterable[int], fault: Callable[[int], str]) -> Iterator[tuple[str, list[int]]]:
-    """Groups neighbors with the same fault, such as an end that was cut off; leaves out those without one."""
+    """Groups consecutive numbers with the same fault, as (fault, numbers); omits numbers without one."""
     return ((done, list(some)) for done, some in groupby(numbers, key=fault) if done)
 
 

@@ -132,7 +132,7 @@ class Metrics:
         children[1].observe(seconds, {"trace_id": trace_id} if seconds > SLOW_SECONDS else None)
 
     def observe_step(self, step: str, seconds: float) -> None:
-        """Observes the duration of one step of a call."""
+        """Observes the duration of one stage of a call: authenticate, read, authorize or admit."""
         self._steps[step].observe(seconds)
 
     def count_decision(self, decision: CountedDecision) -> None:

@@ -30,14 +30,14 @@ Item = tuple[Write, "asyncio.Future[Any]"]
 Results = list[tuple["asyncio.Future[Any]", Any, BaseException | None]]
 
 GATHER_TURNS = 4
-"""The iterations of the event loop that are waited before a group of writes is closed.
+"""The number of event loop iterations to wait before a group of writes is closed.
 
 Measured at 16 connections, where each commit otherwise carried one or two acceptances.
 """
 
 
 CHECK_SECONDS = 1.0
-"""The longest time for which a file is checked when it is opened: about 250 MiB."""
+"""The most seconds for which a file is checked when it is opened, enough for about 250 MiB."""
 
 
 class Database:
@@ -281,5 +281,5 @@ def _resolve(results: Results) -> None:
 
 
 def _is_fault(error: Exception) -> bool:
-    """Returns whether an error is the database's (locked, full, damaged), not that of a value."""
+    """Returns whether an error is the database's own (locked, full, damaged), not one of a statement."""
     return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError

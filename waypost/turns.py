@@ -11,7 +11,7 @@ CONTENDED_SECONDS: Final = 1.0
 """The seconds for which a key is limited to its share after another key asked for a place."""
 
 REST_SECONDS: Final = 0.05
-"""The longest rest after a place was held, however long that was."""
+"""The longest pause, in seconds, between the use of a place and its release, however long the use was."""
 
 turn_key: ContextVar[str | None] = ContextVar("turn_key", default=None)
 """The key on whose behalf the current asyncio task works; None for the process itself, which never waits."""
@@ -64,7 +64,7 @@ class Turns:
         return Turn(self, key, wait_seconds)
 
     def now(self) -> float:
-        """The monotonic time in seconds."""
+        """Returns the monotonic time in seconds."""
         return self._clock()
 
     def take(self, key: str) -> bool:
@@ -109,7 +109,7 @@ class Turns:
         self._held[key] += 1
 
     def leave_rested(self, key: str, since: float) -> None:
-        """Gives back a place that was taken at `since`, after the rest that is due."""
+        """Gives back a place that was taken at `since`, after a pause if other keys want places too."""
         if self._rest and self._limit() < self._alone:
             rest = min(REST_SECONDS, self._rest * (self._clock() - since))
             asyncio.get_running_loop().call_later(rest, self.leave, key)

@@ -27,7 +27,7 @@ from waypost.tls import Credentials, PkiError, cluster_credentials, server_conte
 
 METRICS_CONNECTIONS = 16
 CONNECTIONS = 1_000
-"""The most open connections; a quarter of the descriptors is the limit too.
+"""The most open connections, if a quarter of the file descriptors permits so many.
 
 Each try takes two or three descriptors.
 """

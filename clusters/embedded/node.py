@@ -251,7 +251,7 @@ class ClusterNode:
         self._set_timer()
 
     def _set_timer(self) -> None:
-        """Schedules the next tick for the scheduler's next timer, which any step may have changed."""
+        """Schedules the call of the scheduler's `tick` for its next timer, which any step may change."""
         at = self._scheduler.next_timer
         if self._timer is not None:
             self._timer.cancel()

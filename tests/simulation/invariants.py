@@ -49,7 +49,7 @@ class Invariants:
         self.silent_at: dict[tuple[str, int], float] = {}
         """When an overdue shard's cluster could last have had reports from before the deadline."""
         self.steady_since = 0.0
-        """Since when a gateway is up and its store answers.
+        """The time since which a gateway is up and its store answers.
 
         Deadlines and fences are enforced only from then on.
         """

@@ -31,7 +31,7 @@ One caller occupies one at most, so the other is free for all others.
 """
 QUESTIONS_AT_ONCE: Final = 500
 MESSAGE_BYTES: Final = 1 << 20
-"""The size of a request, in bytes, beyond which no further question is added to it."""
+"""The size of a request to a child process, in bytes, beyond which no condition is added to it."""
 LONG_BYTES: Final = 16_384
 WAIT_SECONDS: Final = 15.0
 """The seconds after which a child process that does not answer is killed.

@@ -194,7 +194,7 @@ def _children(node: Message) -> list[Message]:
 
 
 def _reads(node: Message, hidden: frozenset[str]) -> Iterator[ConditionRead]:
-    """Yields the reads in an expression; `hidden` are the names that mean a loop's variable there."""
+    """Yields the values that an expression reads; `hidden` are the names that a loop's variable shadows."""
     path: list[str | None] = []
     while (step := _step(node)) is not None:
         node, name, key = step
@@ -217,7 +217,7 @@ def _reads(node: Message, hidden: frozenset[str]) -> Iterator[ConditionRead]:
 
 
 def _step(node: Message) -> tuple[Message, str | None, Message | None] | None:
-    """Splits off one selection or index: returns its operand, name (None: computed) and index.
+    """Splits off one selection (`.name`) or index: returns its operand, name (None: computed) and index.
 
     None for any other expression.
     """

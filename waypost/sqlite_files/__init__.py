@@ -1,4 +1,4 @@
-"""Locks and checks a SQLite database file, which one process owns; has its errors and checks disk space.
+"""Locks a SQLite database file, checks its structure and its disk space, and defines its error type.
 
 `errors` has the error type. Imports nothing else of this project.
 """

@@ -34,7 +34,7 @@ def selected(text: str, root: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 @lru_cache(CACHED)
 def _names_below(text: str, root: str) -> tuple[str, ...] | None:
-    """Returns the names below `root` that occur in the text, each once; None where others may be read too.
+    """Returns the names that the text reads directly below `root`, each once; None if it may read others.
 
     It does not parse the text: a mention in a literal or in a comment counts too.
     """

@@ -14,7 +14,7 @@ Conditions and placeholders read both alike.
 """
 
 NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
-"""The grammar of a JSON number."""
+"""Matches a JSON number, with groups for its fraction and its exponent."""
 
 HALF_CHARACTER: Final = re.compile("[\ud800-\udfff]")
 """Matches half of a surrogate pair, which is no character."""

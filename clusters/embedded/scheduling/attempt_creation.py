@@ -1,4 +1,4 @@
-"""Handles creates: starts a new attempt, recognizes a repeated create, or resumes a journalled attempt."""
+"""Handles creates, the gateway's requests to start an attempt: starts, recognizes or resumes the attempt."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, assert_never

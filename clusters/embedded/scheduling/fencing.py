@@ -1,4 +1,4 @@
-"""Refuses late, repeated or superseded creates (fencing), so that they never start an attempt."""
+"""Refuses late, repeated or superseded creates (requests to start an attempt), known as fencing."""
 
 from collections.abc import Container, Mapping
 

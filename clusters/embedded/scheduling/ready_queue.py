@@ -44,7 +44,7 @@ class QueuedTask(NamedTuple):
 
 @dataclass(kw_only=True, slots=True)
 class KeyQueue:
-    """The queued tasks of one fairness key, by the run's priority, the task's, then the run's turn.
+    """The queued tasks of one fairness key, ordered by priority and by a rotation among the key's runs.
 
     A turn is a position in the rotation among runs: each task gets the next turn of its run, counted from the
     turn of the task that was started last.
@@ -73,7 +73,7 @@ class KeyQueue:
 
 
 class ReadyQueue:
-    """The queue of ready tasks, shared fairly: keys are served in rotation, weighted.
+    """The queue of ready tasks, in which fairness keys are served in a weighted rotation.
 
     So neither the number nor the priority of one key's tasks delays another key by more than a turn. Within a
     key the first task is next. An entry is stale when its task is no longer in the attempt's `queued`; it

@@ -69,7 +69,7 @@ def clear(opa: FaultyOpa, revision: str) -> Answer:
 
 
 def faulty(opa: FaultyOpa, dice: Dice) -> Answer:
-    """Returns an answer of OPA with a random fault, the same for each query of the request."""
+    """Returns a fake OPA's answer with a random fault, the same for each query of the request."""
 
     async def answer(writer: asyncio.StreamWriter) -> None:
         dice.numbers = questions(opa)
