@@ -18,7 +18,7 @@ EXIT_CODES: Final = (
 
 
 def installed_version() -> str:
-    """The version of the installed distribution."""
+    """Returns the version of the installed distribution."""
     from importlib.metadata import version  # noqa: PLC0415  # loading it would slow every start
 
     return version("waypost")
@@ -71,7 +71,7 @@ COMMANDS: Final = (
     ("token", "gateway.cli.token:app", BUILD, "Make tokens for development."),
     ("convert", "gateway.cli.convert:convert", BUILD, "Turn a recorded workflow (WfFormat) into a document."),
 )
-"""The subcommands, each as (name, import string, group in the help, first line of its help)."""
+"""The subcommands of `waypost`, each as (name, import string, group in the help, first line of its help)."""
 
 SYNONYMS: Final = {
     "submit": ("apply", "create", "run", "start", "exec"),
@@ -86,7 +86,7 @@ SYNONYMS: Final = {
     "cordon": ("taint",),
     "up": ("dev",),
 }
-"""What users of kubectl, argo and docker type for a command: it is suggested to them."""
+"""The words that users of kubectl, argo and docker type for a command, which is then suggested to them."""
 
 for name, target, group, text in COMMANDS:
     # `pki` and the like are apps themselves, which have theirs where they are made

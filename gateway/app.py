@@ -1,4 +1,4 @@
-"""The composition root: puts a gateway together from its settings.
+"""Composes a gateway from its settings: the only module, with `policy_composition.py`, to name plug-ins.
 
 It names concrete classes, as `policy_composition.py` does for policy engines. Each kind of plug-in has one
 dict: `STORES` here, `POLICY_ENGINES` there, `CLUSTER_KINDS` in `clusters/registry.py`.
@@ -58,7 +58,7 @@ class StoreKind(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of store: the form of its URL, and the factory that makes one from the part after the scheme."""
 
     form: str
-    """The form of its URL, for error messages: `sqlite:PATH`."""
+    """The form of the store's URL, for error messages: `sqlite:PATH`."""
     make: Callable[[str], Store]
 
 
@@ -69,7 +69,7 @@ STORES: Final[Mapping[str, StoreKind]] = {
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
-    """A composed gateway that does not listen yet."""
+    """A gateway that is composed from its settings and does not listen yet."""
 
     api: ASGIApp
     internal_api: ASGIApp
@@ -245,7 +245,7 @@ def _instant() -> Instant:
 
 
 async def _rollback(exits: AsyncExitStack, services: Services, *, region_lost: Callable[[], bool]) -> Loops:
-    """The loop that takes bad releases back, unless that is off."""
+    """Returns the control loop of automatic rollbacks; none if they are off."""
     settings = services.settings.rollback
     if settings.mode == "off":
         return {}
@@ -270,7 +270,7 @@ def _region_lost(controller: Controller) -> bool:
 
 
 def _sealing(audit: AuditSettings, store: Store, metrics: Metrics) -> Loops:
-    """The loop that seals the audit trail, where there is a key for that."""
+    """Returns the loop that seals the audit trail; none without a key in the settings."""
     try:
         sealer = audit_sealer(audit, store, on_alarm=metrics.audit_alarms.inc)
     except AuditKeyError as error:

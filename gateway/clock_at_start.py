@@ -1,4 +1,4 @@
-"""Compensates, at the start, for steps of the wall clock that were made while no gateway ran.
+"""Corrects, at the start, for changes of the wall clock that were made while no gateway ran.
 
 The clock of a gateway begins with the wall clock. Without this a wall clock that was set forward would end
 runs before their deadlines, and one that was set back would make later runs older than earlier ones.
@@ -11,7 +11,7 @@ from gateway.store.interface import RunQuery, Store
 
 
 async def bear_clock_steps(store: Store) -> None:
-    """Sets this process's clock at least to the newest run's time; moves stored times by other clock steps.
+    """Sets this process's clock to at least the newest run's time; moves stored times by other clock changes.
 
     Raises `Unavailable` where the store does not take that.
     """

@@ -1,4 +1,4 @@
-"""Runs a gateway as a process: from its settings to its exit code."""
+"""Runs a gateway as an operating-system process, from its settings to its exit code."""
 
 import asyncio
 import gc
@@ -28,22 +28,22 @@ from waypost.serving import Server, run, stop_signals
 from waypost.tls import PkiError, api_context
 
 HEALTH_CONNECTIONS: Final = 64
-"""Most open connections to the internal port; the API's cannot take them."""
+"""The maximum number of open connections to the internal port; the API's connections cannot use them up."""
 OWN_DESCRIPTORS: Final = 192
-"""Kept for what the gateway itself opens: database, policy, keys, logs, connections that are refused."""
+"""The number of file descriptors reserved for the gateway's own files: database, policy, keys, logs."""
 API_CONNECTIONS: Final = 10_000
 API_CONNECTIONS_MINIMUM: Final = 16
 
 
 SWITCH_SECONDS: Final = 0.0005
-"""How long a thread that reads a large document keeps the interpreter's lock, while the event loop wants it.
+"""The seconds for which a thread may keep the interpreter's lock while the event loop waits for it.
 
 Python's own 5 ms delay each of the dozen steps from a submission to its end.
 """
 
 
 def serve(settings: GatewaySettings) -> int:
-    """Runs a gateway until SIGTERM or SIGINT; returns 0 then, or 1 where it cannot start or a loop fails.
+    """Runs a gateway until SIGTERM or SIGINT; returns 0 then, or 1 if it cannot start or a loop fails.
 
     Prints one line of JSON with its ports once it answers.
     """
@@ -85,7 +85,8 @@ async def _serve(settings: GatewaySettings) -> int:
 
 
 def _api_connections(descriptors: int, regions: int) -> int:
-    """The limit of the API's connections, which leaves descriptors for all else that the gateway does."""
+    """Returns the limit of the API's connections, which leaves descriptors for all else that the gateway
+    opens."""
     kept = OWN_DESCRIPTORS + HEALTH_CONNECTIONS + regions * sum(CONNECTIONS.values())
     connections = max(API_CONNECTIONS_MINIMUM, min(API_CONNECTIONS, descriptors - kept))
     if connections < API_CONNECTIONS:

@@ -1,4 +1,4 @@
-"""Gauges that are read from the present state of a gateway: at each scrape, or once at its start."""
+"""Sets metrics from the present state of a gateway: at each scrape, or once at its start."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ def show_process(metrics: Metrics, settings: GatewaySettings) -> None:
 
 
 def start_counters(metrics: Metrics, engine: str) -> None:
-    """Initializes the series that alerts watch to 0. `engine` is the setting `policy.engine`.
+    """Initializes to 0 the counter series that alerts watch. `engine` is the setting `policy.engine`.
 
     Prometheus sees a counter grow only between two scrapes: a first event that made its series would be none.
     """
@@ -51,7 +51,7 @@ def start_counters(metrics: Metrics, engine: str) -> None:
 
 
 def engine_kind(engine: str) -> str:
-    """The kind of policy engine that the setting `policy.engine` names: embedded, or opa."""
+    """Returns the kind of policy engine that the setting `policy.engine` names: embedded, or opa."""
     return engine.partition(":")[0].partition("+")[0]
 
 
@@ -65,7 +65,7 @@ def _certificates(settings: GatewaySettings) -> Iterator[tuple[str, Path]]:
 
 
 def show_pools(metrics: Metrics, clusters: Mapping[str, ClusterAdapter]) -> None:
-    """Sets the gauges of the connections to each region whose adapter counts them."""
+    """Sets the gauges of the connections to each region whose adapter counts connections."""
     for region, cluster in clusters.items():
         if isinstance(cluster, CountsConnections):
             # Bound now: at a scrape the loop's variable would be the last one.
@@ -80,7 +80,7 @@ def show_policy_and_keys(
     bundles: BundleFeed,
     authenticator: JwtAuthenticator,
 ) -> None:
-    """Sets the gauges of the policy revision, whether it is the newest, and of the expiry of key sets."""
+    """Sets the gauges of the policy revision, of whether it is the newest, and of the expiry of key sets."""
     metrics.show_revision(engine_kind(settings.policy.engine), policy.revision)
     newest = bundles.current
     metrics.policy_stale.set(newest is not None and newest.manifest.revision != policy.revision)

@@ -48,14 +48,14 @@ def _embedded_policy(policies: PolicySettings) -> PolicyEngine:
 
 
 class PolicyEngineKind(Struct, frozen=True, kw_only=True):
-    """A kind of policy engine: the factory of the engine, and that of the engines for a rollout's bundles."""
+    """A kind of policy engine: the factories of the engine itself, and of engines for a rollout's bundles."""
 
     make: Callable[[PolicySettings], PolicyEngine]
-    """Makes the engine that decides from the start. Raises `ValueError` for settings that it cannot use."""
+    """The factory of the engine that decides from the start. Raises `ValueError` for unusable settings."""
     bundles: Callable[[FedOpa, FedOpa | None], BundleEngines]
-    """Makes what decides by bundles: of the engine, with its feed, and of the one for trials."""
+    """The factory of the engines for bundles, from the engine with its feed and the one for trials."""
     is_opa: bool = False
-    """Whether bundles may be for OPA alone, and it sends its decision logs here."""
+    """Whether the engine is OPA, which takes bundles for OPA alone and sends its decision logs here."""
 
 
 _EMBEDDED: Final = PolicyEngineKind(
@@ -73,7 +73,7 @@ POLICY_ENGINES: Final[Mapping[str, PolicyEngineKind]] = {
 
 
 Loops: TypeAlias = Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
-"""The coroutine functions that run for as long as a gateway does, by the name that is logged if one fails."""
+"""The background loops of a gateway (coroutine functions), by the name that is logged if one fails."""
 
 
 class PolicyParts(Struct, frozen=True, kw_only=True):
@@ -83,7 +83,7 @@ class PolicyParts(Struct, frozen=True, kw_only=True):
     rollout: BundleRollout
     feed: BundleFeed
     routes: tuple[Route, ...]
-    """Where OPAs fetch their bundles, on the internal port."""
+    """The routes on the internal port from which OPAs fetch their bundles."""
     loops: Loops
 
 
@@ -91,7 +91,7 @@ class PolicyParts(Struct, frozen=True, kw_only=True):
 async def policy_composition(
     settings: GatewaySettings, store: Store, metrics: Metrics
 ) -> AsyncIterator[PolicyParts]:
-    """Opens the parts in order, closes them in reverse.
+    """Opens the policy parts in order, closes them in reverse.
 
     Raises `StartError`, or what a part raises that cannot start: `BundleError`, `ArchiveError`.
     """
@@ -160,7 +160,7 @@ def _engines(policies: PolicySettings, opa: FedOpa, trials: FedOpa) -> BundleEng
 def _routes(
     policies: PolicySettings, store: Store, feed: BundleFeed, candidate_feed: BundleFeed
 ) -> tuple[Route, ...]:
-    """The routes of the internal port for OPA: bundle downloads, status reports, decision logs."""
+    """Returns the internal port's routes for OPA: bundle downloads, status reports, decision logs."""
     logs = [decision_log_route(store, kept=policies.opa_records)] if _kind_of(policies).is_opa else []
     return (
         *logs,
@@ -191,7 +191,7 @@ def _at_start(policies: PolicySettings) -> PolicyEngine:
 
 
 def _candidate(policies: PolicySettings) -> PolicyEngine | None:
-    """The OPA that evaluates candidate bundles; None: the embedded engine does."""
+    """Returns the OPA that evaluates candidate bundles; None if the embedded engine does."""
     if policies.candidate_engine is None:
         return None
     candidate = POLICY_ENGINES.get(_scheme(policies.candidate_engine))

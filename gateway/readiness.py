@@ -18,7 +18,7 @@ def readiness_checks(
     controller: Controller,
     bundles: BundleFeed,
 ) -> Mapping[str, Callable[[], Awaitable[str]]]:
-    """The check of each part, by its name. A check returns a note for people, or raises `Unavailable`.
+    """Returns the readiness check of each part, by name. A check returns a note, or raises `Unavailable`.
 
     `engine` is the setting `policy.engine`.
     """
@@ -30,7 +30,7 @@ def readiness_checks(
 
 
 async def _check_store(store: Store, controller: Controller) -> str:
-    """Checks that the store takes writes; returns, for people, how many shards are under way.
+    """Checks that the store accepts writes; returns the number of shards under way, as text for people.
 
     Raises `Unavailable` where the store takes none.
     """
@@ -56,7 +56,8 @@ async def _check_policy(policy: PolicyEngine, engine: str, bundles: BundleFeed) 
 
 
 async def _check_keys(authenticator: JwtAuthenticator) -> str:
-    """Checks that the keys of every issuer can be read. Raises `Unavailable`, with the URLs of the others."""
+    """Checks that the keys of every issuer can be read. Raises `Unavailable` with the URLs of the
+    unreadable."""
     if authenticator.issuers_without_keys:
         raise Unavailable(f"cannot be read: those of {', '.join(authenticator.issuers_without_keys)}")
     return "of every issuer"

@@ -1,4 +1,4 @@
-"""The settings of the reconciler: health of regions, failover, placing.
+"""The settings of the reconciler: health of regions, failover and placing.
 
 That a number is finite and not negative need not be said: `gateway/settings_loading.py` refuses all others.
 """
@@ -8,109 +8,124 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta, Struct
 
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
-"""A time that cannot be none: a loop would not pause, or a window would hold nothing."""
+"""A time in seconds, above 0.
+
+At 0 a loop would not pause, or a window would hold nothing.
+"""
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 Part: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
-"""A part of a whole."""
+"""A fraction from 0 to 1."""
 
 
 class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The thresholds by which a region counts as lost, slow or failing, and by which it comes back."""
+    """The thresholds by which a region counts as lost, slow or failing, and as recovered."""
 
     probe_interval_seconds: Seconds = 2.0
-    """The pause between two probes of a region; `jitter` varies it, so that gateways do not march in step."""
+    """The pause between two probes of a region in seconds; `jitter` varies it, so that gateways do not
+    march in step."""
     jitter: Part = 0.2
-    """The largest part by which chance changes a probe's pause, either way, and shortens an ejection."""
+    """The largest fraction by which chance lengthens or shortens a probe's pause, and shortens an
+    ejection."""
     probe_retry_seconds: Seconds = 0.5
-    """The pause before the next probe after one that failed."""
+    """The pause before the next probe after a failed one."""
     probe_timeout_seconds: Seconds = 1.0
-    """How long a probe waits for its answer before it has failed."""
+    """The timeout of a probe."""
     failures_down: Count = 3
-    """Probes in a row that must fail before a region is Unreachable.
+    """The number of probes in a row that must fail before a region is Unreachable.
 
     A silent region is Unreachable after 7.5 s at worst, a dead one after 2 s.
     """
     successes_up: Count = 5
-    """Probes in a row that must succeed before an Unreachable region takes work; one if it never answered."""
+    """The probes in a row that must succeed before an Unreachable region takes work; 1 if it never
+    answered."""
     silence_seconds: Seconds = 3.0
-    """How long an event stream may bring nothing, not even a beat; then a probe is sent at once."""
+    """The longest time without any event on a region's stream, not even a beat, before a probe is sent at
+    once."""
     ewma_tau_seconds: Seconds = 10.0
-    """The time in which the peak EWMA falls towards a faster sample by a factor e."""
+    """The time constant of the peak EWMA: the time in which it falls towards a faster sample by a factor
+    e."""
     failure_counts_seconds: float = 5.0
     """The latency that a failed call or probe counts as in the peak EWMA."""
     consecutive_errors: Count = 5
-    """Failed calls in a row that eject a region: no connection, no answer in time, or 502/503/504."""
+    """The number of failed calls in a row that eject a region: no connection, no answer in time, or
+    502/503/504."""
     success_ratio: Part = 0.8
-    """The part of a region's recent calls that must succeed; with a smaller one it is ejected."""
+    """The fraction of a region's recent calls that must succeed; below it the region is ejected."""
     success_window_seconds: Seconds = 10.0
-    """How long a call counts as recent for `success_ratio`."""
+    """The time for which a call counts as recent for `success_ratio`."""
     success_minimum_calls: int = 20
-    """Calls that the window must hold for `success_ratio` to eject a region: the ratio of a few is chance."""
+    """The number of recent calls below which `success_ratio` ejects no region: the ratio of a few is
+    chance."""
     ejection_seconds: float = 30.0
     """The length of the first ejection; the n-th is n times as long. Chance shortens it, up to `jitter`."""
     ejection_maximum_seconds: float = 300.0
     """The length of the longest ejection."""
     ejected_ratio: Part = 0.5
-    """The largest part of the regions that may be ejected at once; the last one that answers never is."""
+    """The largest fraction of regions that may be ejected at once; the last one that answers never is."""
     ejection_forgotten_seconds: float = 600.0
     """The time without an ejection or a loss after which a region's count of them starts again."""
     degraded_seconds: float = 0.3
     """The p90 of round trips above which a region is Degraded, after `degraded_evaluations`."""
     degraded_window_seconds: Seconds = 10.0
-    """The length of the window whose round trips the p90 is taken of."""
+    """The length of the window of round trips from which the p90 is computed."""
     degraded_evaluations: Count = 3
-    """Evaluations in a row, one a second, in which the p90 must pass `degraded_seconds`."""
+    """The evaluations in a row, one a second, in which the p90 must exceed `degraded_seconds`."""
     recovered_ratio: Part = 0.7
-    """The part of `degraded_seconds` under which the p90 of a Degraded region must stay for it to recover."""
+    """The fraction of `degraded_seconds` under which the p90 of a Degraded region must stay for it to
+    recover."""
     recovered_seconds: float = 60.0
-    """How long the p90 must stay under that part."""
+    """The time for which the p90 must stay under `recovered_ratio` for a region to recover."""
     slow_start_seconds: Seconds = 60.0
-    """The time over which a region that comes back grows to its whole share of the work."""
+    """The time over which a returning region's share of work grows to its whole."""
     slow_start_floor: Part = 0.1
-    """The part of its share that a region in slow start takes at first."""
+    """The fraction of its share of work that a region in slow start gets at first."""
     blackout_seconds: float = 10.0
     """The time within which regions must be lost to count as lost together."""
     blackout_ratio: Part = 0.5
-    """When more than this part of the regions is lost together, the gateway takes itself to be cut off."""
+    """The fraction of regions above which their loss together means that the gateway itself is cut off."""
 
 
 class FailoverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of failover: when and how often shards move, and when calls and questions are repeated."""
 
     fence_seconds: float = 5.0
-    """How long after the intent a cluster may take its create, counted in the cluster's own uptime."""
+    """The time after the intent in which a cluster may accept its create call, in the cluster's own
+    uptime."""
     wait_minimum_seconds: float = 2.0
     """The shortest wait of a Suspect idempotent shard, which waits as long as its running tasks have run."""
     wait_maximum_seconds: float = 10.0
-    """The longest such wait: waiting costs about what moving would (ski rental with a cap)."""
+    """The longest wait of a Suspect idempotent shard: waiting costs about what moving would (ski rental)."""
     exclusive_wait_seconds: float = 17.0
-    """The wait of an exclusive shard after BOTH suspicion and fence: the lease's 15 s, 2 s of drift."""
+    """The wait of a Suspect exclusive shard after BOTH suspicion and fence: the lease's 15 s, 2 s of
+    drift."""
     attempts_maximum: Count = 5
-    """Lost attempts after which a shard is quarantined."""
+    """The number of lost attempts after which a shard is quarantined."""
     failovers_maximum: int = 20
-    """Failovers after which a shard is quarantined; lost attempts are counted apart."""
+    """The number of failovers after which a shard is quarantined; lost attempts are counted apart."""
     region_losses_maximum: Count = 5
-    """Regions that died or fell silent for good while a task of a shard ran there, until its quarantine.
+    """The number of regions lost (died, or silent for good) while running a shard, after which it is
+    quarantined.
 
     After two of them it is kept from other shards like it, so that no innocent is quarantined with it.
     """
     losses_forgotten_seconds: float = 3_600.0
-    """The time without such a loss after which a shard's count of them starts again."""
+    """The time without a further loss of a region after which a shard's count of such losses restarts."""
     apart_seconds: float = 10.0
-    """The shortest time for which a shard that lost two regions has a region without others like it.
+    """The shortest time for which a shard that lost two regions runs in a region without others like it.
 
     The time is half as long again as its tasks had run when it lost a region, if that is longer.
     """
     backoff_seconds: float = 1.0
-    """The pause of a shard after its first lost attempt; each further one doubles it."""
+    """The pause of a shard after its first lost attempt; each further lost attempt doubles it."""
     backoff_maximum_seconds: float = 30.0
     """The longest pause of a shard after a lost attempt."""
     resend_seconds: Seconds = 1.0
-    """How long a create or tombstone waits for its answer before it is sent again."""
+    """The time that a create or tombstone waits for its answer before it is sent again."""
     compare_seconds: Seconds = 30.0
     """The pause between two comparisons of the attempts that a cluster holds with those in the store."""
     decision_fresh_seconds: Seconds = 300.0
-    """The age up to which a decision is fresh: policy is asked again before an older one places a shard."""
+    """The age up to which a policy decision is fresh: before an older one places a shard, policy is asked
+    again."""
 
 
 class PlacingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -119,10 +134,10 @@ class PlacingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     near: Annotated[float, Meta(ge=1)] = 1.10
     """The factor of the best score up to which scores count as equal: one winner would make a herd."""
     latency_floor_seconds: float = 0.01
-    """Round trips below this count as equal: between neighbours the load decides, not noise."""
+    """The latency below which regions count as equal: between neighbours load decides, not noise."""
     batch: Count = 100
-    """The most waiting shards that one pass places."""
+    """The maximum number of waiting shards that one pass of the controller places."""
     look_seconds: Seconds = 0.5
     """The pause between two looks for waiting shards when nothing is known to have changed."""
     defer_seconds: float = 5.0
-    """How long a run that fits nowhere lets others pass (+-20 %), unless a slot for it is free sooner."""
+    """The time for which a run that fits nowhere is skipped (+-20 %), unless a slot for it is free sooner."""

@@ -12,36 +12,38 @@ class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The settings of automatic rollbacks: when a release is rolled back, and by what evidence."""
 
     mode: Literal["off", "dry-run", "on"] = "off"
-    """`dry-run` records what `on` would take back, and takes nothing back."""
+    """Whether releases are rolled back on alerts; `dry-run` only records what `on` would roll back."""
     alerts_token: Secret | None = None
-    """The token that Alertmanager and Grafana send as `Authorization: Bearer`; None: that way none comes."""
+    """The token that Alertmanager and Grafana send as `Authorization: Bearer`; None: no alert is accepted
+    so."""
     alerts_key: Secret | None = None
-    """The key of the HMAC that Grafana signs its alerts with; None: that way none comes."""
+    """The key of the HMAC with which Grafana signs its alerts; None: no signed alert is accepted."""
     alerts_age_seconds: Seconds = 300.0
-    """How far the timestamp of a signed alert may be from now, either way."""
+    """The maximum difference between the timestamp of a signed alert and now, either way."""
     prometheus_url: str | None = None
-    """The base URL of the Prometheus that is asked for evidence; None: nothing is taken back."""
+    """The base URL of the Prometheus that is queried for evidence; None: nothing is rolled back."""
     prometheus_seconds: Seconds = 5.0
-    """How long all answers of Prometheus to one question may take together."""
+    """The time limit for all of Prometheus's answers about one release together."""
     clock_offset_seconds: Seconds = 30.0
-    """How far its clock may be from this gateway's; beyond that its answers are no evidence."""
+    """The maximum difference between Prometheus's clock and this gateway's; beyond it there is no
+    evidence."""
     pass_seconds: Seconds = 5.0
-    """The pause between two looks at alerts and rollbacks."""
+    """The pause between two checks of alerts and rollbacks."""
     window_seconds: Annotated[int, Meta(ge=1)] = 300
-    """The time that evidence is about, up to now."""
+    """The length of the window, up to now, over which evidence is measured."""
     refused_share: Part = 0.05
-    """The part of submissions that the release must refuse, or more, to be taken back."""
+    """The fraction of submissions that the release must refuse at least to be rolled back."""
     ratio: Annotated[float, Meta(ge=1)] = 2.0
-    """How many times the baseline's share that must be."""
+    """The factor by which the release's refused share must exceed the baseline's."""
     requests: Count = 200
-    """Submissions of the release, and of the baseline, below which their shares are no evidence."""
+    """The number of submissions below which the release's or baseline's share is no evidence."""
     released_seconds: Seconds = 120.0
-    """The least time since the release: what was before is not its fault."""
+    """The minimum age of a release that is rolled back: earlier faults are not its own."""
     released_seconds_maximum: Seconds = 3_600.0
-    """The most time since the release: what begins later is not its fault."""
+    """The maximum age of a release that is rolled back: later faults are not its own."""
     pause_seconds: Seconds = 1_800.0
-    """The least time between two rollbacks."""
+    """The minimum time between two rollbacks."""
     day_maximum: Annotated[int, Meta(ge=0)] = 2
-    """The most rollbacks in 24 hours; then a person is wanted."""
+    """The maximum number of rollbacks in 24 hours; beyond it a person is paged."""
     verify_seconds: Seconds = 300.0
-    """After so long it is looked at whether a rollback has helped."""
+    """The time after a rollback at which it is verified whether it has helped."""

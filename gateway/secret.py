@@ -1,8 +1,8 @@
-"""The type of a secret setting, which no log and no error shows."""
+"""The type of a secret setting, whose value no log and no error shows."""
 
 
 class Secret(str):
-    """A setting that is not shown: it prints `***`. `reveal()` gives the value to the code that needs it."""
+    """A secret setting that prints as `***`. `reveal()` returns the value to the code that needs it."""
 
     __slots__ = ()
 
@@ -15,5 +15,5 @@ class Secret(str):
         return "***"
 
     def reveal(self) -> str:
-        """The value as an ordinary string."""
+        """Returns the secret value as an ordinary string."""
         return "".join(self)

@@ -1,4 +1,4 @@
-"""Every setting of a gateway, with its default and its meaning beneath. Durations are in seconds.
+"""Every setting of a gateway, with its default, and its meaning beneath. Durations are in seconds.
 
 Settings are frozen and read once, by `gateway/settings_loading.py`: a group here is a table in the TOML file.
 """
@@ -19,49 +19,49 @@ class DocumentLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The bounds on the size of a submitted document."""
 
     maximum_bytes: Annotated[int, Meta(ge=1)] = 1_048_576
-    """The most bytes in the body, and the most that placeholders may add to the document."""
+    """The maximum size of the request body, and of what placeholders may add to the document, in bytes."""
     maximum_tasks: Annotated[int, Meta(ge=1)] = 10_000
     maximum_edges: int = 100_000
-    """The most names in the `needs` of all tasks together."""
+    """The maximum number of names in the `needs` of all tasks together."""
     maximum_shards: Annotated[int, Meta(ge=1)] = 1_000
     maximum_nesting: Annotated[int, Meta(ge=1)] = 64
-    """The most levels of lists and mappings within each other."""
+    """The maximum nesting depth of lists and mappings."""
     maximum_yaml_values: int = 200_000
-    """The most names and values in a YAML document, whose reader is slower; JSON is bounded by its bytes."""
+    """The maximum number of names and values in a YAML document, whose reader is slower than that of JSON."""
     maximum_condition_characters: int = 65_536
-    """The most characters in all `when` together: each is compiled at submission and in every cluster."""
+    """The maximum number of characters in all `when` conditions of a document together."""
     condition_seconds: Annotated[float, Meta(gt=0)] = 0.1
-    """The processor time of one evaluation of a condition; what takes more is killed and refused."""
+    """The maximum processor time of one evaluation of a condition; a condition that takes more is refused."""
     conditions_seconds: Annotated[float, Meta(gt=0)] = 0.2
-    """The processor time of all conditions of one document.
+    """The maximum processor time of all conditions of one document.
 
     Conditions that are left then are only compiled, within as much time again, or else refused.
     """
 
 
 class ListenAddress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An address to listen on."""
+    """A host and TCP port to listen on."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
-    """The TCP port; 0: any free one, which the line that is printed at the start names."""
+    """The TCP port; 0 for any free port, which is printed at the start."""
 
 
 class InternalListenAddress(ListenAddress, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The address of health and metrics."""
+    """The host and TCP port that health and metrics listen on."""
 
     port: Annotated[int, Meta(ge=0, le=65_535)] = 9090
 
 
 class ApiTls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The PEM files of the API's server certificate and key."""
+    """The paths of the PEM files with the API's server certificate and key."""
 
     certificate: str
     key: str
 
 
 class RegionTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One region and the cluster that works for it."""
+    """One region and the address of its cluster."""
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     """The region's name, a DNS label."""
@@ -80,7 +80,9 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The engine that evaluates policy: the rules and data of the embedded one, and how OPA is reached."""
 
     engine: str = "embedded"
-    """`embedded` evaluates Rego in the gateway's own process.
+    """The policy engine: embedded, or the address of an OPA.
+
+    `embedded` evaluates Rego in the gateway's own process.
 
     `opa+http://127.0.0.1:8181`, `opa+https://HOST:8181` or `opa+unix:/PATH` asks an OPA, which holds the
     rules as a bundle with a revision.
@@ -90,144 +92,151 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     data: str | None = None
     """Path of a JSON file that the rules read as `data`. None: the one that ships."""
     ca: str | None = None
-    """Path of the PEM file with the root certificates for `opa+https`; None: the public ones."""
+    """Path of the PEM file with the root certificates for `opa+https`; None: the public roots."""
     token: Secret | None = None
-    """The bearer token that OPA asks for (`--authentication=token`); None: none."""
+    """The bearer token that OPA requires (`--authentication=token`); None: no token is sent."""
     candidate_engine: str | None = None
-    """The address of a second OPA, which tries bundles out; None: the embedded engine does."""
+    """The address of a second OPA that evaluates candidate bundles; None: the embedded engine does."""
     shadow_per_second: Annotated[float, Meta(gt=0)] = 200.0
-    """How many decisions a second a bundle in shadow is compared with, at most; others are skipped."""
+    """The maximum number of decisions per second that a bundle in shadow is compared with; others are
+    skipped."""
     approval_seconds: Annotated[float, Meta(gt=0)] = 86_400.0
-    """How long a step that policy wants others to approve waits for them."""
+    """The time for which a rollout change that policy wants approved waits for its approvals."""
     deadline_seconds: Annotated[float, Meta(gt=0)] = 0.1
-    """How long OPA may take for an answer; beyond, policy could not answer."""
+    """The time limit for an answer of OPA; beyond it policy could not answer."""
     large_deadline_seconds: Annotated[float, Meta(gt=0)] = 1.0
-    """The same for documents over 64 KiB."""
+    """The time limit for an answer of OPA about documents over 64 KiB."""
     bundle: str | None = None
-    """Path of a signed bundle; a newer one that is put there is activated at once. None: no such file."""
+    """Path of a signed policy bundle; a newer file at this path is activated at once. None: no such file."""
     bundle_key: str | None = None
-    """Path of the PEM file with the public key that bundles are signed for. None: only --dev takes any."""
+    """Path of the PEM file with the public key that verifies bundles. None: only --dev accepts unsigned
+    ones."""
     bundle_maximum_age_seconds: Annotated[float, Meta(gt=0)] | None = None
-    """Submissions get a 503 when what decides was activated longer ago. None: it may be of any age."""
+    """The maximum age of the active policy; beyond it submissions get a 503. None: any age."""
     bundle_key_id: str = "waypost"
-    """The name of that key, which the signature must give."""
+    """The id of the key in `bundle_key`, which a bundle's signature must name."""
     recorded_refusals: Annotated[int, Meta(ge=1)] = 10_000
-    """The newest refusals that are kept as records; older ones are deleted, so a flood fills no disk."""
+    """The number of newest refusals that are kept as records; older ones are deleted."""
     recorded_refusals_of_tenant: Annotated[int, Meta(ge=1)] = 1_000
-    """The newest of them that are kept of one tenant."""
+    """The number of newest refusals that are kept as records for one tenant."""
     exceptions_of_tenant: Annotated[int, Meta(ge=1)] = 100
-    """Policy exceptions of one tenant that may be pending or active at once."""
+    """The maximum number of a tenant's policy exceptions that may be pending or active at once."""
     exception_seconds: Annotated[float, Meta(gt=0)] = 7_776_000.0
-    """The longest time for which an exception may be asked for: 90 days."""
+    """The maximum time for which a policy exception may be requested: 90 days by default."""
     opa_records: Annotated[int, Meta(ge=1)] = 10_000
-    """The newest decisions of OPA whose own records are kept, where it logs them to the internal port."""
+    """The number of OPA's newest decision log events that are kept, where OPA sends them to the internal
+    port."""
     record_permitted_reads: bool = False
-    """Whether permitted reads are recorded too, among as many refusals. What changes anything always is."""
+    """Whether permitted reads are recorded too, within the limits of refusals. Changes always are."""
 
 
 class AuditSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The seals over the audit trail, by which every later change of it is found."""
+    """The settings of the seals over the audit trail, which reveal every later change of it."""
 
     key: str | None = None
     """Path of the PEM file with the private key of the seals (ECDSA P-256). None: the trail is not sealed."""
     seal_seconds: Annotated[float, Meta(gt=0)] = 1.0
-    """How often what was recorded since is sealed."""
+    """The pause between two seals of newly recorded entries."""
 
 
 class RequestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits on HTTP requests and event streams: their size, time and number."""
 
     page_maximum: Annotated[int, Meta(ge=1)] = 200
-    """The most runs on one page of a list."""
+    """The maximum number of runs on one page of a list."""
     heartbeat_seconds: Annotated[float, Meta(gt=0)] = 15.0
-    """How long nothing happens on an event stream before it is sent a comment, which keeps it open."""
+    """The time without an event after which an event stream is sent a comment, which keeps it open."""
     follow_pause_seconds: Annotated[float, Meta(ge=0)] = 0.1
     """The pause between two messages about changes to a run; each costs one read for all followers."""
     streams_per_tenant: Annotated[int, Meta(ge=1)] = 100
-    """Event streams and followed logs that one tenant may have open; more is a 429."""
+    """The maximum number of one tenant's open event streams and followed logs; more get a 429."""
     streams_maximum: Annotated[int, Meta(ge=1)] = 1_000
-    """Event streams and followed logs that all tenants together may have open; more is a 503."""
+    """The maximum number of all tenants' open event streams and followed logs; more get a 503."""
     send_seconds: Annotated[float, Meta(gt=0)] = 30.0
-    """A caller for whom an answer waits, and who takes next to nothing of it for so long, is cut off."""
+    """The time after which a caller who reads next to nothing of a waiting answer is disconnected."""
     unread_bytes_per_tenant: Annotated[int, Meta(ge=1)] = 64 * 1_048_576
-    """Bytes of large answers that wait for one tenant's callers to read them; beyond, reads get a 429."""
+    """The maximum bytes of large answers that wait for one tenant's callers; beyond, reads get a 429."""
     unread_bytes_maximum: Annotated[int, Meta(ge=1)] = 256 * 1_048_576
-    """Those of all tenants together; beyond, reads get a 503."""
+    """The maximum bytes of large answers that wait for all callers; beyond, reads get a 503."""
     unfinished_bytes_per_tenant: Annotated[int, Meta(ge=1)] = 64 * 1_048_576
-    """Bytes of one tenant's request bodies that have begun to arrive; beyond, they get a 429."""
+    """The maximum bytes of one tenant's unfinished request bodies; beyond, they get a 429."""
     unfinished_bytes_maximum: Annotated[int, Meta(ge=1)] = 256 * 1_048_576
-    """Those of all tenants together; beyond, they get a 503."""
+    """The maximum bytes of all tenants' unfinished request bodies; beyond, they get a 503."""
     retry_after_seconds: Annotated[float, Meta(gt=0)] = 1.0
-    """How long a caller is asked to wait after a 503, jittered by half of it either way."""
+    """The time that a caller is asked to wait after a 503, jittered by half of it either way."""
     drain_seconds: float = 5.0
-    """How long requests that are under way when the gateway stops may still take."""
+    """The time that requests under way may still take when the gateway stops."""
 
 
 class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The limits on tenants' open runs, requests and documents, where policy sets no other for a tenant."""
+    """The limits on a tenant's open runs, requests and documents, where policy sets no others."""
 
     open_runs: Annotated[int, Meta(ge=1)] = 250_000
-    """Runs that are accepted and not over, at most; more is a 429."""
+    """The maximum number of a tenant's accepted and unfinished runs; more get a 429."""
     open_shards: Annotated[int, Meta(ge=1)] = 1_000_000
-    """Shards of those runs, at most."""
+    """The maximum number of shards of a tenant's unfinished runs."""
     open_tasks: Annotated[int, Meta(ge=1)] = 100_000_000
-    """Tasks of all those shards, at most: ten runs of the largest size."""
+    """The maximum number of tasks of a tenant's unfinished shards: ten runs of the largest size."""
     requests_per_second: Annotated[float, Meta(gt=0)] | None = None
-    """Requests, cancellations not counted; five seconds' worth may come at once. None: any number."""
+    """The maximum requests per second of a tenant, cancellations aside, in bursts of 5 s' worth. None: no
+    limit."""
     requests_at_once: Annotated[int, Meta(ge=4)] = 64
-    """Requests of all tenants that are handled at once; a tenant has one in 64 while others ask too."""
+    """The maximum number of requests handled at once; a tenant has one in 64 while others ask too."""
     request_wait_seconds: Annotated[float, Meta(gt=0)] = 0.5
-    """A request that was not handled within so long is a 503; cancellations wait on."""
+    """The maximum wait of a request before it is handled; beyond it a 503, but cancellations wait on."""
     large_documents_at_once: Annotated[int, Meta(ge=1)] = 2
-    """Processes that read documents: those over 8 KiB, and those with mistakes or conditions.
+    """The number of processes that read large documents, and those with mistakes or conditions.
 
     A tenant has all but one of these places at most, and one while others send some too.
     """
 
 
 class LoggingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The level and the style of the log lines on standard error."""
+    """The level and style of log lines, which go to standard error."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     style: Literal["auto", "json", "human"] = "auto"
-    """`auto`: for people at a terminal, JSON lines elsewhere."""
+    """The style of log lines: `auto` is for people at a terminal, and JSON elsewhere."""
 
 
 class Issuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One issuer whose tokens are accepted, with the requirements on its tokens."""
+    """One token issuer whose tokens are accepted, with the requirements on its tokens."""
 
     url: str
-    """The `iss` of its tokens, to the letter."""
+    """The issuer's URL, which the claim `iss` of its tokens must equal exactly."""
     audience: str = "waypost"
-    """The audience that `aud` must name, alone unless `other_audiences`."""
+    """The audience that the claim `aud` must name, alone unless `other_audiences`."""
     other_audiences: bool = False
-    """Whether `aud` may name others beside `audience`."""
+    """Whether the claim `aud` may name others beside `audience`."""
     keys: str | None = None
-    """Its key set: the https URL of a JWKS, without a password (http only on this machine), or a path.
+    """The issuer's key set: the https URL of a JWKS, without a password (http only on this machine), or a
+    path.
 
     None: the `jwks_uri` that `url` names at /.well-known/openid-configuration.
     """
     ca: str | None = None
-    """Path of the PEM file with the root certificates for its https addresses; None: the public ones."""
+    """Path of the PEM file with the root certificates for the issuer's https addresses; None: the public
+    roots."""
     algorithms: tuple[Literal["ES256", "ES384", "RS256", "PS256", "EdDSA"], ...] = (
         "ES256",
         "RS256",
         "PS256",
         "EdDSA",
     )
-    """The algorithms that its tokens may be signed with."""
+    """The algorithms with which the issuer's tokens may be signed."""
     profile: Literal["rfc9068", "plain"] = "rfc9068"
-    """The form of its tokens. `rfc9068`: `typ: at+jwt`, client_id and jti. `plain`: `typ: JWT` will do."""
+    """The form of the issuer's tokens. `rfc9068`: `typ: at+jwt`, client_id and jti. `plain`: `typ: JWT`
+    will do."""
     maximum_lifetime_seconds: Annotated[int, Meta(ge=1)] = 86_400
-    """The longest lifetime of a token, from `iat` to `exp`."""
+    """The maximum lifetime of a token, from `iat` to `exp`."""
     tenant_claim: str = "tenant"
     """The claim that names the caller's tenant."""
     keys_fresh_seconds: Annotated[float, Meta(gt=0)] = 300.0
     """The age at which keys are read again, in the background; a revoked key counts at most twice as long."""
     keys_stale_seconds: Annotated[float, Meta(gt=0)] = 3_600.0
-    """How long keys that cannot be read again still count after they were read last."""
+    """The age up to which keys that cannot be read again still count."""
     keys_pause_seconds: Annotated[float, Meta(gt=0)] = 10.0
-    """The pause between two attempts to read the keys, whatever the result of the first."""
+    """The pause between two attempts to read the keys, successful or not."""
 
 
 class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -236,27 +245,27 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     listen: ListenAddress = ListenAddress()
     """The address that the API listens on."""
     metrics: InternalListenAddress = InternalListenAddress()
-    """The address that health and metrics listen on; they need no token, so only the inside may reach it."""
+    """The address of health and metrics, which need no token: only the inside may reach it."""
     tls: ApiTls | None = None
     """The API's certificate and key; None: the API is plain HTTP."""
     store: Secret = Secret("sqlite:waypost.db")
-    """A URL whose scheme picks the store: `sqlite:PATH`."""
+    """The URL of the store, whose scheme selects its kind: `sqlite:PATH`."""
     store_restored: bool = False
-    """Whether the store was restored from a copy: a new era begins, at each start.
+    """Whether the store was restored from a copy, so that a new era begins, at each start.
 
     `waypost gateway --restored` says it for one start.
     """
     issuers: tuple[Issuer, ...] = ()
-    """The issuers whose tokens are accepted."""
+    """The token issuers whose tokens are accepted."""
     development: str | None = None
-    """Path of the development issuer's folder, made at need. None: off.
+    """Path of the development issuer's folder, made if needed. None: no development tokens.
 
     Anybody who can read the folder can act as anybody: never in production.
     """
     policy: PolicySettings = PolicySettings()
     audit: AuditSettings = AuditSettings()
     pki: str | None = None
-    """Path of a folder with the root's and this gateway's certificates, to reach clusters with."""
+    """Path of the folder with the root's and this gateway's certificates for calls to clusters."""
     regions: tuple[RegionTarget, ...] = ()
     documents: DocumentLimits = DocumentLimits()
     requests: RequestSettings = RequestSettings()

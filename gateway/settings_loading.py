@@ -22,8 +22,11 @@ PREFIX: Final = "WAYPOST_"
 NOT_SETTINGS: Final = frozenset(
     {"WAYPOST_URL", "WAYPOST_TOKEN", "WAYPOST_CA", "WAYPOST_INPUT", "WAYPOST_OUTPUT", "WAYPOST_SHARED"}
 )
-"""Variables that others read: the command line (address, token, root certificate), a task (its input and
-output files), the tests (their data)."""
+"""The variables with the prefix that are no settings of the gateway.
+
+They are the command line's (address, token, root certificate), a task's (its input and output files) and the
+tests' (their data).
+"""
 
 
 class SettingsError(Exception):
@@ -31,7 +34,8 @@ class SettingsError(Exception):
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str]) -> GatewaySettings:
-    """The settings of `file` (None: all defaults), overridden by the variables `WAYPOST_*` in `environment`.
+    """Returns the settings in `file` (None: all defaults), overridden by variables `WAYPOST_*` in
+    `environment`.
 
     Raises `SettingsError` for a file that cannot be read, an unknown name, and a value of the wrong type.
     """
@@ -59,7 +63,7 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> GatewayS
 
 
 def _issuer_at(tree: dict[str, Any], parts: Sequence[str]) -> str:
-    """The name, for error texts, of the issuer whose setting is at `parts`: its index would say little."""
+    """Returns the issuer's name, for error texts, whose setting is at `parts`: its index would say little."""
     match tree.get("issuers"), parts:
         case [*issuers], ["issuers", index, *_] if index.isdecimal() and isinstance(
             found := issuers[int(index)], dict
@@ -84,7 +88,7 @@ def _convert_secret(wanted: type, value: object) -> object:
 
 
 def _fields(known: inspect.Type) -> dict[str, inspect.Type] | None:
-    """The settings of the group `known`, each name with its type; None where `known` is a plain value."""
+    """Returns the settings in the group `known` by name, with types; None if `known` is a plain value."""
     if isinstance(known, inspect.UnionType):
         return next((fields for option in known.types if (fields := _fields(option)) is not None), None)
     return (
@@ -93,7 +97,7 @@ def _fields(known: inspect.Type) -> dict[str, inspect.Type] | None:
 
 
 def _refuse_unknown_names(value: object, known: inspect.Type, *, path: tuple[str, ...], source: str) -> None:
-    """Raises `SettingsError` for the first name in `value` that no setting has, at whatever depth.
+    """Raises `SettingsError` for the first name in `value`, at any depth, that is no setting.
 
     `known` is the type of `value`, `path` the names of the groups that it is in, `source` where it was read.
     msgspec would refuse it too (`forbid_unknown_fields`), but names neither its place nor the name that was
@@ -136,7 +140,7 @@ def _set_variable(tree: dict[str, Any], known: inspect.Type, name: str, value: s
 
 
 def _parse_variable(name: str, value: str, known: inspect.Type) -> Any:
-    """The `value` of the environment variable `name`, for a setting of the type `known`, as TOML gives it.
+    """Parses the `value` of the environment variable `name` for a setting of the type `known`, as in TOML.
 
     A plain value stays text, which msgspec converts; lists and groups are JSON. Raises `SettingsError` for
     other text.

@@ -15,7 +15,8 @@ BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 def uptime() -> float:
-    """Seconds since the machine's boot, on a clock that nobody can set and that goes on while it sleeps."""
+    """Returns the seconds since the machine's boot, on a clock that nobody can set and that includes
+    sleep."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
 
 
@@ -23,18 +24,18 @@ _offset = time.time() - uptime()
 
 
 class MachineBoot(Struct, frozen=True, kw_only=True):
-    """A boot of this machine: its id, and when it was by the steady clock, in seconds since 1970.
+    """A boot of this machine: its id, and its time by the steady clock, in seconds since 1970.
 
     Two readings of one boot differ in time by as much as the wall clock was set in between.
     """
 
     id: str
-    """Empty where the system gives none."""
+    """The id of the boot; empty if the system gives none."""
     at: float
 
 
 def machine_boot() -> MachineBoot:
-    """The current boot of this machine."""
+    """Returns the current boot of this machine."""
     try:
         boot_id = BOOT_ID.read_text().strip()
     except OSError:
@@ -43,21 +44,22 @@ def machine_boot() -> MachineBoot:
 
 
 def steady_time() -> float:
-    """Seconds since 1970, by the wall clock as it was at the start of this process."""
+    """Returns the seconds since 1970, by the wall clock as it was at the start of this process."""
     return _offset + uptime()
 
 
 def seconds_behind(newest: float) -> float:
-    """The seconds that this clock is behind `newest`, a time certainly in the past; 0: it is not behind."""
+    """Returns the seconds by which this clock is behind `newest`, a time in the past; 0 if it is not
+    behind."""
     return max(0.0, newest - steady_time())
 
 
 def set_forward(seconds: float) -> None:
-    """Sets the clock forward, at the start of the process: times that were given before stay in the past."""
+    """Sets the clock forward, at the start of the process, so that all times given before are in the past."""
     global _offset
     _offset += seconds
 
 
 def wall_clock_step() -> float:
-    """The seconds by which the wall clock was set since the start, or since `set_forward`."""
+    """Returns the seconds by which the wall clock was set since the start, or since `set_forward`."""
     return time.time() - steady_time()

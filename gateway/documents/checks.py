@@ -1,4 +1,4 @@
-"""Checks of a document's meaning, which types cannot express: all errors at once, each with a JSON pointer.
+"""Checks a document's meaning, which types cannot express; returns all errors, each with a JSON pointer.
 
 Names, needs and cycles, limits, labels, placement, executors, placeholders and conditions.
 """
@@ -24,21 +24,21 @@ from waypost.workflow.run_types import DeclaredExecutors
 from waypost.workflow.task import SideEffects
 
 RENDERED_CHARACTERS: Final = 400_000
-"""The most characters of tasks that are rendered for shards beyond the first, where the items differ in form.
+"""The maximum number of characters that are rendered for shards beyond the first, if items differ in form.
 
 Rendering that many takes about 10 ms, while a submission waits.
 """
 
 TASK_CHARACTERS: Final = 200
-"""The least characters that a rendered task counts for."""
+"""The minimum number of characters that a rendered task counts for."""
 
 SUGGESTED_REGIONS: Final = 20
-"""The most unknown names of regions for which the one that was probably meant is looked for."""
+"""The maximum number of unknown region names for which a similar known name is suggested."""
 
 MAXIMUM_LABELS: Final = 64
-"""The most labels of one run: lists of runs show them."""
+"""The maximum number of labels of one run: lists of runs show all labels."""
 LABEL_NAME: Final = re.compile(r"[A-Za-z0-9._/-]{1,63}")
-"""Matches the name of a label."""
+"""Matches a valid label name."""
 
 
 def check(
@@ -64,7 +64,7 @@ def is_right(
     executors: DeclaredExecutors,
     regions: frozenset[str],
 ) -> bool:
-    """Returns whether `check` would find no error in the workflow. Stops at the first error, to be quick."""
+    """Whether `check` would find no error in the workflow. Stops at the first error, to be quick."""
     return next(_errors(workflow, canonical, limits, executors, regions), None) is None
 
 
@@ -75,7 +75,7 @@ def _errors(
     executors: DeclaredExecutors,
     regions: frozenset[str],
 ) -> Iterator[FieldError]:
-    """The errors of `check`, one after the other."""
+    """Yields the errors of `check`, one after the other."""
     # What follows may take long for a workflow beyond the limits: it is not checked further.
     if too_large := list(_size_errors(workflow, limits)):
         yield from too_large
@@ -96,7 +96,7 @@ def _errors(
 
 
 def is_too_large(workflow: Workflow, limits: DocumentLimits) -> bool:
-    """Returns whether the workflow is beyond a limit, so that `check` goes no further."""
+    """Whether the workflow exceeds a size limit, so that `check` goes no further."""
     return any(True for _ in _size_errors(workflow, limits))
 
 
@@ -145,7 +145,7 @@ def _label_errors(workflow: Workflow) -> Iterator[FieldError]:
 
 
 def _placement_errors(workflow: Workflow, regions: frozenset[str]) -> Iterator[FieldError]:
-    """Errors for unknown regions: the run could not be placed, or `avoid` would avoid nothing."""
+    """Yields errors for unknown regions in `placement`."""
     wishes = workflow.spec.placement
     known, hints = sorted(regions), dict[str, str]()
     for field, names in (("regions", wishes.regions), ("avoid", wishes.avoid)):
@@ -160,7 +160,7 @@ def _placement_errors(workflow: Workflow, regions: frozenset[str]) -> Iterator[F
 
 
 def _unsupported_errors(workflow: Workflow) -> Iterator[FieldError]:
-    """Errors for fields whose feature is not built yet: they are refused, never ignored."""
+    """Yields errors for fields whose feature is not built yet: they are refused, never ignored."""
     if workflow.spec.schedule is not None:
         yield FieldError(
             "/spec/schedule", "schedules are not supported yet: submit the workflow when it is to run"
@@ -171,7 +171,8 @@ def _unsupported_errors(workflow: Workflow) -> Iterator[FieldError]:
 
 
 def _type_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[FieldError]:
-    """Errors for task types that no cluster runs, or that cannot run work with exclusive side effects."""
+    """Yields errors for task types that no cluster runs, or that cannot run work with exclusive side
+    effects."""
     exclusive = workflow.spec.side_effects is SideEffects.EXCLUSIVE
     for index, task in enumerate(workflow.spec.tasks):
         if task.type not in executors.run_types:
@@ -189,7 +190,7 @@ def _type_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[F
 def _run_errors(
     workflow: Workflow, limits: DocumentLimits, executors: DeclaredExecutors, *, templated: bool
 ) -> Iterator[FieldError]:
-    """Errors in each task's `run`, by its executor's type, once placeholders are filled in."""
+    """Yields errors in each task's `run`, by its executor's type, after placeholders are filled in."""
     # Without placeholders every shard has the same `run`: it is checked as it stands, by msgspec at first.
     if not templated:
         if _all_fit(workflow, executors):
@@ -217,7 +218,7 @@ def _run_errors(
 def _rendered_run_errors(
     workflow: Workflow, executors: DeclaredExecutors, *, broken: set[int]
 ) -> Iterator[FieldError]:
-    """Errors in `run` as rendered for the first shard of each form of item.
+    """Yields errors in `run` as rendered for the first shard of each form of item.
 
     Tasks in `broken` have placeholder errors and are left out. `RENDERED_CHARACTERS` bounds the work.
     """

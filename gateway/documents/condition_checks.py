@@ -17,14 +17,14 @@ SHARD_FIELDS: Final = ("count", "index", "item")
 
 
 def condition_text_errors(workflow: Workflow) -> Iterator[FieldError]:
-    """The errors in the texts of conditions that are found without compiling them."""
+    """Yields the errors in the texts of conditions that are found without compiling them."""
     for index, task in enumerate(workflow.spec.tasks):
         if task.when is not None and (error := text_error(task.when)) is not None:
             yield FieldError(f"/spec/tasks/{index}/when", error)
 
 
 class ConditionTrial:
-    """The questions to an evaluating process about one workflow's conditions, and the errors in its answers.
+    """The conditions of one workflow as questions for an evaluating process, and the errors in its answers.
 
     Each text is asked about once, and once for each form of item where it reads the shard. `first` is the
     questions without which the document cannot be accepted: they compile each text.
@@ -43,7 +43,7 @@ class ConditionTrial:
         ]
 
     def further(self, first: Sequence[ConditionAnswer]) -> Iterator[ConditionQuestion]:
-        """Yields the questions about the other forms of item; what they do not find shows in the run."""
+        """Yields the questions about further forms of item, after the answers to the `first` questions."""
         texts = self._of_shards(first)
         for shard in self._shards[1:]:
             yield from (ConditionQuestion(text=text, shard=shard) for text in texts)
@@ -81,7 +81,7 @@ class ConditionTrial:
 
 
 def _varies(reads: ConditionReads | None) -> bool:
-    """Whether the condition is evaluated for each form of item; task outputs are not known before the run."""
+    """Whether the condition depends on the shard, so that it is evaluated for each form of item."""
     return reads is not None and "shard" in reads.roots and "tasks" not in reads.roots
 
 

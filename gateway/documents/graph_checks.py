@@ -1,4 +1,4 @@
-"""Checks that the tasks of a document are a graph: distinct names, needs that are there, no cycle. Pure."""
+"""Checks that a document's tasks form a DAG: distinct names, existing needs, no cycle. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from waypost.workflow.graph import find_cycle
 from waypost.workflow.task import TaskSpec
 
 REPORTED_CYCLES: Final = 10
-"""The most cycles that are reported."""
+"""The maximum number of cycles that are reported."""
 
 
 def is_in_topological_order(tasks: tuple[TaskSpec, ...]) -> bool:
-    """True if all names are distinct and each task needs only tasks before it, each once.
+    """Whether all names are distinct and each task needs only tasks before it, each once.
 
     Then no name is wrong and there is no cycle.
     """
@@ -28,7 +28,8 @@ def is_in_topological_order(tasks: tuple[TaskSpec, ...]) -> bool:
 
 
 def name_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
-    """Errors for names of several tasks, and for needs that are unknown, repeated or the task itself."""
+    """Yields errors for names of several tasks, and for needs that are unknown, repeated or the task
+    itself."""
     counts = Counter(task.name for task in tasks)
     for index, task in enumerate(tasks):
         if counts[task.name] > 1:
@@ -47,7 +48,7 @@ def name_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
 
 
 def cycle_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
-    """An error for each cycle, of cycles without a common task, at most `REPORTED_CYCLES`.
+    """Yields an error for each cycle without a common task with others, at most `REPORTED_CYCLES`.
 
     A task that needs itself is left to `name_errors`.
     """

@@ -14,13 +14,14 @@ FOREIGN: Final = re.compile(
     rb"\{\{\s*[A-Za-z_][A-Za-z0-9_.-]*\s*\}\}"
     rb"|\$\((?:params|inputs|outputs|tasks|steps|shard|context|workspaces)\.[A-Za-z0-9_.-]+\)"
 )
-"""Matches a placeholder as Argo, Airflow and Tekton write it. A template of a command's own, such as docker's
-`{{.ID}}`, and a shell's `$(cat params)` are none.
+"""Matches a placeholder as Argo, Airflow and Tekton write it.
+
+A template of a command's own, such as docker's `{{.ID}}`, and a shell's `$(cat params)` do not match.
 """
 
 
 def likely_mistakes(workflow: Workflow, canonical: bytes) -> Iterator[str]:
-    """The warnings for a workflow: sentences in ASCII, without quotes, one for each kind of mistake.
+    """Yields warnings for a workflow: ASCII sentences without quotes, one for each kind of mistake.
 
     `canonical` is the workflow as JSON: what does not occur in it need not be looked for task by task.
     """

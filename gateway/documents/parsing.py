@@ -24,7 +24,7 @@ REPORTED_ERRORS: Final = 100
 YAML_TYPES: Final = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
 CHARSET: Final = re.compile(r'charset\s*=\s*"?([^\s;"]*)', re.IGNORECASE)
 FREE_FORM_DEPTH: Final = 4
-"""The least nesting depth at which a document has free-form values, as in `/spec/tasks/0/run`.
+"""The minimum nesting depth at which a document has free-form values, as in `/spec/tasks/0/run`.
 
 A shallower free-form value is only checked more strictly than necessary, and then by the strict reader.
 """
@@ -32,7 +32,8 @@ A shallower free-form value is only checked more strictly than necessary, and th
 _CONTAINERS: Final = frozenset({dict, list, tuple})
 
 PartialChecks: TypeAlias = Callable[[Any, list[FieldError]], list[FieldError]]
-"""Given a decoded document and its schema errors, returns the further errors in its valid parts."""
+"""A function that gets a decoded document and its schema errors, and returns further errors in valid
+parts."""
 
 T = TypeVar("T", bound=Struct)
 
@@ -70,7 +71,7 @@ def parse(
 
 
 def parse_quickly(body: bytes, limits: DocumentLimits) -> Workflow | None:
-    """Parses the JSON `body` quickly; None unless the strict reader would certainly read it the same.
+    """Parses the JSON `body` quickly; returns None unless the strict reader would read it the same.
 
     The strict reader is written in Python and slower: each submission waits for it. msgspec suffices where
     what it does not report (doubled names, inexact numbers, NUL, deep nesting) is certainly absent.
@@ -86,7 +87,7 @@ def parse_quickly(body: bytes, limits: DocumentLimits) -> Workflow | None:
 
 
 def parse_json(body: bytes, type_: type[T]) -> T:
-    """Parses the JSON body of a call other than a submission.
+    """Parses a JSON request body other than a submission into the type `type_`.
 
     Raises `Malformed`, `TooLarge`, or `Invalid` with every error and a JSON pointer to each.
     """
@@ -100,13 +101,14 @@ def parse_json(body: bytes, type_: type[T]) -> T:
 
 
 def document_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a workflow document."""
+    """Returns the JSON Schema (2020-12) of a workflow document."""
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Waypost Workflow"}
     return dialect | msgspec.json.schema(Workflow)
 
 
 def invalid_document(errors: Iterable[FieldError]) -> Invalid:
-    """The `Invalid` error for a document with `errors`, of which the first `REPORTED_ERRORS` are listed."""
+    """Returns the `Invalid` error for a document's `errors`, of which the first `REPORTED_ERRORS` are
+    listed."""
     found = list(errors)
     count = (
         f"{MAXIMUM_ERRORS} errors or more"
@@ -118,7 +120,7 @@ def invalid_document(errors: Iterable[FieldError]) -> Invalid:
 
 
 def _is_yaml(media_type: str, body: bytes) -> bool:
-    """True if `body` is YAML by `media_type`, False if it is JSON.
+    """Whether `body` is YAML (else JSON) by its `media_type`.
 
     Without a media type, a body that begins with `{` is JSON, and any other is refused.
 
@@ -140,7 +142,7 @@ def _is_yaml(media_type: str, body: bytes) -> bool:
 
 
 def _is_certainly_strict(workflow: Workflow, value: Any, body: bytes, depth: int) -> bool:
-    """True if the strict reader would certainly find no error in `body`, as in nearly every document.
+    """Whether the strict reader would certainly find no error in `body`, as in nearly every document.
 
     A doubled name shows in the length: the decoded value keeps one of the two, so encoding it gives a shorter
     text.
@@ -152,7 +154,7 @@ def _is_certainly_strict(workflow: Workflow, value: Any, body: bytes, depth: int
 
 
 def _free_form_values(workflow: Workflow) -> list[Any]:
-    """The values that may hold any JSON; the schema bounds all others."""
+    """Returns the values in the workflow that may hold any JSON; the schema bounds all others."""
     spec = workflow.spec
     found = [task.run for task in spec.tasks]
     found += [data for task in spec.tasks for data in (task.source, task.target) if data is not None]
@@ -160,7 +162,7 @@ def _free_form_values(workflow: Workflow) -> list[Any]:
 
 
 def _is_bounded(values: list[Any], depth: int) -> bool:
-    """True if all integers in `values` are exact in a double, and containers at most `depth` deep.
+    """Whether all integers in `values` are exact in a double, and containers nested at most `depth` deep.
 
     Goes level by level, and looks at single values only where their types ask for it: each submission waits
     for this.

@@ -20,11 +20,11 @@ from waypost.workflow.task import TaskSpec
 
 TASKS: Final = ("spec", "tasks")
 RENDERED: Final = frozenset({"run", "source", "target", "when"})
-"""The fields of a task that params and shards are filled into."""
+"""The fields of a task into which params and shards are filled."""
 
 
 class PartialChecks:
-    """The checks of the valid parts of one document, which `parse` asks for if it has schema errors."""
+    """Checks the valid parts of one document with schema errors; `parse` calls it."""
 
     def __init__(
         self, limits: DocumentLimits, executors: DeclaredExecutors, regions: frozenset[str] = frozenset()
@@ -32,7 +32,7 @@ class PartialChecks:
         self._limits, self._executors, self._regions = limits, executors, regions
         self._invalid: set[tuple[str, ...]] = set()
         self.trial: ConditionTrial | None = None
-        """What is to be tried of the document's conditions; None where there is nothing."""
+        """The conditions of the document that can be evaluated; None if there are none."""
 
     def __call__(self, value: Any, schema_errors: Iterable[FieldError]) -> list[FieldError]:
         """Returns the errors that `check` finds in `value`, except consequences of `schema_errors`.
@@ -49,14 +49,14 @@ class PartialChecks:
         return self.own(check(workflow, canonical, self._limits, self._executors, self._regions))
 
     def own(self, found: Iterable[FieldError]) -> list[FieldError]:
-        """The errors in the valid parts, without those that are consequences of the schema errors."""
+        """Returns the errors in `found` that are not consequences of the schema errors."""
         return [e for e in found if not _is_consequence(tuple(parts_of(e.pointer)), self._invalid)]
 
 
 def _with_stand_ins(
     value: Any, invalid: set[tuple[str, ...]], executors: DeclaredExecutors
 ) -> Workflow | None:
-    """The document with stand-ins for invalid parts and each task at its index.
+    """Returns the document with stand-ins for its invalid parts, and each task at its index.
 
     None if it has no tasks, or if the stand-ins do not make it valid.
     """
@@ -87,7 +87,7 @@ def _with_stand_ins(
 def _valid_fields(
     value: Any, type_: type[msgspec.Struct], at: tuple[str, ...], invalid_fields: set[tuple[str, ...]]
 ) -> dict[str, Any]:
-    """The fields of the object `value` that the type `type_` has, without those that have a schema error.
+    """Returns the fields of the object `value` that the type `type_` has, without those with a schema error.
 
     `at` is the path to `value` in the document; `invalid_fields` are paths of fields that have errors.
     """
@@ -106,7 +106,7 @@ def _field_names(type_: type[msgspec.Struct]) -> tuple[str, ...]:
 
 
 def _is_consequence(found: tuple[str, ...], invalid: set[tuple[str, ...]]) -> bool:
-    """True if the error at `found` is about a stand-in, or a field that is checked together with one."""
+    """Whether the error at `found` is about a stand-in, or a field that is checked together with one."""
     if any(found[: len(pointer)] == pointer or pointer[: len(found)] == found for pointer in invalid):
         return True
     if found[:2] != TASKS or len(found) < 4:

@@ -1,4 +1,4 @@
-"""Checks a document's placeholders: that their names exist, where they stand, and the text that they add."""
+"""Checks a document's placeholders: that their names exist, their position, and the length of their text."""
 
 from collections.abc import Iterator, Mapping
 from heapq import nsmallest
@@ -13,13 +13,13 @@ from waypost.workflow.placeholders import PlaceholderError, lookup, malformed, r
 from waypost.workflow.task import TaskSpec
 
 TEXT_ERRORS: Final = 10
-"""The most errors of each kind that one text has: it may be a megabyte of them."""
+"""The maximum number of errors of each kind that are reported for one text."""
 WITH_TEXT: Final = (str, Mapping, list, tuple)
 SHARD_FIELDS: Final = ("count", "index", "item")
 
 
 class PlaceholderChecks:
-    """The checks of one workflow's placeholders. Each is looked up once, however often it is used."""
+    """Checks the placeholders of one workflow. Each name is looked up once, however often it is used."""
 
     def __init__(self, workflow: Workflow) -> None:
         self._params = {"params": workflow.spec.params}
@@ -28,15 +28,16 @@ class PlaceholderChecks:
         self._sizes: dict[tuple[str, ...], int] = {}
         self._faults: dict[tuple[str, ...], str] = {}
         self.added = 0
-        """The most characters that the placeholders checked so far add to the tasks of one shard."""
+        """The maximum number of characters that the placeholders checked so far add to the tasks of one
+        shard."""
 
     def errors(self, task: TaskSpec, at: str) -> Iterator[FieldError]:
-        """The errors in the placeholders of `task`, which is at the pointer `at`."""
+        """Yields the errors in the placeholders of `task`, which is at the JSON pointer `at`."""
         for field in ("run", "source", "target"):
             yield from self._errors_in_value(getattr(task, field), at, (field,))
 
     def _errors_in_value(self, value: Any, at: str, path: tuple[str | int, ...]) -> Iterator[FieldError]:
-        """The errors in `value`, which is at the path `path` below the pointer `at`."""
+        """Yields the errors in `value`, which is at the path `path` below the JSON pointer `at`."""
         if isinstance(value, str):
             if "${" in value:
                 yield from self._errors_in_text(value, at, path)
@@ -71,7 +72,7 @@ class PlaceholderChecks:
             yield from (FieldError(pointer, detail) for detail in details)
 
     def _size(self, names: tuple[str, ...]) -> int:
-        """The most characters that the placeholder `names` stands for in any shard.
+        """Returns the maximum number of characters that the placeholder `names` stands for in any shard.
 
         Raises `PlaceholderError` if it names nothing in one of them.
         """
@@ -100,7 +101,7 @@ def _encoded_length(names: tuple[str, ...], scope: Mapping[str, Any]) -> int:
 
 
 def _sample_shards(workflow: Workflow) -> Iterator[dict[str, Any]]:
-    """The shards in which the length of placeholders is tried.
+    """Yields the shards for which the length of placeholders is measured.
 
     All shards if there are items; otherwise the last one, whose index has the most digits.
     """
@@ -111,7 +112,7 @@ def _sample_shards(workflow: Workflow) -> Iterator[dict[str, Any]]:
 
 
 def distinct_shards(workflow: Workflow) -> list[dict[str, Any]]:
-    """The first shard for each form of item, which stands for the others of that form in checks.
+    """Returns the first shard for each form of item, which stands for others of the same form in checks.
 
     A form is the names and types at every depth, whatever the values. Shards are dictionaries with index,
     count and item, as placeholders and conditions see them.
@@ -124,7 +125,8 @@ def distinct_shards(workflow: Workflow) -> list[dict[str, Any]]:
 
 
 def _form(value: Any) -> Any:
-    """The form of an item of `shards.items`, as a key for a dictionary: its fields and types at every depth.
+    """Returns the form of an item of `shards.items`, as a dictionary key: its fields and types at every
+    depth.
 
     That of an array is the set of forms of its elements.
     """

@@ -1,4 +1,4 @@
-"""Finds all errors that keep a value from fitting a msgspec type, each with JSON pointer and remedy.
+"""Finds all errors that keep a value from fitting a msgspec type, each with a JSON pointer and a remedy.
 
 msgspec decodes fast but stops at the first error. So a document that it refuses is checked again, against the
 JSON Schema that msgspec generates from the same type.
@@ -21,7 +21,7 @@ from waypost.suggestions import closest
 from waypost.workflow.ijson_limits import EXACT
 
 SHOWN: Final = 80
-"""The most characters of a name or value that are repeated in a sentence."""
+"""The maximum number of characters of a name or value that are repeated in an error sentence."""
 
 JSON_TYPES: Final[dict[type, str]] = {
     dict: "object",
@@ -49,7 +49,7 @@ LENGTHS: Final = {
 
 
 def schema_errors(value: Any, type_: type[Struct], at: str = "") -> list[FieldError]:
-    """The errors that keep `value` from being a `type_`, at most `MAXIMUM_ERRORS`.
+    """Returns the errors that keep `value` from being a `type_`, at most `MAXIMUM_ERRORS`.
 
     `at` is the pointer to `value` in the document; every pointer begins with it.
     """
@@ -63,7 +63,7 @@ def schema_errors(value: Any, type_: type[Struct], at: str = "") -> list[FieldEr
 
 
 def field_error(error: msgspec.ValidationError, at: str = "") -> FieldError:
-    """The msgspec error `error` as a `FieldError`; needed where msgspec refuses a value that fits the schema.
+    """Converts the msgspec error `error` to a `FieldError`, where msgspec refuses what fits the schema.
 
     `at` is the pointer to the value that msgspec was given.
     """
@@ -77,7 +77,7 @@ def _validator(type_: type[Struct]) -> Validator:
 
 
 def _explain(error: ValidationError, at: str) -> Iterator[FieldError]:
-    """Translates one error of jsonschema, about the value at the pointer `at` or below it.
+    """Translates one jsonschema error, about the value at the pointer `at` or below, to error sentences.
 
     It may become several: one for each missing or unknown field.
     """
@@ -135,7 +135,7 @@ def _type_error(got: Any, wanted: Any) -> str:
 
 
 def _permitted_types(error: ValidationError) -> list[str]:
-    """The types in an `anyOf` whose branches differ in type alone, without null.
+    """Returns the types in an `anyOf` whose branches differ in type alone, without null.
 
     Empty if a branch failed for another reason.
     """
@@ -148,7 +148,8 @@ def _permitted_types(error: ValidationError) -> list[str]:
 
 
 def _closest_branch(error: ValidationError) -> list[ValidationError]:
-    """The errors of the `anyOf` branches whose type fits: that is what the author meant to write."""
+    """Returns the errors of those `anyOf` branches whose type fits the value, which the author probably
+    meant."""
     branches = list(error.context or ())
     fitting = [branch for branch in branches if branch.validator != "type" or branch.relative_path]
     return fitting or [branch for branch in branches if branch.validator_value != "null"][:1] or branches[:1]

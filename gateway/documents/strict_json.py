@@ -1,4 +1,4 @@
-"""Reads JSON strictly; reports doubled names and inexact numbers or texts, each with a JSON pointer.
+"""Reads JSON strictly: reports doubled names and inexact numbers or texts, each with a JSON pointer.
 
 JSON readers differ about these. msgspec is faster and is tried first (`parsing.py`): it keeps the last of two
 equal names, and it stops at the first error without giving a line.
@@ -17,7 +17,7 @@ from waypost.json_pointer import MAXIMUM_ERRORS, FieldError, pointer_to
 from waypost.workflow.ijson_limits import EXACT, UNFAITHFUL, text_fault
 
 NO_BRACKET: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[^"\[\]{}]++', re.DOTALL)
-"""Matches a string, or what holds neither strings nor brackets.
+"""Matches a JSON string, or text that holds neither strings nor brackets.
 
 The possessive quantifiers and the end of text as an end of a string keep the scan linear: a string that is
 never closed is one match, not a new start at each of its characters.
@@ -25,7 +25,7 @@ never closed is one match, not a new start at each of its characters.
 
 DEPTHS: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
 ESCAPED_FAULT: Final = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
-"""Matches the escape of a NUL or of half a surrogate pair: without one, no text has such a fault."""
+"""Matches the escape of a NUL or of half a surrogate pair; text without a match has no such fault."""
 
 FAULTLESS: Final = frozenset({int, float, bool, type(None)})
 
@@ -39,7 +39,7 @@ class ObjectWithDoubledNames(dict[str, Any]):
 
 
 class InexactNumber(str):
-    """A number, as it was written, that readers may round or refuse.
+    """A number, as text, that JSON readers may round or refuse.
 
     It is beyond a double or 2^53 - 1, NaN or Infinity.
     """
@@ -48,10 +48,10 @@ class InexactNumber(str):
 
 
 def read_json(text: str, *, maximum_nesting: int) -> tuple[Any, list[FieldError]]:
-    """Decodes `text` into a value and the errors in it, up to `MAXIMUM_ERRORS`. With errors the value must
-    not be used.
+    """Decodes `text` into a value and the errors in it, up to `MAXIMUM_ERRORS`.
 
-    Raises `Malformed` (not JSON, with line and column) or `TooLarge` (nested too deeply).
+    With errors the value must not be used. Raises `Malformed` (not JSON, with line and column) or `TooLarge`
+    (nested too deeply).
     """
     decoder = _Decoder()
     # Comes first: `json.loads` recurses, and a deeply nested text would end in a RecursionError.
@@ -76,7 +76,7 @@ def check_nesting(text: str, maximum: int) -> None:
 
 
 class _Decoder(json.JSONDecoder):
-    """Decodes JSON; `suspicious` says afterwards whether a name was doubled or a number inexact."""
+    """Decodes JSON; `suspicious` is True afterwards if a name was doubled or a number inexact."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -108,7 +108,10 @@ class _Decoder(json.JSONDecoder):
 
 
 def _errors(value: Any, at: list[str | int]) -> Iterator[FieldError]:
-    """The errors in `value`, which is at the path `at`: pointers are built only where there is an error."""
+    """Yields the errors in `value`, which is at the path `at`.
+
+    Pointers are built only if there is an error.
+    """
     if isinstance(value, InexactNumber):
         yield FieldError(pointer_to(at), f"{value:.40} {UNFAITHFUL}")
     elif isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Reads the part of YAML that JSON can express; nesting and alias expansion are bounded while reading.
+"""Reads the part of YAML that JSON can express; bounds nesting and alias expansion while reading.
 
 Plain scalars that YAML 1.1 and 1.2 read as different values (yes, 012, 12:30, 1_000, dates, merge keys) are
 refused, not guessed: libyaml, which parses here, follows 1.1, and other readers of the same file follow 1.2.
@@ -19,13 +19,14 @@ from waypost.workflow.ijson_limits import text_fault
 TEXT_TAGS: Final = frozenset({None, "!", TAGS + "str"})
 
 TAG_DIRECTIVE: Final = re.compile(r"^%TAG|[\n\r\x85\u2028\u2029]%TAG")
-"""Matches the begin of a line that declares an abbreviation of tags, of which none has a meaning here."""
+"""Matches the start of a line with a %TAG directive, an abbreviation of tags, none of which means
+anything here."""
 
 MAXIMUM_TAG_DIRECTIVES: Final = 100
 
 
 class InvalidValue:
-    """The placeholder for a value for which an error was reported."""
+    """The placeholder for a YAML value for which an error was reported."""
 
 
 INVALID: Final = InvalidValue()
@@ -34,11 +35,13 @@ INVALID: Final = InvalidValue()
 def read_yaml(
     text: str, *, maximum_nesting: int, maximum_expansion: int, maximum_values: int
 ) -> tuple[Any, list[FieldError]]:
-    """Decodes `text` into a value and the errors in it, up to `MAXIMUM_ERRORS`. With errors the value must
-    not be used.
+    """Decodes `text` into a value and the errors in it, up to `MAXIMUM_ERRORS`.
 
-    There may be `maximum_values` names and values, and aliases may add `maximum_expansion` characters in all.
-    Raises `Malformed` (not YAML, with line and column) or `TooLarge` (too many, nested or expanded too far).
+    With errors the value must not be used. There may be `maximum_values` names and values, and aliases may
+    add
+    `maximum_expansion` characters in all. Raises `Malformed` (not YAML, with line and column) or `TooLarge`
+    (too
+    many, nested or expanded too far).
     """
     # libyaml 0.2.5 compares each %TAG with all before it: 60,000 of them take it 12 seconds.
     if len(TAG_DIRECTIVE.findall(text)) > MAXIMUM_TAG_DIRECTIVES:
@@ -66,26 +69,26 @@ def _is_tab(text: str, mark: yaml.Mark) -> bool:
 
 @dataclass(slots=True)
 class _Container:
-    """A list or mapping. `key` is the name that waits for its value."""
+    """A YAML list or mapping that is being read. `key` is the name whose value comes next."""
 
     value: Any
     anchor: str | None = None
     key: "str | InvalidValue | None" = None
     size: int = 1
-    """Its characters, aliases expanded."""
+    """The number of characters in the container, with aliases expanded."""
     height: int = 1
-    """How deep containers are nested, itself included; 0 for what is no container."""
+    """The depth of nested containers, this one included; 0 for a scalar."""
 
     @property
     def pointer_part(self) -> str | int | None:
-        """The next value's part of the JSON pointer: an index, a name, or None while a name is awaited."""
+        """The next value's part of the JSON pointer: an index, a name, or None before a name."""
         if isinstance(self.value, list):
             return len(self.value)
         return "" if isinstance(self.key, InvalidValue) else self.key
 
 
 class _Composer:
-    """Builds a value from libyaml's parse events.
+    """Builds a value from libyaml's parse events, without recursion.
 
     Does not recurse: containers that are open stand in a list, so that a setting bounds the nesting, not
     Python's stack. PyYAML's own constructor recurses and expands aliases without a bound ("billion laughs").
@@ -98,12 +101,12 @@ class _Composer:
         self._anchors: dict[str, _Container] = {}
         self._errors: list[FieldError] = []
         self._plain: dict[str, Any] = dict(PLAIN_WORDS)
-        """The values of the plain scalars seen so far: most come often."""
+        """A cache of the values of plain scalars, most of which occur often."""
         self._root: Any = None
         self._documents = 0
 
     def compose(self) -> tuple[Any, list[FieldError]]:
-        """Reads all events and returns the value with the errors in it.
+        """Reads all events; returns the value and the errors in it.
 
         Raises `Malformed`, `TooLarge` or PyYAML's `YAMLError`.
         """
@@ -168,7 +171,7 @@ class _Composer:
         self._add(ended.value, ended.size)
 
     def _add(self, value: Any, size: int) -> None:
-        """Adds `value` to the container that is open."""
+        """Adds `value` to the innermost open container."""
         if not self._open:
             self._root = value
             return
@@ -209,7 +212,7 @@ class _Composer:
         raise TooLarge(f"the document is nested more than {self._maximum_nesting} deep")
 
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
-        """The value of a scalar (text, number, boolean or null) that all versions of YAML read alike.
+        """Returns the value of a scalar (text, number, boolean or null) that all versions of YAML read alike.
 
         For any other scalar an error is reported, and the value is `INVALID`.
         """
@@ -228,7 +231,7 @@ class _Composer:
         return value
 
     def _error(self, detail: str) -> InvalidValue:
-        """Reports `detail` at the place that is being read; returns `INVALID`."""
+        """Reports the error `detail` at the current position; returns `INVALID`."""
         self._errors.append(
             FieldError(
                 pointer_to(part for holder in self._open if (part := holder.pointer_part) is not None),

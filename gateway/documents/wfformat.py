@@ -26,7 +26,7 @@ NOT_IN_TASK_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class SpecifiedTask(Struct, rename="camel"):
-    """The fields read from `workflow.specification.tasks[]`."""
+    """A task of the recording's specification: the fields read from `workflow.specification.tasks[]`."""
 
     id: str
     name: str = ""
@@ -35,33 +35,33 @@ class SpecifiedTask(Struct, rename="camel"):
 
 
 class ExecutedTask(Struct, rename="camel"):
-    """The fields read from `workflow.execution.tasks[]`."""
+    """A task of the recorded execution: the fields read from `workflow.execution.tasks[]`."""
 
     id: str
     runtime_in_seconds: Annotated[float, Meta(ge=0)]
 
 
 class Specification(Struct):
-    """The DAG as it was specified."""
+    """The DAG of a recorded workflow."""
 
     tasks: Annotated[list[SpecifiedTask], Meta(min_length=1)]
 
 
 class Execution(Struct):
-    """The tasks as they were executed, with their run times."""
+    """The tasks of a recorded execution, with their run times."""
 
     tasks: list[ExecutedTask]
 
 
 class RecordedWorkflow(Struct):
-    """The specification of a workflow and one execution of it."""
+    """The specification of a recorded workflow and one execution of it."""
 
     specification: Specification
     execution: Execution
 
 
 class Instance(Struct, rename="camel"):
-    """The fields read from a WfFormat file, which WfCommons calls an instance."""
+    """The contents of a WfFormat file, which WfCommons calls an instance; only the fields that are read."""
 
     workflow: RecordedWorkflow
     schema_version: str
@@ -80,7 +80,7 @@ class Conversion(Struct, frozen=True, kw_only=True):
 
 
 def from_wfformat(value: Any, *, scale: float) -> Conversion:
-    """Converts the decoded file `value`; one recorded second becomes `scale` seconds.
+    """Converts the decoded WfFormat file `value` to a workflow; a recorded second becomes `scale` seconds.
 
     What a document may contain is for `checks` to say: cycles, number of tasks, seconds. Raises `Invalid`
     with JSON pointers.
@@ -121,14 +121,14 @@ def from_wfformat(value: Any, *, scale: float) -> Conversion:
 
 
 def _version_errors(value: Any) -> Iterator[FieldError]:
-    """An error for a version of WfFormat other than `VERSION`."""
+    """Yields an error for a version of WfFormat other than `VERSION`."""
     version = value.get("schemaVersion") if isinstance(value, dict) else None
     if isinstance(version, str) and version != VERSION:
         yield FieldError("/schemaVersion", f"is {version[:40]}; {VERSION} can be read")
 
 
 def _join_errors(specified: list[SpecifiedTask], executed: list[ExecutedTask]) -> Iterator[FieldError]:
-    """Errors for tasks that are not specified once and executed once: both lists are joined by id."""
+    """Yields errors for tasks that are not specified once and executed once: both lists are joined by id."""
     counts, runs = Counter(task.id for task in specified), Counter(task.id for task in executed)
     for index, task in enumerate(specified):
         if counts[task.id] > 1:
@@ -145,7 +145,7 @@ def _join_errors(specified: list[SpecifiedTask], executed: list[ExecutedTask]) -
 
 
 def _edge_errors(specified: list[SpecifiedTask]) -> Iterator[FieldError]:
-    """Errors for parents and children that are not specified."""
+    """Yields errors for parents and children that are not specified."""
     known = {task.id for task in specified}
     for index, task in enumerate(specified):
         for field, others in (("parents", task.parents), ("children", task.children)):
@@ -155,7 +155,7 @@ def _edge_errors(specified: list[SpecifiedTask]) -> Iterator[FieldError]:
 
 
 def _needs(specified: list[SpecifiedTask]) -> dict[str, dict[str, None]]:
-    """For each task the ids that it needs, in the order of the recording (dictionaries as ordered sets)."""
+    """Returns, for each task, the ids that it needs in recorded order (dictionaries as ordered sets)."""
     # An edge may be recorded at one of its ends only.
     needs: dict[str, dict[str, None]] = {task.id: dict.fromkeys(task.parents) for task in specified}
     for task in specified:
@@ -165,7 +165,7 @@ def _needs(specified: list[SpecifiedTask]) -> dict[str, dict[str, None]]:
 
 
 def _task_names(ids: list[str]) -> dict[str, str]:
-    """A task name for each id, with dashes for characters that names may not have.
+    """Returns a task name for each id, with dashes for characters that names may not have.
 
     Where two ids give the same name, the later gets a number.
     """
@@ -184,7 +184,7 @@ def _task_names(ids: list[str]) -> dict[str, str]:
 
 
 def _left_out_fields(value: Any, instance: Instance) -> Iterator[FieldError]:
-    """One note for each field of the WfFormat instance that the workflow made from it leaves out.
+    """Yields a note for each field of the WfFormat file that the workflow made from it leaves out.
 
     `*` in a pointer stands for all tasks that have the field.
     """
@@ -219,7 +219,8 @@ def _left_out_fields(value: Any, instance: Instance) -> Iterator[FieldError]:
 
 
 def _renamed_fields(instance: Instance, name: str, names: Mapping[str, str]) -> Iterator[FieldError]:
-    """Notes on the workflow's name and on the number of task ids that the document spells otherwise."""
+    """Yields notes on the workflow's name, and on the number of task ids, that had to be spelled
+    differently."""
     if instance.name != name:
         yield FieldError("/name", f"is spelled {name}")
     if renamed := sum(identity != given for identity, given in names.items()):

@@ -30,7 +30,7 @@ LabelValue: TypeAlias = Annotated[str, Meta(max_length=256)]
 
 
 class Metadata(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A workflow's name, tenant and labels."""
+    """The name, tenant and labels of a workflow."""
 
     name: DnsLabel
     tenant: Annotated[Tenant | None, Meta(description="Whose it is. By default the token's.")] = None
@@ -48,12 +48,12 @@ class Engine(StrEnum):
 
 
 UNSUPPORTED_ENGINES: Final = frozenset({Engine.ARGO, Engine.TEMPORAL, Engine.AIRFLOW})
-"""Engines whose clusters are not supported yet: a document that asks for one is refused."""
+"""The engines whose clusters are not supported yet: a document that asks for one is refused."""
 SUPPORTED_ENGINES: Final = tuple(engine for engine in Engine if engine not in UNSUPPORTED_ENGINES)
 
 
 class PlacementWishes(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Regions that the team asks for or avoids. Policy decides which are permitted."""
+    """The regions that the team asks for or avoids. Policy decides which are permitted."""
 
     regions: Annotated[
         tuple[str, ...], Meta(description="Only these, where policy permits them. Empty: any.")
@@ -65,7 +65,7 @@ class PlacementWishes(Struct, frozen=True, kw_only=True, rename="camel", forbid_
 
 
 class Shards(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The fan-out: `count` slices, or one for each of `items`; not both."""
+    """The fan-out into shards: `count` slices, or one for each of `items`; not both."""
 
     count: Annotated[
         Annotated[int, Meta(ge=1, le=1_000_000)] | None, Meta(description="How many slices.")
@@ -115,11 +115,11 @@ class Workflow(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 
     @property
     def shard_count(self) -> int:
-        """The number of shards: that of the items, or the count; 1 by default."""
+        """The number of shards: the number of items, or the count; 1 by default."""
         shards = self.spec.shards
         return len(shards.items) if shards.items is not None else shards.count or 1
 
     @property
     def items(self) -> tuple[Any, ...]:
-        """The item of each shard: null where the fan-out is a count."""
+        """The item of each shard; null if the fan-out is a count."""
         return self.spec.shards.items if self.spec.shards.items is not None else (None,) * self.shard_count

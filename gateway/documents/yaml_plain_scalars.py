@@ -1,4 +1,4 @@
-"""Decodes plain scalars of YAML, if every version of YAML gives them the same value.
+"""Decodes plain (unquoted) scalars of YAML, if every version of YAML gives them the same value.
 
 Those that YAML 1.1 and 1.2 read as different values (yes, 012, 12:30, 1_000, dates, merge keys) have none.
 """
@@ -26,12 +26,12 @@ SHORT_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(\.[0-9]{1,20})?")
 """Matches a plain scalar that every reader of YAML takes for the same number."""
 
 WORDS: Final = frozenset({"y", "yes", "n", "no", "true", "false", "on", "off", "null"})
-"""Plain scalars that begin with a letter and may be more than text, in lower case."""
+"""The lower-case plain scalars that begin with a letter and may be more than text."""
 
 RESOLVERS: Final[Mapping[str, Sequence[tuple[str, re.Pattern[str]]]]] = (
     yaml.CSafeLoader.yaml_implicit_resolvers
 )
-"""By its first character, what YAML 1.1 may take a plain scalar for, as PyYAML knows it."""
+"""The patterns by which YAML 1.1 gives plain scalars a type, by first character, from PyYAML."""
 
 YAML_1_1_KINDS: Final = {
     "bool": "a boolean",
@@ -43,7 +43,7 @@ YAML_1_1_KINDS: Final = {
 
 
 def plain_scalar(text: str) -> tuple[Any, str | None]:
-    """The value of the plain scalar `text`, or the fault for which it has none."""
+    """Returns the value of the plain scalar `text`, or the reason why it has no unambiguous value."""
     first = text[0]
     # No number either: RESOLVERS has what those begin with.
     if first not in RESOLVERS or (first.isalpha() and text.lower() not in WORDS):
@@ -73,7 +73,7 @@ def plain_scalar(text: str) -> tuple[Any, str | None]:
 
 
 def _yaml_1_1_kind(text: str) -> str | None:
-    """The kind of value that YAML 1.1 takes a plain scalar for; None for text."""
+    """Returns the kind of value that YAML 1.1 takes a plain scalar for; None for text."""
     for tag, pattern in RESOLVERS.get(text[0], ()):
         if pattern.match(text):
             return tag.removeprefix(TAGS)
