@@ -48,7 +48,7 @@ class ClusterAdapter(Protocol):
     async def __aexit__(self, *_: object) -> None: ...
 
     async def apply(self, batch: Batch) -> BatchAnswers:
-        """Sends tombstones, creates and renewals; returns when the cluster has made them durable.
+        """Sends orders to create and to end attempts, and lease grants; returns when they are durable.
 
         Idempotent.
         """

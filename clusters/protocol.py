@@ -104,12 +104,12 @@ class Renewal(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """One request of a gateway to a cluster: tombstones, creates and renewals. It may be repeated.
+    """One request of a gateway to a cluster: orders to end attempts (tombstones), creates, lease renewals.
 
-    Each create and each tombstone has an answer of its own. Tombstones are journalled before creates are
-    looked at. `acknowledged` is the last event seq whose effects the gateway has committed. A cluster whose
-    journal is not `incarnation` refuses the whole batch. An empty batch is the probe: it is for any journal,
-    and is committed like any other.
+    Repeating it is harmless. Each create and each tombstone has an answer of its own. Tombstones are
+    journalled before creates are looked at. `acknowledged` is the last event seq whose effects the gateway
+    has committed. A cluster whose journal is not `incarnation` refuses the whole batch. An empty batch is the
+    probe: it is for any journal, and is committed like any other.
     """
 
     incarnation: str = ""
@@ -179,7 +179,7 @@ class ClusterStatus(Struct, frozen=True, kw_only=True):
 
 
 class BatchAnswers(Struct, frozen=True, kw_only=True):
-    """The answers to a batch: one per create and per tombstone, in the order of the batch."""
+    """The answers to a batch: one per create and per tombstone (order to end), in the batch's order."""
 
     status: ClusterStatus
     creates: tuple[CreateAnswer, ...] = ()

@@ -1,4 +1,4 @@
-"""What a region behind another kind of cluster takes: one entry, and settings of its own."""
+"""Tests that another kind of cluster needs one registry entry and settings of its own."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,14 +22,14 @@ URL = "temporal+https://temporal.internal:7233"
 
 
 class TemporalSettings(Struct, frozen=True, kw_only=True):
-    """What a cluster with a token might be reached by."""
+    """The settings type of an example kind of cluster, with a token."""
 
     token_file: str
     namespace: str = "default"
 
 
 class TemporalCluster:
-    """An adapter that is made and never reached. It satisfies `ClusterAdapter`."""
+    """An example adapter that is created and never calls anything. It satisfies `ClusterAdapter`."""
 
     made: list[tuple[str, str, str, str]]
 
@@ -67,7 +67,7 @@ class TemporalCluster:
 
 @pytest.fixture(autouse=True)
 def temporal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Registers the kind of cluster by its one entry."""
+    """Registers the example kind of cluster."""
     executors = DeclaredExecutors(run_types={"delay": DelayRun}, exclusive=frozenset())
     kind = ClusterKind(executors=executors, settings=TemporalSettings, adapter=TemporalCluster)
     monkeypatch.setattr(TemporalCluster, "made", [], raising=False)

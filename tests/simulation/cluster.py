@@ -88,7 +88,7 @@ class ModelCluster:
         attempt.running.clear()
 
     def _end(self, identity: AttemptId, now: float) -> None:
-        """Ends a tombstoned or superseded attempt: at once, or when the last of its processes has ended."""
+        """Ends an attempt that the gateway ended or replaced: at once, or with its last process."""
         attempt = self.journal.attempts.pop(identity)
         if attempt.running and self._rng.random() < 0.5:
             self.lingering[identity] = (now + self._rng.uniform(0.0, self.linger_seconds), attempt)

@@ -46,7 +46,7 @@ def heal(world: World, *names: str) -> None:
 
 
 async def give_up(world: World, *names: str) -> None:
-    """Forgets regions, as an operator would."""
+    """Marks regions as forgotten (lost for good), as an operator would."""
     for name in names:
         world.given_up.add(name)
         await world.store.add_taint(name, Taint.FORGOTTEN, entry=NOTE)

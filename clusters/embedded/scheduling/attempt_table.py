@@ -43,7 +43,7 @@ class Attempts:
         return list(self._by_shard.get(shard, {}).values())
 
     def has_leftovers(self, shard: tuple[str, int]) -> bool:
-        """Returns whether processes of a stopped attempt of the shard are left."""
+        """Returns whether processes are left of an attempt of the shard that was stopped before its end."""
         attempts = self._by_shard.get(shard, {}).values()
         return any(attempt.stopped and attempt.running for attempt in attempts)
 

@@ -21,7 +21,7 @@ class Fencing:
         return f"Fencing(boot {self._boot}, era {self._era}, epochs of {len(self._highest)} shards)"
 
     def observe(self, identity: AttemptId) -> None:
-        """Records an epoch that was created or tombstoned here, so that older ones are refused."""
+        """Records an epoch that was created or ended by order here, so that older ones are refused."""
         shard = (identity.run, identity.shard)
         self._highest[shard] = max(self._highest.get(shard, 0), identity.epoch)
         self._era = max(self._era, identity.epoch >> ERA_BITS)

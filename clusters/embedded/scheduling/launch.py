@@ -32,7 +32,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     output: Any = None
     reason: str = ""
     killed: bool = False
-    """Whether the cluster itself ended the try (lease, tombstone, shutdown): no failure of the task."""
+    """Whether the cluster itself ended the try (lease, order of the gateway, shutdown): no failure."""
     lost: bool = False
     """Whether this cluster cannot run the task (disk full, no descriptors left); another may."""
 

@@ -23,6 +23,6 @@ class RecoveredState:
     ended: dict[AttemptId, EndedAttempt] = field(default_factory=dict)
     """The attempts whose end was acknowledged."""
     tombstones: dict[AttemptId, float] = field(default_factory=dict)
-    """The time at which each tombstone was set, in seconds since 1970."""
+    """The times, in seconds since 1970, at which the gateway ordered attempts to end (tombstones)."""
     highest: dict[tuple[str, int], int] = field(default_factory=dict)
-    """The newest epoch that was created or tombstoned here, by (run, shard)."""
+    """The newest epoch for which a create or an order to end was taken here, by (run, shard)."""

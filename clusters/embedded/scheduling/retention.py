@@ -1,4 +1,4 @@
-"""Decides how long tombstones and ended attempts are kept, and with them their logs and workspaces."""
+"""Decides how long ended attempts and orders to end one (tombstones) are kept, with logs and workspaces."""
 
 from collections.abc import Container, Iterable, Mapping
 
@@ -10,7 +10,7 @@ from clusters.protocol import AttemptId
 SUCCEEDED_RETENTION_SECONDS = 24 * 3600.0
 """The seconds for which attempts that succeeded are kept, so that their logs can be read."""
 RETENTION_SECONDS = 30 * 24 * 3600.0
-"""The seconds for which tombstones, and failed and lost attempts, are kept.
+"""The seconds for which failed and lost attempts, and orders to end one (tombstones), are kept.
 
 A retry may build on the workspace of such an attempt.
 """
@@ -29,7 +29,7 @@ class EndedAttempt(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Retention:
-    """Keeps the records of `ended` attempts and of `tombstones`, and finds those that have expired.
+    """Keeps records of ended attempts and of orders to end one (tombstones), and finds expired ones.
 
     Tombstones are kept with their time, in seconds since 1970.
     """
@@ -40,7 +40,7 @@ class Retention:
         self.tombstones, self.ended = dict(tombstones), dict(ended)
 
     def add_tombstone(self, identity: AttemptId, wall: float) -> None:
-        """Records a tombstone set at `wall`, in place of the record of the ended attempt."""
+        """Records an order of time `wall` to end an attempt (a tombstone), replacing the attempt's record."""
         self.tombstones[identity] = wall
         self.ended.pop(identity, None)
 
@@ -50,9 +50,9 @@ class Retention:
         )
 
     def expired(self, wall: float, held: Container[AttemptId]) -> list[AttemptId]:
-        """Returns the ended attempts and tombstones past their retention at `wall` (seconds since 1970).
+        """Returns the ended attempts and tombstones (orders to end one) past their retention at `wall`.
 
-        A tombstone stays while its attempt is among those `held`.
+        `wall` is in seconds since 1970. A tombstone stays while its attempt is among those `held`.
         """
         ended = [
             identity

@@ -84,7 +84,7 @@ class Scheduler:
     # Calls of the gateway
 
     def apply(self, batch: Batch, now: float, wall: float) -> tuple[BatchAnswers, Step]:
-        """Applies a batch: tombstones, creates, renewals. `after_commit` completes the answers."""
+        """Applies tombstones (orders to end), creates, renewals. `after_commit` completes the answers."""
         step = Step(now=now, wall=wall)
         if batch.acknowledged > self.acknowledged:
             self.acknowledged = step.acknowledged = batch.acknowledged

@@ -44,7 +44,7 @@ class Step:
     """The attempts of which a task has failed for good, each with the reason."""
     tombstones: list[AttemptId] = field(default_factory=list)
     expired: list[AttemptId] = field(default_factory=list)
-    """The ended attempts and tombstones past their retention, whose rows are deleted."""
+    """The ended attempts and tombstones (orders to end one) past retention, whose rows are deleted."""
     acknowledged: int = 0
     """The last event seq that the gateway has committed; 0 where it is unchanged."""
     incarnation: str = ""

@@ -1,4 +1,4 @@
-"""How many requests a second a tenant may make."""
+"""Tests the limit of requests a second of each tenant."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Paths, methods, authentication and traces of every call, and the form of a problem document."""
+"""Tests paths, methods, authentication and traces of every call, and the form of problem documents."""
 
 from typing import Any
 

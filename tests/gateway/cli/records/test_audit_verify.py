@@ -1,4 +1,4 @@
-"""`waypost audit verify` on exports that were tampered with: each attack is found, in one sentence."""
+"""Tests that `waypost audit verify` finds every tampering with an export, and names it in a sentence."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +48,7 @@ def without(*numbers: int) -> Callable[[Entries, list[Seal]], None]:
 
 
 def swapped(entries: Entries, _: list[Seal]) -> None:
-    """Two lines change places."""
+    """Swaps two lines of an export."""
     lines = list(entries.items())
     lines[4], lines[5] = lines[5], lines[4]
     entries.clear()
