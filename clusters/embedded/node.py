@@ -8,10 +8,10 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from loguru import logger
 from msgspec import Struct
@@ -20,7 +20,8 @@ from clusters.embedded.commit_loop import CommitLoop
 from clusters.embedded.condition_runner import ConditionRunner
 from clusters.embedded.disk_pressure import DiskPressure
 from clusters.embedded.event_streams import EventStreams
-from clusters.embedded.executors.registry import ExecutorContext, declare, executors_of_this_host
+from clusters.embedded.executors.interface import ExecutorContext
+from clusters.embedded.executors.registry import declare, executor_settings, executors_of_this_host
 from clusters.embedded.garbage_collection import GarbageCollector
 from clusters.embedded.ownership import Owner, after_claim
 from clusters.embedded.scheduling.capabilities import Capabilities
@@ -54,7 +55,7 @@ WAITING = 4_096
 
 
 class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of one cluster. Creating them raises `ValueError` without processors or slots."""
+    """The settings of one cluster. Creating them raises `ValueError` where they cannot be used."""
 
     region: str
     state: str
@@ -70,8 +71,11 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     For when the owner's store is lost for good.
     """
+    executors: Mapping[str, Mapping[str, Any]] = {}
+    """The settings of each executor, by its name, as it declares them in `EXECUTORS`."""
 
     def __post_init__(self) -> None:
+        executor_settings(self.executors)
         # A gateway takes a cluster that reports more for one that lies.
         if not 0.001 <= self.cpu <= CPU_MAXIMUM or not 1 <= self.slots <= SLOTS_MAXIMUM:
             raise ValueError(
@@ -110,9 +114,10 @@ class ClusterNode:
             if self._settings.adopt:
                 recovered.owner = Owner()
             context = ExecutorContext(region=self._settings.region, workspaces=self._state_folder.workspaces)
-            registered = executors_of_this_host()
+            settings = executor_settings(self._settings.executors)
+            registered = await executors_of_this_host(context, settings)
             executors = {
-                name: await stack.enter_async_context(entry.build(context))
+                name: await stack.enter_async_context(entry.build(context, settings[name]))
                 for name, entry in registered.items()
             }
             self._task_runner = TaskRunner(self._state_folder, executors, self._record_outcome)

@@ -27,6 +27,10 @@ def cluster(
         os.cpu_count() or 1
     ),
     slots: Annotated[int, Parameter(help="Attempts held at once.")] = 2_000,
+    executor: Annotated[
+        dict[str, dict[str, str]] | None,
+        Parameter(help="A setting of an executor, as --executor.process.grace_seconds=10."),
+    ] = None,
     adopt: Annotated[
         bool,
         Parameter(
@@ -47,6 +51,7 @@ def cluster(
             metrics_port=metrics_port,
             cpu=cpu,
             slots=slots,
+            executors=executor or {},
             adopt=adopt,
         )
     except ValueError as error:

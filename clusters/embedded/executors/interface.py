@@ -1,9 +1,23 @@
 """The interface of an executor, which runs one try (one start) of a task."""
 
+from pathlib import Path
 from typing import Protocol, Self
+
+from msgspec import Struct
 
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import TaskFolders
+
+
+class ExecutorContext(Struct, frozen=True, kw_only=True):
+    """What every executor is made with: the cluster's region and the folder of all workspaces.
+
+    An executor has settings of its own besides.
+    """
+
+    region: str
+    workspaces: Path
+    """The folder below which every shard's workspace lies."""
 
 
 class Lease(Protocol):

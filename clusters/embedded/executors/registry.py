@@ -1,55 +1,53 @@
 """The registry of executors that ship with the embedded cluster, with one entry each.
 
-To add one: write it beside this file (or in a room of its own), declare the type of its `run` in
-`waypost/workflow/run_types.py`, and add an entry here. The cluster builds what is listed and takes only tasks
-that these executors run; the gateway checks documents against the same entries.
+To add one: write it in a room of its own, with the types of its `run` and of its settings, and add an entry
+here. The cluster builds what is listed and takes only tasks that these executors run; the gateway checks
+documents against the same entries.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Final
+from typing import Any, Final, Generic
 
 from loguru import logger
 from msgspec import Struct
 
 from clusters.embedded.executors.delay import DelayExecutor
-from clusters.embedded.executors.interface import Executor
-from clusters.embedded.executors.process.executor import ProcessExecutor
+from clusters.embedded.executors.interface import Executor, ExecutorContext
+from clusters.embedded.executors.process.executor import ProcessExecutor, ProcessSettings
+from clusters.plugin_settings import NoSettings, S, plugin_settings
 from waypost.workflow.run_types import DeclaredExecutors, DelayRun, ProcessRun
 
 
-class ExecutorContext(Struct, frozen=True, kw_only=True):
-    """The arguments of an executor's factory: the cluster's region and the folder of all workspaces."""
-
-    region: str
-    workspaces: Path
-    """The folder below which every shard's workspace lies."""
-
-
-class RegisteredExecutor(Struct, frozen=True, kw_only=True):
-    """The registry entry of an executor: `run` type, permission for exclusive workflows, factory."""
+class RegisteredExecutor(Struct, Generic[S], frozen=True, kw_only=True):
+    """The registry entry of an executor: `run` type, use in exclusive workflows, settings, factory."""
 
     run_type: type[Struct]
     """The type of a task's `run` for this executor."""
     exclusive: bool
     """Whether exclusive workflows may use it, since it ends a task before the task's lease expires."""
-    build: Callable[[ExecutorContext], Executor]
-    unavailable: Callable[[], str] = lambda: ""
-    """Returns a sentence that says why this host cannot run the executor; empty if it can."""
+    settings: type[S]
+    """The type of its settings, which a cluster is given as `--executor.NAME.SETTING=VALUE`."""
+    build: Callable[[ExecutorContext, S], Executor]
+    unavailable: Callable[[ExecutorContext, S], str] = lambda *_: ""
+    """Returns a sentence that says why this host cannot run the executor; empty if it can. May block."""
 
 
-EXECUTORS: Final[Mapping[str, RegisteredExecutor]] = {
+EXECUTORS: Final[Mapping[str, RegisteredExecutor[Any]]] = {
     "process": RegisteredExecutor(
         run_type=ProcessRun,
         exclusive=True,
-        build=lambda context: ProcessExecutor(context.region, context.workspaces),
+        settings=ProcessSettings,
+        build=lambda context, settings: ProcessExecutor(context.region, context.workspaces, settings),
     ),
-    "delay": RegisteredExecutor(run_type=DelayRun, exclusive=True, build=lambda _: DelayExecutor()),
+    "delay": RegisteredExecutor(
+        run_type=DelayRun, exclusive=True, settings=NoSettings, build=lambda *_: DelayExecutor()
+    ),
 }
 """The registered executors, by the task type that each of them runs."""
 
 
-def declare(executors: Mapping[str, RegisteredExecutor]) -> DeclaredExecutors:
+def declare(executors: Mapping[str, RegisteredExecutor[Any]]) -> DeclaredExecutors:
     """Returns the executors in the form that documents are checked against."""
     return DeclaredExecutors(
         run_types={name: entry.run_type for name, entry in executors.items()},
@@ -57,14 +55,33 @@ def declare(executors: Mapping[str, RegisteredExecutor]) -> DeclaredExecutors:
     )
 
 
-def executors_of_this_host() -> Mapping[str, RegisteredExecutor]:
+def executor_settings(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Struct]:
+    """Returns the settings of every executor; `tables` has those that are not to be the default.
+
+    Raises `ValueError` for an unknown executor, an unknown setting, and a value that it cannot have.
+    """
+    settings = {}
+    for name in (*EXECUTORS, *tables):
+        if name not in EXECUTORS:
+            raise ValueError(f"there is no executor {name}; there are: {', '.join(sorted(EXECUTORS))}")
+        try:
+            settings[name] = plugin_settings(tables.get(name, {}), EXECUTORS[name].settings)
+        except ValueError as error:
+            raise ValueError(f"the executor {name}: {error}") from error
+    return settings
+
+
+async def executors_of_this_host(
+    context: ExecutorContext, settings: Mapping[str, Struct]
+) -> Mapping[str, RegisteredExecutor[Any]]:
     """Returns the executors that this host can run, and logs why it cannot run the others.
 
     A cluster advertises no others.
     """
     found = {}
     for name, entry in EXECUTORS.items():
-        if why := entry.unavailable():
+        # In a thread: it may ask a daemon, and wait for it.
+        if why := await asyncio.to_thread(entry.unavailable, context, settings[name]):
             logger.warning("this cluster runs no {} tasks: {}", name, why)
         else:
             found[name] = entry

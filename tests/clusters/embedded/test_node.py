@@ -26,7 +26,7 @@ async def test_an_executor_that_the_host_cannot_run_is_not_advertised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The gateway would place tasks that fail here, although another cluster runs them."""
-    without_daemon = structs.replace(EXECUTORS["delay"], unavailable=lambda: "its daemon does not answer")
+    without_daemon = structs.replace(EXECUTORS["delay"], unavailable=lambda *_: "its daemon does not answer")
     monkeypatch.setattr(registry, "EXECUTORS", {**EXECUTORS, "docker": without_daemon})
     async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path))) as node:
         assert (await node.attempts()).status.executors == ("delay", "process")

@@ -1,10 +1,13 @@
 """Executes `process` tasks: runs a command in a process group and an environment of its own."""
 
 import contextlib
+import subprocess
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Any, Self
 
 import msgspec
+from msgspec import Meta, Struct
 
 from clusters.embedded.executors.interface import Lease
 from clusters.embedded.executors.process.child_exit import signal_name, wait_for_exit
@@ -27,6 +30,16 @@ from clusters.embedded.storage.state_folder import TaskFolders
 from waypost.workflow.run_types import ProcessRun
 
 
+class ProcessSettings(Struct, frozen=True, kw_only=True):
+    """The settings of the executor of `process` tasks."""
+
+    grace_seconds: Annotated[float, Meta(ge=0, le=600)] = 2.0
+    """The seconds that a command gets to end after SIGTERM, before SIGKILL.
+
+    A lease that expires kills at once all the same. A cluster that stops waits as long.
+    """
+
+
 class ProcessExecutor:
     """Executes `process` tasks by running their commands. Satisfies `Executor`.
 
@@ -34,8 +47,8 @@ class ProcessExecutor:
     below which all tries have their workspaces.
     """
 
-    def __init__(self, region: str, workspaces: Path) -> None:
-        self._region = region
+    def __init__(self, region: str, workspaces: Path, settings: ProcessSettings) -> None:
+        self._region, self._settings = region, settings
         self._watchdog = WatchdogClient(workspaces)
         self._log_limits = LogLimits()
 
@@ -99,7 +112,7 @@ class ProcessExecutor:
                     ADOPTED.refresh()
                     nothing_left = not find_leftovers([child.pid], spec.identity)
                 if not nothing_left:
-                    await finish_despite_cancellation(terminate(child, guard, spec.identity))
+                    await finish_despite_cancellation(self._terminate(child, guard, spec))
                 if (group := child.pid if guard is None else guard.group) is not None:
                     self._watchdog.unwatch(group)
                 self._log_limits.discard(spec.log)
@@ -121,3 +134,8 @@ class ProcessExecutor:
             if spec.memory_bytes:
                 reason = memory_reason(spec, reason, log_begin)
             return Outcome(succeeded=False, reason=reason)
+
+    def _terminate(
+        self, child: "subprocess.Popen[Any]", guard: LeaseGuard | None, spec: ProcessSpec
+    ) -> Coroutine[Any, Any, None]:
+        return terminate(child, guard, spec.identity, grace_seconds=self._settings.grace_seconds)

@@ -12,24 +12,28 @@ from clusters.embedded.executors.process.lease_guard import LeaseGuard
 from clusters.embedded.executors.process.leftovers import clear_leftovers
 from clusters.embedded.executors.process.watchdog import signal_group
 
-GRACE_SECONDS = 2.0
-"""The seconds between SIGTERM and SIGKILL."""
+GUARD_SECONDS = 2.0
+"""The seconds that a guard gets to kill its command, before it is killed itself."""
 
 
 async def terminate(
-    child: "subprocess.Popen[Any]", guard: LeaseGuard | None, identity: Collection[bytes]
+    child: "subprocess.Popen[Any]",
+    guard: LeaseGuard | None,
+    identity: Collection[bytes],
+    *,
+    grace_seconds: float,
 ) -> None:
     """Ends the processes of a try; `child` is its command, or the `guard` that runs the command.
 
-    A command that still runs gets SIGTERM and `GRACE_SECONDS`. Returns when nothing that was started with
+    A command that still runs gets SIGTERM and `grace_seconds`. Returns when nothing that was started with
     `identity` is left.
     """
     if child.returncode is None:
         _request_end(child, guard)
-        if not await exits_within(child, GRACE_SECONDS) and guard is not None:
+        if not await exits_within(child, grace_seconds) and guard is not None:
             # The command has ignored SIGTERM. Its guard kills it, with all its descendants, and then exits.
             guard.close_input()
-            await exits_within(child, GRACE_SECONDS)
+            await exits_within(child, GUARD_SECONDS)
     if child.returncode is None:
         signal_group(child.pid)
         await wait_for_exit(child)

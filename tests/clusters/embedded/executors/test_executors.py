@@ -2,17 +2,18 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from clusters.embedded.executors.interface import Executor
-from clusters.embedded.executors.process import termination
-from clusters.embedded.executors.registry import EXECUTORS, ExecutorContext
+from clusters.embedded.executors.interface import Executor, ExecutorContext
+from clusters.embedded.executors.registry import EXECUTORS, executor_settings
 from tests.conformance.executor import ExecutorConformance
 
 
-def registered(type_: str, workspaces: Path) -> Executor:
-    return EXECUTORS[type_].build(ExecutorContext(region="beijing", workspaces=workspaces))
+def registered(type_: str, workspaces: Path, **settings: Any) -> Executor:
+    known = executor_settings({type_: settings})
+    return EXECUTORS[type_].build(ExecutorContext(region="beijing", workspaces=workspaces), known[type_])
 
 
 class TestDelay(ExecutorConformance):
@@ -46,9 +47,10 @@ class TestStubbornProcess(TestProcess):
 
     endless = {"command": ["sh", "-c", 'trap "" TERM; sleep 300 & sleep 300']}  # noqa: RUF012
 
-    @pytest.fixture(autouse=True)
-    def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(termination, "GRACE_SECONDS", 0.05)
+    @pytest.fixture
+    async def executor(self, tmp_path: Path) -> AsyncIterator[Executor]:
+        async with registered("process", tmp_path, grace_seconds=0.05) as executor:
+            yield executor
 
 
 def test_every_registered_executor_has_a_suite() -> None:
