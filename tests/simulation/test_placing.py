@@ -21,7 +21,7 @@ from waypost.workflow.task import SideEffects, TaskSpec
 
 
 async def slots(world: World, count: int) -> None:
-    """Gives each region `count` slots."""
+    """Sets the number of slots of each region's cluster to `count`."""
     for cluster in world.clusters.values():
         cluster.slots = count
     await run(world, 3)

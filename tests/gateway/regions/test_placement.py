@@ -1,4 +1,4 @@
-"""Tests placement: filter, score, select."""
+"""Tests placement, which filters, scores and selects regions."""
 
 import random
 from collections.abc import Sequence

@@ -124,9 +124,9 @@ def test_a_restarted_cluster_queues_nothing_until_attempts_are_created_again(clu
 
 
 def run_ahead(cluster: SteppedCluster, until: int = 1_000) -> int:
-    """Ends running tasks of the run `flood` until none starts any more or `until` have.
+    """Ends tasks of the run `flood` until no further task starts, or `until` have started.
 
-    Returns how many did.
+    Returns how many have started.
     """
     before = len(cluster.launched)
     while len(cluster.launched) - before < until and (

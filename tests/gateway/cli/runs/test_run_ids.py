@@ -1,4 +1,4 @@
-"""Tests which run a command's argument refers to, and commands about several runs."""
+"""Tests which run the argument of a command refers to, and commands about several runs."""
 
 from collections.abc import Callable
 
