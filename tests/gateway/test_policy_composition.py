@@ -40,7 +40,7 @@ class Third:
 
 
 class ThirdEngines(EmbeddedEngines):
-    async def deciding(self, bundle: GatedBundle | None, /) -> PolicyEngine:
+    async def deciding(self, bundle: GatedBundle | None, /, *, is_new: bool) -> PolicyEngine:
         return Third("at start" if bundle is None else bundle.manifest.revision)
 
 

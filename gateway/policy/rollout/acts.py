@@ -1,14 +1,16 @@
 """The values of a rollout step: the request, its result, and the entry in the audit trail."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from msgspec import Struct
 
 from gateway.core.decision import Action, Decision, Question
+from gateway.core.errors import Conflict
 from gateway.core.history import HistoryEntry, HistoryKind, PolicyDetail
 from gateway.core.principal import Principal
-from gateway.policy.rollout.bundle_states import PendingStep, Release, Step
+from gateway.policy.rollout.bundle_states import PendingStep, Release, Rollout, Step, StepRefused
 
 KINDS: Final[Mapping[Step, HistoryKind]] = {
     Step.SHADOW: HistoryKind.POLICY_SHADOWED,
@@ -69,3 +71,20 @@ def audit_entry(
         asked_by="" if pending is None else pending.asked_by,
     )
     return HistoryEntry(run="", kind=kind, at=act.at, actor=act.by, detail=detail)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Raises the refusal of a step as `Conflict`."""
+    try:
+        yield
+    except StepRefused as error:
+        raise Conflict(str(error)) from error
+
+
+def release_of(rollout: Rollout, sequence: int) -> Release:
+    """The bundle of `sequence`. Raises `Conflict` where there is none."""
+    release = rollout.release(sequence)
+    if release is None:
+        raise Conflict(f"there is no bundle {sequence}")
+    return release

@@ -15,6 +15,7 @@ from waypost.json_pointer import FieldError
 LOOKS: Final = 100
 LOOK_SECONDS: Final = 0.05
 """Looks at whether an OPA holds its bundle, and the pause between two: one that polls long takes a moment."""
+CANDIDATE: Final = "the OPA of policy.candidate_engine"
 IN_THE_PROCESS: Final = 0
 """Documents over so many bytes are evaluated in the process: all, where nobody waits for the answer."""
 
@@ -30,10 +31,11 @@ class BundleEngines(Protocol):
         """The rules that the gateway was started with; None: an OPA has them, and nobody knows them here."""
         ...
 
-    async def deciding(self, bundle: GatedBundle | None, /) -> PolicyEngine:
+    async def deciding(self, bundle: GatedBundle | None, /, *, is_new: bool) -> PolicyEngine:
         """Makes the engine for the active `bundle`; None: the one that the gateway was started with.
 
-        Raises `BundleError` where it cannot evaluate the bundle.
+        `is_new`: it was not active before. Raises `BundleError`, `Invalid` or `Unavailable` where it cannot
+        evaluate the bundle.
         """
         ...
 
@@ -43,6 +45,10 @@ class BundleEngines(Protocol):
         In `shadow` nobody waits for its answers. `wait`: it must hold the bundle before it is returned.
         Raises `BundleError` or `Invalid` where nothing here can evaluate it.
         """
+        ...
+
+    def withdraw(self) -> None:
+        """Takes back what `deciding` has handed to an OPA, when the step is not committed."""
         ...
 
     def serve(self, bundle: GatedBundle, /) -> None:
@@ -80,12 +86,16 @@ class EmbeddedEngines:
     def started_with(self) -> Bundle | None:
         return self._base.bundle if isinstance(self._base, EmbeddedPolicyEngine) else None
 
-    async def deciding(self, bundle: GatedBundle | None, /) -> PolicyEngine:
+    async def deciding(self, bundle: GatedBundle | None, /, *, is_new: bool) -> PolicyEngine:
+        del is_new  # it is compiled each time
         return self._base if bundle is None else await embedded_engine(bundle)
 
     async def trying_out(self, bundle: GatedBundle, *, shadow: bool, wait: bool) -> PolicyEngine:
         del wait  # it holds the bundle from its start
         return await embedded_engine(bundle, shadow=shadow)
+
+    def withdraw(self) -> None:
+        """Does nothing: nothing was handed out."""
 
     def serve(self, _: GatedBundle, /) -> None:
         """Does nothing: no OPA fetches the bundle."""
@@ -122,6 +132,17 @@ class FedOpa:
         return self.engine.revision == revision
 
 
+async def _hold(opa: FedOpa, bundle: GatedBundle, which: str) -> None:
+    """Waits until `opa` holds the bundle. Raises `Invalid` where it refuses, else `Unavailable`."""
+    if await opa.holds(bundle):
+        return
+    if not opa.feed.trouble:
+        # Raises where it does not answer: then nothing is said of the bundle.
+        await opa.engine.check()
+    why = opa.feed.trouble or "its log says why"
+    raise Invalid(f"{which} does not take the bundle", errors=[FieldError("", why)])
+
+
 class OpaEngines:
     """The `BundleEngines` of a gateway with an OPA; another OPA, or the embedded engine, is for trials."""
 
@@ -129,26 +150,48 @@ class OpaEngines:
 
     def __init__(self, deciding: FedOpa, candidate: FedOpa | None) -> None:
         self._deciding, self._candidate = deciding, candidate
+        self._before: ServedBundle | None = None
+        """What the deciding OPA goes back to if the step is not committed; None: it was handed nothing."""
 
     @property
     def started_with(self) -> Bundle | None:
         return None
 
-    async def deciding(self, _: GatedBundle | None, /) -> PolicyEngine:
+    async def deciding(self, bundle: GatedBundle | None, /, *, is_new: bool) -> PolicyEngine:
+        # The embedded engine has read the others. What OPA cannot compile it skips, whatever the store says.
+        if is_new and bundle is not None and bundle.manifest.engine == OPA_ENGINE:
+            await self._compile(bundle)
         return self._deciding.engine
+
+    async def _compile(self, bundle: GatedBundle) -> None:
+        """Lets an OPA load a bundle before it is active: the one for trials, if there is one."""
+        if self._candidate is not None:
+            self._candidate.serve(bundle)
+            await _hold(self._candidate, bundle, CANDIDATE)
+            return
+        self._before = self._deciding.feed.current
+        self._deciding.serve(bundle)
+        try:
+            await _hold(self._deciding, bundle, "OPA")
+        except BaseException:
+            self.withdraw()
+            raise
+
+    def withdraw(self) -> None:
+        before, self._before = self._before, None
+        if before is not None:
+            self._deciding.feed.serve(before)
 
     async def trying_out(self, bundle: GatedBundle, *, shadow: bool, wait: bool) -> PolicyEngine:
         if self._candidate is None:
             return await embedded_engine(bundle, shadow=shadow)
         self._candidate.serve(bundle)
-        if wait and not await self._candidate.holds(bundle):
-            why = self._candidate.feed.trouble or "its log says why"
-            raise Invalid(
-                "the OPA of policy.candidate_engine does not take the bundle", errors=[FieldError("", why)]
-            )
+        if wait:
+            await _hold(self._candidate, bundle, CANDIDATE)
         return self._candidate.engine
 
     def serve(self, bundle: GatedBundle, /) -> None:
+        self._before = None
         self._deciding.serve(bundle)
         # An OPA without any bundle reports itself as unwell.
         if self._candidate is not None and self._candidate.feed.current is None:

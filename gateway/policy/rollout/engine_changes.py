@@ -70,7 +70,7 @@ class EngineChanges:
         deciding, bundle = None, None
         if _of(before.active) != _of(after.active):
             bundle = None if after.active is None else await self._read(after.active)
-            deciding = await self._engines.deciding(bundle)
+            deciding = await self._engines.deciding(bundle, is_new=wait and _is_new(before, after.active))
         tried_out, candidate = None, after.candidate
         ends_trial = candidate != before.candidate
         if candidate is not None and ends_trial:
@@ -79,6 +79,7 @@ class EngineChanges:
                     await self._read(candidate), shadow=candidate.state is BundleState.SHADOW, wait=wait
                 )
             except BaseException:
+                self._engines.withdraw()
                 if deciding is not None:
                     self._chosen.discard(deciding)
                 raise
@@ -110,6 +111,7 @@ class EngineChanges:
 
     def discard(self, change: PreparedChange) -> None:
         """Closes the prepared engines, when the step was not committed."""
+        self._engines.withdraw()
         for engine in (change.deciding, change.tried_out):
             if engine is not None:
                 self._chosen.discard(engine)
@@ -125,6 +127,12 @@ def _in_force_since(rollout: Rollout) -> float | None:
     if rollout.active is not None:
         return rollout.active.changed_at
     return max((release.changed_at for release in rollout.releases), default=None)
+
+
+def _is_new(before: Rollout, active: Release | None) -> bool:
+    """Whether the bundle that becomes active was not active before: OPA may never have compiled it."""
+    known = None if active is None else before.release(active.sequence)
+    return known is not None and known.state is not BundleState.SUPERSEDED
 
 
 def _of(release: Release | None) -> int | None:

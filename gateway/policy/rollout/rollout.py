@@ -2,8 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine
 from typing import Any, Self
 
 from loguru import logger
@@ -13,7 +12,7 @@ from gateway.core.errors import Conflict, PreconditionFailed, Unavailable
 from gateway.core.history import HistoryEntry, HistoryKind, PolicyDetail
 from gateway.policy.bundle import OPA_ENGINE, Bundle, BundleError, Diagnostic
 from gateway.policy.enforcement import enforce
-from gateway.policy.rollout.acts import KINDS, Act, Taken, audit_entry, step_question
+from gateway.policy.rollout.acts import KINDS, Act, Taken, audit_entry, refusals, release_of, step_question
 from gateway.policy.rollout.approvals import after_approval, after_request, approvals_needed
 from gateway.policy.rollout.bundle_engines import BundleEngines, embedded_engine
 from gateway.policy.rollout.bundle_gate import BundleGate, GatedBundle
@@ -24,7 +23,6 @@ from gateway.policy.rollout.bundle_states import (
     Rollout,
     Share,
     Step,
-    StepRefused,
     after_step,
     after_upload,
 )
@@ -107,7 +105,7 @@ class BundleRollout:
                 changed_by=act.by,
                 changed_at=act.at,
             )
-            with _refusals():
+            with refusals():
                 following = after_upload(self.current, release)
             await self._write(following, audit_entry(HistoryKind.POLICY_UPLOADED, release, act), archive)
         return release
@@ -118,10 +116,10 @@ class BundleRollout:
         """Takes a step with a bundle, if the rollout is still at the generation that was `expected`.
 
         `wait`: the engine that decides must hold it, else it may come to that later. Where others must
-        approve it, it waits for them. Raises `PreconditionFailed`, `Conflict` where the
-        step is not possible now, `Invalid` where nothing here can evaluate the bundle.
+        approve it, it waits for them. Raises `PreconditionFailed`, `Conflict` where the step is not possible
+        now, `Invalid` where nothing here can evaluate the bundle, `Unavailable` where no OPA answers.
         """
-        taking = self._take(step, sequence, act, expected=expected, share=share)
+        taking = self._take(step, sequence, act, expected=expected, share=share, wait=wait)
         return await self._to_its_end(taking, wait=wait)
 
     async def approve(self, sequence: int, act: Act, *, expected: int) -> Taken:
@@ -144,15 +142,15 @@ class BundleRollout:
         return taken
 
     async def _take(
-        self, step: Step, sequence: int, act: Act, *, expected: int, share: Share
+        self, step: Step, sequence: int, act: Act, *, expected: int, share: Share, wait: bool
     ) -> tuple[Taken, PreparedChange | None]:
         async with self._one_step:
             self._expect(expected)
             approvals = approvals_needed(self.current, step, act)
             if not approvals:
-                return await self._do(step, sequence, act, share=share)
+                return await self._do(step, sequence, act, share=share, wait=wait)
             # What is not possible, nobody needs to approve.
-            release = _of(self.current, sequence)
+            release = release_of(self.current, sequence)
             await self._following(step, release, act, share=share)
             pending = PendingStep(
                 step=step,
@@ -163,7 +161,7 @@ class BundleRollout:
                 expires_at=act.at + self._approval_seconds,
                 approvals=approvals,
             )
-            with _refusals():
+            with refusals():
                 following = after_request(self.current, pending)
             entry = audit_entry(HistoryKind.POLICY_STEP_ASKED, release, act, pending=pending)
             await self._write(following, entry)
@@ -174,9 +172,9 @@ class BundleRollout:
     ) -> tuple[Taken, PreparedChange | None]:
         async with self._one_step:
             self._expect(expected)
-            release = _of(self.current, sequence)
+            release = release_of(self.current, sequence)
             try:
-                with _refusals():
+                with refusals():
                     following = after_approval(self.current, sequence, by=act.by, at=act.at)
             except ApprovalRefused as error:
                 raise denied(error, act.decision) from error
@@ -200,7 +198,7 @@ class BundleRollout:
     ) -> Rollout:
         """The rollout after a step. Raises `Conflict` where the step is not possible."""
         approvals = await self._approvals_taken_back(step, release, act)
-        with _refusals():
+        with refusals():
             following = after_step(
                 self.current,
                 step,
@@ -223,14 +221,23 @@ class BundleRollout:
         return (await self._chosen.decide(question)).obligations.approvals or 0
 
     async def _do(
-        self, step: Step, sequence: int, act: Act, *, share: Share, pending: PendingStep | None = None
+        self,
+        step: Step,
+        sequence: int,
+        act: Act,
+        *,
+        share: Share,
+        pending: PendingStep | None = None,
+        wait: bool = True,
     ) -> tuple[Taken, PreparedChange]:
         """Prepares the engines, commits the step, then applies it: a step that fails changes nothing."""
         asked_by = "" if pending is None else pending.asked_by
-        following = await self._following(step, _of(self.current, sequence), act, share=share, by=asked_by)
-        release, active = _of(following, sequence), following.active
+        following = await self._following(
+            step, release_of(self.current, sequence), act, share=share, by=asked_by
+        )
+        release, active = release_of(following, sequence), following.active
         try:
-            change = await self._changes.prepare(self.current, following)
+            change = await self._changes.prepare(self.current, following, wait=wait)
         except BundleError as error:
             raise invalid(error.diagnostics) from error
         decides = active.sequence if active is not None and step is Step.ROLL_BACK else None
@@ -282,18 +289,3 @@ class BundleRollout:
             detail = f"bundle {release.sequence} is damaged in the store"
             raise BundleError([Diagnostic(file="bundle", line=0, detail=detail)])
         return await asyncio.to_thread(self._gate.read, archive)
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except StepRefused as error:
-        raise Conflict(str(error)) from error
-
-
-def _of(rollout: Rollout, sequence: int) -> Release:
-    release = rollout.release(sequence)
-    if release is None:
-        raise Conflict(f"there is no bundle {sequence}")
-    return release

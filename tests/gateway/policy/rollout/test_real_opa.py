@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,13 @@ class WithOpa(Opened):
 
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[WithOpa]:
+    async with with_opa(tmp_path, trials=True) as gateway:
+        yield gateway
+
+
+@asynccontextmanager
+async def with_opa(tmp_path: Path, *, trials: bool) -> AsyncIterator[WithOpa]:
+    """`trials`: the rollout knows the OPA that tries bundles out."""
     feed, candidate_feed = BundleFeed(), BundleFeed()
     gate = BundleGate(key=VERIFIES, unsigned=False, opa=True)
     routes = [
@@ -67,7 +75,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[WithOpa]:
                 store,
                 gate,
                 uploads=InThisProcess(gate),
-                engines=OpaEngines(deciding, candidate),
+                engines=OpaEngines(deciding, candidate if trials else None),
                 chosen=chosen,
                 make_shadow=quick_shadow,
                 approval_seconds=60,
@@ -79,7 +87,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[WithOpa]:
             # An OPA starts when it has a bundle, and the step waits for one that has it.
             activated = asyncio.create_task(opened.step(Step.ACTIVATE, 1))
             await until(lambda: _served(feed))
-            async with first, second:
+            async with first, second if trials else nullcontext():
                 await activated
                 yield opened
                 # OPA's long polls end before the server does.
@@ -132,8 +140,10 @@ async def test_what_opa_cannot_compile_is_refused_or_reported(
     found = gateway.rollout.current.release(2)
     assert found is not None and found.state is BundleState.GATED
 
+    with pytest.raises(Invalid, match="does not take the bundle"):
+        await gateway.step(Step.ACTIVATE, 2)
     monkeypatch.setattr("gateway.policy.rollout.bundle_engines.LOOKS", 1)
-    await gateway.step(Step.ACTIVATE, 2)
+    await gateway.step(Step.ACTIVATE, 2, wait=False)
     assert await decided(gateway) == "b1"
     logged: list[str] = []
     sink = logger.add(logged.append, format="{message}", level="ERROR")
@@ -149,3 +159,47 @@ async def test_what_opa_cannot_compile_is_refused_or_reported(
     assert len(logged) == 1 and "x.rego:3" in logged[0] and "goes on with revision" in logged[0]
     await gateway.step(Step.ROLL_BACK, 2)
     assert await decided(gateway) == "b1"
+
+
+BROKEN = rules("b2") | {"x.rego": "package waypost.house\n\nx := z\n"}
+
+
+async def test_without_an_opa_for_trials_the_one_that_decides_compiles_a_bundle_before_it_is_active(
+    tmp_path: Path,
+) -> None:
+    """What it cannot compile is refused with file and line, and never Active; it goes on with the last."""
+    async with with_opa(tmp_path, trials=False) as gateway:
+        await gateway.rollout.upload(archive(2, BROKEN, engine="opa"), ADA)
+        with pytest.raises(Invalid, match="OPA does not take the bundle") as refused:
+            await gateway.step(Step.ACTIVATE, 2)
+        assert "x.rego:3" in refused.value.errors[0].detail
+        found = gateway.rollout.current.release(2)
+        assert found is not None and found.state is BundleState.GATED
+        served = gateway.deciding.feed.current
+        assert served is not None and served.manifest.sequence == 1
+        assert await decided(gateway) == "b1"
+
+        await gateway.rollout.upload(archive(3, engine="opa"), ADA)
+        await gateway.step(Step.ACTIVATE, 3)
+        assert await decided(gateway) == "b3"
+
+
+async def test_a_bundle_whose_activation_cannot_be_stored_is_taken_back_from_opa(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing decides for long that no record names."""
+
+    async def fail(*_: object, **__: object) -> bool:
+        raise OSError("the disk is full")
+
+    async with with_opa(tmp_path, trials=False) as gateway:
+        await gateway.rollout.upload(archive(2, engine="opa"), ADA)
+        with monkeypatch.context() as patch:
+            patch.setattr(gateway.store, "write_rollout", fail)
+            with pytest.raises(OSError, match="disk is full"):
+                await gateway.step(Step.ACTIVATE, 2)
+
+        async def again() -> bool:
+            return await decided(gateway) == "b1"
+
+        await until(again)
