@@ -27,6 +27,7 @@ from gateway.api.routes import api
 from gateway.clock_at_start import bear_clock_steps
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
+from gateway.core.rollback import ReleaseKind
 from gateway.gauges import show_policy_and_keys, show_pools
 from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_issuer
 from gateway.identity.issuer_checks import InvalidIssuer, check_issuers
@@ -39,6 +40,7 @@ from gateway.reconciler.links.region_link import RegionLink
 from gateway.regions.region_condition import RegionCondition
 from gateway.rollback.controller import RollbackController
 from gateway.rollback.prometheus import Prometheus
+from gateway.rollback.registry import Sources, known_releases
 from gateway.settings import AuditSettings, GatewaySettings, Secret
 from gateway.start_error import StartError
 from gateway.steady_clock import steady_time
@@ -247,14 +249,14 @@ def _instant() -> Instant:
 async def _rollback(exits: AsyncExitStack, services: Services, *, region_lost: Callable[[], bool]) -> Loops:
     """Returns the control loop of automatic rollbacks; none if they are off."""
     settings = services.settings.rollback
-    if settings.mode == "off":
+    if all(settings.of(kind).mode == "off" for kind in ReleaseKind):
         return {}
     if not (settings.prometheus_url or "").startswith(("http://", "https://")):
         raise StartError("the setting rollback.prometheus_url is no http(s) URL: nothing could be proven")
     prometheus = Prometheus(settings, clock=services.clock)
     controller = RollbackController(
         services.store,
-        services.rollout,
+        known_releases(Sources(bundles=services.rollout)),
         await exits.enter_async_context(prometheus),
         settings,
         clock=services.clock,

@@ -2,16 +2,33 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from gateway.reconciling_settings import Count, Part, Seconds
 from gateway.secret import Secret
+
+Mode = Literal["off", "dry-run", "on"]
+Window = Annotated[int, Meta(ge=1)]
+Ratio = Annotated[float, Meta(ge=1)]
+
+
+class ReleaseKindSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of one kind of release; None: as the setting of the same name in `rollback` says."""
+
+    mode: Mode | None = None
+    window_seconds: Window | None = None
+    bad_share: Part | None = None
+    ratio: Ratio | None = None
+    requests: Count | None = None
+    released_seconds: Seconds | None = None
+    released_seconds_maximum: Seconds | None = None
+    verify_seconds: Seconds | None = None
 
 
 class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of automatic rollbacks: when a release is rolled back, and by what evidence."""
 
-    mode: Literal["off", "dry-run", "on"] = "off"
+    mode: Mode = "off"
     """Whether releases are rolled back on alerts; `dry-run` only records what `on` would roll back."""
     alerts_token: Secret | None = None
     """The token that Alertmanager and Grafana send as `Authorization: Bearer`; None: no alert is accepted
@@ -29,12 +46,13 @@ class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     evidence."""
     pass_seconds: Seconds = 5.0
     """The pause between two checks of alerts and rollbacks."""
-    window_seconds: Annotated[int, Meta(ge=1)] = 300
+    window_seconds: Window = 300
     """The length of the window, up to now, over which evidence is measured."""
-    refused_share: Part = 0.05
-    """The fraction of submissions that the release must refuse at least to be rolled back."""
-    ratio: Annotated[float, Meta(ge=1)] = 2.0
-    """The factor by which the release's refused share must exceed the baseline's."""
+    bad_share: Part = 0.05
+    """The fraction that must go badly under the release at least for it to be rolled back: of a policy
+    bundle the fraction of submissions that it refuses."""
+    ratio: Ratio = 2.0
+    """The factor by which the release's bad share must exceed the baseline's."""
     requests: Count = 200
     """The number of submissions below which the release's or baseline's share is no evidence."""
     released_seconds: Seconds = 120.0
@@ -47,3 +65,11 @@ class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The maximum number of rollbacks in 24 hours; beyond it a person is paged."""
     verify_seconds: Seconds = 300.0
     """The time after a rollback at which it is verified whether it has helped."""
+    policy: ReleaseKindSettings = ReleaseKindSettings()
+    """The settings that differ for policy bundles."""
+
+    def of(self, kind: str) -> "RollbackSettings":
+        """Returns the settings for one kind of release; the field of its name has what differs."""
+        own: ReleaseKindSettings = getattr(self, kind)
+        differing = {name: value for name, value in structs.asdict(own).items() if value is not None}
+        return structs.replace(self, **differing)

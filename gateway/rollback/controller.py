@@ -5,26 +5,21 @@ alert rolls back twice. What was begun is ended first.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from loguru import logger
 from msgspec import structs
 
 from gateway.core.errors import GatewayError, Unavailable
-from gateway.core.rollback import PAGES, Alert, Rollback, RollbackPhase, RollbackStep
-from gateway.policy.rollout.acts import Act
-from gateway.policy.rollout.bundle_states import BundleState, Step
-from gateway.policy.rollout.rollout import BundleRollout
+from gateway.core.rollback import PAGES, Alert, ReleaseKind, Rollback, RollbackPhase, RollbackStep
 from gateway.rollback.decision import Outcome, Verdict, decide
 from gateway.rollback.evidence import Evidence, NoEvidence
-from gateway.rollback.latest_release import LatestRelease, latest_bundle
+from gateway.rollback.interface import Counted, LatestRelease, Queries, Releases, Standing
 from gateway.rollback.verification import is_due, verify
 from gateway.rollback_settings import RollbackSettings
 from gateway.store.rollbacks import KeepsRollbacks
 
-ACTOR: Final = "rollback"
-"""The name of the rollback controller in the audit trail, as the actor of what it does."""
 ALERTS_AT_ONCE: Final = 100
 PAST_MAXIMUM: Final = 200
 
@@ -40,11 +35,13 @@ NOTED: Final = {
 class KnowsReleases(Protocol):
     """The interface of a source of evidence about releases, such as `Prometheus`."""
 
-    async def evidence(self, release: LatestRelease, *, after: bool = False) -> Evidence | NoEvidence: ...
+    async def evidence(
+        self, queries: Queries, counted: Counted, *, window_seconds: int
+    ) -> Evidence | NoEvidence: ...
 
 
 class RollbackController:
-    """Rolls back bad policy bundles on alerts. `region_lost`: whether a region is unreachable now.
+    """Rolls back bad releases on alerts. `region_lost`: whether a region is unreachable now.
 
     `on_phase` is called with each phase that a rollback comes to.
     """
@@ -52,7 +49,7 @@ class RollbackController:
     def __init__(
         self,
         store: KeepsRollbacks,
-        bundles: BundleRollout,
+        releases: Mapping[ReleaseKind, Releases],
         prometheus: KnowsReleases,
         settings: RollbackSettings,
         *,
@@ -60,7 +57,8 @@ class RollbackController:
         region_lost: Callable[[], bool],
         on_phase: Callable[[str], None],
     ) -> None:
-        self._store, self._bundles, self._prometheus = store, bundles, prometheus
+        self._store, self._prometheus = store, prometheus
+        self._releases = {str(kind): known for kind, known in releases.items()}
         self._settings, self._clock, self._region_lost = settings, clock, region_lost
         self._on_phase = on_phase
 
@@ -83,7 +81,7 @@ class RollbackController:
             if rollback.phase is RollbackPhase.INTENDED:
                 await self._take_back(rollback)
                 return
-            if is_due(rollback, self._settings, now=self._clock()):
+            if is_due(rollback, self._settings.of(rollback.kind), now=self._clock()):
                 await self._verify(rollback)
         known = dict[LatestRelease, Evidence | NoEvidence]()
         for alert in await self._store.open_alerts(limit=ALERTS_AT_ONCE):
@@ -95,14 +93,15 @@ class RollbackController:
 
         Evidence that is `known` in this pass is not asked for again: many alerts may be about one release.
         """
-        rollout = self._bundles.current
-        release = latest_bundle(rollout, may_return=self._bundles.may_return)
+        releases = self._releases.get(alert.kind)
+        release = None if releases is None else await releases.latest(alert)
         verdict, evidence = await self._decide(alert, release, None), None
         if verdict.outcome is Outcome.ASK:
+            assert releases is not None
             assert release is not None
-            evidence = known.get(release) or await self._prometheus.evidence(release)
+            evidence = known.get(release) or await self._evidence(releases, release)
             known[release] = evidence
-            if self._bundles.current is not rollout:
+            if await releases.latest(alert) != release:
                 return False  # the evidence may be about what is no more: the next pass looks again
             verdict = await self._decide(alert, release, evidence)
         if verdict.outcome is Outcome.WAIT:
@@ -139,39 +138,53 @@ class RollbackController:
             release,
             await self._store.acted_rollbacks(limit=PAST_MAXIMUM),
             evidence,
-            self._settings,
+            self._settings if release is None else self._settings.of(release.kind),
             now=self._clock(),
             region_lost=self._region_lost(),
         )
 
+    async def _evidence(self, releases: Releases, release: LatestRelease) -> Evidence | NoEvidence:
+        window = self._settings.of(release.kind).window_seconds
+        queries = releases.queries(release, window_seconds=window, now=self._clock())
+        return await self._prometheus.evidence(queries, releases.counted, window_seconds=window)
+
     async def _take_back(self, rollback: Rollback) -> None:
         """Carries out an intended rollback, or finds it done. Raises `Unavailable` if it must be retried."""
-        rollout, now = self._bundles.current, self._clock()
-        release = rollout.release(int(rollback.release))
-        if release is not None and release.state is BundleState.ROLLED_BACK:
-            await self._follow(rollback, RollbackPhase.DONE, f"it is {release.state}")
-            return
-        if release is None or release not in (rollout.active, rollout.candidate):
-            await self._follow(rollback, RollbackPhase.FAILED, "it is not what rules any more")
-            return
+        releases, settings, now = (
+            self._releases[rollback.kind],
+            self._settings.of(rollback.kind),
+            self._clock(),
+        )
+        match await releases.standing(rollback):
+            case Standing.ROLLED_BACK:
+                await self._follow(rollback, RollbackPhase.DONE, "it is rolled back")
+                return
+            case Standing.REPLACED:
+                await self._follow(rollback, RollbackPhase.FAILED, "it is not in force any more")
+                return
+            case Standing.IN_FORCE:
+                pass
         # What was right then need not be right now.
-        if self._settings.mode != "on" or now - rollback.began_at > self._settings.window_seconds:
+        if settings.mode != "on" or now - rollback.began_at > settings.window_seconds:
             await self._follow(rollback, RollbackPhase.FAILED, "it was decided too long ago, or is off now")
             return
-        act = Act(by=ACTOR, at=now, decision_id="")
         try:
-            await self._bundles.take(Step.ROLL_BACK, release.sequence, act, expected=rollout.generation)
+            await releases.take_back(rollback, at=now)
         except Unavailable:
             raise
         except GatewayError as error:
             await self._follow(rollback, RollbackPhase.FAILED, error.detail)
             return
-        decides = rollback.returns_to or "what the gateway was started with"
-        await self._follow(rollback, RollbackPhase.DONE, f"{decides} decides again")
+        returned = rollback.returns_to or "what the gateway was started with"
+        await self._follow(rollback, RollbackPhase.DONE, f"{returned} is in force again")
 
     async def _verify(self, rollback: Rollback) -> None:
-        evidence = await self._prometheus.evidence(_as_released(rollback), after=True)
-        phase, why = verify(evidence, self._settings)
+        releases, settings = self._releases[rollback.kind], self._settings.of(rollback.kind)
+        queries = releases.queries_after(rollback, window_seconds=settings.window_seconds)
+        evidence = await self._prometheus.evidence(
+            queries, releases.counted, window_seconds=settings.window_seconds
+        )
+        phase, why = verify(evidence, settings)
         await self._follow(rollback, phase, why, _numbers(evidence))
 
     async def _follow(
@@ -200,16 +213,3 @@ class RollbackController:
 
 def _numbers(evidence: Evidence | NoEvidence | None) -> dict[str, float]:
     return evidence.numbers() if isinstance(evidence, Evidence) else {}
-
-
-def _as_released(rollback: Rollback) -> LatestRelease:
-    return LatestRelease(
-        kind=rollback.kind,
-        name=rollback.release,
-        revision=rollback.revision,
-        digest=rollback.digest,
-        released_at=rollback.began_at,
-        canary=False,
-        restored=False,
-        returns_to=rollback.returns_to,
-    )

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from gateway.core.rollback import ACTED, Alert, Rollback
 from gateway.rollback.evidence import Evidence, NoEvidence
-from gateway.rollback.latest_release import LatestRelease
+from gateway.rollback.interface import LatestRelease
 from gateway.rollback_settings import RollbackSettings
 
 DAY_SECONDS: Final = 86_400.0
@@ -77,7 +77,8 @@ def decide(
         return refused
     outcome = Outcome.ROLL_BACK if settings.mode == "on" else Outcome.DRY_RUN
     assert isinstance(evidence, Evidence)
-    why = f"{evidence.release.share:.1%} are refused, {evidence.baseline.share:.1%} in the baseline"
+    bad = evidence.counted.bad
+    why = f"{evidence.release.share:.1%} are {bad}, {evidence.baseline.share:.1%} in the baseline"
     return Verdict(outcome=outcome, why=why)
 
 
@@ -120,21 +121,21 @@ def _by_evidence(evidence: Evidence | NoEvidence, settings: RollbackSettings) ->
     fault = unusable(evidence, settings)
     if fault:
         return Verdict(outcome=Outcome.FREEZE, why=fault)
-    release, baseline = evidence.release, evidence.baseline
+    release, baseline, counted = evidence.release, evidence.baseline, evidence.counted
     if evidence.failovers > 0:
         return Verdict(outcome=Outcome.WAIT, why="work was moved off a region, which may be the cause")
-    if release.submissions < settings.requests:
-        return Verdict(outcome=Outcome.WAIT, why=f"{release.submissions:.0f} submissions prove nothing yet")
-    if baseline.submissions < settings.requests:
+    if release.total < settings.requests:
+        return Verdict(outcome=Outcome.WAIT, why=f"{release.total:.0f} {counted.total} prove nothing yet")
+    if baseline.total < settings.requests:
         return Verdict(
-            outcome=Outcome.FREEZE, why=f"the baseline has {baseline.submissions:.0f} submissions only"
+            outcome=Outcome.FREEZE, why=f"the baseline has {baseline.total:.0f} {counted.total} only"
         )
-    if release.share <= settings.refused_share:
-        return Verdict(outcome=Outcome.WAIT, why=f"no more than {release.share:.1%} are refused")
+    if release.share <= settings.bad_share:
+        return Verdict(outcome=Outcome.WAIT, why=f"no more than {release.share:.1%} are {counted.bad}")
     if evidence.ratio < settings.ratio:
         return Verdict(
             outcome=Outcome.WAIT,
-            why=f"{release.share:.1%} are refused, and {baseline.share:.1%} in the baseline",
+            why=f"{release.share:.1%} are {counted.bad}, and {baseline.share:.1%} in the baseline",
         )
     return None
 

@@ -1,37 +1,39 @@
 """The evidence about a release: numbers measured by Prometheus. Values only."""
 
 import math
-from collections.abc import Iterable
 
 from msgspec import Struct
 
+from gateway.rollback.interface import Counted
+
 
 class Shares(Struct, frozen=True, kw_only=True):
-    """The number of submissions that were decided in a window, and the number of those refused."""
+    """The number of what a kind of release counts in a window, and the number of those that went badly."""
 
-    submissions: float
-    refused: float
+    total: float
+    bad: float
 
     @property
     def share(self) -> float:
-        """The part of the submissions that was refused, from 0 to 1."""
-        return self.refused / self.submissions if self.submissions else 0.0
+        """The part that went badly, from 0 to 1."""
+        return self.bad / self.total if self.total else 0.0
 
     @property
     def sound(self) -> bool:
-        """Whether the numbers can be counts: finite, not negative, and the refused at most the total.
+        """Whether the numbers can be counts: finite, not negative, and the bad at most the total.
 
-        The refused may exceed the total a little, by extrapolation.
+        The bad may exceed the total a little, by extrapolation.
         """
-        numbers = (self.submissions, self.refused)
+        numbers = (self.total, self.bad)
         return all(math.isfinite(number) and number >= 0 for number in numbers) and (
-            self.refused <= self.submissions * 1.01 + 1
+            self.bad <= self.total * 1.01 + 1
         )
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
     """The measurements of a release, of its baseline, and of other possible causes."""
 
+    counted: Counted
     release: Shares
     baseline: Shares
     failovers: float
@@ -49,23 +51,19 @@ class Evidence(Struct, frozen=True, kw_only=True):
     def numbers(self) -> dict[str, float]:
         """Returns the numbers as they are stored with a rollback's change of phase."""
         return {
-            **_named("release", self.release),
-            **_named("baseline", self.baseline),
+            **self._named("release", self.release),
+            **self._named("baseline", self.baseline),
             "failovers": self.failovers,
             "clock_offset_seconds": self.clock_offset_seconds,
         }
+
+    def _named(self, name: str, shares: Shares) -> dict[str, float]:
+        numbers = {f"{name}_{self.counted.total}": shares.total, f"{name}_{self.counted.bad}": shares.bad}
+        # JSON has no NaN and no infinity.
+        return {name: number for name, number in numbers.items() if math.isfinite(number)}
 
 
 class NoEvidence(Struct, frozen=True, kw_only=True):
     """The reason why there is no evidence: Prometheus does not answer, or has no numbers."""
 
     why: str
-
-
-def _named(name: str, shares: Shares) -> dict[str, float]:
-    return dict(_finite([(f"{name}_submissions", shares.submissions), (f"{name}_refused", shares.refused)]))
-
-
-def _finite(numbers: Iterable[tuple[str, float]]) -> Iterable[tuple[str, float]]:
-    # JSON has no NaN and no infinity.
-    return ((name, number) for name, number in numbers if math.isfinite(number))

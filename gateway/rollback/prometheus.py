@@ -1,22 +1,20 @@
 """A client of Prometheus that queries the evidence about a release. An unclear answer is no evidence."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, Literal, Self
 
 import httpx
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.rollback.evidence import Evidence, NoEvidence, Shares
-from gateway.rollback.latest_release import LatestRelease
+from gateway.rollback.interface import Counted, Queries
 from gateway.rollback_settings import RollbackSettings
 
 ANSWER_MAXIMUM_BYTES: Final = 65_536
-COUNTER: Final = "waypost_submission_decisions_total"
-REFUSED: Final = 'outcome!="permitted"'
-NOT_REFUSED_YET: Final = " or vector(0)"
-"""The PromQL suffix that gives 0 for a counter without a series, as one that never counted."""
+FAILOVERS: Final = "sum(increase(waypost_failovers_total[{window}s])) or vector(0)"
+"""The query for another possible cause of any kind; a counter that never counted has no series."""
 
 
 class _Sample(Struct, frozen=True):
@@ -38,30 +36,6 @@ class _Unclear(Exception):
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
-
-
-def queries(
-    release: LatestRelease, settings: RollbackSettings, *, now: float, after: bool
-) -> Mapping[str, str]:
-    """Returns the PromQL queries for the numbers of evidence, by name.
-
-    `after` its rollback the baseline is what decides now, and the release need not be there any more.
-    """
-    own = f"revision={_quoted(release.revision)}"
-    others = f"revision!={_quoted(release.revision)}"
-    window = f"[{settings.window_seconds}s]"
-    # Of what rules for all the baseline is what ruled before; in canary, what rules beside it.
-    before = "" if after or release.canary else f" offset {max(0, int(now - release.released_at))}s"
-    absent = NOT_REFUSED_YET if after else ""
-    return {
-        "submissions": f"sum(increase({COUNTER}{{{own}}}{window})){absent}",
-        "refused": f"sum(increase({COUNTER}{{{own},{REFUSED}}}{window})){NOT_REFUSED_YET}",
-        "baseline": f"sum(increase({COUNTER}{{{others}}}{window}{before}))",
-        "baseline_refused": (
-            f"sum(increase({COUNTER}{{{others},{REFUSED}}}{window}{before})){NOT_REFUSED_YET}"
-        ),
-        "failovers": f"sum(increase(waypost_failovers_total{window})){NOT_REFUSED_YET}",
-    }
 
 
 class Prometheus:
@@ -97,9 +71,11 @@ class Prometheus:
         if self._client is not None:
             await self._client.aclose()
 
-    async def evidence(self, release: LatestRelease, *, after: bool = False) -> Evidence | NoEvidence:
-        """Queries the evidence about a release; with `after`, for the time since its rollback."""
-        asked = queries(release, self._settings, now=self._clock(), after=after)
+    async def evidence(
+        self, queries: Queries, counted: Counted, *, window_seconds: int
+    ) -> Evidence | NoEvidence:
+        """Queries the evidence about a release."""
+        asked = {**structs.asdict(queries), "failovers": FAILOVERS.format(window=window_seconds)}
         number, offset = dict[str, float](), 0.0
         try:
             async with asyncio.timeout(self._settings.prometheus_seconds):
@@ -113,8 +89,9 @@ class Prometheus:
         except _Unclear as error:
             return NoEvidence(why=str(error))
         return Evidence(
-            release=Shares(submissions=number["submissions"], refused=number["refused"]),
-            baseline=Shares(submissions=number["baseline"], refused=number["baseline_refused"]),
+            counted=counted,
+            release=Shares(total=number["release"], bad=number["release_bad"]),
+            baseline=Shares(total=number["baseline"], bad=number["baseline_bad"]),
             failovers=number["failovers"],
             clock_offset_seconds=offset,
         )
@@ -139,8 +116,3 @@ class Prometheus:
             return at, float(text)
         except (msgspec.MsgspecError, ValueError) as error:
             raise _Unclear(f"Prometheus has answered no number for {name}") from error
-
-
-def _quoted(text: str) -> str:
-    # PromQL knows the escapes of JSON, beside others.
-    return msgspec.json.encode(text).decode()

@@ -20,7 +20,7 @@ def verify(evidence: Evidence | NoEvidence, settings: RollbackSettings) -> tuple
     if fault:
         return RollbackPhase.UNVERIFIED, fault
     now = evidence.baseline
-    if not now.submissions:
-        return RollbackPhase.UNVERIFIED, "nothing was submitted since"
-    why = f"{now.share:.1%} of {now.submissions:.0f} submissions are refused"
-    return (RollbackPhase.UNHELPFUL if now.share > settings.refused_share else RollbackPhase.HELPED), why
+    if not now.total:
+        return RollbackPhase.UNVERIFIED, f"there were no {evidence.counted.total} since"
+    why = f"{now.share:.1%} of {now.total:.0f} {evidence.counted.total} are {evidence.counted.bad}"
+    return (RollbackPhase.UNHELPFUL if now.share > settings.bad_share else RollbackPhase.HELPED), why

@@ -4,11 +4,12 @@ from typing import Any, Final
 
 from gateway.core.rollback import Alert, ReleaseKind, Rollback, RollbackPhase, RollbackStep
 from gateway.rollback.evidence import Evidence, Shares
-from gateway.rollback.latest_release import LatestRelease
+from gateway.rollback.interface import Counted, LatestRelease
 from gateway.settings import RollbackSettings
 
 NOW: Final = 1_000_000.0
 ON: Final = RollbackSettings(mode="on")
+COUNTED: Final = Counted(total="submissions", bad="refused")
 
 
 def an_alert(**changes: Any) -> Alert:
@@ -47,8 +48,9 @@ def evidence(
     clock: float = 0.0,
 ) -> Evidence:
     return Evidence(
-        release=Shares(submissions=submissions, refused=share * submissions),
-        baseline=Shares(submissions=baseline_submissions, refused=baseline * baseline_submissions),
+        counted=COUNTED,
+        release=Shares(total=submissions, bad=share * submissions),
+        baseline=Shares(total=baseline_submissions, bad=baseline * baseline_submissions),
         failovers=failovers,
         clock_offset_seconds=clock,
     )

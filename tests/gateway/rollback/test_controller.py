@@ -1,5 +1,6 @@
 """Tests the rollback loop in virtual time, with real bundles in a real store."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,16 +9,18 @@ import pytest
 from msgspec import structs
 
 from gateway.core.errors import Unavailable
-from gateway.core.rollback import Alert, RollbackPhase
+from gateway.core.rollback import Alert, ReleaseKind, RollbackPhase
 from gateway.policy.rollout.acts import Act
 from gateway.policy.rollout.bundle_states import NOBODY, Share, Step
 from gateway.rollback.controller import RollbackController
 from gateway.rollback.evidence import Evidence, NoEvidence
-from gateway.rollback.latest_release import LatestRelease
+from gateway.rollback.interface import Counted, Queries
+from gateway.rollback.policy_bundles.releases import PolicyBundles
+from gateway.rollback_settings import ReleaseKindSettings
 from gateway.settings import RollbackSettings
 from gateway.store.acts import ActQuery
 from tests.gateway.policy.rollout.releases import Opened, archive, opened
-from tests.gateway.rollback.rollbacks import ON, an_alert, evidence
+from tests.gateway.rollback.rollbacks import COUNTED, ON, an_alert, evidence
 
 START = 2_000_000_000.0
 
@@ -33,8 +36,12 @@ class World:
         self.region_lost = False
         self.phases: list[str] = []
 
-    async def evidence(self, release: LatestRelease, *, after: bool = False) -> Evidence | NoEvidence:
-        self.asked.append((release.name, after))
+    async def evidence(
+        self, queries: Queries, counted: Counted, *, window_seconds: int
+    ) -> Evidence | NoEvidence:
+        (revision,) = re.findall(r'revision="([^"]*)"', queries.release)
+        self.asked.append((self.sequences[revision], queries.release.endswith("vector(0)")))
+        assert (counted, window_seconds) == (COUNTED, 300)
         return self.found
 
     async def passes(self, seconds: float = 0.0) -> None:
@@ -42,7 +49,7 @@ class World:
         self.now += seconds
         controller = RollbackController(
             self.gateway.store,
-            self.gateway.rollout,
+            {ReleaseKind.POLICY: PolicyBundles(self.gateway.rollout)},
             self,
             self.settings,
             clock=lambda: self.now,
@@ -59,6 +66,10 @@ class World:
         alert = an_alert(fingerprint=f"f{number}", **changes)
         await self.gateway.store.take_alerts([alert])
         return alert
+
+    @property
+    def sequences(self) -> dict[str, str]:
+        return {one.revision: str(one.sequence) for one in self.gateway.rollout.current.releases}
 
     @property
     def states(self) -> dict[int, str]:
@@ -177,7 +188,12 @@ async def test_a_young_bundle_is_judged_once_it_is_old_enough(world: World) -> N
 
 
 @pytest.mark.parametrize(
-    ("settings", "phases"), [(RollbackSettings(), []), (RollbackSettings(mode="dry-run"), ["DryRun"])]
+    ("settings", "phases"),
+    [
+        (RollbackSettings(), []),
+        (RollbackSettings(mode="dry-run"), ["DryRun"]),
+        (RollbackSettings(mode="on", policy=ReleaseKindSettings(mode="dry-run")), ["DryRun"]),
+    ],
 )
 async def test_modes_that_take_nothing_back(
     world: World, settings: RollbackSettings, phases: list[str]
@@ -201,9 +217,9 @@ async def test_what_changes_while_prometheus_answers_is_looked_at_again(world: W
     """The evidence is about a bundle that rules no more."""
     ask = world.evidence
 
-    async def meanwhile(release: LatestRelease, *, after: bool = False) -> Evidence | NoEvidence:
+    async def meanwhile(queries: Queries, counted: Counted, **window: int) -> Evidence | NoEvidence:
         await world.step(Step.ACTIVATE, 3)
-        return await ask(release, after=after)
+        return await ask(queries, counted, **window)
 
     await world.alert()
     world.evidence = meanwhile  # type: ignore[method-assign]

@@ -12,7 +12,7 @@ from gateway.rollback.decision import Outcome, Verdict, decide
 from gateway.rollback.evidence import Evidence, NoEvidence, Shares
 from gateway.rollback.verification import is_due, verify
 from gateway.settings import RollbackSettings
-from tests.gateway.rollback.rollbacks import NOW, ON, a_release, a_rollback, an_alert, evidence
+from tests.gateway.rollback.rollbacks import COUNTED, NOW, ON, a_release, a_rollback, an_alert, evidence
 
 NAN = math.nan
 
@@ -102,10 +102,17 @@ def test_what_was_not_done_hinders_nothing() -> None:
 
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
-shares = st.builds(Shares, submissions=numbers, refused=numbers)
+shares = st.builds(Shares, total=numbers, bad=numbers)
 evidences = st.one_of(
     st.builds(NoEvidence, why=st.just("down")),
-    st.builds(Evidence, release=shares, baseline=shares, failovers=numbers, clock_offset_seconds=numbers),
+    st.builds(
+        Evidence,
+        counted=st.just(COUNTED),
+        release=shares,
+        baseline=shares,
+        failovers=numbers,
+        clock_offset_seconds=numbers,
+    ),
 )
 ages = st.floats(-10.0, 200_000.0)
 
@@ -125,8 +132,8 @@ def test_without_proof_nothing_is_ever_taken_back(
     assert mode == "on"
     assert 120 <= age <= 3_600
     assert found.failovers == 0
-    assert min(found.release.submissions, found.baseline.submissions) >= 200
-    assert found.release.refused > 0.05 * found.release.submissions
+    assert min(found.release.total, found.baseline.total) >= 200
+    assert found.release.bad > 0.05 * found.release.total
     assert found.release.share >= 2 * found.baseline.share
     assert sum(ago < 86_400 for ago in before) < 2
     assert all(ago >= 1_800 for ago in before)

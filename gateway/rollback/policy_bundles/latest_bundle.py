@@ -1,28 +1,8 @@
 """Finds the release that an alert may be about: the newest change of the policy in force. Pure."""
 
-from msgspec import Struct
-
 from gateway.core.rollback import ReleaseKind
 from gateway.policy.rollout.bundle_states import BundleState, Release, Rollout
-
-
-class LatestRelease(Struct, frozen=True, kw_only=True):
-    """A release in force, with the facts that the rollback decision needs. Times are in seconds since
-    1970."""
-
-    kind: ReleaseKind
-    name: str
-    """The release's name for people and in rollbacks: the sequence number of a policy bundle."""
-    revision: str
-    """The revision by which metrics name the release."""
-    digest: str
-    released_at: float
-    canary: bool
-    """Whether the release is in canary, beside its baseline; else the baseline is the release before it."""
-    restored: bool
-    """Whether the release is in force because another was rolled back: the last known good one."""
-    returns_to: str | None
-    """The release that would be in force after its rollback, empty for that of the start; None: no such."""
+from gateway.rollback.interface import LatestRelease
 
 
 def latest_bundle(rollout: Rollout, *, may_return: bool) -> LatestRelease | None:

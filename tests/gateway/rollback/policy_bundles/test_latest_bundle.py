@@ -17,7 +17,7 @@ from gateway.policy.rollout.bundle_states import (
     after_upload,
 )
 from gateway.rollback.decision import Outcome, decide
-from gateway.rollback.latest_release import latest_bundle
+from gateway.rollback.policy_bundles.latest_bundle import latest_bundle
 from tests.gateway.rollback.rollbacks import ON, a_rollback, an_alert, evidence
 
 

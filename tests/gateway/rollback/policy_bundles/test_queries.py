@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
-from gateway.rollback.prometheus import queries
-from tests.gateway.rollback.rollbacks import NOW, ON, a_release
+from gateway.rollback.interface import Queries
+from gateway.rollback.policy_bundles.queries import queries, queries_after
+from gateway.rollback.prometheus import FAILOVERS
+from tests.gateway.rollback.rollbacks import NOW, a_release
 from tests.observability.prometheus_files import program
 
 COUNTER = "waypost_submission_decisions_total"
@@ -52,17 +55,21 @@ def expected(
     }
 
 
+def named(found: Queries) -> dict[str, str]:
+    return {**structs.asdict(found), "failovers": FAILOVERS.format(window=300)}
+
+
 def test_the_queries_have_the_numbers_of_a_release_and_of_its_baseline(tmp_path: Path) -> None:
     """Of the active bundle, of one in canary, after its rollback, and where there is nothing."""
-    active = dict(queries(a_release(revision=REVISION), ON, now=NOW, after=False))
-    canary = dict(queries(a_release(revision=REVISION, canary=True), ON, now=NOW, after=False))
-    after = dict(queries(a_release(revision="gone"), ON, now=NOW, after=True))
-    release: dict[str, float | None] = {"submissions": 2_000, "refused": 800, "failovers": 0}
-    nothing = {"submissions": None, "baseline": None, "refused": 0.0, "failovers": 0.0}
+    active = named(queries(a_release(revision=REVISION), window_seconds=300, now=NOW))
+    canary = named(queries(a_release(revision=REVISION, canary=True), window_seconds=300, now=NOW))
+    after = named(queries_after("gone", window_seconds=300))
+    release: dict[str, float | None] = {"release": 2_000, "release_bad": 800, "failovers": 0}
+    nothing = {"release": None, "baseline": None, "release_bad": 0.0, "failovers": 0.0}
     tests = [
-        expected(active, release | {"baseline": 2_000, "baseline_refused": 20}),
-        expected(canary, release | {"baseline": 0, "baseline_refused": 0}),
-        expected(after, {"submissions": 0, "refused": 0, "baseline": 2_000, "baseline_refused": 800}),
+        expected(active, release | {"baseline": 2_000, "baseline_bad": 20}),
+        expected(canary, release | {"baseline": 0, "baseline_bad": 0}),
+        expected(after, {"release": 0, "release_bad": 0, "baseline": 2_000, "baseline_bad": 800}),
         expected(active, nothing, []),
     ]
     file = tmp_path / "queries.yml"
@@ -70,3 +77,15 @@ def test_the_queries_have_the_numbers_of_a_release_and_of_its_baseline(tmp_path:
     arguments = [program("promtool"), "test", "rules", str(file)]
     checked = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_baseline_is_what_ruled_before_or_rules_beside_it() -> None:
+    """A name cannot leave its quotes."""
+    active = queries(a_release(), window_seconds=300, now=NOW)
+    canary = queries(a_release(canary=True), window_seconds=300, now=NOW)
+    after = queries_after('a"}', window_seconds=300)
+    assert active.release == f'sum(increase({COUNTER}{{revision="r7"}}[300s]))'
+    assert active.baseline == f'sum(increase({COUNTER}{{revision!="r7"}}[300s] offset 600s))'
+    assert canary.baseline == f'sum(increase({COUNTER}{{revision!="r7"}}[300s]))'
+    assert after.release == f'sum(increase({COUNTER}{{revision="a\\"}}"}}[300s])) or vector(0)'
+    assert "offset" not in "".join(structs.astuple(after))

@@ -1,0 +1,5 @@
+"""Policy bundles as a kind of release: the newest one, its evidence, and how it is taken back.
+
+`latest_bundle` finds the newest change of the rules in force, `queries` has the PromQL about it, both pure;
+`releases` puts them together with the rollout of bundles.
+"""

@@ -1,0 +1,36 @@
+"""The PromQL queries about a policy bundle: submissions by the revision that decided, and refusals. Pure."""
+
+from typing import Final
+
+import msgspec
+
+from gateway.rollback.interface import LatestRelease, Queries
+
+COUNTER: Final = "waypost_submission_decisions_total"
+REFUSED: Final = 'outcome!="permitted"'
+NOT_REFUSED_YET: Final = " or vector(0)"
+"""A counter that never counted has no series: of what else is there, so many were refused."""
+
+
+def queries(release: LatestRelease, *, window_seconds: int, now: float) -> Queries:
+    # Of what rules for all the baseline is what ruled before; in canary, what rules beside it.
+    before = "" if release.canary else f" offset {max(0, int(now - release.released_at))}s"
+    return _queries(release.revision, window_seconds, before=before, absent="")
+
+
+def queries_after(revision: str, *, window_seconds: int) -> Queries:
+    """The queries after a rollback: the bundle that was taken back need not have any series."""
+    return _queries(revision, window_seconds, before="", absent=NOT_REFUSED_YET)
+
+
+def _queries(revision: str, window_seconds: int, *, before: str, absent: str) -> Queries:
+    # PromQL knows the escapes of JSON, beside others.
+    quoted = msgspec.json.encode(revision).decode()
+    own, others, window = f"revision={quoted}", f"revision!={quoted}", f"[{window_seconds}s]"
+    refused_of_others = f"sum(increase({COUNTER}{{{others},{REFUSED}}}{window}{before}))"
+    return Queries(
+        release=f"sum(increase({COUNTER}{{{own}}}{window})){absent}",
+        release_bad=f"sum(increase({COUNTER}{{{own},{REFUSED}}}{window})){NOT_REFUSED_YET}",
+        baseline=f"sum(increase({COUNTER}{{{others}}}{window}{before}))",
+        baseline_bad=refused_of_others + NOT_REFUSED_YET,
+    )
