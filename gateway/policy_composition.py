@@ -26,7 +26,13 @@ from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_feed import BundleFeed
 from gateway.policy.opa.bundle_signature import BundleKeyError, read_verification_key
 from gateway.policy.opa.factory import opa_engine
-from gateway.policy.rollout.bundle_engines import BundleEngines, EmbeddedEngines, FedOpa, OpaEngines
+from gateway.policy.rollout.bundle_engines import (
+    BundleEngines,
+    EmbeddedEngines,
+    FedOpa,
+    NoBundles,
+    OpaEngines,
+)
 from gateway.policy.rollout.bundle_gate import BundleGate
 from gateway.policy.rollout.bundle_place import BundlePlace
 from gateway.policy.rollout.chosen_engine import ChosenEngine
@@ -52,8 +58,11 @@ class PolicyEngineKind(Struct, frozen=True, kw_only=True):
 
     make: Callable[[PolicySettings], PolicyEngine]
     """The factory of the engine that decides from the start. Raises `ValueError` for unusable settings."""
-    bundles: Callable[[FedOpa, FedOpa | None], BundleEngines]
-    """The factory of the engines for bundles, from the engine with its feed and the one for trials."""
+    bundles: Callable[[FedOpa, FedOpa | None], BundleEngines] = lambda deciding, _: NoBundles(deciding.engine)
+    """The factory of the engines for bundles, from the engine with its feed and the one for trials.
+
+    By default nothing evaluates a bundle: the engine has rules of its own.
+    """
     is_opa: bool = False
     """Whether the engine is OPA, which takes bundles for OPA alone and sends its decision logs here."""
 

@@ -1,6 +1,5 @@
 """Finds the address of an issuer's key set, if need be in its metadata, and explains failed fetches."""
 
-import ipaddress
 import os
 import re
 import socket
@@ -10,6 +9,7 @@ from typing import Final
 
 import httpx
 
+from gateway.core.loopback import is_loopback
 from gateway.identity.key_parsing import InvalidKeySet
 from gateway.identity.strict_decoding import NotStrict, decode_object
 
@@ -32,19 +32,12 @@ def key_source(source: str) -> httpx.URL | Path:
     except httpx.InvalidURL:
         raise InvalidKeySet("its keys have an address that is no URL") from None
     # httpx writes schemes in lower case: `HTTPS://` is no file.
-    is_safe = url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.host))
+    is_safe = url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))
     if not url.host or url.userinfo or not is_safe:
         raise InvalidKeySet(
             "its keys must come by https, without a name or password in the address, or from a file"
         )
     return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def keys_address(metadata: bytes, issuer: str) -> httpx.URL:

@@ -1,7 +1,8 @@
 """The policy engines and all that belongs to them. Default deny: only a complete permission allows an action.
 
 `interface` is what an engine does; `question`, `answer`, `bundle` and `source` are what all engines share and
-import none of them (a contract in pyproject.toml). `embedded` is the engine that ships with the gateway.
+import none of them (a contract in pyproject.toml); `circuit_breaker` says when to stop asking one. `embedded`
+is the engine that ships with the gateway.
 
 Imports `gateway.core`, `gateway.settings` and `waypost`.
 """

@@ -10,6 +10,8 @@ from gateway.core.decision import Action
 from gateway.core.errors import GatewayError
 from gateway.core.rollback import RollbackPhase
 from gateway.core.shard_states import LEAVES_ORPHAN, Event, Phase
+from gateway.gauges import engine_kind
+from gateway.policy_composition import POLICY_ENGINES
 from gateway.regions.region_condition import RegionCondition
 from observability import metric_declaration as declared
 from observability.metric_declaration import Label
@@ -25,6 +27,7 @@ def reasons(kind: type[GatewayError]) -> set[str]:
         (declared.CALL, ["none", *(one.name for path in OPERATIONS.values() for one in path.values())]),
         (declared.OUTCOME, ["Ok", "Accepted", "Replayed", "DryRun", *reasons(GatewayError)]),
         (declared.ACTION, list(Action)),
+        (declared.ENGINE, {"gateway", *map(engine_kind, POLICY_ENGINES)}),
         (declared.CONDITION, list(RegionCondition)),
         (declared.PHASE, list(Phase)),
         (declared.ROLLBACK_PHASE, list(RollbackPhase)),

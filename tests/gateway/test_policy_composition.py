@@ -7,6 +7,8 @@ import pytest
 
 from gateway import policy_composition
 from gateway.core.decision import Decision, Question
+from gateway.core.errors import Invalid
+from gateway.policy.bundle import BundleError
 from gateway.policy.decisions import DecisionFactory
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.rollout.bundle_engines import EmbeddedEngines
@@ -47,7 +49,9 @@ class ThirdEngines(EmbeddedEngines):
 @pytest.fixture(autouse=True)
 def third(monkeypatch: pytest.MonkeyPatch) -> None:
     kind = PolicyEngineKind(make=lambda _: Third("at start"), bundles=lambda it, _: ThirdEngines(it.engine))
-    monkeypatch.setattr(policy_composition, "POLICY_ENGINES", {**POLICY_ENGINES, "third": kind})
+    own = PolicyEngineKind(make=lambda _: Third("own"))
+    engines = {**POLICY_ENGINES, "third": kind, "own-rules": own}
+    monkeypatch.setattr(policy_composition, "POLICY_ENGINES", engines)
     monkeypatch.setattr(policy_composition, "GateProcess", InThisProcess)
 
 
@@ -64,3 +68,34 @@ async def test_an_active_bundle_is_decided_by_the_kind_of_engine_that_was_set(tm
         await parts.rollout.take(Step.ACTIVATE, 1, ADA, expected=parts.rollout.current.generation)
         decision = await parts.engine.decide(submission())
         assert (decision.engine, decision.revision) == ("third", release.revision)
+
+
+def own_rules(folder: Path) -> GatewaySettings:
+    return GatewaySettings(development=str(folder), policy=PolicySettings(engine="own-rules:x"))
+
+
+async def test_another_engine_with_rules_of_its_own_is_one_entry(tmp_path: Path) -> None:
+    """It decides from the start on. A bundle that it is to use is refused, and changes nothing."""
+    async with (
+        SqliteStore(Database(tmp_path / "gateway.db")) as store,
+        policy_composition.policy_composition(own_rules(tmp_path), store, Metrics()) as parts,
+    ):
+        await parts.rollout.upload(archive(1), ADA)
+        for step in (Step.SHADOW, Step.ACTIVATE):
+            with pytest.raises(Invalid) as refused:
+                await parts.rollout.take(step, 1, ADA, expected=parts.rollout.current.generation)
+            assert "takes no bundles" in refused.value.errors[0].detail
+        assert parts.rollout.current.active is None
+        decision = await parts.engine.decide(submission())
+        assert (decision.engine, decision.revision) == ("third", "own")
+
+
+async def test_an_engine_that_takes_no_bundles_does_not_start_over_an_active_one(tmp_path: Path) -> None:
+    """Rules that are in force are never passed over."""
+    embedded = GatewaySettings(development=str(tmp_path))
+    async with SqliteStore(Database(tmp_path / "gateway.db")) as store:
+        async with policy_composition.policy_composition(embedded, store, Metrics()) as parts:
+            await parts.rollout.upload(archive(1), ADA)
+            await parts.rollout.take(Step.ACTIVATE, 1, ADA, expected=parts.rollout.current.generation)
+        with pytest.raises(BundleError, match=r"bundle 1 cannot be used: .*policy\.engine takes no bundles"):
+            await policy_composition.policy_composition(own_rules(tmp_path), store, Metrics()).__aenter__()

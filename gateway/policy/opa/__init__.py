@@ -1,7 +1,7 @@
 """The policy engine of record, which asks an OPA over HTTP or a Unix socket; no clear answer is a refusal.
 
 `engine` answers questions. `client` is the OPA client of the outside, made strict; `address` reads where OPA
-is, `reply` what it answers, `breaker` says when to stop asking, `batches` asks several questions in one call.
+is, `reply` what it answers, `batches` asks several questions in one call.
 `bundle_archive` packs rules as OPA loads them, `bundle_signature` signs and verifies that, and `bundle_feed`
 keeps the newest good one for OPA to fetch. `factory` makes engine and feed from settings.
 

@@ -1,10 +1,11 @@
 """Parses the setting `policy.engine` of an OPA: the address that it listens on, and the transport."""
 
-import ipaddress
 from typing import Final
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+
+from gateway.core.loopback import is_loopback
 
 DEFAULT_PORT: Final = 8181
 FORMS: Final = "opa+http://127.0.0.1:8181, opa+https://HOST:8181 or opa+unix:/PATH"
@@ -37,14 +38,7 @@ def parse_address(text: str) -> OpaAddress:
         raise ValueError(f"it has no host: {FORMS}")
     if url.path not in ("", "/") or url.query or url.fragment or url.username is not None:
         raise ValueError(f"it has more than a host and a port: {FORMS}")
-    if url.scheme == "http" and not _is_loopback(url.hostname):
+    if url.scheme == "http" and not is_loopback(url.hostname):
         raise ValueError("plain http is for an OPA on this machine: use opa+https, or a socket")
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
     return OpaAddress(host=host, port=url.port or DEFAULT_PORT, tls=url.scheme == "https")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -12,10 +12,10 @@ from msgspec import UNSET
 from gateway.core.decision import Decision, Question
 from gateway.core.errors import Unavailable
 from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
+from gateway.policy.circuit_breaker import CircuitBreaker
 from gateway.policy.decisions import DecisionFactory
 from gateway.policy.opa.address import OpaAddress
 from gateway.policy.opa.batches import PACKAGE, QuestionBatches
-from gateway.policy.opa.breaker import CircuitBreaker
 from gateway.policy.opa.client import StrictOpaClient
 from gateway.policy.opa.reply import NoAnswer, Reply, ReplyError, brief
 from gateway.policy.question import ENTRY_POINTS, QuestionError, encode_question

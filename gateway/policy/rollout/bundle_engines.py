@@ -104,6 +104,45 @@ class EmbeddedEngines:
         """Returns at once: the engine has loaded the bundle from its start."""
 
 
+class NoBundles:
+    """The `BundleEngines` of a gateway whose engine has its own rules: nothing evaluates a bundle.
+
+    A gateway with an active bundle in its store does not start with such an engine: rules that are in force
+    are never passed over.
+    """
+
+    may_return = True
+
+    def __init__(self, base: PolicyEngine) -> None:
+        self._base = base
+
+    @property
+    def started_with(self) -> Bundle | None:
+        return None
+
+    async def deciding(self, bundle: GatedBundle | None, /) -> PolicyEngine:
+        if bundle is not None:
+            raise _not_evaluated(bundle)
+        return self._base
+
+    async def trying_out(self, bundle: GatedBundle, *, shadow: bool, wait: bool) -> PolicyEngine:  # noqa: ARG002
+        raise _not_evaluated(bundle)
+
+    def serve(self, _: GatedBundle, /) -> None:
+        """Does nothing: no bundle is ever active."""
+
+    async def wait_until_held(self, _: GatedBundle, /) -> None:
+        """Returns at once: no bundle is ever active."""
+
+
+def _not_evaluated(bundle: GatedBundle) -> BundleError:
+    detail = (
+        f"bundle {bundle.manifest.sequence} cannot be used: the engine of the setting policy.engine takes no"
+        " bundles; one that is in use is rolled back while an engine is set that takes them"
+    )
+    return BundleError([Diagnostic(file=MANIFEST, line=0, detail=detail)])
+
+
 class FedOpa:
     """An OPA that fetches its bundle from a feed of this gateway."""
 

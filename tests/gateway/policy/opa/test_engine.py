@@ -10,8 +10,8 @@ from msgspec import structs
 
 from gateway.core.decision import Action, Question
 from gateway.core.errors import Unavailable
+from gateway.policy.circuit_breaker import FAILURES_MAXIMUM
 from gateway.policy.opa.address import OpaAddress
-from gateway.policy.opa.breaker import FAILURES_MAXIMUM
 from gateway.policy.opa.engine import OpaPolicyEngine
 from tests.conformance.policy_engine import PRINCIPAL, document, submission
 from tests.gateway.policy.opa.faulty_opa import (

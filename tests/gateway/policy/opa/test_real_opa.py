@@ -9,8 +9,8 @@ import pytest
 
 from gateway.cli.dev.opa_process import OpaProcess
 from gateway.core.errors import Unavailable
+from gateway.policy.circuit_breaker import FAILURES_MAXIMUM
 from gateway.policy.opa.address import parse_address
-from gateway.policy.opa.breaker import FAILURES_MAXIMUM
 from gateway.policy.opa.engine import OpaPolicyEngine
 from tests.conformance.policy_engine import ALLOW, submission
 from tests.integration.waiting import until

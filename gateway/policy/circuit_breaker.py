@@ -1,4 +1,4 @@
-"""A circuit breaker for calls to an OPA that does not answer. Pure."""
+"""A circuit breaker for calls to a policy engine that does not answer. Pure."""
 
 from typing import Final
 
@@ -7,10 +7,10 @@ FAILURES_MAXIMUM: Final = 5
 
 
 class CircuitBreaker:
-    """A circuit breaker that counts the questions in a row that OPA has failed to answer.
+    """A circuit breaker that counts the questions in a row that the engine has failed to answer.
 
-    Once it is open, no question is asked until OPA has said that it is well. So a document that always fails,
-    sent again and again, keeps nobody else out: what it opens is closed after one round trip.
+    Once it is open, no question is asked until the engine has said that it is well. So a document that always
+    fails, sent again and again, keeps nobody else out: what it opens is closed after one round trip.
     """
 
     def __init__(self) -> None:
