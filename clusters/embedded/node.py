@@ -72,7 +72,7 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     For when the owner's store is lost for good.
     """
     executors: Mapping[str, Mapping[str, Any]] = {}
-    """The settings of each executor, by its name, as it declares them in `EXECUTORS`."""
+    """The settings of each executor, by its name, in the types that `EXECUTORS` declares."""
 
     def __post_init__(self) -> None:
         executor_settings(self.executors)

@@ -10,7 +10,7 @@ from clusters.embedded.storage.state_folder import TaskFolders
 
 
 class ExecutorContext(Struct, frozen=True, kw_only=True):
-    """What every executor is made with: the cluster's region and the folder of all workspaces.
+    """The arguments of an executor's factory: the cluster's region and the folder of all workspaces.
 
     An executor has settings of its own besides.
     """

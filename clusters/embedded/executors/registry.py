@@ -27,7 +27,7 @@ class RegisteredExecutor(Struct, Generic[S], frozen=True, kw_only=True):
     exclusive: bool
     """Whether exclusive workflows may use it, since it ends a task before the task's lease expires."""
     settings: type[S]
-    """The type of its settings, which a cluster is given as `--executor.NAME.SETTING=VALUE`."""
+    """The type of the executor's settings, which a cluster gets as `--executor.NAME.SETTING=VALUE`."""
     build: Callable[[ExecutorContext, S], Executor]
     unavailable: Callable[[ExecutorContext, S], str] = lambda *_: ""
     """Returns a sentence that says why this host cannot run the executor; empty if it can. May block."""
@@ -56,7 +56,7 @@ def declare(executors: Mapping[str, RegisteredExecutor[Any]]) -> DeclaredExecuto
 
 
 def executor_settings(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Struct]:
-    """Returns the settings of every executor; `tables` has those that are not to be the default.
+    """Returns the settings of every executor; `tables` has the values that differ from the defaults.
 
     Raises `ValueError` for an unknown executor, an unknown setting, and a value that it cannot have.
     """

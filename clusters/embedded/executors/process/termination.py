@@ -13,7 +13,7 @@ from clusters.embedded.executors.process.leftovers import clear_leftovers
 from clusters.embedded.executors.process.watchdog import signal_group
 
 GUARD_SECONDS = 2.0
-"""The seconds that a guard gets to kill its command, before it is killed itself."""
+"""The seconds that a lease guard gets to kill its command, before the guard itself is killed."""
 
 
 async def terminate(

@@ -1,4 +1,4 @@
-"""What an executor with settings takes: one entry in the registry."""
+"""Tests that an executor with settings needs one entry in the registry, and nothing else."""
 
 import asyncio
 import threading
@@ -29,14 +29,14 @@ class ImageRun(Struct, frozen=True, kw_only=True):
 
 
 class DockerSettings(Struct, frozen=True, kw_only=True):
-    """What an executor that asks a daemon might be set to."""
+    """The settings type of an example executor that calls a daemon."""
 
     socket: str = "/run/docker.sock"
     cpus: float = 1.0
 
 
 class DockerExecutor(DelayExecutor):
-    """Says as its output what it would run, and how it is set."""
+    """An example executor whose output says what it would run, and its settings."""
 
     def __init__(self, context: ExecutorContext, settings: DockerSettings) -> None:
         self._said = f"{context.region} {settings.socket} {settings.cpus}"
@@ -54,7 +54,7 @@ def no_daemon(context: ExecutorContext, settings: DockerSettings) -> str:
 
 @pytest.fixture(autouse=True)
 def docker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Registers the executor by its one entry."""
+    """Registers the example executor."""
     entry = RegisteredExecutor(
         run_type=ImageRun,
         exclusive=False,
