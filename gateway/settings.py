@@ -83,7 +83,6 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The policy engine: embedded, or the address of an OPA.
 
     `embedded` evaluates Rego in the gateway's own process.
-
     `opa+http://127.0.0.1:8181`, `opa+https://HOST:8181` or `opa+unix:/PATH` asks an OPA, which holds the
     rules as a bundle with a revision.
     """

@@ -1,4 +1,4 @@
-"""Applies a cluster's reports about attempts to the shards in the working set. Nothing is committed here.
+"""Applies a cluster's reports about attempts to the shards in the working set; commits nothing.
 
 Only a shard's current attempt is believed: a region that was given up may go on and finish its work, and that
 must never count.
@@ -32,11 +32,11 @@ from gateway.settings import FailoverSettings
 
 
 class Reception(StrEnum):
-    """The outcome of applying a reported event: whether it changed a shard, and why not."""
+    """The outcome of applying a reported event: whether it changed a shard, or why it did not."""
 
     ACCEPTED = "Accepted"
     KNOWN = "Known"
-    """The event was applied before: after a conflict the events come again."""
+    """The event was applied before: after a conflict, events are received again."""
     STALE = "Stale"
     """The event is about an attempt that is not current, or a task whose needs are not finished.
 
@@ -47,7 +47,7 @@ class Reception(StrEnum):
 def apply_task_change(
     ws: WorkingSet, region: Region, event: TaskChanged, now: Instant, settings: FailoverSettings
 ) -> Reception:
-    """Records that a task of a current attempt started, is retried or finished; returns if that was new."""
+    """Records that a task of a current attempt started, is retried or has finished; returns the outcome."""
     tracked = ws.find_current(region.name, event.attempt)
     if tracked is None:
         return Reception.STALE
@@ -80,7 +80,7 @@ def apply_task_change(
 def _apply_retry(
     tracked: TrackedShard, region: Region, event: TaskChanged, limit: int, now: Instant
 ) -> Reception:
-    """Records that a try failed and another follows, of which there are `limit` at most."""
+    """Records that a try of a task failed and another follows, of at most `limit`."""
     failed = tracked.failed_tries.get(event.task)
     if failed is not None and event.tries <= failed.tries:
         return Reception.KNOWN
@@ -98,7 +98,7 @@ def _apply_retry(
 def apply_attempt_end(
     ws: WorkingSet, region: Region, event: AttemptEnded, now: Instant, settings: FailoverSettings
 ) -> Reception:
-    """Ends a current attempt, of which the cluster says that no process is left (T8, T9).
+    """Ends a shard's current attempt, of which the cluster says that no process is left (T8, T9).
 
     Returns `STALE`, and changes nothing, where the attempt is not current.
     """
@@ -126,7 +126,7 @@ def apply_attempt_end(
 
 
 def confirm_attempt(tracked: TrackedShard, now: Instant) -> None:
-    """Moves a Dispatching shard to Running (T4): this boot of the cluster has the attempt, and it runs.
+    """Moves a Dispatching shard to Running (T4): this boot of the cluster has the attempt and runs it.
 
     To be called for a cluster's answer or list, not for an event: an event of its journal may be older than a
     restart, after which nothing of the attempt runs.
@@ -139,7 +139,7 @@ def confirm_attempt(tracked: TrackedShard, now: Instant) -> None:
 
 
 def lose_attempt(tracked: TrackedShard, now: Instant, reason: str, settings: FailoverSettings) -> None:
-    """Ends the attempt as lost, not failed (T9): the shard waits for another attempt, or is quarantined."""
+    """Ends a shard's attempt as lost, not failed (T9): the shard waits for another, or is quarantined."""
     shard = tracked.shard
     lost = shard.attempts_lost + 1
     tracked.lost_at = now.monotonic if tracked.lost_at is None else tracked.lost_at
@@ -160,7 +160,7 @@ def leave_region(
     *,
     event: Event = Event.ABANDONED,
 ) -> None:
-    """Takes the shard from its region by `event`: the shard waits for another region, or is quarantined.
+    """Takes the shard from its region by `event`; it waits for another region, or is quarantined.
 
     It is quarantined after too many failovers, or too many lost regions that count against it.
     """
@@ -203,7 +203,7 @@ def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: Fa
 def compare_attempts(
     ws: WorkingSet, region: Region, hello: Hello, *, began: float, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Brings the shards placed in `region` in line with the attempts that its cluster holds.
+    """Updates the shards placed in `region` to match the attempts that its cluster holds.
 
     `hello` lists them; `began` is when it was asked for, in monotonic seconds.
     """
@@ -215,7 +215,7 @@ def compare_attempts(
 
 
 def _was_restarted(ws: WorkingSet, region: Region, boot: str) -> bool:
-    """Whether attempts that count as running in the region were sent to an earlier boot."""
+    """Whether the cluster was restarted: attempts that should run were sent to an earlier boot."""
     placed = ws.placed_in(region.name, Phase.DISPATCHING, Phase.RUNNING)
     return any(tracked.shard.fence is not None and tracked.shard.fence.boot != boot for tracked in placed)
 
@@ -230,7 +230,7 @@ def _compare_one(
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
-    """Brings one shard in line with `held`: the attempts in the boot `boot`, and whether each is awake."""
+    """Updates one shard to match `held`: the attempts in the boot `boot`, and whether each one runs."""
     shard = tracked.shard
     if shard.incarnation != region.incarnation:
         # The journal that had the attempt is gone, and with it all that was known of the attempt.
@@ -253,7 +253,7 @@ def _compare_one(
 
 
 def unlisted_attempts(ws: WorkingSet, region: Region, hello: Hello) -> list[AttemptId]:
-    """The attempts that the cluster holds and no shard in the working set lists, current or as orphan."""
+    """Returns the attempts that the cluster holds and no shard lists, as current one or orphan."""
     return [
         attempt
         for attempt, _ in hello.attempts
@@ -262,7 +262,7 @@ def unlisted_attempts(ws: WorkingSet, region: Region, hello: Hello) -> list[Atte
 
 
 def drop_ended_unknowns(region: Region, held: Set[AttemptId]) -> None:
-    """Drops the region's unknown attempts that its cluster does not hold any more."""
+    """Drops those of the region's unknown attempts that its cluster no longer holds."""
     region.unknown_attempts = {
         attempt: sent_at for attempt, sent_at in region.unknown_attempts.items() if attempt in held
     }

@@ -1,4 +1,4 @@
-"""Commits the changes of a pass to the store; nothing is sent to a region before it is committed."""
+"""Commits the changes of a reconciliation pass to the store, before anything is sent to a region."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from waypost.workflow.task import TaskSpec
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommittedShard:
-    """A shard that a commit has written, and the history entries that were stored with it."""
+    """A shard that a commit has written, with the history entries that were stored with it."""
 
     tracked: TrackedShard
     history: tuple[HistoryEntry, ...]
@@ -30,11 +30,11 @@ class CommitResult:
 
     committed: tuple[CommittedShard, ...] = ()
     conflicts: tuple[tuple[str, int], ...] = ()
-    """The keys of shards that another writer had changed. They are out of the working set now."""
+    """The keys of shards that another writer had changed. They are no longer in the working set."""
 
 
 async def commit_changes(ws: WorkingSet, store: Store) -> CommitResult:
-    """Writes every changed shard by compare-and-swap, and the cursors of regions whose events were applied.
+    """Writes every changed shard by compare-and-swap, and the event cursors of regions.
 
     Raises `Unavailable` where nothing could be written: all stays as it is, for the next pass to write.
     """
@@ -60,7 +60,7 @@ async def commit_changes(ws: WorkingSet, store: Store) -> CommitResult:
 
 
 def count_committed(committed: Sequence[CommittedShard], metrics: Metrics, now: Instant) -> None:
-    """Counts each shard's committed history in the metrics, and ends the timing of finished failovers."""
+    """Counts each shard's committed history in the metrics, and stops the timing of finished failovers."""
     for done in committed:
         tracked = done.tracked
         since_lost = None if tracked.lost_at is None else now.monotonic - tracked.lost_at
@@ -103,7 +103,7 @@ def count_history(
 
 
 def log_committed(committed: Iterable[CommittedShard]) -> None:
-    """Logs the number of shards that left each region by its fault, and of those quarantined in each run.
+    """Logs how many shards left each region by its fault, and how many of each run were quarantined.
 
     One line each, however many there are: the history of a run has every shard.
     """
@@ -123,7 +123,7 @@ def log_committed(committed: Iterable[CommittedShard]) -> None:
 
 
 def evict_idle(ws: WorkingSet, committed: Sequence[CommittedShard]) -> None:
-    """Removes the shards from the working set that have ended, or that only wait for a place."""
+    """Removes shards from the working set that have ended, or that only wait for a region."""
     for done in committed:
         shard = done.tracked.shard
         # A shard that was lost is kept while it waits: `lost_at` measures how long its failover takes.

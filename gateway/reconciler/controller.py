@@ -1,4 +1,4 @@
-"""The controller: each pass processes reports, decides, commits, and only then calls the regions.
+"""The reconciliation controller: each pass processes reports, decides, commits, then calls the regions.
 
 `reconcile_once` awaits the store and the policy, never a region: one that hangs delays no other. Nothing else
 writes a shard.
@@ -38,19 +38,19 @@ from gateway.store.interface import Store
 from observability.metrics import Metrics
 
 PAUSE_SECONDS = 0.005
-"""The shortest pause between passes: what comes in together is decided together, and other tasks can run."""
+"""The shortest pause between two passes, so that reports collect and other tasks can run."""
 PASS_SECONDS = 0.1
 """The longest pause between two passes."""
 TICK_SECONDS = 1.0
-"""The pause between two ticks, at which the regions' health moves on by time."""
+"""The pause between two ticks, at which the regions' health changes by time alone."""
 CLOCK_SECONDS = 2.0
-"""A difference between the wall clock and ours above this is logged."""
+"""The difference between the wall clock and the gateway's clock above which it is logged."""
 RECOVERY_SECONDS = 0.5
 """The pause between two attempts to write to a store that failed."""
 
 
 class Controller:
-    """The controller: owns the working set and reconciles it with the store and the regions, pass by pass.
+    """Reconciles the working set with the store and the regions, in one pass after the other.
 
     `rng` gives every random choice, so that a seeded run repeats itself. `store_restored`: an operator says
     that the store is an older copy of itself.
@@ -101,16 +101,16 @@ class Controller:
 
     @property
     def cut_off(self) -> bool:
-        """Whether the gateway takes itself to be cut off from its regions: it places and moves nothing."""
+        """Whether the gateway considers itself cut off from its regions: then it places and moves nothing."""
         return self._cut_off
 
     @property
     def stuck(self) -> bool:
-        """Whether the store has failed and takes no writes yet: the controller decides nothing."""
+        """Whether the store has failed and accepts no writes yet: then the controller decides nothing."""
         return self._stuck
 
     def views(self, now: Instant) -> list[RegionView]:
-        """The views of all regions at `now`, for placement and the API.
+        """Returns the views of all regions at `now`, for placement and the API.
 
         What is in flight is counted by each pass: a caller's request does not look at thousands of shards.
         """
@@ -191,7 +191,7 @@ class Controller:
         self._stuck = True
 
     async def _recover(self, now: Instant) -> bool:
-        """Tries to write to the store that failed; returns True, with everything loaded again, if it can.
+        """Tries to write to the store that failed; if it can, loads everything again and returns True.
 
         Returns False where it is too soon for another try, and raises `Unavailable` where the try fails.
         Meanwhile the regions are probed, and work that must not run twice keeps its leases.
@@ -238,7 +238,7 @@ class Controller:
             await reload_conflicts(self._ws, self._store, result.conflicts, now, self._failover)
 
     async def _call_regions(self, now: Instant) -> None:
-        """Starts the probes, listings and batches that are due. Their outcome comes as reports."""
+        """Starts the probes, listings and batches that are due. Their results come as reports."""
         for region in self._ws.regions.values():
             if region.health.next_probe_at <= now.monotonic:
                 region.link.probe()
@@ -254,7 +254,9 @@ class Controller:
                 await self._send_batch(region, now)
 
     def _end_orphans_early(self, region: Region, now: Instant) -> None:
-        """Sends the tombstones due in a region that begins to answer, before it counts as reachable.
+        """Sends tombstones (orders to end orphaned attempts) to a region that begins to answer again.
+
+        That is before it counts as reachable: an orphan may silence the region again and again.
 
         One of the orphans may silence it ever again, for longer than it is heard between.
         """

@@ -1,4 +1,4 @@
-"""Hands intended attempts to their cluster, many in one batch, and applies its answers.
+"""Sends intended attempts to their cluster, many in one batch, and applies the cluster's answers.
 
 What to send is derived at each pass from what is committed. So a lost call, a lost answer and a restart are
 one case: it is sent again, and the cluster recognizes (run, shard, epoch).
@@ -26,35 +26,38 @@ from gateway.store.interface import Store
 BATCH_CREATES = 200
 BATCH_TASKS = 200_000
 BATCH_BYTES = 16 * 1024 * 1024
-"""The bounds of one batch, which has to be done well within its call's timeout and the creates' fences."""
+"""The limits of one batch, which must be done well within its call's timeout and the creates' fences."""
 
 TENANT_TASKS = 20_000
 TENANT_BYTES = 4 * 1024 * 1024
-"""Bounds of one tenant's part of a batch: what is large comes in many batches, each with room for others."""
+"""The limits of one tenant's part of a batch: large work goes in many batches, each with room for others."""
 
 ACKNOWLEDGE_SECONDS = 1.0
-"""The longest time until a cluster hears that its events are committed: it keeps them until then."""
+"""The longest time until a cluster is sent that its events are committed: it keeps them until then."""
 ACKNOWLEDGE_EVENTS = 32
-"""Committed events of which a cluster hears at once: it holds back tasks of those with many under way."""
+"""The number of committed events after which their cluster is sent an acknowledgement at once.
+
+It holds back tasks of attempts with many events under way.
+"""
 
 FATAL = ("Invalid", "Unsupported")
-"""The reasons of refusals that every other region would repeat, so that the shard fails."""
+"""The refusal reasons that every other region would repeat, so that the shard fails."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreateSize:
-    """The size of one create, by which batches are kept within their bounds."""
+    """The size of one create (the request to start an attempt), by which batches are kept within limits."""
 
     run: str
     tenant: str
     tasks: int
     document_bytes: int
-    """The size of the run's document, which a batch carries once for all of the run's shards."""
+    """The size of the run's document, which a batch carries once for all shards of the run."""
     result_bytes: int
 
 
 def create_size(tracked: TrackedShard) -> CreateSize:
-    """Measures the shard's create; results that are not read from the store yet count as none."""
+    """Measures the shard's create; results that are not read from the store yet count as 0."""
     results = () if tracked.resumption is None else tracked.resumption.results
     return CreateSize(
         run=tracked.shard.run,
@@ -72,20 +75,20 @@ class BatchLoad:
     creates: int = 0
     tasks: int = 0
     size: int = 0
-    """Bytes of documents and results."""
+    """The total bytes of documents and results in the batch."""
     runs: set[str] = field(default_factory=set)
     tenant_tasks: Counter[str] = field(default_factory=Counter)
     tenant_bytes: Counter[str] = field(default_factory=Counter)
     closed: set[str] = field(default_factory=set)
-    """Tenants of whom no more is taken: what did not fit goes first in a later batch."""
+    """The tenants whose creates no longer fit into this batch: these go first in a later batch."""
 
     @property
     def full(self) -> bool:
-        """Whether the batch has no room for any create."""
+        """Whether the batch has no room for any further create."""
         return self.creates >= BATCH_CREATES or self.tasks >= BATCH_TASKS or self.size >= BATCH_BYTES
 
     def add(self, create: CreateSize) -> bool:
-        """Adds the create to the load, if the batch has room for it; else closes the batch to its tenant."""
+        """Adds the create to the batch's load if it fits; otherwise closes the batch to its tenant."""
         if not self._fits(create):
             self.closed.add(create.tenant)
             return False
@@ -120,13 +123,13 @@ class BatchLoad:
 def due_creates(
     ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings
 ) -> list[TrackedShard]:
-    """Shards in `region` with a committed intent whose create was not sent, or not answered for too long."""
+    """Returns the shards in `region` with a committed intent whose create was not sent, or not answered."""
     due = now.monotonic - settings.resend_seconds
     return [t for t in ws.placed_in(region.name, Phase.DISPATCHING) if not t.dirty and t.sent_at <= due]
 
 
 def open_batches(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> dict[str, BatchLoad]:
-    """The regions whose next batch can be sent now and has room for more creates, with the batch's load.
+    """Returns the load of the next batch of each region to which more creates could be sent now.
 
     An intent for any other region could not be sent at once, and its fence would run out while it waits.
     """
@@ -143,7 +146,7 @@ def open_batches(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> di
 async def load_resumptions(
     ws: WorkingSet, store: Store, region: Region, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Reads the results that go with the creates of the next batch to `region`, up to the batch's bounds."""
+    """Reads the task results that go with the creates of the next batch to `region`, up to its limits."""
     load = BatchLoad()
     for tracked in due_creates(ws, region, now, settings):
         if load.full:
@@ -156,7 +159,7 @@ async def load_resumptions(
 
 
 def next_batch(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> Batch | None:
-    """Puts together the batch to send to `region` now; None where nothing is due.
+    """Returns the batch to send to `region` now; None if nothing is due.
 
     `mark_sent` is to be called once the batch was sent.
     """
@@ -195,7 +198,7 @@ def mark_sent(ws: WorkingSet, region: Region, batch: Batch, now: Instant) -> Non
 
 
 def _take_fitting(due: Iterable[TrackedShard], load: BatchLoad) -> list[TrackedShard]:
-    """Adds to `load` the creates for which it has room, in order, and returns them."""
+    """Returns the creates that fit into `load`, in order, and adds them to it."""
     return [tracked for tracked in due if not load.full and load.add(create_size(tracked))]
 
 
@@ -216,7 +219,7 @@ def _shard_spec(tracked: TrackedShard, region: Region, now: Instant) -> ShardSpe
 def apply_answers(
     ws: WorkingSet, region: Region, answers: BatchAnswers, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Applies the answers to a batch: to creates whose attempt is still current, and to tombstones."""
+    """Applies a cluster's answers to a batch: those to creates of current attempts, and to tombstones."""
     for create in answers.creates:
         tracked = ws.find_current(region.name, create.attempt)
         # An answer of an earlier boot does not say that the attempt runs in this one.
@@ -233,7 +236,7 @@ def apply_answers(
 def _apply_create_answer(
     tracked: TrackedShard, answer: CreateAnswer, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Applies the answer to the create of the shard's current attempt: confirms or refuses it."""
+    """Applies the answer to the create of the shard's current attempt: confirms or refuses the attempt."""
     if answer.outcome in (CreateOutcome.CREATED, CreateOutcome.EXISTS):
         confirm_attempt(tracked, now)
     elif answer.outcome is CreateOutcome.REFUSED and tracked.shard.phase is Phase.DISPATCHING:
@@ -243,7 +246,7 @@ def _apply_create_answer(
 def _apply_refusal(
     tracked: TrackedShard, answer: CreateAnswer, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Applies the refusal of a create (T3): the shard waits for another place, is quarantined, or fails.
+    """Applies the refusal of a create (T3): the shard waits for another region, is quarantined, or fails.
 
     Unless the shard fails, the attempt becomes an orphan: an earlier copy of the create, which was not
     refused, may still arrive before its fence.
@@ -266,7 +269,7 @@ def _apply_refusal(
 
 
 def may_hold_lease(tracked: TrackedShard, attempt: AttemptId) -> bool:
-    """Whether this exclusive attempt may hold its run-lease: while it is current and its shard not Suspect.
+    """Whether this exclusive attempt may hold its run-lease: it is current and its shard is not Suspect.
 
     The wait of a Suspect shard counts from the suspicion: a lease that was renewed later would outlive it.
     """

@@ -1,4 +1,4 @@
-"""Suspects the shards of a lost region, and moves them when waiting costs more than moving (T5-T7, T14)."""
+"""Marks the shards of a lost region as Suspect, and moves them when waiting costs more (T5-T7, T14)."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ from gateway.settings import FailoverSettings
 
 
 def suspect_shards(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Makes the shards in an Unreachable region Suspect (T5); their attempts may well go on running there."""
+    """Marks the shards in an Unreachable region as Suspect (T5); their attempts may still run there."""
     blame_shards(ws, region, now, settings)
     for tracked in list(ws.placed_in(region.name, Phase.DISPATCHING, Phase.RUNNING)):
         tracked.apply_event(now, Event.REGION_LOST, reason=region.health.reason, suspect_since=now.wall)
@@ -31,7 +31,7 @@ def suspect_shards(ws: WorkingSet, region: Region, now: Instant, settings: Failo
 
 
 def reclaim_suspects(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Marks each Suspect attempt in a region that is back to be sent again under its epoch (T6)."""
+    """Marks each Suspect attempt in a region that is back to be sent again under the same epoch (T6)."""
     for tracked in list(ws.placed_in(region.name, Phase.SUSPECT)):
         if tracked.shard.incarnation == region.incarnation:
             send_again(tracked, region, now, settings)
@@ -63,7 +63,7 @@ def fail_over(
 
 
 def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Moves the Suspect shards of a region that an operator has forgotten, cut off or not.
+    """Takes the Suspect shards from a region that an operator has forgotten, cut off or not.
 
     Leases are waited for all the same: an operator may err, and an exclusive shard must never run twice at
     once. An attempt that turns out to be alive is ended as an unknown one.
@@ -106,7 +106,7 @@ def _is_coming_back(ws: WorkingSet, tracked: TrackedShard) -> bool:
 
 
 def _waited(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> bool:
-    """Whether the shard has waited long enough for its region."""
+    """Whether the Suspect shard has waited long enough for its region."""
     side_effects, deadline = tracked.run.spec.side_effects, tracked.run.stored.deadline_at
     wait_seconds = suspect_wait_seconds(
         side_effects,

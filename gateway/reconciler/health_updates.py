@@ -1,4 +1,4 @@
-"""Updates a region's health and its cluster's status from each report of its link."""
+"""Updates a region's health and its cluster's status from each report of the region's link."""
 
 from collections.abc import Callable
 from typing import Final, assert_never
@@ -19,7 +19,7 @@ from gateway.regions.health_after_probes import after_probe, after_restart, afte
 from gateway.settings import HealthSettings
 
 BAD_ANSWER_SECONDS: Final = 10.0
-"""The time after a bad answer for which probes count as failed.
+"""The time after a bad answer in which probes count as failed.
 
 A stream that has ended with one is opened again meanwhile, several times: a cluster that goes on lying is
 never taken for well in between.
@@ -27,7 +27,7 @@ never taken for well in between.
 
 
 CLOCK_SECONDS: Final = 3_600.0
-"""By how much a cluster's uptime may run ahead of the gateway's clock, or fall back, within one boot.
+"""The largest error of a cluster's uptime against the gateway's clock, within one boot, that is believed.
 
 That is far more than an answer can be late.
 """
@@ -85,7 +85,7 @@ def update_health(
 
 
 def _failure_of(region: Region, probe: ProbeResult) -> tuple[str | None, str]:
-    """The reason and detail for which the probe counts as failed, though it may have been answered."""
+    """Returns the reason and detail for which a probe counts as failed, even if it was answered."""
     if probe.failure is not None:
         return probe.failure, probe.detail
     # Another journal's answer is no sign of life of the region.
@@ -98,7 +98,7 @@ def _failure_of(region: Region, probe: ProbeResult) -> tuple[str | None, str]:
 
 
 def _update_status(region: Region, status: ClusterStatus, at: float) -> None:
-    """Keeps the newest status of the journal bound to the region's name; `at`: when it came, monotonic."""
+    """Stores the newest status of the journal bound to the region's name, received at `at` (monotonic)."""
     if region.incarnation and status.incarnation != region.incarnation:
         # Its slots, boot and clock are those of another cluster: fences and placement must not use them.
         region.unknown_journal = status.incarnation

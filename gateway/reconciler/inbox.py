@@ -1,4 +1,4 @@
-"""Processes the reports in the regions' inboxes: health, journals, events, answers, leases, listings."""
+"""Processes the reports in the regions' inboxes: health, journals, events, answers, leases and listings."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,17 +39,17 @@ from gateway.store.interface import Cursor, Store
 from observability.metrics import Metrics
 
 LOOKED_UP = 1_000
-"""Most attempts of one listing that are looked up in the store."""
+"""The maximum number of attempts of one listing that are looked up in the store."""
 READS_AT_ONCE = 50
-"""Of these those that are looked up before everything else has a turn."""
+"""The number of these look-ups after which other tasks get a turn."""
 UNKNOWN_MAXIMUM = 2_000
-"""Most unknown attempts of one region that are ended at once."""
+"""The maximum number of unknown attempts of one region that are being ended at once."""
 BINDING_SECONDS = 1.0
 """The pause between two checks whether an operator has released a region's old journal."""
 
 
 class InboxProcessor:
-    """The inbox processor: drains the inboxes of all regions and applies their reports to the working set.
+    """Drains the inboxes of all regions and applies their reports to the working set.
 
     `request_placement` is called when something may have changed for shards that wait. `dice` gives a random
     number in 0..1, for jitter.
@@ -85,7 +85,7 @@ class InboxProcessor:
         await check_restored(self._ws, self._store, now)
 
     async def process_without_store(self, now: Instant) -> None:
-        """Applies the reports that need no write to the store while it takes none: health, and run-leases.
+        """Applies the reports that need no store (health and run-leases) while the store takes no writes.
 
         Work that must not run twice goes on by its leases. All other events come again once the streams are
         opened from the committed cursors.
@@ -181,7 +181,8 @@ class InboxProcessor:
             self._metrics.stale_reports.labels(region.name).inc()
 
     async def _renew_lease(self, region: Region, asked: LeaseAsked, now: Instant) -> None:
-        """Renews the run-lease of an exclusive attempt with the next batch, if the attempt may hold it."""
+        """Renews the run-lease of an exclusive attempt with the next batch, if the attempt may hold the
+        lease."""
         tracked = self._ws.find_current(region.name, asked.attempt)
         if tracked is None or not may_hold_lease(tracked, asked.attempt):
             self._metrics.lease_renewals.labels(region.name, "Refused").inc()
@@ -203,7 +204,7 @@ class InboxProcessor:
         self._metrics.lease_renewals.labels(region.name, "Renewed").inc()
 
     async def _compare(self, region: Region, hello: Hello, began: float, now: Instant) -> None:
-        """Compares the cluster's attempts with the shards; attempts that no shard lists are to be ended.
+        """Compares the cluster's attempts with the shards, and marks unknown attempts to be ended.
 
         `hello` lists the attempts, and was asked for at `began`, in monotonic seconds.
         """
@@ -233,7 +234,7 @@ class InboxProcessor:
             )
 
     async def _is_stored(self, region: Region, attempt: AttemptId) -> bool:
-        """Whether the store knows the attempt as its shard's current one, or as the last of a finished shard.
+        """Whether the store has the attempt as its shard's current one, or as the last of a finished shard.
 
         The end of the latter is committed, and only not acknowledged to the cluster yet.
         """

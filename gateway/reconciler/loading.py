@@ -28,13 +28,13 @@ from waypost.workflow.placeholders import PlaceholderError
 from waypost.workflow.task import SideEffects
 
 LARGE_BYTES: Final = 16 * 1024
-"""A document of this size is rendered on a thread, and kept."""
+"""The document size from which on a document is rendered on a thread and kept."""
 
 _decode = msgspec.json.Decoder(Workflow).decode
 
 
 def render_run(run: Run) -> LoadedRun:
-    """The run as the working set holds it: its document decoded, and the tasks that clusters are sent.
+    """Returns the run as the working set holds it: its document decoded, its tasks as clusters get them.
 
     Placeholders for params are filled in. A document that this version cannot read gives a run without tasks.
     """
@@ -62,7 +62,7 @@ def _unreadable(run: Run) -> LoadedRun:
 
 
 async def load_run(ws: WorkingSet, store: Store, run_id: str) -> LoadedRun:
-    """Reads the run and renders it, unless its document is in the working set.
+    """Reads the run and renders its document, unless the rendered one is in the working set.
 
     Raises `LookupError` where the store has shards of a run that it does not have: its promise to the caller
     is broken, and nothing may go on as if it were not.
@@ -74,7 +74,7 @@ async def load_run(ws: WorkingSet, store: Store, run_id: str) -> LoadedRun:
 
 
 async def rendered(ws: WorkingSet, run: Run) -> LoadedRun:
-    """The run as the clusters get it; a large document is rendered only once while it is in use."""
+    """Returns the run with its document rendered; a large document is rendered once while it is in use."""
     run_id = run.id
     known = ws.large_runs.get(run_id)
     if known is not None and (known.stored.workflow, known.stored.weight) == (run.workflow, run.weight):
@@ -90,7 +90,7 @@ async def rendered(ws: WorkingSet, run: Run) -> LoadedRun:
 async def load_shard(
     store: Store, shard: Shard, run: LoadedRun, now: Instant, settings: FailoverSettings
 ) -> TrackedShard:
-    """Makes the tracked shard of a stored one, with the task results that its attempts left in the store.
+    """Returns the tracked shard of a stored one, with the task results of earlier attempts in the store.
 
     A shard whose document cannot be read is quarantined, so that it holds up no other shard.
     """
@@ -166,7 +166,7 @@ async def load_active(ws: WorkingSet, store: Store, now: Instant, settings: Fail
 
 
 def _add_removed_regions(ws: WorkingSet, active: Sequence[Shard], now: Instant) -> None:
-    """Adds the regions that shards name and the settings do not: attempts there are to be moved and ended."""
+    """Adds the regions that shards name and the settings do not: attempts there must be moved and ended."""
     named = {shard.region for shard in active if shard.region is not None}
     named |= {orphan.region for shard in active for orphan in shard.orphans}
     for name in sorted(named - ws.regions.keys()):
@@ -183,7 +183,7 @@ async def reload_conflicts(
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
-    """Loads shards that another writer has changed, and reopens streams to get uncommitted events again."""
+    """Reloads shards that another writer has changed, and reopens streams to get uncommitted events again."""
     runs: dict[str, LoadedRun] = {}
     for run, index in conflicts:
         shard = await store.shard(run, index)
@@ -201,6 +201,6 @@ async def reload_conflicts(
 
 
 async def load_resumption(store: Store, tracked: TrackedShard, incarnation: str) -> None:
-    """Reads and sets the stored results that the shard's attempt in the journal `incarnation` starts from."""
+    """Loads the stored results from which the shard's attempt in the journal `incarnation` starts."""
     rows = await store.tasks(tracked.shard.run, tracked.shard.index) if tracked.shard.epoch else ()
     tracked.start_from(resume(tracked.run.spec.tasks, rows, incarnation=incarnation), rows)

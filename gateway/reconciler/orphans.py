@@ -1,4 +1,4 @@
-"""Ends attempts that are no longer their shard's current one (T11).
+"""Ends orphans: attempts that are no longer their shard's current one (T11).
 
 A tombstone goes out first, so that a create that is still under way is refused; it is sent again and again
 until the cluster confirms that nothing of the attempt is left.
@@ -14,13 +14,15 @@ from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.settings import FailoverSettings
 
 BATCH_TOMBSTONES = 1000
-"""The most tombstones in one call: a region that comes back after a long time has many orphans."""
+"""The maximum number of tombstones in one call: a region back after a long time has many orphans."""
 
 
 def due_tombstones(
     ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings
 ) -> tuple[AttemptId, ...]:
-    """The attempts in `region` whose tombstone is to be sent now, `BATCH_TOMBSTONES` at most.
+    """Returns the attempts in `region` that must be sent a tombstone now, at most `BATCH_TOMBSTONES`.
+
+    A tombstone is the order to a cluster to end an attempt or never to take it.
 
     They are orphans of shards without uncommitted changes, and attempts that no shard lists; none of them had
     its tombstone sent within `resend_seconds`. Those that have waited longest come first: one call may not
@@ -42,7 +44,7 @@ def due_tombstones(
 def mark_tombstones_sent(
     ws: WorkingSet, region: Region, attempts: tuple[AttemptId, ...], now: Instant
 ) -> None:
-    """Records that the tombstones of `attempts` were sent: they are due again after a while."""
+    """Records that the tombstones of `attempts` were sent, so that they are due again only after a while."""
     for attempt in attempts:
         if attempt in region.unknown_attempts:
             region.unknown_attempts[attempt] = now.monotonic
@@ -55,7 +57,7 @@ def mark_tombstones_sent(
 def apply_tombstone_answer(
     ws: WorkingSet, region: Region, answer: TombstoneAnswer, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Takes the orphan off its shard's list, if the cluster confirms that nothing of it is left."""
+    """Removes the orphan from its shard's list, if the cluster confirms that nothing of it is left."""
     if not answer.gone:
         return
     region.unknown_attempts.pop(answer.attempt, None)
@@ -76,7 +78,7 @@ def apply_tombstone_answer(
 
 
 def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Removes the orphans in `region`, which an operator has forgotten, from their shards' lists.
+    """Removes the orphans in a region that an operator has forgotten from their shards' lists.
 
     Leases are waited for all the same: an operator may err, and nothing exclusive must run twice at once.
     """
@@ -90,7 +92,7 @@ def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: Failo
 
 
 def stop_cancelled(ws: WorkingSet, lost: frozenset[str], now: Instant, settings: FailoverSettings) -> None:
-    """Ends Cancelling shards as Cancelled (T10) once they have no orphan but in regions that are `lost`.
+    """Ends Cancelling shards as Cancelled (T10) once all their orphans, if any, are in `lost` regions.
 
     Attempts that may run in a lost region stay listed as orphans. A region that has not been heard since the
     gateway's start is not lost: it is soon heard, or Unreachable.

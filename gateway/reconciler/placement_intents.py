@@ -1,4 +1,4 @@
-"""Writes intents: the region and epoch of a shard's next attempt, committed BEFORE any call (T2)."""
+"""Writes intents (the region and epoch of a shard's next attempt), committed BEFORE any call (T2)."""
 
 from clusters.protocol import ERA_BITS
 from gateway.core.history import HistoryKind, PlacementDetail
@@ -12,7 +12,7 @@ from gateway.settings import FailoverSettings
 
 
 def next_epoch(epoch: int, era: int) -> int:
-    """The epoch of the attempt after the one numbered `epoch`, in a store whose era is `era`.
+    """Returns the epoch of the attempt after the one numbered `epoch`, in a store whose era is `era`.
 
     Epochs only grow, and those of an era outrank all of older eras.
     """
@@ -28,7 +28,7 @@ def write_intent(
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
-    """Gives the shard its next epoch, of the store's `era`, in `region`, and records why in its history.
+    """Gives the shard its next epoch, of the store's `era`, in `region`, and adds the reasons to its history.
 
     The next commit stores both. `placement` has the scores and the reasons against the other regions.
     """

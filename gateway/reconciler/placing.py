@@ -1,4 +1,4 @@
-"""Places waiting shards: reads them, asks policy where that is due, chooses regions, writes the intents."""
+"""Places waiting shards: reads them, asks policy again if needed, chooses regions, writes intents."""
 
 import random
 from collections import Counter
@@ -30,14 +30,14 @@ from gateway.settings import FailoverSettings, PlacingSettings
 from gateway.store.interface import Store
 
 READ_BYTES = 4 * 1024 * 1024
-"""Documents read at once for one pass; the others are read one by one."""
+"""The maximum bytes of documents that are read at once in one pass; others are read one by one."""
 
 CROWDED_MAXIMUM = 8
-"""Shards of one tenant that find its share used up in one pass: the others are not looked at."""
+"""The number of a tenant's shards refused in one pass for its used-up share, after which it is skipped."""
 
 
 class Placer:
-    """The placer of shards, in the store's order: tenants in turn, then highest priority, then oldest run.
+    """Places waiting shards in the store's order: tenants in turn, then highest priority, then oldest run.
 
     Only a shard whose create can be sent at once gets an intent. The others stay as the store has them:
     nothing is written for a shard that goes on waiting for the same reason.
@@ -67,14 +67,14 @@ class Placer:
         self._spreads: dict[str, Counter[str]] = {}
         self._demands: dict[str, Demand] = {}
         self._on_trial: set[str] = set()
-        """Regions where a shard that may have ended its regions is tried: no other such shard goes there."""
+        """The regions where a possibly poisonous shard is on trial: no other such shard is placed there."""
 
     def request(self) -> None:
         """Requests that the next pass looks at the waiting shards, since something has changed for them."""
         self._placed_at = NEVER
 
     async def place_pending(self, now: Instant, views: Iterable[RegionView]) -> None:
-        """Places the waiting shards, if it is time to look at them, up to a bound for one pass.
+        """Places waiting shards, if it is time to look at them, up to a limit for one pass.
 
         Raises `Unavailable` where the store cannot answer.
         """
@@ -128,7 +128,7 @@ class Placer:
         return deferral is not None and not self._any_takes_work(deferral.regions)
 
     def _count_kept_waiting(self, now: Instant) -> int:
-        """The number of Pending shards that wait for the end of a lease, or for a region without a trial."""
+        """Returns how many Pending shards wait for a lease to end, or a region without a trial."""
         wait = self._failover.exclusive_wait_seconds
         return sum(
             tracked.shard.phase is Phase.PENDING
@@ -148,7 +148,7 @@ class Placer:
             await self._place_under(shard, *found, now)
 
     async def _place_under(self, shard: Shard, run: LoadedRun, fresh: bool, now: Instant) -> None:
-        """Places the shard of a run whose decision is `fresh`, if a region takes it now."""
+        """Places the shard of a run whose decision is `fresh`, if a region takes the shard now."""
         self._pass_shares.observe(run.stored.tenant, now)
         if self._crowded[run.stored.tenant] >= CROWDED_MAXIMUM:
             return
@@ -186,7 +186,7 @@ class Placer:
                 self._deferred[shard.run] = Deferral(regions=preferred, until=self._deferred_until(now))
 
     async def _intend(self, shard: Shard, run: LoadedRun, found: Placement, now: Instant) -> None:
-        """Writes the intent for the found region, if the shard still waits and the batch has room for it."""
+        """Writes the intent for the chosen region, if the shard still waits and the batch has room for it."""
         if run.stored.tenant in self._batches[found.region].closed:
             return
         tracked = await self._tracked(shard, run, now)
@@ -225,19 +225,19 @@ class Placer:
         )
 
     def _demand(self, run: LoadedRun) -> Demand:
-        """The demand of each of the run's shards, worked out once a pass: it looks at all of the tasks."""
+        """Returns the demand of each shard of the run, computed once a pass (it looks at all tasks)."""
         if run.stored.id not in self._demands:
             self._demands[run.stored.id] = demand_of(run.workflow, run.stored.permitted)
         return self._demands[run.stored.id]
 
     def _spread(self, run_id: str) -> Counter[str]:
-        """The run's placed shards by region, counted once a pass."""
+        """Returns the number of the run's placed shards by region, counted once a pass."""
         if run_id not in self._spreads:
             self._spreads[run_id] = self._ws.count_placed(run_id)
         return self._spreads[run_id]
 
     async def _tracked(self, shard: Shard, run: LoadedRun, now: Instant) -> TrackedShard:
-        """The shard in the working set, loaded if it is not there in the store's revision."""
+        """Returns the shard in the working set; loads it if absent or older than the store's."""
         tracked = self._ws.shards.get(shard.key)
         if tracked is None or tracked.stored_rev != shard.rev:
             tracked = await load_shard(self._store, shard, run, now, self._failover)
@@ -245,7 +245,7 @@ class Placer:
         return tracked
 
     async def _reauthorized(self, run_id: str, now: Instant) -> tuple[LoadedRun, bool] | None:
-        """The run, read once a pass, and whether its decision is fresh: False where policy did not answer.
+        """Returns the run, and whether its decision is fresh: False if policy did not answer.
 
         None: policy has been asked often enough in this pass.
         """
@@ -278,7 +278,7 @@ class Placer:
         regions: Iterable[str] = (),
         rejected: dict[str, str] | None = None,
     ) -> None:
-        """Lets other runs pass the shard's for a while, and records why."""
+        """Defers the shard's run so that other runs are placed first, and records the reason."""
         # The whole run, since what keeps one of its shards keeps them all.
         self._deferred[shard.run] = Deferral(regions=frozenset(regions), until=self._deferred_until(now))
         await self._record_reason(shard, run, reason, now, rejected=rejected)

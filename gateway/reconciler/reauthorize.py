@@ -18,7 +18,7 @@ from gateway.store.rules import permitted_regions
 async def reauthorize(
     run: LoadedRun, *, store: Store, policy: PolicyEngine, now: Instant
 ) -> LoadedRun | None:
-    """Returns `run` under a new decision, which is stored first; None where policy could not answer.
+    """Returns `run` under a new decision, which is stored first; None if policy could not answer.
 
     A refusal is an answer too: the run is permitted nowhere until a later decision permits it again.
     """

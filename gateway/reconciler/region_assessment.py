@@ -1,4 +1,4 @@
-"""Assesses the regions at each pass: which are lost or back, and whether the gateway itself is cut off.
+"""Assesses the regions in each pass: which are lost or back, and whether the gateway itself is cut off.
 
 `assess_regions` decides and changes nothing; `apply_assessment` moves the shards by what was decided.
 """
@@ -27,21 +27,21 @@ class RegionAssessment:
     """The result of `assess_regions`: which regions are lost or back at one moment, and the next healths."""
 
     healths: Mapping[str, RegionHealth]
-    """The next health of every region, by name."""
+    """The next health of every region, by region name."""
     counted: tuple[RegionHealth, ...]
-    """The healths that the blackout guard counts."""
+    """The healths of the regions that the blackout guard counts."""
     cut_off: bool
-    """Whether the gateway takes itself, not its regions, to be cut off."""
+    """Whether the gateway considers itself, and not its regions, to be cut off."""
     lost: frozenset[str]
-    """Regions that are Unreachable: their shards become Suspect (T5)."""
+    """The names of regions that are Unreachable: their shards become Suspect (T5)."""
     back: frozenset[str]
-    """Regions that answer, with their own journal: their Suspect shards are sent again (T6)."""
+    """The names of regions that answer with their own journal: their Suspect shards are sent again (T6)."""
 
 
 def assess_regions(
     regions: Iterable[Region], now: Instant, settings: HealthSettings, *, tick: bool
 ) -> RegionAssessment:
-    """Assesses the regions at `now`. With `tick`, to be given once a second, health moves on by time too."""
+    """Assesses the regions at `now`; with `tick` (once a second) their health changes by time too."""
     regions = list(regions)
     healths = {
         region.name: after_tick(region.health, now.monotonic, settings) if tick else region.health
@@ -69,7 +69,7 @@ def assess_regions(
 def apply_assessment(
     ws: WorkingSet, assessment: RegionAssessment, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Stores the healths in the regions, and moves shards whose region is lost or back."""
+    """Applies the new healths to the regions, and moves shards whose region is lost or back."""
     for region in ws.regions.values():
         region.health = assessment.healths[region.name]
         if region.name in assessment.lost:
@@ -85,7 +85,7 @@ def apply_assessment(
 
 
 def log_conditions(regions: Iterable[Region]) -> None:
-    """Logs each region whose condition, or the cause of it, has changed since it was last logged, once."""
+    """Logs, once, each region whose condition or its cause has changed since it was last logged."""
     for region in regions:
         condition, reason = condition_with_journal(
             region.health, admitted=region.admitted, unknown_journal=region.unknown_journal

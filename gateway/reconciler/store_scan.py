@@ -1,4 +1,4 @@
-"""Applies the cancellations and taints that callers and operators have committed, and passed deadlines."""
+"""Applies stored cancellations, taints and passed deadlines to the shards in memory."""
 
 from gateway.core.history import HistoryEntry, HistoryKind, RegionDetail
 from gateway.core.instant import Instant
@@ -13,14 +13,17 @@ from gateway.settings import FailoverSettings
 from gateway.store.interface import Store
 
 SCAN_SECONDS = 0.5
-"""The pause between two scans."""
+"""The pause between two scans of the store."""
 SCAN_LIMIT = 200
-"""The most shards read at once for cancellation or deadline; the others come with the next pass."""
+"""The maximum number of shards read at once for cancellation or deadline; others come in the next pass."""
 
 REPORT_SECONDS = 0.5
-"""The longest time that the report of what ended in time is taken to be under way from a well region."""
+"""The longest time that a report from a healthy region is assumed to be under way.
+
+It may tell that an attempt ended before its deadline.
+"""
 SILENT_SECONDS = 10.0
-"""The longest wait for the reports of a region that is silent; usually it is Unreachable before that."""
+"""The longest wait for the reports of a silent region; usually it is Unreachable before that."""
 
 
 async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: FailoverSettings) -> bool:
@@ -52,7 +55,7 @@ async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: Failo
 
 
 def _may_have_ended_in_time(ws: WorkingSet, tracked: TrackedShard, now: Instant) -> bool:
-    """Whether the shard's cluster may still report that its attempt ended before the deadline, now passed.
+    """Whether the cluster may still report that the shard's attempt ended before its deadline, now passed.
 
     It keeps the deadline itself, and what it did while no gateway ran or listened is news only later.
     """

@@ -1,4 +1,4 @@
-"""The limits of a tenant's share of each region and of each pass, so that no tenant fills them."""
+"""Limits a tenant's share of each region and of each placing pass, so that no tenant fills them."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,38 +11,39 @@ from gateway.regions.filters import takes_work
 from gateway.regions.region_view import RegionView
 
 FREE_FACTOR: Final = 4
-"""A tenant takes a slot while it holds fewer than so many times those that are free.
+"""The factor that limits a tenant's slots: it gets one only while it holds fewer than this times the free
+ones.
 
 So one alone comes to four fifths of a region, two to four ninths each; some slots are always left for a
 tenant that holds none.
 """
 TASKS_MAXIMUM: Final = 100_000
-"""Tasks of one tenant's attempts in one region, at most: each costs the cluster memory and time."""
+"""The maximum number of tasks of one tenant's attempts in one region, for the cluster's memory and time."""
 
 CONTENDED_SECONDS: Final = 2.0
-"""How long after two tenants had shards to place passes are short."""
+"""The time for which passes are short after two tenants had shards to place."""
 CONTENDED_PART: Final = 5
-"""By what they are shorter then: who has a new shard waits until the pass of the others is over."""
+"""The divisor by which passes are shorter then, so that a new shard need not wait for a long one."""
 ASKED_MAXIMUM: Final = 8
-"""Runs of one tenant about which policy is asked again in one pass."""
+"""The maximum number of one tenant's runs about which policy is asked again in one pass."""
 ASKED_BYTES: Final = 64 * 1024
-"""Bytes of their documents, after the first."""
+"""The maximum bytes of these runs' documents, not counting the first."""
 
 
 class PassShares:
-    """The limits of one tenant's share of a pass that places shards, and the tenants' turns."""
+    """Limits a tenant's share of one placing pass, and keeps the order in which tenants take turns."""
 
     def __init__(self) -> None:
         self.last_tenant = ""
-        """Whose shard was looked at last: the next pass begins with the tenant after it."""
+        """The tenant whose shard was looked at last: the next pass begins with the tenant after it."""
         self._contended_until = NEVER
         self._seen_at: dict[str, float] = {}
-        """When a shard of each tenant was looked at last, in monotonic seconds."""
+        """The monotonic time at which a shard of each tenant was looked at last."""
         self._asked: Counter[str] = Counter()
         self._asked_bytes: Counter[str] = Counter()
 
     def begin(self, batch: int, now: Instant) -> int:
-        """Begins a pass; returns how many shards it looks at, `batch` at most.
+        """Begins a placing pass; returns the number of shards that it looks at, at most `batch`.
 
         While tenants compete it is short, but has a turn for each of them.
         """
@@ -62,7 +63,7 @@ class PassShares:
         self._seen_at[tenant] = now.monotonic
 
     def may_ask(self, run: Run) -> bool:
-        """Whether policy may be asked about the run in this pass, which is counted then."""
+        """Whether policy may be asked about the run in this pass; if so, counts the question."""
         tenant, size = run.tenant, len(run.workflow)
         if self._asked[tenant] and (
             self._asked[tenant] >= ASKED_MAXIMUM or self._asked_bytes[tenant] + size > ASKED_BYTES
@@ -74,7 +75,7 @@ class PassShares:
 
 
 class TenantShares:
-    """The counts of each tenant's attempts and tasks in each region, with the limits of a tenant's share.
+    """Counts each tenant's attempts and tasks in each region, and applies the limits of a tenant's share.
 
     Orphans count too.
     """
@@ -95,13 +96,13 @@ class TenantShares:
         self._tasks[key] += len(tracked.run.tasks)
 
     def without_room(self, regions: Iterable[RegionView]) -> list[str]:
-        """The tenants that have used up their share of every region that takes work."""
+        """Returns the tenants that have used up their share of every region that takes work."""
         open_regions = [region for region in regions if takes_work(region)]
         tenants = {tenant for tenant, _ in self._attempts}
         return [one for one in tenants if len(self.used_up(one, open_regions)) == len(open_regions)]
 
     def used_up(self, tenant: str, regions: Iterable[RegionView]) -> frozenset[str]:
-        """The regions whose share the tenant has used up: no attempt of it is placed there."""
+        """Returns the regions in which the tenant has used up its share, so that it gets no further slot."""
         return frozenset(
             region.name
             for region in regions

@@ -1,4 +1,4 @@
-"""The protocol by which the controller uses the I/O of a region."""
+"""The interface through which the controller uses the I/O of a region."""
 
 from typing import Protocol
 
@@ -8,31 +8,31 @@ from gateway.store.interface import Cursor
 
 
 class Link(Protocol):
-    """The protocol of a region's I/O. Every method returns at once; the outcome comes later, as a report."""
+    """The I/O of one region. Every method returns at once; the result comes later, as a report."""
 
     name: str
 
     @property
     def idle(self) -> bool:
-        """Whether no batch is under way: one that is sent now goes out at once."""
+        """Whether no batch is being sent, so that the next one goes out at once."""
         ...
 
     def drain(self) -> list[Report]:
-        """Empties the inbox and returns the reports that were in it, oldest first."""
+        """Empties the inbox and returns its reports, oldest first."""
         ...
 
     def probe(self) -> None:
-        """Asks the cluster for its status; a `ProbeResult` follows, whether it answers or not."""
+        """Requests the cluster's status; a `ProbeResult` follows, whether the cluster answers or not."""
         ...
 
     def send(self, batch: Batch) -> None:
-        """Sends one batch to the cluster; a `BatchResult` follows, whether it is answered or not."""
+        """Sends one batch to the cluster; a `BatchResult` follows, whether the cluster answers or not."""
         ...
 
     def list_attempts(self) -> None:
-        """Asks the cluster for the attempts that it holds; an `AttemptListing` follows if it answers."""
+        """Requests the attempts that the cluster holds; an `AttemptListing` follows if it answers."""
         ...
 
     def reopen_stream(self, cursor: Cursor) -> None:
-        """Opens the event stream again, to read what comes after `cursor`."""
+        """Opens the event stream again, to read the events after `cursor`."""
         ...

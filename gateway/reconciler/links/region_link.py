@@ -1,4 +1,4 @@
-"""Does the I/O of one region: keeps its event stream open, makes one probe and one batch call at a time."""
+"""Performs the I/O of one region: one event stream, and one probe and one batch call at a time."""
 
 import asyncio
 import time
@@ -25,24 +25,26 @@ from gateway.store.interface import Cursor
 from waypost.cancellation import cancel_and_wait
 
 INBOX_LIMIT = 500
-"""The number of waiting reports at which the stream is no longer read, and the cluster keeps its events.
+"""The number of waiting reports at which the event stream is no longer read.
+
+The cluster keeps its events meanwhile.
 
 It bounds the work of one pass, behind which the reports of all regions wait.
 """
 SILENCE_SLACK = 0.1
-"""By what part of it a stream may be silent for longer before it is opened again."""
+"""The fraction by which a stream may be silent for longer before it is opened again."""
 REOPEN_SECONDS = 0.5
 """The pause between the end of a stream and the next attempt to open it."""
 REOPEN_BAD_SECONDS = 5.0
-"""That pause after a bad answer, which may have been long and cost much to read."""
+"""The pause before a stream is opened again after a bad answer, which may have cost much to read."""
 CALL_TIMEOUT_SECONDS = 5.0
-"""The timeout of a batch and of a listing."""
+"""The timeout of a batch or listing call."""
 
 T = TypeVar("T")
 
 
 class RegionLink:
-    """The I/O of one region: turns a cluster's answers and events into reports. A `Link`; decides nothing."""
+    """Performs the I/O of one region: reports its cluster's answers and events (a `Link`)."""
 
     def __init__(
         self, name: str, cluster: ClusterAdapter, *, settings: HealthSettings, wake: Callable[[], None]
@@ -64,7 +66,7 @@ class RegionLink:
         await cancel_and_wait(self._tasks.values())
 
     def __repr__(self) -> str:
-        """`<RegionLink beijing: watch, send; 3 reports wait, stream at 12>`."""
+        """Returns text such as `<RegionLink beijing: watch, send; 3 reports wait, stream at 12>`."""
         return (
             f"<RegionLink {self.name}: {', '.join(self._tasks) or 'nothing under way'};"
             f" {len(self._inbox)} reports wait, stream at {self._cursor.seq}>"
@@ -72,7 +74,7 @@ class RegionLink:
 
     @property
     def idle(self) -> bool:
-        """Whether no batch is under way."""
+        """Whether no batch is being sent."""
         return "send" not in self._tasks
 
     def drain(self) -> list[Report]:
@@ -89,11 +91,11 @@ class RegionLink:
         return reports
 
     def probe(self) -> None:
-        """Asks the cluster for its status."""
+        """Requests the cluster's status."""
         self._start("probe", self._probe())
 
     def send(self, batch: Batch) -> None:
-        """Sends one batch to the cluster; one that only acknowledges events goes beside the others."""
+        """Sends one batch to the cluster; a batch that only acknowledges events goes beside the others."""
         if batch.creates or batch.tombstones or batch.renewals:
             self._start("send", self._send(batch))
         else:
@@ -101,11 +103,11 @@ class RegionLink:
             self._start("acknowledge", self._acknowledge())
 
     def list_attempts(self) -> None:
-        """Asks the cluster for the attempts that it holds."""
+        """Requests the attempts that the cluster holds."""
         self._start("list", self._list_attempts())
 
     def reopen_stream(self, cursor: Cursor) -> None:
-        """Opens the event stream again, to read what comes after `cursor`."""
+        """Opens the event stream again, to read the events after `cursor`."""
         self._cursor = cursor
         # Waiting events are of the stream before. If they moved the controller's cursor, the events that are
         # sent again from `cursor` on would look like known ones.
@@ -164,7 +166,7 @@ class RegionLink:
         )
 
     async def _acknowledge(self) -> None:
-        """Sends the newest acknowledgement, until none has come meanwhile."""
+        """Sends the newest acknowledgement of events, until no newer one has come meanwhile."""
         while (batch := self._acknowledgement) is not None:
             self._acknowledgement = None
             _, error = await _call(self._cluster.apply(batch), CALL_TIMEOUT_SECONDS)
@@ -178,14 +180,14 @@ class RegionLink:
             self._put(AttemptListing(began=began, at=time.monotonic(), hello=hello))
 
     async def _watch(self) -> None:
-        """Reads the event stream for ever; one that ends or is silent is opened again from its cursor."""
+        """Reads the event stream for ever; opens it again from its cursor when it ends or is silent."""
         while True:
             reason = await self._read_stream()
             self._put(StreamEnded(at=time.monotonic(), reason=reason))
             await asyncio.sleep(REOPEN_BAD_SECONDS if reason == "BadAnswer" else REOPEN_SECONDS)
 
     async def _read_stream(self) -> str:
-        """Reads one stream until it ends, and returns why it did."""
+        """Reads one event stream until it ends; returns the reason for its end."""
         began = time.monotonic()
         stream = self._cluster.watch(self._cursor.seq, self._cursor.incarnation)
         loop, silence = asyncio.get_running_loop(), self._settings.silence_seconds
@@ -233,7 +235,7 @@ class RegionLink:
 
 
 async def _call(call: Awaitable[T], seconds: float) -> tuple[T | None, ClusterError | None]:
-    """Awaits a cluster's answer for `seconds`; returns (answer, None), or (None, the error in its place)."""
+    """Awaits a cluster's answer for `seconds`; returns (answer, None), or (None, error)."""
     try:
         async with asyncio.timeout(seconds):
             return await call, None

@@ -11,7 +11,7 @@ from clusters.protocol import Batch, BatchAnswers, ClusterEvent, ClusterStatus, 
 
 
 class StreamEvent(Struct, frozen=True, kw_only=True):
-    """One event of the cluster's event stream: the stream was opened at `began`, the event came at `at`."""
+    """One event of a cluster's event stream: the stream was opened at `began`, the event came at `at`."""
 
     began: float
     at: float
@@ -19,46 +19,46 @@ class StreamEvent(Struct, frozen=True, kw_only=True):
 
 
 class StreamEnded(Struct, frozen=True, kw_only=True):
-    """The report that the event stream ended at `at`. The link opens the next one by itself."""
+    """The end of a region's event stream at `at`. The link opens the next stream by itself."""
 
     at: float
     reason: str
-    """`Ended`, `Silent`, or the reason of a `ClusterError`."""
+    """The reason of the end: `Ended`, `Silent`, or the reason of a `ClusterError`."""
 
 
 class BadAnswer(Struct, frozen=True, kw_only=True):
-    """The report of an answer or stream event that cannot be true."""
+    """An answer or stream event of a cluster that cannot be true."""
 
     at: float
     detail: str
 
 
 class ProbeResult(Struct, frozen=True, kw_only=True):
-    """The outcome of a probe sent at `began` and over at `ended`: the cluster's status, or the failure."""
+    """The result of a probe sent at `began` and over at `ended`: the cluster's status, or the failure."""
 
     began: float
     ended: float
     failure: str | None = None
-    """The reason of a `ClusterError`; None: the cluster answered with its status."""
+    """The reason of the `ClusterError`; None if the cluster answered with its status."""
     detail: str = ""
     """The details of the failure beyond its reason, for people."""
     status: ClusterStatus | None = None
 
 
 class BatchResult(Struct, frozen=True, kw_only=True):
-    """The outcome of a batch sent at `began` and over at `ended`: the cluster's answers, or the failure."""
+    """The result of a batch sent at `began` and over at `ended`: the cluster's answers, or the failure."""
 
     began: float
     ended: float
     batch: Batch
     answers: BatchAnswers | None = None
-    """The cluster's answers; None: whether any of the batch arrived is unknown, so it is sent again."""
+    """The cluster's answers; None if it is unknown whether the batch arrived, so that it is sent again."""
     failure: str | None = None
-    """The reason of a `ClusterError`; None: the batch was answered."""
+    """The reason of the `ClusterError`; None if the batch was answered."""
 
 
 class AttemptListing(Struct, frozen=True, kw_only=True):
-    """The attempts that a cluster holds, in its `hello`: asked for at `began`, received at `at`."""
+    """The attempts that a cluster holds, in its `hello`: requested at `began`, received at `at`."""
 
     began: float
     at: float

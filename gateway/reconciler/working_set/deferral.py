@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deferral:
-    """The deferral of a run that could not be placed: how long its shards let those of other runs pass.
+    """The deferral of a run that could not be placed: other runs' shards are placed before its own.
 
     Until `until`, or until a region of `regions` takes work again.
     """

@@ -1,4 +1,4 @@
-"""The state of one region: link, health, its cluster's journal, calls sent and events received."""
+"""The controller's state of one region: link, health, its cluster's journal, calls and events."""
 
 from dataclasses import dataclass, field
 
@@ -15,61 +15,65 @@ from gateway.store.interface import Cursor
 
 @dataclass(kw_only=True, slots=True, repr=False)
 class Region:
-    """One region as this controller knows it. Times are monotonic seconds of this controller."""
+    """The state of one region, as this controller knows it. Times are its monotonic seconds."""
 
     name: str
     link: Link
     health: RegionHealth
     logged_condition: RegionCondition | None = RegionCondition.UNKNOWN
-    """The condition that was last logged; None: the next one is logged whichever it is."""
+    """The condition that was last logged; None: the next one is logged in any case."""
     logged_cause: str = ""
-    """The cause of an Unreachable region that was last logged."""
+    """The cause that was last logged for an Unreachable region."""
     weight: float = 1.0
-    """The share of work that the settings give it beside others."""
+    """The region's share of work in the settings, relative to other regions."""
     status: ClusterStatus | None = None
-    """The status that the region's own journal last reported; None: none yet."""
+    """The status that the region's own journal last reported; None before the first report."""
     status_at: float = NEVER
-    """When `status` came in."""
+    """The time at which `status` was received."""
     beat_at: float = NEVER
-    """When the last beat came: all events that are older have come before it."""
+    """The time of the last beat (keep-alive event): all older events were received before it."""
     reopened_at: float = NEVER
-    """When its events were last asked for again from the committed cursor on."""
+    """The time at which events were last requested again from the committed cursor on."""
     stream_opened: bool = False
     """Whether the region's event stream has been opened since this gateway started."""
     says_restored: bool = False
-    """Whether its cluster has refused the stream as that of a restored store, which is not decided yet."""
+    """Whether the cluster has refused the stream as that of a restored store, which is not decided yet."""
     restored_since: float = NEVER
-    """When it did so first since this gateway started."""
+    """The time at which the cluster first reported a restored store since this gateway started."""
     incarnation: str = ""
-    """The journal that the region's name is bound to; empty until the first one answered."""
+    """The incarnation of the journal that the region's name is bound to; empty before the first answer."""
     unknown_journal: str = ""
-    """Another journal that answers under this name: no work for it until an operator releases the old one."""
+    """The incarnation of another journal that answers under this name; empty without one.
+
+    It gets no work until an operator releases the old journal.
+    """
     binding_checked_at: float = NEVER
-    """When the store was last asked which journal the name is bound to."""
+    """The time at which the store was last asked which journal the name is bound to."""
     cursor: Cursor = field(default_factory=Cursor)
-    """The place up to which the region's events are in the working set; the next write commits it."""
+    """The position up to which the region's events are in the working set; the next write commits it."""
     cursor_dirty: bool = False
-    """Whether `cursor` is not committed yet."""
+    """Whether `cursor` has changes that are not committed yet."""
     acknowledged: int = 0
     """The sequence number up to which the cluster was last sent that its events are committed."""
     acknowledged_at: float = NEVER
     compared_at: float = NEVER
-    """When the attempts that the cluster holds were last compared with the shards."""
+    """The time at which the attempts that the cluster holds were last compared with the shards."""
     renewals: dict[AttemptId, Renewal] = field(default_factory=dict)
-    """Run-leases that the next batch renews."""
+    """The run-leases that the next batch renews."""
     unknown_attempts: dict[AttemptId, float] = field(default_factory=dict)
-    """Attempts found there that no shard lists, and when the tombstone of each was last sent."""
+    """The attempts in the region that no shard lists, with the time when each was last sent a tombstone."""
     removed: bool = False
-    """Whether shards name the region, but the settings do not any more."""
+    """Whether shards name the region, but the settings no longer do."""
     bad_answer: str = ""
-    """What the cluster last said that cannot be true."""
+    """The last answer of the cluster that could not be true, as text."""
     bad_answer_at: float = NEVER
-    """When it said so."""
+    """The time of the last answer that could not be true."""
     taints: frozenset[Taint] = frozenset()
     """The taints that operators have set, as of the last scan of the store."""
 
     def __repr__(self) -> str:
-        """`<Region beijing Healthy, journal 5f3c admitted, boot 77ab, cursor 12 (acknowledged 10), idle>`."""
+        """Returns text such as `<Region beijing Healthy, journal 5f3c admitted, boot 77ab, cursor 12,
+        idle>`."""
         journal = self.incarnation or "none"
         marks = [
             "idle" if self.link.idle else "batch under way",
@@ -89,7 +93,7 @@ class Region:
 
     @property
     def counted(self) -> bool:
-        """Whether this region counts when the share of lost regions is judged (blackout detection).
+        """Whether blackout detection counts this region; not if it is forgotten or removed from the settings.
 
         One that is out of the settings or forgotten stays lost for ever: a few of them would make any outage
         look like a blackout.
@@ -109,13 +113,13 @@ class Region:
 
     @property
     def event_lag(self) -> int:
-        """The number of events in the region's journal, as of its last report, not yet received here."""
+        """The number of events in the region's journal, as last reported, that are not received here yet."""
         if self.status is None or self.status.incarnation != self.cursor.incarnation:
             return 0
         return max(0, self.status.seq - self.cursor.seq)
 
     def reopen_stream(self, now: Instant) -> None:
-        """Opens the event stream again at `cursor`, so that uncommitted events come again."""
+        """Opens the event stream again at `cursor`, so that uncommitted events are received again."""
         self.reopened_at = now.monotonic
         self.link.reopen_stream(self.cursor)
 
@@ -124,7 +128,10 @@ class Region:
         return self.beat_at > max(until, self.reopened_at)
 
     def fence(self, now: Instant, seconds: float) -> Fence | None:
-        """A fence `seconds` from now, on the cluster's own clock; None while the cluster has not reported.
+        """Returns a fence `seconds` from now, on the cluster's own clock; None before the cluster's first
+        report.
+
+        A fence is the uptime after which the cluster takes no create.
 
         It is rather early than late: the time that the last status was under way is not counted.
         """
@@ -134,13 +141,14 @@ class Region:
         return Fence(boot=self.status.boot, not_after=uptime + seconds)
 
     def uptime_at(self, wall: float | None, now: Instant) -> float | None:
-        """The uptime of the cluster at `wall`, in seconds since 1970; None where either is not known."""
+        """Returns the cluster's uptime at `wall`, in seconds since 1970; None if either is unknown."""
         if wall is None or self.status is None:
             return None
         return self.status.uptime + (now.monotonic - self.status_at) + (wall - now.wall)
 
     def view(self, now: Instant, settings: HealthSettings, *, inflight: int) -> RegionView:
-        """The region as placement and the API see it. `inflight`: attempts that are, or may be, there."""
+        """Returns the region's view for placement and the API. `inflight`: attempts that are or may be
+        there."""
         return region_view(
             self.health,
             status=self.status,
@@ -156,7 +164,7 @@ class Region:
 
 
 def removed_region(name: str, now: Instant) -> Region:
-    """The region `name`, which shards name and the settings do not: Unreachable from now on.
+    """Returns a region that shards name and the settings do not: Unreachable from now on.
 
     Its shards move, as those of any lost region; its orphans stay listed until an operator forgets it.
     """

@@ -1,4 +1,4 @@
-"""Counts lost regions against the shards that ran there, and separates shards that may be poison (on trial).
+"""Counts lost regions against the shards that ran there, and separates possibly poisonous shards (on trial).
 
 A task may end the cluster that runs it: kill it, or fill its disk. Who did it is not known. So a loss counts
 against every shard of which a task ran there. A shard that has lost two regions may be poison, and gets
@@ -21,7 +21,7 @@ from gateway.settings import FailoverSettings
 
 
 def blame_shards(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Sets `blamed` on the shards of which a task may run in `region`, to be called when it is lost.
+    """Sets `blamed` on the shards of which a task may run in `region`, to be called when the region is lost.
 
     If the region turns out to be gone, its loss counts against them.
     """
@@ -52,7 +52,7 @@ def count_loss(tracked: TrackedShard, now: Instant, settings: FailoverSettings) 
 
 
 def keep_apart(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
-    """Keeps other shards that may be poison out of this shard's new region, for a time.
+    """Keeps other possibly poisonous shards out of this shard's new region for a time.
 
     Only if the shard may be poison itself.
     """
@@ -80,7 +80,7 @@ def acquit_outlived(ws: WorkingSet) -> None:
 def in_order_of_trial(
     waiting: Sequence[Shard], now: Instant, settings: FailoverSettings, *, newest_first: bool
 ) -> list[Shard]:
-    """The shards in their order, except that those that may be poison are sorted among their own places.
+    """Returns the waiting shards with possibly poisonous ones reordered among their own places.
 
     Most losses first. Among equals the newest are likelier to be it: all went well before them. The oldest
     have to be first at times, or a tenant that submits ever more poison would keep them waiting.
@@ -93,7 +93,7 @@ def in_order_of_trial(
 
 
 def regions_on_trial(ws: WorkingSet) -> set[str]:
-    """The regions that get no further shard on trial now, because one is on trial there."""
+    """Returns the regions that get no further shard on trial now, because one is on trial there."""
     return {
         tracked.shard.region
         for tracked in ws.shards.values()

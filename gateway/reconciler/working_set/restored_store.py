@@ -23,22 +23,22 @@ from gateway.regions.region_condition import RegionCondition
 from gateway.store.interface import Store
 
 RESTORING_SECONDS: Final = 10.0
-"""The time after a new era began in which reports of a restored store may be older than it."""
+"""The time after the start of a new era in which reports of a restored store may be outdated."""
 HEARING_SECONDS: Final = 10.0
-"""The longest time for which a report of a restored store waits for what the other regions say."""
+"""The longest time for which a report of a restored store waits for other regions' reports."""
 
 
 class Verdict(StrEnum):
     """The verdict on whether the store was restored from an older copy, by the regions' reports."""
 
     UNDECIDED = "Undecided"
-    """Regions that may answer soon have not said yet whether their streams open."""
+    """Regions that may answer soon have not reported yet whether their streams open."""
     RESTORED = "Restored"
     REFUTED = "Refuted"
 
 
 def verdict_of(ws: WorkingSet, now: Instant) -> Verdict:
-    """Whether the store was restored, by the regions that say so and those whose streams have opened."""
+    """Decides whether the store was restored, by the regions that say so and those whose streams opened."""
     counted = [region for region in ws.regions.values() if region.counted]
     say_so = [region for region in counted if region.says_restored and not region.stream_opened]
     if ws.era_began or not say_so:
@@ -104,7 +104,7 @@ def _refute(ws: WorkingSet, reporting: Sequence[Region], now: Instant) -> None:
 
 
 async def begin_era(ws: WorkingSet, store: Store, now: Instant, *, region: str) -> None:
-    """Begins a new era in the store, which is an older copy of itself, and ends all current attempts as lost.
+    """Begins a new era in a store that is an older copy of itself, and ends all current attempts as lost.
 
     Attempts that the store shows as under way may be over, or followed by others that it does not know.
     `region` is one that has shown it; empty where an operator has said so.

@@ -1,4 +1,4 @@
-"""The tracked shard and its loaded run: a shard under way with its changes and timers, in memory."""
+"""A shard under way in memory, with its uncommitted changes and timers, and its loaded run."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,27 +17,27 @@ from gateway.store.interface import ShardWrite
 from waypost.workflow.task import SideEffects, TaskSpec
 
 FINISHED = frozenset({TaskPhase.SUCCEEDED, TaskPhase.SKIPPED})
-"""Phases of a task that need not run again."""
+"""The phases of a task that need not run again."""
 
 
 def output_size(output: Any) -> int:
-    """The bytes of a task's output as JSON; 0 where there is none."""
+    """Returns the size of a task's output as JSON, in bytes; 0 without an output."""
     return 0 if output is None else len(msgspec.json.encode(output))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedRun:
-    """A run as stored, with its document decoded and rendered once for all of its shards."""
+    """A stored run with its document decoded and rendered, once for all of its shards."""
 
     stored: Run
     workflow: Workflow
     spec: RunSpec
-    """The tasks as a cluster gets them."""
+    """The tasks as a cluster receives them."""
     tasks: Mapping[str, TaskSpec]
 
     @property
     def readable(self) -> bool:
-        """Whether the document could be decoded: one that could has at least one task."""
+        """Whether the document could be decoded: a decoded one has at least one task."""
         return bool(self.tasks)
 
     @property
@@ -48,7 +48,7 @@ class LoadedRun:
 
 @dataclass(kw_only=True, slots=True, repr=False)
 class TrackedShard:
-    """A shard under way, as the next commit will store it.
+    """A shard under way with its uncommitted changes and timers, as the next commit will store it.
 
     All times are monotonic seconds of this controller. A new owner knows none of them: it waits again.
     """
@@ -58,47 +58,47 @@ class TrackedShard:
     stored_rev: int
     """The shard's revision in the store, which the next write compares and swaps on."""
     tasks: dict[str, TaskPhase] = field(default_factory=dict)
-    """Phases of the tasks that this attempt need not run again or has reported on."""
+    """The phases of the tasks that this attempt need not run again or has reported on."""
     output_bytes: int = 0
-    """Bytes of the outputs that `tasks` have, as JSON."""
+    """The total bytes, as JSON, of the outputs of `tasks`."""
     running_since: dict[str, float] = field(default_factory=dict)
-    """When each task that runs now was reported to have started."""
+    """The time at which each running task was reported to have started."""
     fenced_until: float
     """The time after which no cluster takes the create of the current epoch any more."""
     confirmed_at: float = NEVER
-    """When a cluster said that it has the current attempt."""
+    """The time at which a cluster confirmed that it has the current attempt."""
     suspected_at: float = NEVER
     heard_until: float = NEVER
-    """When the region was last heard before the shard became Suspect: how its tasks went on is unknown."""
+    """The time at which the region last reported before the shard became Suspect."""
     intended_at: float = NEVER
-    """When the current attempt was placed; NEVER once it is confirmed, which ends the measurement."""
+    """The time at which the current attempt was placed; NEVER once it is confirmed."""
     sent_at: float = NEVER
-    """When the create of the current epoch was last sent."""
+    """The time at which the create of the current epoch was last sent."""
     resumption: Resumption | None = None
-    """The results that go with the create; None: they have to be read from the store before it is sent."""
+    """The results that are sent with the create; None: they must be read from the store first."""
     lost_at: float | None = None
-    """Since when the shard has no region that answers, to measure its failover; None: it has one."""
+    """The time since which the shard has no region that answers; None while it has one."""
     blamed: bool = False
-    """Whether a task of it ran when its region was lost: that counts against it if the region is gone."""
+    """Whether a task of the shard ran when its region was lost, which may count against the shard."""
     ran_seconds: float = 0.0
-    """How long the longest of its tasks had run at any such loss."""
+    """The longest time that a task of the shard had run when it lost a region."""
     apart_until: float = NEVER
-    """Until then its region gets no other shard that may be poison; NEVER: it may."""
+    """The time until which the region gets no other possibly poisonous shard; NEVER: no restriction."""
     left_at: float = NEVER
-    """Since when an exclusive shard waits for its orphans' leases to end; NEVER: the wait is over (T7)."""
+    """The time since which an exclusive shard waits for its orphans' leases to end; NEVER: no wait (T7)."""
     tombstoned_at: dict[Orphan, float] = field(default_factory=dict)
-    """When the tombstone of each orphan was last sent."""
+    """The time at which each orphan was last sent its tombstone."""
     rows: list[TaskRow] = field(default_factory=list)
     """The task results that the next write stores."""
     history: list[HistoryEntry] = field(default_factory=list)
     """The history entries that the next write stores."""
     failed_tries: dict[str, FailedTry] = field(default_factory=dict)
-    """The last try of each task that failed and was not the task's end."""
+    """The last failed try of each task that another try followed."""
     dirty: bool = False
-    """Whether something of the shard is not committed yet."""
+    """Whether the shard has changes that are not committed yet."""
 
     def __repr__(self) -> str:
-        """`<TrackedShard run-1/0 Suspect epoch 3 in beijing, rev 7 dirty, sent at 12.0, ...>`."""
+        """Returns text such as `<TrackedShard run-1/0 Suspect epoch 3 in beijing, rev 7 dirty, ...>`."""
         shard = self.shard
         parts = [
             f"{shard.run}/{shard.index} {shard.phase} epoch {shard.epoch} in {shard.region}",
@@ -117,7 +117,7 @@ class TrackedShard:
         return f"<TrackedShard {', '.join(parts)}>"
 
     def add_history(self, now: Instant, kind: HistoryKind, detail: Detail) -> None:
-        """Adds an entry to the shard's history; the shard's next write stores it."""
+        """Adds an entry to the shard's history, which the shard's next write stores."""
         shard = self.shard
         self.history.append(
             HistoryEntry(run=shard.run, shard=shard.index, kind=kind, at=now.wall, detail=detail)
@@ -149,7 +149,8 @@ class TrackedShard:
             self.left_at = NEVER if event is Event.ABANDONED else now.monotonic
 
     def leases_ended(self, now: Instant, wait_seconds: float) -> bool:
-        """Whether another attempt may run beside the orphans, `wait_seconds` being a lease and its drift."""
+        """Whether the leases of all orphans have ended, so that another attempt may run (`wait_seconds`
+        each)."""
         if not self.run.exclusive or not self.shard.orphans:
             return True  # attempts of an idempotent shard may overlap
         # Until the fence a late create may start an orphan, which holds a lease from that moment on.
@@ -170,7 +171,7 @@ class TrackedShard:
         }
 
     def write(self) -> ShardWrite:
-        """Makes the write of the next commit: the shard at its next revision, task results and history."""
+        """Returns the write for the next commit: the shard at its next revision, task results and history."""
         return ShardWrite(
             shard=self.shard.with_rev(self.stored_rev + 1),
             tasks=tuple(self.rows),
@@ -178,7 +179,7 @@ class TrackedShard:
         )
 
     def mark_committed(self) -> None:
-        """Records that the write took, so that the shard is stored as it is here."""
+        """Records that the write was made, so that the store has the shard as it is here."""
         self.stored_rev += 1
         self.shard = self.shard.with_rev(self.stored_rev)
         self.rows.clear()

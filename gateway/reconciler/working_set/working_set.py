@@ -1,4 +1,4 @@
-"""The regions, and the shards under way, that each pass of the controller looks at."""
+"""The regions and the shards under way that each pass of the controller looks at."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 
 LARGE_RUNS = 8
-"""Runs whose large documents are kept at once."""
+"""The maximum number of runs whose large documents are cached."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -21,12 +21,13 @@ class WorkingSet:
     regions: dict[str, Region]
     shards: dict[tuple[str, int], TrackedShard] = field(default_factory=dict)
     restored_at: float = NEVER
-    """When a region last had reason to say that the store is an older copy: unknown attempts may run."""
+    """The time at which a region last reported that the store is an older copy: unknown attempts may run."""
     era_began_at: float = NEVER
-    """When this gateway began a new era, since the store was an older copy."""
+    """The time at which this gateway began a new era, since the store was an older copy."""
 
     large_runs: dict[str, LoadedRun] = field(default_factory=dict)
-    """Runs with large documents, so that these are not rendered at each pass; those used last."""
+    """A cache of the most recently used runs with large documents, which need not be rendered at each
+    pass."""
 
     @property
     def era_began(self) -> bool:
@@ -34,36 +35,36 @@ class WorkingSet:
         return self.era_began_at > NEVER
 
     def keep_large(self, run: LoadedRun) -> None:
-        """Caches the run with its rendered document; where there are many, drops the one cached first."""
+        """Caches a run with its rendered document; if there are too many, drops the oldest."""
         self.large_runs.pop(run.stored.id, None)
         while len(self.large_runs) >= LARGE_RUNS:
             del self.large_runs[next(iter(self.large_runs))]
         self.large_runs[run.stored.id] = run
 
     def add(self, tracked: TrackedShard) -> None:
-        """Adds a shard to the set, in place of the one with its key."""
+        """Adds a shard to the set, replacing one with the same key."""
         self.shards[tracked.shard.key] = tracked
 
     def find_current(self, region: str, attempt: AttemptId) -> TrackedShard | None:
-        """The shard whose current attempt this is, in that region; None for a superseded attempt."""
+        """Returns the shard whose current attempt, in that region, this is; None for a superseded attempt."""
         tracked = self.shards.get((attempt.run, attempt.shard))
         if tracked is None or tracked.shard.region != region or tracked.shard.epoch != attempt.epoch:
             return None
         return tracked if tracked.shard.phase.placed else None
 
     def find_orphan(self, region: str, attempt: AttemptId) -> TrackedShard | None:
-        """The shard that lists this attempt as an orphan in that region; None where none does."""
+        """Returns the shard that lists this attempt as an orphan in that region; None if no shard does."""
         tracked = self.shards.get((attempt.run, attempt.shard))
         if tracked is None or tracked.shard.find_orphan(region, attempt.epoch) is None:
             return None
         return tracked
 
     def placed_in(self, region: str, *phases: Phase) -> Iterator[TrackedShard]:
-        """The shards whose current attempt is in that region, and that are in one of `phases`."""
+        """Returns the shards whose current attempt is in that region and whose phase is one of `phases`."""
         return (t for t in self.shards.values() if t.shard.region == region and t.shard.phase in phases)
 
     def count_placed(self, run_id: str) -> Counter[str]:
-        """The number of the run's placed shards by region."""
+        """Returns the number of the run's placed shards by region."""
         return Counter(
             tracked.shard.region
             for tracked in self.shards.values()
@@ -71,7 +72,7 @@ class WorkingSet:
         )
 
     def count_inflight(self) -> Counter[str]:
-        """The number of attempts by region: current ones, and orphans that may still run there."""
+        """Returns the number of attempts by region: current ones, and orphans that may still run there."""
         counts: Counter[str] = Counter()
         for tracked in self.shards.values():
             if tracked.shard.phase.placed and tracked.shard.region is not None:
