@@ -9,7 +9,7 @@ PAGE: Final = 1000
 
 
 async def region_of_attempt(store: Store, run_id: str, shard: int, epoch: int) -> str | None:
-    """The region in which a shard's attempt was placed; None where the shard has had no such attempt."""
+    """Returns the region in which a shard's attempt was placed; None if the shard had no such attempt."""
     seq = 0
     while entries := await store.history(run_id, after=seq, limit=PAGE):
         for entry in entries:

@@ -1,4 +1,4 @@
-"""The event stream of a run: its history as server-sent events, resumed by `Last-Event-ID`."""
+"""The handler of a run's event stream: its history as server-sent events, resumed by `Last-Event-ID`."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -28,7 +28,7 @@ async def events(call: Call) -> Response:
 
 
 async def _stream(call: Call, run_id: str, after: int) -> AsyncGenerator[bytes, None]:
-    """Yields the run's events after the one numbered `after`, a page at a time, as they come.
+    """Yields the run's events after the one numbered `after`, a page at a time, as they occur.
 
     Ends when the run ends, the server stops or the store cannot be read; also when the caller's token
     expires: the next call must bring another.

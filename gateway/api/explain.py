@@ -1,4 +1,4 @@
-"""The handler of `explain`: a run's policy decisions, its whole history, and what its shards wait for now."""
+"""The handler of `explain`: a run's policy decisions, its whole history, and what its shards wait for."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -17,9 +17,12 @@ from gateway.core.run import Run
 from gateway.store.interface import Store
 
 PAGE_ENTRIES: Final = 500
-"""History entries that are read from the store in one query."""
+"""The number of history entries that are read from the store in one query."""
 STORY_MAXIMUM: Final = 20_000
-"""History entries after which a story is cut off: enough for a thousand shards that each failed over."""
+"""The maximum number of history entries in one explanation; the rest is left out.
+
+That is enough for a thousand shards that each failed over.
+"""
 
 
 async def explain(call: Call) -> Response:
@@ -52,7 +55,7 @@ async def _story(call: Call, run: Run) -> Response:
 
 
 async def _history(store: Store, run: Run) -> Sequence[HistoryEntry]:
-    """The run's history from its beginning, cut off after the page that reaches `STORY_MAXIMUM`."""
+    """Returns the run's history from its beginning, cut off after the page that reaches `STORY_MAXIMUM`."""
     history: list[HistoryEntry] = []
     while page := await store.history(run.id, after=history[-1].seq if history else 0, limit=PAGE_ENTRIES):
         history += page
@@ -62,7 +65,7 @@ async def _history(store: Store, run: Run) -> Sequence[HistoryEntry]:
 
 
 async def _decisions(store: Store, run: Run, history: Sequence[HistoryEntry]) -> tuple[Decision, ...]:
-    """The decisions that the history names, in its order, and the one in force."""
+    """Returns the policy decisions that the history names, in its order, and the one in force."""
     named = [entry.decision_id for entry in history if entry.decision_id is not None]
     # a dict, for one of each in the order of their first mention
     found = [await store.decision(decision_id) for decision_id in dict.fromkeys([*named, run.decision_id])]

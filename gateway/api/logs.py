@@ -1,4 +1,4 @@
-"""The output of a task, read from the region it ran in. A follower changes regions when the shard moves."""
+"""The handler of task logs: reads a task's output from its region, and follows the shard to another."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -23,21 +23,21 @@ from gateway.settings import RequestSettings
 from waypost.cancellation import cancel_and_wait
 
 OFFSET_MAXIMUM: Final = 2**53
-"""The largest offset, in bytes. Larger integers are not exact in readers that keep numbers as doubles."""
+"""The maximum offset in bytes: larger integers are not exact in readers that use doubles."""
 
 FIRST_SECONDS: Final = 1.0
-"""How long a response that follows a log waits for something to be in it before it begins."""
+"""The seconds for which a response that follows a log waits for first output before it begins."""
 WINDOW_CHARACTERS: Final = 262_144
-"""How much of a log is read from a cluster at once, for a caller who may be slower than the cluster."""
+"""The number of characters of a log that are read from a cluster at once, for a slower caller."""
 FOLLOWERS: Final = RequestSettings(streams_per_tenant=32, streams_maximum=CONNECTIONS[Purpose.FOLLOW] - 8)
-"""Followed logs in one region, of one tenant and of all: fewer than the connections for them.
+"""The limits on followed logs in one region, per tenant and in all: fewer than the connections for them.
 
 A few connections may still be closing.
 """
 
 
 class LogSource(Struct, frozen=True, kw_only=True):
-    """The region and attempt to read a task's log from. `over`: the task has ended and writes no more."""
+    """The region and attempt from which a task's log is read. `over`: the task has ended."""
 
     region: str
     attempt: AttemptId
@@ -114,7 +114,7 @@ async def _encoded(lines: AsyncGenerator[LogLine, None], *, ndjson: bool) -> Asy
 
 
 async def _newest_source(call: Call, run: Run, shard: int, task: str) -> LogSource | None:
-    """The attempt that reported the task last; None where none has reported it."""
+    """Returns the attempt that reported the task last; None if no attempt has reported it."""
     row = await call.services.store.task(run.id, shard, task)
     if row is None:
         return None
@@ -123,7 +123,7 @@ async def _newest_source(call: Call, run: Run, shard: int, task: str) -> LogSour
 
 
 async def _chosen_source(call: Call, run: Run, shard: int) -> LogSource:
-    """The attempt that the query names. Raises `NotFound` where the shard has had no such attempt."""
+    """Returns the attempt that the query names. Raises `NotFound` if the shard had no such attempt."""
     epoch = call.query.number("attempt", default=0, minimum=1, maximum=OFFSET_MAXIMUM)
     region = await region_of_attempt(call.services.store, run.id, shard, epoch)
     if region is None:
@@ -138,7 +138,7 @@ async def _chosen_source(call: Call, run: Run, shard: int) -> LogSource:
 
 
 def _cluster(call: Call, source: LogSource) -> ClusterAdapter:
-    """The cluster of `source`. Raises `Unavailable` where the region was removed from the settings."""
+    """Returns the cluster of `source`. Raises `Unavailable` if its region was removed from the settings."""
     cluster = call.services.clusters.get(source.region)
     if cluster is None:
         raise Unavailable(f"region {source.region}, where the task ran, is not known to this gateway")
@@ -146,7 +146,7 @@ def _cluster(call: Call, source: LogSource) -> ClusterAdapter:
 
 
 async def _read(call: Call, source: LogSource, task: str, offset: int) -> AsyncGenerator[LogChunk, None]:
-    """Yields the log from byte `offset` to its end.
+    """Yields a task's log from byte `offset` to its present end.
 
     It is read from the cluster in windows, so that a caller who reads slowly holds no connection to it.
     Raises `Unavailable` where the tenant gets no turn, `TooManyRequests` where it has too much unread.
@@ -173,7 +173,7 @@ async def _read(call: Call, source: LogSource, task: str, offset: int) -> AsyncG
 
 
 async def _followed(call: Call, source: LogSource, task: str, offset: int) -> AsyncGenerator[LogChunk, None]:
-    """Yields the log from byte `offset` on as it is written.
+    """Yields a task's log from byte `offset` on, as it is written.
 
     Raises `TooManyRequests` where the tenant follows too many logs of that region already.
     """
@@ -188,7 +188,7 @@ async def _followed(call: Call, source: LogSource, task: str, offset: int) -> As
 
 @asynccontextmanager
 async def _closing(chunks: AsyncIterator[LogChunk]) -> AsyncIterator[None]:
-    """Gives the connection back that `chunks` come by, also where not all of them are read."""
+    """Closes the connection behind `chunks` at the end, even if not all of them are read."""
     try:
         yield
     finally:
@@ -199,7 +199,7 @@ async def _closing(chunks: AsyncIterator[LogChunk]) -> AsyncIterator[None]:
 async def _begin(
     chunks: AsyncGenerator[LogChunk, None], source: LogSource, exits: ExitStack, *, wait_seconds: float | None
 ) -> AsyncGenerator[LogChunk, None]:
-    """Waits for the first chunk, at most `wait_seconds`; returns all of them, with the first.
+    """Waits for the first chunk, at most `wait_seconds`; returns all chunks, including the first.
 
     Raises `NotFound` if the region has no such log, `Unavailable` if it cannot be read. The chunk is awaited
     before the response begins, so that such a failure is a status, not a broken stream.
@@ -237,7 +237,7 @@ async def _resumed(
 
 
 async def _lines(source: LogSource, chunks: AsyncGenerator[LogChunk, None]) -> AsyncGenerator[LogLine, None]:
-    """Yields the chunks of one attempt's log as lines; ends without an error where its region is lost.
+    """Yields the chunks of one attempt's log as lines; ends without an error if the region is lost.
 
     The store then knows where the task runs next.
     """
@@ -254,7 +254,7 @@ async def _lines(source: LogSource, chunks: AsyncGenerator[LogChunk, None]) -> A
 async def _follow(
     call: Call, run: Run, position: LogPosition, chunks: AsyncGenerator[LogChunk, None]
 ) -> AsyncGenerator[LogLine, None]:
-    """Yields the task's log, from one attempt after another, until the task or the run is over.
+    """Yields the task's log, from one attempt after another, until the task or the run has ended.
 
     Ends before that where the server stops or the caller's token expires.
     """

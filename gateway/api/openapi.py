@@ -1,4 +1,4 @@
-"""The OpenAPI document of the API, made from its list of routes and the types of its answers."""
+"""Makes the API's OpenAPI document from its list of routes and the types of its answers."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -65,7 +65,7 @@ BODIES: Final = (
     StepResult,
     TrailPage,
 )
-"""The types of all bodies that the API answers with; a type inside another is found by itself."""
+"""The types of all response bodies of the API; types inside them are found through them."""
 
 
 async def workflow_schema(_: Call) -> Response:
@@ -74,7 +74,7 @@ async def workflow_schema(_: Call) -> Response:
 
 
 def openapi_document(operations: Mapping[str, Mapping[str, Operation]]) -> dict[str, Any]:
-    """The OpenAPI document of `operations` (by path, then method)."""
+    """Returns the OpenAPI document of `operations` (by path, then method)."""
     _, components = msgspec.json.schema_components(BODIES, ref_template="#/components/schemas/{name}")
     components |= {
         name: _with_component_references(value) for name, value in document_schema()["$defs"].items()
@@ -156,7 +156,7 @@ def _headers(*names: str) -> dict[str, Any]:
 
 
 def _with_items(value: Any) -> Any:
-    """A copy of the schema `value` in which every array says what its items are: `{}` for anything.
+    """Returns a copy of the schema `value` in which every array names its items' schema: `{}` for any.
 
     JSON Schema leaves that out, and generators of clients then leave out the calls that use the array.
     """
@@ -173,7 +173,7 @@ def _contents(bodies: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
 
 
 def _content(media_type: str, *schemas: str) -> dict[str, Any]:
-    """OpenAPI's description of a body of `media_type` that matches one of `schemas`.
+    """Returns OpenAPI's description of a body of `media_type` that matches one of `schemas`.
 
     Without schemas it is any object where the media type is JSON, else text.
     """
@@ -186,7 +186,7 @@ def _content(media_type: str, *schemas: str) -> dict[str, Any]:
 
 
 def _event_stream(data: str) -> dict[str, Any]:
-    """The schema of server-sent events: text, and the events it is decoded to, with `data` as JSON."""
+    """Returns the schema of server-sent events: text, and the decoded events, with `data` as JSON."""
     json_text = {"contentMediaType": JSON, "contentSchema": {"$ref": f"#/components/schemas/{data}"}}
     event = {
         "type": "object",
@@ -201,7 +201,7 @@ def _event_stream(data: str) -> dict[str, Any]:
 
 
 def _with_component_references(value: Any) -> Any:
-    """A copy of the schema `value` that refers to `components` (OpenAPI) instead of `$defs` (JSON Schema)."""
+    """Returns a copy of the schema `value` with `components` (OpenAPI) in place of `$defs` (JSON Schema)."""
     if isinstance(value, dict):
         return {
             k: v.replace("#/$defs/", "#/components/schemas/")

@@ -7,11 +7,11 @@ from gateway.core.decision import Decision
 from gateway.core.errors import Malformed
 
 CURSOR_VERSION: Final = "1"
-"""The first character of every page cursor; a later form of cursors would have another."""
+"""The version of the cursor format, which is the first character of every page cursor."""
 
 
 def visible_tenants(decision: Decision, own: str, asked: str | None) -> tuple[str, ...] | None:
-    """The tenants whose runs are listed: None for all, empty if the one `asked` for is not permitted.
+    """Returns the tenants whose runs are listed: None for all, empty if the requested one is not permitted.
 
     Where policy names no tenants, the caller's `own` alone is permitted.
     """
@@ -22,7 +22,7 @@ def visible_tenants(decision: Decision, own: str, asked: str | None) -> tuple[st
 
 
 def encode_cursor(last_id: str) -> str:
-    """The cursor of the page after the entry `last_id`.
+    """Returns the cursor of the page after the entry `last_id`.
 
     Opaque to clients: encoded, so that nobody builds on its form.
     """
@@ -30,7 +30,7 @@ def encode_cursor(last_id: str) -> str:
 
 
 def decode_cursor(text: str | None) -> str | None:
-    """Decodes a cursor to its id; None where there is no cursor. Raises `Malformed` for an invalid one."""
+    """Decodes a page cursor to its id; None without a cursor. Raises `Malformed` for an invalid one."""
     if text is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Sentences for people on why shards wait, computed from the present state of the regions.
+"""Explains, in sentences for people, why shards wait, from the present state of the regions.
 
 While no region takes work the controller looks at no shard and records nothing: the history has no reason.
 """
@@ -23,15 +23,15 @@ from gateway.store.interface import Store
 from waypost.workflow.task import TaskSpec
 
 TASKS_NAMED: Final = 3
-"""The most waiting tasks that a sentence names."""
+"""The maximum number of waiting tasks that a sentence names."""
 SHARDS_READ: Final = 3
-"""The most shards whose tasks are read for it."""
+"""The maximum number of shards whose tasks are read for one sentence."""
 
 _decode = msgspec.json.Decoder(Workflow).decode
 
 
 def pending_reason(run: Run, shards: Sequence[Shard], services: Services, at: float) -> str | None:
-    """A sentence that says why shards of `run` wait at wall-clock second `at`.
+    """Returns a sentence that says why shards of `run` wait at wall-clock second `at`.
 
     It is about Suspect shards that cannot move, if there are any, else about Pending ones. None where there
     are neither, or where the stored document cannot be read.
@@ -63,7 +63,7 @@ def pending_reason(run: Run, shards: Sequence[Shard], services: Services, at: fl
 async def task_waits(
     run: Run, shards: Sequence[Shard], store: Store, regions: Sequence[RegionView], at: float
 ) -> str | None:
-    """A sentence that says which tasks of Running shards wait at wall-clock second `at`, and for what.
+    """Returns a sentence on which tasks of Running shards wait at wall-clock second `at`, and for what.
 
     It names the first few. None where none waits, or where the stored document cannot be read.
     """
@@ -87,7 +87,7 @@ async def task_waits(
 def _waits_in(
     shard: Shard, tasks: Sequence[TaskSpec], rows: Mapping[str, TaskRow], region: RegionView | None, at: float
 ) -> Iterator[str]:
-    """A clause for each task of `shard` that waits for something other than the tasks that it needs."""
+    """Yields a clause for each task of `shard` that waits for anything but the tasks that it needs."""
     for task in tasks:
         row = rows.get(task.name)
         name = f"task {task.name} of shard {shard.index}"
@@ -103,7 +103,7 @@ def _waits_in(
 
 
 def _processor(task: TaskSpec, shard: Shard, region: RegionView | None) -> str:
-    """What a task waits for whose region could start it."""
+    """Returns a clause on what a task waits for whose region could start it."""
     if region is None or not region.queued:
         return f"to be started in {shard.region}"
     owned = "" if region.cpu is None else f" of {region.cpu:g}"
@@ -116,7 +116,7 @@ def _shards_wait(count: int) -> str:
 
 
 def _cannot_move(services: Services) -> str:
-    """A clause that says why Suspect shards are not moved, however long they wait (T7); empty if they are."""
+    """Returns a clause on why Suspect shards cannot be moved (T7); empty if they can."""
     counted = [region for region in services.regions() if region.counted]
     answering = sum(region.condition.reachable for region in counted)
     if services.cut_off() or enough_answer(answering, len(counted)):

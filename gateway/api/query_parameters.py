@@ -1,4 +1,4 @@
-"""The query parameters of the API, by name, as its description has them."""
+"""The schemas of the API's query parameters, by parameter name, as the OpenAPI document has them."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -39,6 +39,6 @@ QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
     "task": TEXT,
     "tenant": TEXT,
 }
-"""The schema of each query parameter."""
+"""The schema of each query parameter, by parameter name."""
 REQUIRED: Final = frozenset({"task"})
-"""Query parameters without which a call is refused."""
+"""The query parameters without which a call is refused."""

@@ -19,7 +19,7 @@ from gateway.submission.authorize import authorize
 
 CORDON_POLLS: Final = 40
 CORDON_POLL_SECONDS = 0.05
-"""Seconds between two polls.
+"""The pause in seconds between two checks whether a cordon is in force.
 
 The controller reads taints twice a second: a cordon is in force well within 40 polls.
 """
@@ -59,7 +59,7 @@ async def cordon(call: Call) -> Response:
 
 
 async def drain(call: Call) -> Response:
-    """Drain a region: cordon it, and let what runs there finish. It is drained when its `inflight` is 0.
+    """Drain a region: cordon it, and let its running attempts finish. It is drained when `inflight` is 0.
 
     Once this is answered, no new work is placed there.
     """
@@ -98,7 +98,7 @@ async def uncordon(call: Call) -> Response:
 
 
 async def forget(call: Call) -> Response:
-    """Give up an unreachable region: nothing there is waited for any more, its shards are placed elsewhere.
+    """Give up an unreachable region: the gateway waits for nothing there, and places its shards elsewhere.
 
     The region is taken back when it answers again.
     """

@@ -51,7 +51,7 @@ LOGS_QUERY: Final = frozenset({"task", "shard", "attempt", "follow", "offset"})
 
 
 async def openapi(_: Call) -> Response:
-    """Get this description of the API."""
+    """Get the OpenAPI description of the API."""
     return Response(OPENAPI, media_type="application/json")
 
 
@@ -106,7 +106,7 @@ OPENAPI: Final = encode_json(openapi_document(OPERATIONS))
 
 
 def api(services: Services) -> Router:
-    """The ASGI application of the public port."""
+    """Returns the ASGI application of the public port."""
     routes = [
         Route(path, Resource(services=services, operations=operations))
         for path, operations in OPERATIONS.items()

@@ -139,7 +139,7 @@ async def retry(call: Call) -> Response:
 
 
 async def visible_run(call: Call) -> Run:
-    """The run that the path names. Raises `NotFound` where the caller may not see it."""
+    """Returns the run that the path names. Raises `NotFound` if the caller may not see it."""
     run = await call.services.store.run(call.path_parameters["id"])
     return await readable_run(
         run,
@@ -157,7 +157,7 @@ def _id_prefix(text: str | None) -> str:
 
 
 def _first_cursor(cursor: str | None, prefix: str) -> str | None:
-    """The id after which a list begins: that of `cursor`, but not before the first with the `prefix`."""
+    """Returns the id after which a list begins: the cursor's, but not before the first with the `prefix`."""
     if not prefix:
         return cursor
     # greater than every id that begins with `prefix`, since no id has a g

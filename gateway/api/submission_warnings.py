@@ -12,13 +12,13 @@ from gateway.submission.reading.document_reader import Reading
 
 HEADER: Final = b"warning"
 WARNINGS_MAXIMUM: Final = 20
-"""The most warnings that are sent; one more says how many are left out."""
+"""The maximum number of warnings that are sent; a further one says how many are left out."""
 WARNING_MAXIMUM: Final = 300
-"""The most characters of a warning."""
+"""The maximum number of characters of a warning."""
 
 
 def warnings_for(reading: Reading, obligations: Obligations, services: Services) -> list[tuple[bytes, bytes]]:
-    """The `Warning` headers (RFC 7234, 299 as Kubernetes sends them) for an accepted workflow."""
+    """Returns the `Warning` headers (RFC 7234, 299 as Kubernetes sends them) for an accepted workflow."""
     texts = [*_placement_warnings(reading.workflow, reading.canonical, obligations.regions, services)]
     texts += reading.mistakes
     texts += obligations.warnings
@@ -28,7 +28,7 @@ def warnings_for(reading: Reading, obligations: Obligations, services: Services)
 
 
 def _header_value(text: str) -> bytes:
-    """The value of a `Warning` header with `text` in it: policy's sentences may have any characters."""
+    """Returns the value of a `Warning` header with `text` in it; the text may have any characters."""
     # Control characters would end the header, or be obeyed by a terminal.
     line = "".join(char if char.isprintable() else " " for char in text[:WARNING_MAXIMUM])
     quoted = line.replace("\\", "\\\\").replace('"', '\\"')
@@ -38,7 +38,7 @@ def _header_value(text: str) -> bytes:
 def _placement_warnings(
     workflow: Workflow, canonical: bytes, permitted: tuple[str, ...], services: Services
 ) -> Iterator[str]:
-    """Warns where no region could take the workflow. A region with unknown processors may have enough."""
+    """Yields warnings if no region could take the workflow. Unknown processors count as enough."""
     # Wishes of which policy permits none are refused by policy itself.
     if services.clusters and not any(name in services.clusters for name in permitted):
         there = ", ".join(sorted(services.clusters))

@@ -1,4 +1,4 @@
-"""Submission of a workflow, step by step: read, authorize, admit. It is the hot path of the API."""
+"""The handler of a submission: reads, authorizes and admits a workflow. It is the hot path of the API."""
 
 import os
 from random import choice
@@ -31,19 +31,19 @@ from gateway.submission.reading.document_reader import Reading
 from gateway.submission.reading.outline import with_tenant
 
 INLINE_BYTES: Final = 8 * 1024
-"""The largest document that is read on the event loop, if nothing is wrong with it.
+"""The maximum size in bytes of a document that is read on the event loop, if it has no mistakes.
 
 Any other is read in a process, which costs a millisecond: to list the mistakes of one of this size takes up
 to 50 ms.
 """
 LARGE_WAIT_SECONDS: Final = 5.0
-"""How long a document waits to be read in a process: one of another tenant takes up to half a second."""
+"""The seconds for which a document may wait to be read in a process."""
 KEY_MAXIMUM: Final = 255
-"""The most characters of an idempotency key."""
+"""The maximum number of characters of an idempotency key."""
 
 
 async def submit(call: Call) -> Response:
-    """Submit a workflow: 202 once it is durable.
+    """Submit a workflow: 202 once it is stored durably.
 
     200 with the same run for a known Idempotency-Key; `dryRun=true` stores nothing.
     """
@@ -106,7 +106,7 @@ async def _decide(call: Call, key: str | None, reading: Reading) -> Response:
 
 
 async def _ask_policy(call: Call, workflow: Workflow, canonical: bytes) -> Decision:
-    """The decision that permits the submission, with the rate that it sets for the caller's tenant applied.
+    """Returns the policy decision that permits the submission, after applying its rate for the tenant.
 
     Raises what `authorize` raises where policy does not permit it.
     """
@@ -122,7 +122,8 @@ async def _ask_policy(call: Call, workflow: Workflow, canonical: bytes) -> Decis
 
 
 async def _obliged_document(call: Call, reading: Reading, obliged: Workflow, decision: Decision) -> bytes:
-    """The JSON of the whole workflow as policy obliges; `obliged` is it, or its outline."""
+    """Returns the JSON of the whole workflow with policy's obligations applied; `obliged` may be an
+    outline."""
     if reading.whole:
         return msgspec.json.encode(obliged)
     return await call.services.reader.oblige(
@@ -141,7 +142,7 @@ def _idempotency_key(call: Call) -> str | None:
 
 
 def _read_quickly(body: bytes, tenant: str, services: Services) -> Reading | None:
-    """Reads a small JSON document; None where it may take longer than a turn of the event loop has.
+    """Reads a small JSON document; returns None if that may take longer than the event loop can spare.
 
     Something is wrong with it, or it has conditions or items of shards.
     """

@@ -19,7 +19,7 @@ from gateway.regions.region_view import RegionView
 
 SHOWN_TASKS: Final = 10_000
 SHOWN_BYTES: Final = 20 * 1024 * 1024
-"""The most bytes of tasks with outputs that are shown.
+"""The maximum bytes of tasks with outputs that are shown.
 
 A shard's outputs are 16 MiB at most, so that one shard is shown whole.
 """
@@ -69,12 +69,12 @@ class TaskView(Struct, frozen=True, kw_only=True):
     started_at: float
     ended_at: float | None
     next_try_at: float | None
-    """When the next try of a task that is Retrying begins."""
+    """The start time of the next try of a task that is Retrying."""
     output: Any
-    """The value that the task returned, only where it was asked for with `outputs=true`."""
+    """The value that the task returned, only if it was requested with `outputs=true`."""
     reason: str
     last_failure: FailedTry | None
-    """The last try that failed and was not the task's end."""
+    """The last failed try that another try followed."""
 
 
 class RunDetail(RunSummary, frozen=True, kw_only=True):
@@ -94,7 +94,7 @@ class RunDetail(RunSummary, frozen=True, kw_only=True):
 
 
 class RunPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
-    """Runs, newest first. `continue` is for the next page, null on the last.
+    """A page of runs, newest first. `continue` is for the next page, null on the last.
 
     With filters a page may have fewer runs than `limit`, or none, and still not be the last.
     """
@@ -104,7 +104,7 @@ class RunPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
 
 
 class ActPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
-    """A page of audit records of acts, newest first. `continue` is for the next page, null on the last.
+    """A page of audit records of actions, newest first. `continue` is for the next page, null on the last.
 
     With filters a page may have fewer entries than `limit`, or none, and still not be the last.
     """
@@ -120,16 +120,16 @@ class RunStory(Struct, frozen=True, kw_only=True):
     decisions: tuple[Decision, ...]
     history: tuple[HistoryEntry, ...]
     complete: bool
-    """False where the history is longer than what is shown."""
+    """Whether the whole history is shown; False if it is longer."""
     waiting: str | None
-    """Why Pending shards, or Suspect ones that are not moved, wait now, and which tasks of Running ones do.
+    """The reason why Pending or Suspect shards wait now, and which tasks of Running shards do.
 
     Null if nothing waits.
     """
 
 
 class RegionPlan(Struct, frozen=True, kw_only=True):
-    """A region as placement sees it now.
+    """A region's score, or its refusal, for the placement of a dry run's first shard.
 
     `score` (lower is better), or in `rejected` why it is not taken; both where another region is preferred to
     one that fits.
@@ -141,7 +141,7 @@ class RegionPlan(Struct, frozen=True, kw_only=True):
 
 
 class DryRun(Struct, frozen=True, kw_only=True):
-    """The answer to a dry run: what would happen to the submission.
+    """The response to a dry run: what would happen to the submission.
 
     `region` is where the first shard would go, `unplaceable` why nowhere for now.
     """
@@ -182,13 +182,13 @@ class RegionList(Struct, frozen=True, kw_only=True):
 
 
 class JournalRelease(Struct, frozen=True, kw_only=True):
-    """The answer to `replace`: the region's name is free for the next journal that answers."""
+    """The response to `replace`: the region's name is free for the next journal that answers."""
 
     region: str
 
 
 class CordonStatus(Struct, frozen=True, kw_only=True):
-    """The answer to cordon, uncordon, drain and forget: the state of the region now.
+    """The response to cordon, uncordon, drain and forget: the present state of the region.
 
     `inflight`: the number of attempts that are, or may still be, there; a drain is done when it is 0.
     """
@@ -199,14 +199,14 @@ class CordonStatus(Struct, frozen=True, kw_only=True):
 
 
 def summary(run: Run) -> RunSummary:
-    """The `RunSummary` of `run`, as lists show it."""
+    """Returns the `RunSummary` of `run`, as lists show it."""
     return convert(run, RunSummary, from_attributes=True)
 
 
 def detail(
     run: Run, shards: Sequence[Shard], tasks: Sequence[TaskRow], counts: Mapping[TaskPhase, int]
 ) -> RunDetail:
-    """The `RunDetail` of `run` with `shards` and the tasks to show; `counts` has all its tasks by phase."""
+    """Returns the `RunDetail` of `run` with `shards` and `tasks`; `counts` has all its tasks by phase."""
     return RunDetail(
         **structs.asdict(summary(run)),
         permitted=run.permitted,
@@ -220,7 +220,7 @@ def detail(
 
 
 def region_state(view: RegionView, score: float) -> RegionState:
-    """The `RegionState` of a region: `view` as the API shows it, with its `score`.
+    """Returns the `RegionState` of a region: `view` as the API shows it, with its `score`.
 
     Values that `view` computes are named here, its fields are copied.
     """

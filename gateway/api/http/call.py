@@ -1,4 +1,4 @@
-"""One call of the API: an HTTP request whose caller and query are known, as its handler sees it."""
+"""One call of the API: an HTTP request whose caller and query are known, as its handler gets it."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ STREAM_SECONDS_MINIMUM: Final = 1.0
 
 
 def caller_fields(principal: Principal) -> dict[str, str]:
-    """The fields of log lines that say who called; those that are empty are left out."""
+    """Returns the log fields that identify the caller; empty ones are left out."""
     fields = {
         "subject": principal.subject,
         "tenant": principal.tenant,
@@ -48,14 +48,14 @@ class Call:
     trace_id: str
     at: float
     log_fields: dict[str, str] = field(default_factory=dict)
-    """The fields of log lines about this call: who called, and what it is about."""
+    """The log fields of this call: who called, and what the call is about."""
     began: float = field(default_factory=time.perf_counter)
-    """When its caller was known, by the performance counter."""
+    """The time at which the caller was authenticated, by the performance counter."""
     sheds: bool = True
     outcome: str = "Ok"
     headers: dict[bytes, bytes] = field(init=False)
     token_ends_at: float = field(init=False)
-    """When the caller's token expires, in monotonic seconds: a step of the wall clock does not move it."""
+    """The monotonic time at which the caller's token expires: setting the wall clock does not move it."""
 
     def __post_init__(self) -> None:
         self.headers = dict(self.scope["headers"])
@@ -70,13 +70,13 @@ class Call:
 
     @property
     def path_parameters(self) -> Mapping[str, str]:
-        """The values that this path has for the `{...}` parts of its route, by name."""
+        """The values of the `{...}` parts of the route in this path, by name."""
         return self.scope["path_params"]  # type: ignore[no-any-return] # ASGI scopes are untyped
 
     def question(
         self, action: Action, *, workflow: bytes | None = None, context: Mapping[str, Any] | None = None
     ) -> Question:
-        """The question to policy whether the caller may do `action`."""
+        """Returns the question to policy whether the caller may do `action`."""
         return Question(
             action=action,
             principal=self.principal,
@@ -87,13 +87,14 @@ class Call:
         )
 
     def log_act(self, act: str, decision_id: str) -> None:
-        """Logs an act of the caller: who acted, what was done and which policy decision allowed it."""
+        """Logs an action of the caller: who acted, what was done and which policy decision allowed it."""
         logger.bind(**self.log_fields, trace_id=self.trace_id, decision_id=decision_id).info(
             "{} by {}", act, self.principal.subject
         )
 
     def header(self, name: bytes) -> str | None:
-        """The value of the header `name` (lower case); None if absent. Raises `Malformed` for several."""
+        """Returns the value of the header `name` (lower case); None if absent. Raises `Malformed` for
+        several."""
         # The dict keeps the last of several: only where it has fewer than were sent are they counted.
         if (
             len(self.headers) < len(self.scope["headers"])
@@ -126,7 +127,7 @@ class Call:
         return body
 
     async def _receive_rest(self, body: bytes, limit: int) -> bytes:
-        """The whole body that begins with `body`, or more than `limit` bytes of it."""
+        """Receives the rest of the body that begins with `body`; stops after more than `limit` bytes."""
         more, chunks = True, bytearray(body)
         limits, unfinished = self.services.settings.requests, self.services.unfinished
         with unfinished.receive(self.principal.tenant, limits) as received:
@@ -139,14 +140,14 @@ class Call:
         return bytes(chunks)
 
     async def _receive_chunk(self) -> tuple[bytes, bool]:
-        """The next part of the body, and whether more follows. Raises `ClientDisconnect`."""
+        """Returns the next part of the body, and whether more follows. Raises `ClientDisconnect`."""
         message = await self.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         return message.get("body", b""), message.get("more_body", False)
 
     def turn(self, places: Turns | None = None, *, wait_seconds: float | None = None) -> Turn:
-        """A context that holds one of the `places`, by default those of requests; tenants take turns.
+        """Returns a context that holds one of `places` (by default those of requests); tenants take turns.
 
         Raises `NoTurn` where none was free within `wait_seconds`; None: the time that a request may wait.
         """
@@ -165,7 +166,7 @@ class Call:
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until the caller's token expires, and never less than a stream takes to begin."""
+        """The seconds until the caller's token expires, at least as long as a stream takes to begin."""
         return max(STREAM_SECONDS_MINIMUM, self.token_ends_at - time.monotonic())
 
     async def wait_for_change(self, changed: asyncio.Event) -> bool:

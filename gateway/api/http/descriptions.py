@@ -1,4 +1,4 @@
-"""The request bodies and responses of each API operation, by its name, for the OpenAPI document."""
+"""The request bodies and responses of each API operation, by operation name, for the OpenAPI document."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -18,7 +18,7 @@ HEADERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "events": {"Last-Event-ID": {"type": "string", "pattern": "^[0-9]{1,18}$"}},
     **{step: {"If-Match": {"type": "string", "pattern": '^"[0-9]+"$'}} for step in POLICY_STEPS},
 }
-"""The schemas of the request headers that an operation reads, by operation, then header."""
+"""The schemas of the request headers that an operation reads, by operation name, then header."""
 
 
 class Success(Struct, frozen=True, kw_only=True):
@@ -102,7 +102,7 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
     "workflow_schema": (_json("A JSON Schema"),),
     "openapi": (_json("An OpenAPI document"),),
 }
-"""The successful responses of each operation, by its name; every refusal is a `Problem`."""
+"""The successful responses of each operation, by operation name; every refusal is a `Problem`."""
 
 
 REQUESTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
@@ -112,4 +112,4 @@ REQUESTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "receive_alerts": {JSON: ("Notification",)},
     "upload": {"application/gzip": ()},
 }
-"""The schemas of the bodies that operations read, by media type."""
+"""The schemas of the request bodies that operations read, by operation name, then media type."""

@@ -1,4 +1,4 @@
-"""Reads a run's history once for all its event streams, and encodes it once, as pages of server-sent events.
+"""Reads and encodes a run's history once for all its event streams, as pages of server-sent events.
 
 Without it each change of a run would cost the gateway a read and an encoding for each stream of that run.
 """
@@ -17,13 +17,13 @@ from gateway.core.history import HistoryEntry
 from gateway.store.interface import Store
 
 PAGE_ENTRIES: Final = 200
-"""The most history entries in a page: about what a socket takes without waiting."""
+"""The maximum number of history entries in a page: about what a socket accepts without waiting."""
 CACHED_PAGES: Final = 32
-"""The most pages of one run that are kept for its other streams."""
+"""The maximum number of pages of one run that are cached for its other streams."""
 
 
 class EventPage(Struct, frozen=True, kw_only=True):
-    """A piece of a run's history as server-sent events.
+    """A page of a run's history, encoded as server-sent events.
 
     `last`: the `seq` of its last entry. `full`: there may be more entries. `over`: the run had ended before
     the page was read.
@@ -36,7 +36,7 @@ class EventPage(Struct, frozen=True, kw_only=True):
 
 
 class EventFeed:
-    """The feed of one run's history for all its event streams; reads and encodes each page once.
+    """The history of one run for all its event streams; reads and encodes each page once.
 
     After a change of the run, its pages are read again at most every `pause_seconds`.
     """
@@ -53,7 +53,7 @@ class EventFeed:
         return f"<EventFeed {self._run_id}, {self.readers} readers, pages after {list(self._pages)}>"
 
     async def page(self, after: int) -> EventPage:
-        """The page of the entries after the one numbered `after`, at most `PAGE_ENTRIES` of them.
+        """Returns the page of the entries after the one numbered `after`, at most `PAGE_ENTRIES` of them.
 
         It has every change that came before the call. Raises `Unavailable` if the store cannot be read.
         """
@@ -75,11 +75,11 @@ class EventFeed:
             raise
 
     def close(self) -> None:
-        """Ends the subscription to the run's changes."""
+        """Ends the feed's subscription to the run's changes."""
         self._exits.close()
 
     def _drop_stale_pages(self) -> None:
-        """If the run has changed, drops all cached pages but full ones, which no change can make longer."""
+        """Drops the cached pages that a change of the run made stale; full pages stay."""
         # Several readers wait for the same pause; the first of them drops the pages for all, the others find
         # the event cleared.
         if self._changed.is_set():
@@ -103,14 +103,15 @@ class EventFeed:
 
 
 class EventFeeds:
-    """The feeds of all runs that have an open event stream on this gateway, by run."""
+    """The feeds of all runs that have an open event stream on this gateway, by run id."""
 
     def __init__(self) -> None:
         self._feeds: dict[str, EventFeed] = {}
 
     @contextmanager
     def feed(self, store: Store, run_id: str, *, pause_seconds: float) -> Iterator[EventFeed]:
-        """A context with the one feed of a run, shared by its readers and closed after the last of them."""
+        """Returns a context with the feed of a run, shared by its readers and closed after the last of
+        them."""
         feed = self._feeds.get(run_id)
         if feed is None:
             feed = self._feeds[run_id] = EventFeed(store, run_id, pause_seconds=pause_seconds)

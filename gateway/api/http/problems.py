@@ -1,4 +1,4 @@
-"""Refusals of the API: problem documents (RFC 9457), the headers that belong to them, and their log lines."""
+"""Refusals of the API: problem documents (RFC 9457), their headers and log lines."""
 
 import math
 import random
@@ -17,7 +17,7 @@ from observability.logs import LogRateLimiter
 from waypost.problem_documents import ProblemDocument, problem_type, response
 
 REASONS_MAXIMUM: Final = 2_000
-"""The most characters of all reasons in a log line."""
+"""The maximum number of characters of all refusal reasons in a log line."""
 REALM: Final = 'Bearer realm="waypost"'
 
 
@@ -33,14 +33,15 @@ _decode_name = msgspec.json.Decoder(_Document).decode
 
 
 class Problem(ProblemDocument, frozen=True, kw_only=True, omit_defaults=True):
-    """A problem document of the API, with the decision behind it and in `reasons` the rules that denied."""
+    """A problem document (RFC 9457) of the API, with the policy decision behind it and the rules that
+    denied."""
 
     decision_id: str | None = None
     reasons: tuple[Reason, ...] = ()
 
 
 def refusal(error: GatewayError, trace_id: str, *, has_token: bool, retry_after_seconds: float) -> Response:
-    """The response that refuses a call with `error`. A 401 says whether the call had a token (RFC 6750).
+    """Returns the response that refuses a call with `error`. A 401 says whether the call had a token.
 
     A retryable error carries a `Retry-After` of its own number of seconds, else of `retry_after_seconds`,
     +-50 % at random.
@@ -69,7 +70,8 @@ def refusal(error: GatewayError, trace_id: str, *, has_token: bool, retry_after_
 
 
 def internal_error(trace_id: str) -> Response:
-    """The 500 response to an unexpected failure: names the trace id under which the log has the details."""
+    """Returns the 500 response to an unexpected failure, with the trace id under which the log has
+    details."""
     document = Problem(
         type="about:blank",
         title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
@@ -131,7 +133,7 @@ def log_refusal(
 
 
 def decision_fields(decision: Decision) -> dict[str, str]:
-    """The fields of log lines that say what policy decided, by which rules of which revision."""
+    """Returns the log fields that describe a policy decision: action, revision, engine, duration and id."""
     return {
         "action": decision.action,
         "revision": decision.revision,
@@ -142,7 +144,7 @@ def decision_fields(decision: Decision) -> dict[str, str]:
 
 
 def _without_masked(fields: Mapping[str, str], decision: Decision) -> dict[str, str]:
-    """The fields without those that the record of the decision must not have either.
+    """Returns the log fields without those that the record of the decision must not have either.
 
     Where policy did not answer, nobody has said which these are: then it has no document.
     """
@@ -156,7 +158,7 @@ def _without_masked(fields: Mapping[str, str], decision: Decision) -> dict[str, 
 
 
 def _challenge(error: GatewayError, *, has_token: bool) -> str | None:
-    """The value of the `WWW-Authenticate` header (RFC 6750, section 3); None for a refusal without one.
+    """Returns the value of the `WWW-Authenticate` header (RFC 6750, section 3); None if it has none.
 
     A 401 has one, and a denial by a rule about scopes.
     """

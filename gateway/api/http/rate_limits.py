@@ -1,19 +1,22 @@
-"""Limits the rate of requests, by tenant: a token bucket each."""
+"""Limits the rate of requests by a token bucket for each tenant."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 BURST_SECONDS = 5.0
-"""So many seconds' worth of requests may come at once."""
+"""The length of a burst: the seconds' worth of requests that may come at once."""
 RATE_MINIMUM = 1 / 60
-"""The least rate that policy can set: only with a request is it asked again, and a corrected rate counts."""
+"""The minimum rate that policy can set, in requests per second.
+
+Policy is asked again only with a request, so that a corrected rate can count.
+"""
 TENANTS_MAXIMUM = 10_000
-"""With more buckets than that the full ones are dropped: they limit nobody now."""
+"""The number of buckets beyond which full ones are dropped: they limit nobody now."""
 
 
 @dataclass(slots=True)
 class Bucket:
-    """A tenant's token bucket: at `at`, in monotonic seconds, it may make `tokens` requests at once.
+    """A tenant's token bucket: at the monotonic time `at` the tenant may make `tokens` requests at once.
 
     Each second adds `rate` tokens, up to `size`.
     """
@@ -32,7 +35,7 @@ class Bucket:
 
 
 class RateLimiter:
-    """The rate limiter of tenants' requests per second: a token bucket each. `clock` gives monotonic seconds.
+    """Limits the requests per second of each tenant by a token bucket. `clock` gives monotonic seconds.
 
     `rate` holds for tenants for which `set_rate` sets no other; None: they are not limited.
     """
@@ -45,7 +48,7 @@ class RateLimiter:
         return f"<RateLimiter of {len(self._buckets)} tenants>"
 
     def take(self, tenant: str) -> float:
-        """Counts a request. Returns 0 where it may be made now, else the seconds after which it may be."""
+        """Counts a request. Returns 0 if it may be made now, else the seconds after which it may be made."""
         bucket = self._buckets.get(tenant)
         if bucket is None:
             if self._rate is None:
@@ -58,7 +61,8 @@ class RateLimiter:
         return 0.0
 
     def set_rate(self, tenant: str, rate: float | None) -> None:
-        """Sets the rate that policy gives the tenant, in requests a second; None: the common rate holds."""
+        """Sets the rate that policy gives the tenant, in requests per second; None: the common rate
+        applies."""
         rate = self._rate if rate is None else max(rate, RATE_MINIMUM)
         if rate is None:
             self._buckets.pop(tenant, None)

@@ -24,30 +24,32 @@ from waypost.trace_context import trace_id_of, traceparent_header
 from waypost.turns import NoTurn, turn_key
 
 ANONYMOUS: Final = Principal(subject="", issuer="", tenant="")
-"""The caller of an operation that needs no token."""
+"""The principal of calls to operations that need no token."""
 NO_OPERATION: Final = "none"
 """The metric label of a request whose method the path does not have."""
 
 PATH_FIELDS: Final[Mapping[str, str]] = {"id": "run"}
-"""The names in log lines of path parameters that are named otherwise there."""
+"""The log field names of path parameters that have another name in logs."""
 
 Handler = Callable[[Call], Awaitable[Response]]
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """One method of one path: its handler and the query parameters it takes. `public`: no token is needed."""
+    """An operation: one method of one path, with its handler and query parameters. `public`: needs no
+    token."""
 
     handler: Handler
     query_parameters: frozenset[str] = frozenset()
     public: bool = False
     takes_turn: bool = True
-    """Whether it is handled in its tenant's turn. False for one that waits for a body or for a region."""
+    """Whether requests are handled in their tenant's turn; False if they wait for a body or a region."""
     sheds: bool = True
-    """Whether it may be refused under load and counts for its tenant's rate. False for a cancellation."""
+    """Whether requests may be refused under load and count for the tenant's rate; False for a
+    cancellation."""
 
     @property
     def name(self) -> str:
-        """The handler's name: `operationId` in the description, `call` in the metrics."""
+        """The handler's name: `operationId` in the OpenAPI document, `call` in the metrics."""
         return str(getattr(self.handler, "__name__", "call"))
 
 
@@ -121,7 +123,7 @@ class Resource:
         return self._counted(await self._handle(operation, call), principal.tenant), call.outcome
 
     async def _handle(self, operation: Operation, call: Call) -> Response:
-        """Calls the handler within the bounds of the caller's tenant."""
+        """Calls the handler within the limits of the caller's tenant."""
         principal = call.principal
         # What is read for the call is read in the tenant's turn.
         turn_key.set(principal.tenant)
@@ -136,7 +138,8 @@ class Resource:
             raise Unavailable("more is asked than can be handled now: try again later") from error
 
     def _counted(self, response: Response, tenant: str) -> Response:
-        """Counts a large body for its tenant until it is sent. Raises where too much is unread already."""
+        """Counts a large response body for its tenant until it is sent. Raises if too much is unread
+        already."""
         size = len(getattr(response, "body", b""))
         if size <= PIECE_BYTES:
             return response
@@ -176,7 +179,7 @@ class Resource:
 
 
 class UnknownPath:
-    """The ASGI application for every path that the API does not have: a 404 that names its description."""
+    """The ASGI application for every path that the API does not have: a 404 that refers to /openapi.json."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -195,7 +198,7 @@ class UnknownPath:
 
 
 class Unproven:
-    """A context in which the caller is not authenticated yet: its connection may be closed to make room.
+    """A context while the caller is not authenticated: its connection may be closed to make room for others.
 
     Written by hand: a context manager made of a generator costs every request some microseconds.
     """
@@ -215,5 +218,5 @@ class Unproven:
 
 
 def _address(scope: Scope) -> str:
-    """The client's address; empty where that is unknown, as on a Unix socket."""
+    """Returns the client's IP address; empty if it is unknown, as on a Unix socket."""
     return str((scope.get("client") or ("",))[0])

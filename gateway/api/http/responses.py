@@ -1,4 +1,4 @@
-"""Responses that Starlette does not have: JSON by msgspec, and one that calls back when it is over."""
+"""HTTP responses that Starlette does not have: JSON by msgspec, and one with a callback at its end."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -10,9 +10,9 @@ from starlette.types import Receive, Scope, Send
 
 encode_json = msgspec.json.Encoder().encode
 END_SECONDS: Final = 1.0
-"""The time in which the client of a response that is cut short must have taken its end."""
+"""The seconds in which the client of a response that is cut short must have read its end."""
 PIECE_BYTES: Final = 65_536
-"""A larger body is sent in pieces of so many bytes, each when the client has taken most of those before."""
+"""The piece size in bytes by which a larger body is sent, each piece when most of the former was read."""
 
 
 class JsonResponse(Response):
@@ -47,7 +47,7 @@ class JsonResponse(Response):
 
 
 class ClosingResponse(Response):
-    """A response that sends `response`, then calls `on_close`, even if the client is gone by then.
+    """A response that sends `response`, then calls `on_close`, even if the client has disconnected.
 
     A background task of Starlette would not do: it does not run where the sending failed. After `seconds` the
     response ends, whether its client reads it or not; None: it has no limit.
@@ -77,7 +77,7 @@ class ClosingResponse(Response):
 
 
 async def _end(scope: Scope, send: Send) -> None:
-    """Ends a response in order if its client reads it, else closes the connection."""
+    """Ends a response properly if its client reads it, else closes the connection."""
     try:
         async with asyncio.timeout(END_SECONDS):
             await send({"type": "http.response.body", "body": b"", "more_body": False})

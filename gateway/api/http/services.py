@@ -1,4 +1,4 @@
-"""The services behind the API: settings, store, policy engine, clusters, views of the regions."""
+"""The services that handlers use: settings, store, policy engine, clusters and views of the regions."""
 
 import time
 from collections import defaultdict
@@ -70,7 +70,7 @@ class Services(Struct, frozen=True, kw_only=True):
     cut_off: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = steady_time
     wall_clock: Callable[[], float] = time.time
-    """The clock that the times of tokens are compared with: the machine's, as it is set now."""
+    """The clock with which the times of tokens are compared: the machine's wall clock as set now."""
     exceptions: KnownExceptions = msgspec.field(default_factory=KnownExceptions)
     feeds: EventFeeds = msgspec.field(default_factory=EventFeeds)
     streams: StreamLimiter = msgspec.field(default_factory=StreamLimiter)

@@ -9,21 +9,21 @@ from gateway.settings import RequestSettings
 
 
 class StreamLimiter:
-    """The limiter of open streams on one gateway, which counts them by tenant.
+    """Limits the open streams on this gateway, by tenant and in all.
 
     Each stream costs memory and a share of the work of every change.
     """
 
     def __init__(self) -> None:
         self._open: Counter[tuple[str, str]] = Counter()
-        """By what they are among, and tenant."""
+        """The number of open streams by kind and tenant."""
 
     def __repr__(self) -> str:
         return f"<StreamLimiter {dict(self._open)}>"
 
     @contextmanager
     def slot(self, tenant: str, limits: RequestSettings, *, among: str = "") -> Iterator[None]:
-        """Counts one stream of `tenant` as open until the `with` ends, among those of one kind.
+        """Counts one stream of `tenant` as open until the `with` ends, among the streams of one kind.
 
         Raises `TooManyRequests` if the tenant has `streams_per_tenant` open already, else `Unavailable` if
         all tenants together have `streams_maximum` open, or the tenant has as many as are left: however many

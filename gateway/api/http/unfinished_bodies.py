@@ -10,7 +10,7 @@ from gateway.settings import RequestSettings
 
 
 class UnfinishedBodies:
-    """The counts, by tenant, of the bytes of request bodies that are being received, with their limits."""
+    """Counts and limits the bytes of request bodies that are being received, by tenant and in all."""
 
     def __init__(self) -> None:
         self._bytes: Counter[str] = Counter()
@@ -19,12 +19,12 @@ class UnfinishedBodies:
         return f"<UnfinishedBodies {dict(self._bytes)}>"
 
     def size(self, tenant: str) -> int:
-        """The bytes of the tenant's bodies so far."""
+        """Returns the bytes received so far of the tenant's unfinished bodies."""
         return self._bytes[tenant]
 
     @contextmanager
     def receive(self, tenant: str, limits: RequestSettings) -> "Iterator[ReceivedBytes]":
-        """A context in which the bytes that arrive of one request body are counted."""
+        """Returns a context in which the received bytes of one request body are counted."""
         received = ReceivedBytes(self._bytes, tenant, limits)
         try:
             yield received
@@ -36,14 +36,14 @@ class UnfinishedBodies:
 
 
 class ReceivedBytes:
-    """The bytes of one body so far."""
+    """Counts the bytes received so far of one request body."""
 
     def __init__(self, counts: Counter[str], tenant: str, limits: RequestSettings) -> None:
         self._counts, self._tenant, self._limits = counts, tenant, limits
         self.size = 0
 
     def add(self, size: int) -> Self:
-        """Counts `size` more bytes. Raises `TooManyRequests` or `Unavailable` where that is too much."""
+        """Counts `size` more bytes. Raises `TooManyRequests` or `Unavailable` if a limit is exceeded."""
         self.size += size
         self._counts[self._tenant] += size
         # The tenant's own bound first: its callers are to learn that it is they who send too much at once.

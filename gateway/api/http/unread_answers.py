@@ -9,7 +9,7 @@ from gateway.settings import RequestSettings
 
 
 class UnreadAnswers:
-    """The counts, by tenant, of the bytes of large answers that are being sent, with their limits."""
+    """Counts and limits the bytes of large answers that are being sent, by tenant and in all."""
 
     def __init__(self) -> None:
         self._bytes: Counter[str] = Counter()
@@ -18,7 +18,7 @@ class UnreadAnswers:
         return f"<UnreadAnswers {dict(self._bytes)}>"
 
     def check(self, tenant: str, limits: RequestSettings, size: int = 0) -> None:
-        """Raises `TooManyRequests` or `Unavailable` where an answer of `size` bytes would be too much.
+        """Raises `TooManyRequests` or `Unavailable` if an answer of `size` bytes would exceed a limit.
 
         One that is too much by itself is let through while nothing else waits.
         """
@@ -31,7 +31,7 @@ class UnreadAnswers:
 
     @contextmanager
     def hold(self, tenant: str, size: int) -> Iterator[None]:
-        """Counts `size` bytes for `tenant` until the `with` ends."""
+        """Counts `size` bytes as unread by `tenant` until the `with` ends."""
         self._bytes[tenant] += size
         try:
             yield

@@ -1,4 +1,6 @@
-"""The internal port: health, metrics and the bundle for OPA, without tokens; not to be exposed to callers.
+"""The routes of the internal port: health, metrics and OPA's policy bundle, without tokens.
+
+The port must not be exposed to callers.
 
 May import what `gateway/api` may import.
 """

@@ -1,4 +1,4 @@
-"""The route of the internal port that receives and stores the decision logs which OPA's plugin uploads."""
+"""The route of the internal port that receives and stores OPA's decision logs."""
 
 import asyncio
 from typing import Final
@@ -13,11 +13,11 @@ from gateway.policy.opa.decision_logs import BODY_MAXIMUM, DecisionLogError, Dec
 from gateway.store.decisions import KeepsDecisions
 
 PATH: Final = "/logs"
-"""Where OPA sends them, where its configuration names no other resource."""
+"""The path to which OPA sends decision logs, if its configuration names no other."""
 
 
 def decision_log_route(store: KeepsDecisions, *, kept: int) -> Route:
-    """The route that receives OPA's decision logs and stores the newest `kept` entries."""
+    """Returns the route that receives OPA's decision logs and stores the newest `kept` entries."""
     # One upload at a time: its text may have many times the bytes that were sent.
     turn = asyncio.Lock()
 

@@ -1,4 +1,7 @@
-"""The internal port: `/livez`, `/readyz` and `/metrics`, without tokens: not to be exposed to callers."""
+"""The internal port's routes `/livez`, `/readyz` and `/metrics`, without tokens.
+
+The port must not be exposed to callers.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,7 +23,7 @@ VERBOSE: Final = frozenset({b"verbose", b"verbose=true"})
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of one readiness check."""
+    """The result of one readiness check."""
 
     name: str
     ok: bool
@@ -28,7 +31,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ReadinessCheck = Callable[[], Awaitable[str]]
-"""A check of one thing: returns a sentence about it if it works, else raises `GatewayError`."""
+"""A function that checks one part: returns a sentence if the part works, else raises `GatewayError`."""
 
 
 def internal_api(
@@ -37,7 +40,7 @@ def internal_api(
     *more: Route,
     set_gauges: Callable[[], None] = lambda: None,
 ) -> Router:
-    """The ASGI application of the internal port, with `more` routes beside its own.
+    """Returns the ASGI application of the internal port, with the routes `more` beside its own.
 
     A gateway is ready when all `checks` (by name) pass. `set_gauges` is called at each scrape.
     """
@@ -81,7 +84,7 @@ async def _run_check(name: str, check: ReadinessCheck) -> CheckResult:
 
 
 def _regions(services: Services) -> CheckResult:
-    """The readiness check of the regions, whose detail lists the condition of each, with why it is not ready.
+    """Returns the readiness check of the regions, whose text lists the condition of each and the reason.
 
     Always passes: a gateway without regions accepts runs, which wait for one.
     """

@@ -14,16 +14,16 @@ PATH: Final = "/bundles/policy.tar.gz"
 CANDIDATE_PATH: Final = "/bundles/candidate.tar.gz"
 STATUS_PATH: Final = "/status"
 CANDIDATE_STATUS_PATH: Final = "/status/candidate"
-"""Where OPA reports: below `/status` stands the name of the partition that its configuration gives it."""
+"""The path of the candidate OPA's status reports; below `/status` stands the partition's name."""
 REPORT_MAXIMUM: Final = 1_048_576
 CONTENT_TYPE: Final = "application/vnd.openpolicyagent.bundles"
-"""OPA polls long only where the answer says so."""
+"""The media type that tells OPA that it may long-poll."""
 WAIT_MAXIMUM_SECONDS: Final = 60
 WAIT: Final = re.compile(r"(?:^|[;,\s])wait=(\d{1,6})(?:$|[;,\s])")
 
 
 def bundle_route(feed: BundleFeed, path: str = PATH) -> Route:
-    """The route `path` that gives OPA the bundle of `feed`.
+    """Returns the route `path` from which OPA downloads the bundle of `feed`.
 
     With `If-None-Match` and `Prefer: wait=N` it answers when there is another one, or 304 after N seconds.
     """
@@ -43,7 +43,7 @@ def bundle_route(feed: BundleFeed, path: str = PATH) -> Route:
 
 
 def status_route(feed: BundleFeed, path: str = STATUS_PATH) -> Route:
-    """The route `path` where the OPA of `feed` reports whether it has taken its bundle (its status API)."""
+    """Returns the route `path` where the OPA of `feed` reports whether it has activated its bundle."""
 
     async def status(request: Request) -> Response:
         report = bytearray()

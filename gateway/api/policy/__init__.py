@@ -1,4 +1,4 @@
-"""The API's handlers for policy: policy bundles and the steps of their rollout, and policy exceptions.
+"""The API's handlers for policy bundles, for their rollout, and for policy exceptions.
 
 May import what `gateway/api` may import.
 """

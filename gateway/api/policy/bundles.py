@@ -1,4 +1,4 @@
-"""The handlers for policy bundles: list, get, upload, and each step of a rollout.
+"""The handlers for policy bundles: list, get, upload, and each change of their rollout.
 
 Each step names in `If-Match` the state of the rollout that it is about, and is allowed by policy itself: by
 what is active, never by a bundle that is tried out.
@@ -75,7 +75,7 @@ async def upload(call: Call) -> Response:
 
 
 async def shadow(call: Call) -> Response:
-    """Put a bundle in shadow: it evaluates the questions that are decided, and changes no decision."""
+    """Put a bundle in shadow: it evaluates the same questions as the active one, and changes no decision."""
     return await _take(call, Step.SHADOW)
 
 
@@ -97,7 +97,7 @@ async def activate(call: Call) -> Response:
 
 
 async def promote(call: Call) -> Response:
-    """Activate a bundle: another name for the same step."""
+    """Activate a bundle: another name for `activate`."""
     return await _take(call, Step.ACTIVATE)
 
 
@@ -107,7 +107,7 @@ async def rollback(call: Call) -> Response:
 
 
 async def approve(call: Call) -> Response:
-    """Approve a rollout step that somebody else requested; the last approval that it needs carries it out."""
+    """Approve a rollout change that somebody else requested; the last approval needed carries it out."""
     sequence = _sequence(call)
     act = await _authorize(call, {"operation": "approve", "sequence": sequence})
     rollout = call.services.rollout
@@ -138,7 +138,7 @@ async def _take(call: Call, step: Step, share: Share = NOBODY) -> Response:
 
 
 async def _answer(call: Call, taken: Taken) -> Response:
-    """The response to a rollout step: 200, or 202 where others must approve it first."""
+    """Returns the response to a rollout change: 200, or 202 if others must approve it first."""
     rollout, named = call.services.rollout, taken.release.share.tenants
     unknown = unknown_tenants(named, await rollout.rules()) if named and taken.pending is None else ()
     status = 200 if taken.pending is None else 202
@@ -147,7 +147,7 @@ async def _answer(call: Call, taken: Taken) -> Response:
 
 
 async def _authorize(call: Call, operation: dict[str, Any]) -> Act:
-    """Asks policy whether the caller may take the step; returns the `Act` (caller, time, decision) if so."""
+    """Asks policy whether the caller may make the change; returns the `Act` (caller, time, decision)."""
     question = call.question(Action.POLICY_OPERATE, context={"policy": operation})
     decision = await authorize(question, policy=call.services.policy)
     return Act(
@@ -171,7 +171,7 @@ def _etag(rollout: Rollout) -> str:
 
 
 def _expected(call: Call) -> int:
-    """The rollout's generation in the `If-Match` header of the request."""
+    """Returns the rollout's generation from the `If-Match` header of the request."""
     text = call.header(b"if-match")
     if text is None:
         raise PreconditionRequired("say in If-Match which state of the rollout you have seen: its ETag")

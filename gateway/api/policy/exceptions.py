@@ -25,7 +25,7 @@ from waypost.json_pointer import FieldError
 
 BODY_MAXIMUM_BYTES: Final = 16_384
 SWAPS_MAXIMUM: Final = 8
-"""How often a change is tried that others overtake: fewer people may change one exception at once."""
+"""The maximum number of tries of a change that other writers overtake."""
 
 Word = Annotated[str, Meta(min_length=1, max_length=128)]
 Sentence = Annotated[str, Meta(min_length=1, max_length=1_000)]
@@ -33,18 +33,18 @@ Sha256 = Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")]
 
 
 class ExceptionRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of a request for a policy exception. `tenant`: the caller's own where it is null."""
+    """The body of a request for a policy exception. `tenant` null: the caller's own tenant."""
 
     rule: Word
     tenant: Word | None = None
     workflow: Annotated[str, Meta(max_length=128)] = ""
-    """The name of the workflows that it is for; empty: all of the tenant."""
+    """The name of the workflows that the exception is for; empty: all workflows of the tenant."""
     document: Sha256 = ""
-    """SHA-256 of the one document that it is for, as the decision about it has it; empty: any."""
+    """The SHA-256 of the one document that the exception is for, as in its decision; empty: any document."""
     reason: Sentence
     ticket: Word
     expires_at: float
-    """Until when it is to count, in seconds since 1970."""
+    """The time at which the exception ends, in seconds since 1970."""
 
 
 class ExceptionRecord(PolicyException, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class ExceptionRecord(PolicyException, frozen=True, kw_only=True):
 
 
 class ExceptionPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
-    """Policy exceptions, newest first. `continue` is for the next page, null on the last."""
+    """A page of policy exceptions, newest first. `continue` is for the next page, null on the last."""
 
     items: tuple[ExceptionRecord, ...]
     next: str | None
@@ -137,7 +137,7 @@ async def approve_exception(call: Call) -> Response:
 
 
 async def revoke_exception(call: Call) -> Response:
-    """Revoke a policy exception: it overrides no rule any more. A second revocation changes nothing."""
+    """Revoke a policy exception, so that it overrides no rule. A second revocation changes nothing."""
     one = await _visible(call)
     decision_id = (await _authorize(call, Action.EXCEPTIONS_REVOKE, one)).id
 
@@ -152,7 +152,7 @@ async def revoke_exception(call: Call) -> Response:
 
 
 async def _visible(call: Call) -> PolicyException:
-    """The policy exception that the path names. Raises `NotFound` where the caller may not see it."""
+    """Returns the policy exception that the path names. Raises `NotFound` if the caller may not see it."""
     decision = await authorize(call.question(Action.EXCEPTIONS_READ), policy=call.services.policy)
     one = await call.services.store.exception(call.path_parameters["exception"])
     tenants = visible_tenants(decision, call.principal.tenant, None)
@@ -162,7 +162,7 @@ async def _visible(call: Call) -> PolicyException:
 
 
 async def _authorize(call: Call, action: Action, one: PolicyException) -> Decision:
-    """Returns the decision that permits the act. Raises `Denied` or `Unavailable`."""
+    """Returns the policy decision that permits the action. Raises `Denied` or `Unavailable`."""
     context = {name: getattr(one, name) for name in ("tenant", "rule", "workflow", "asked_by")}
     question = call.question(action, context={"exception": context})
     return await authorize(question, policy=call.services.policy)
@@ -175,7 +175,7 @@ async def _change(
     kind: HistoryKind,
     decision_id: str,
 ) -> PolicyException:
-    """Stores the exception as changed by `change`, which is applied again where another writer came first."""
+    """Stores the exception as changed by `change`, which is applied again if another writer came first."""
     for _ in range(SWAPS_MAXIMUM):
         changed = change(one)
         if await _write(call, changed, kind, decision_id):
@@ -217,7 +217,8 @@ def _errors(asked: ExceptionRequest, call: Call) -> Iterator[FieldError]:
 
 
 def _not_soft(rule: str, bundles: Collection[Bundle]) -> str:
-    """Why nothing can be excepted from a rule; empty: it is soft, or nobody knows its level here."""
+    """Returns the reason why a rule allows no exception; empty if it is soft, or its level is unknown
+    here."""
     # Data that only an OPA puts together has levels that are not seen here.
     if any(bundle.engine == OPA_ENGINE for bundle in bundles):
         return ""

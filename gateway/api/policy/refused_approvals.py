@@ -1,4 +1,4 @@
-"""Records approvals that are refused because the approver is no second pair of eyes."""
+"""Records approvals that are refused because the approver is the requester or has approved before."""
 
 from msgspec import structs
 
@@ -8,7 +8,7 @@ from gateway.core.history import Detail, HistoryEntry, HistoryKind
 
 
 async def record_refused_approval(call: Call, refusal: Denied, kind: HistoryKind, detail: Detail) -> None:
-    """Records a refused approval: its decision becomes a refusal, and the attempt an act in the audit trail.
+    """Stores a refused approval: its decision as a refusal, and the attempt in the audit trail.
 
     Raises `Unavailable`.
     """

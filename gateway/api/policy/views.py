@@ -18,20 +18,20 @@ class BundleView(Struct, frozen=True, kw_only=True):
     digest: str
     """The SHA-256 of the archive, in hexadecimal digits."""
     engine: str
-    """`opa`: no other engine can evaluate it; empty: any can."""
+    """The only engine that can evaluate the bundle: `opa`; empty if any engine can."""
     uploaded_by: str
     uploaded_at: float
     changed_by: str
-    """Who brought it into its state."""
+    """The person who made the last change of state."""
     changed_at: float
     tenants: tuple[str, ...]
-    """In canary: the tenants for whom it decides."""
+    """The tenants for whom a bundle in canary decides."""
     percent: float
-    """In canary: for how many of all other tenants it decides too."""
+    """The percentage of all other tenants for whom a bundle in canary decides too."""
 
 
 class PendingView(Struct, frozen=True, kw_only=True):
-    """A rollout step that waits for approvals. Times are in seconds since 1970."""
+    """A rollout change that waits for approvals. Times are in seconds since 1970."""
 
     step: Step
     sequence: int
@@ -41,15 +41,15 @@ class PendingView(Struct, frozen=True, kw_only=True):
     asked_at: float
     expires_at: float
     approvals: int
-    """How many people must approve it, beside the one who asked."""
+    """The number of people who must approve the change, beside the requester."""
     approved_by: tuple[str, ...]
 
 
 class StepResult(BundleView, frozen=True, kw_only=True):
-    """The response to a rollout step: the bundle after it, or before it while approvals are missing."""
+    """The response to a rollout change: the bundle after it, or before it while approvals are missing."""
 
     pending: PendingView | None
-    """The step, where it is not taken yet."""
+    """The rollout change, if it still waits for approvals."""
     unknown_tenants: tuple[str, ...] = ()
     """In canary: tenants that are named, and that no bundle's data has."""
 
@@ -61,7 +61,7 @@ class FlipView(Struct, frozen=True, kw_only=True):
     action: Action
     tenant: str
     kind: str
-    """What the bundle in shadow answers: `allowed`, `refused`, `unanswered`, or else `changed`."""
+    """The answer of the bundle in shadow: `allowed`, `refused`, `unanswered`, or else `changed`."""
     rules: tuple[str, ...]
     detail: str
 
@@ -71,18 +71,19 @@ class ShadowView(Struct, frozen=True, kw_only=True):
 
     compared: int
     skipped: int
-    """Decisions that it was not asked about, since too many came at once."""
+    """The number of decisions that were not compared, since too many came at once."""
     flips: Mapping[str, int]
-    """What it answers otherwise, by kind."""
+    """The number of different answers of the bundle in shadow, by kind."""
     latest: tuple[FlipView, ...]
-    """The newest of these first."""
+    """The newest of the different answers, newest first."""
 
 
 class BundleDetail(BundleView, frozen=True, kw_only=True):
     """A policy bundle, with the comparison of its answers in shadow."""
 
     shadow: ShadowView | None
-    """null: it was not in shadow since the gateway's start, or another one was after it."""
+    """The comparison in shadow; null if it was not in shadow since the gateway's start, or another was
+    later."""
 
 
 class BundleList(Struct, frozen=True, kw_only=True):
@@ -90,19 +91,19 @@ class BundleList(Struct, frozen=True, kw_only=True):
 
     items: tuple[BundleView, ...]
     active: int | None
-    """The sequence of the bundle that decides; null: what the gateway was started with."""
+    """The sequence number of the active bundle; null if the policy of the gateway's start decides."""
     deciding: str
-    """The revision of the rules that decide now."""
+    """The revision of the policy in force."""
     pending: PendingView | None
-    """The step that waits for approval."""
+    """The rollout change that waits for approval."""
     approvals_kept: int
     """How many approvals the next canary or activation needs at least, by rules that were rolled back."""
     generation: int
-    """The number of the rollout's state: the ETag, without its quotes."""
+    """The number of the rollout's state: the ETag without its quotes."""
 
 
 def bundle_view(release: Release) -> BundleView:
-    """The `BundleView` of a bundle."""
+    """Returns the `BundleView` of a bundle."""
     return BundleView(
         sequence=release.sequence,
         revision=release.revision,
@@ -121,7 +122,7 @@ def bundle_view(release: Release) -> BundleView:
 def step_view(
     release: Release, pending: PendingStep | None, unknown_tenants: tuple[str, ...] = ()
 ) -> StepResult:
-    """The `StepResult` of a bundle, with the step that waits for approval."""
+    """Returns the `StepResult` of a bundle, with the rollout change that waits for approval."""
     return StepResult(
         **structs.asdict(bundle_view(release)),
         pending=_pending_view(pending),
@@ -146,7 +147,7 @@ def _pending_view(pending: PendingStep | None) -> PendingView | None:
 
 
 def bundle_detail(release: Release, counts: ShadowCounts | None) -> BundleDetail:
-    """The `BundleDetail` of a bundle, with the counts of its answers in shadow."""
+    """Returns the `BundleDetail` of a bundle, with the counts of its answers in shadow."""
     return BundleDetail(
         **structs.asdict(bundle_view(release)), shadow=None if counts is None else _shadow_view(counts)
     )
@@ -172,7 +173,7 @@ def _shadow_view(counts: ShadowCounts) -> ShadowView:
 
 
 def bundle_list(rollout: Rollout, deciding: str) -> BundleList:
-    """The `BundleList` of a rollout; `deciding` is the revision that decides."""
+    """Returns the `BundleList` of a rollout; `deciding` is the revision in force."""
     active = rollout.active
     return BundleList(
         items=tuple(bundle_view(release) for release in reversed(rollout.releases)),

@@ -1,4 +1,4 @@
-"""The API's handlers for auditors: the records of callers' acts, and of policy's decisions.
+"""The API's handlers for auditors: records of callers' actions, and of policy decisions.
 
 Imports what `gateway.api` imports, and the files beside it that are not about routes.
 """

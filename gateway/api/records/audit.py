@@ -16,11 +16,11 @@ from gateway.store.acts import ActQuery
 from gateway.submission.authorize import authorize
 
 SINCE_MAXIMUM: Final = 10**11
-"""The latest time that may be asked for, in seconds since 1970."""
+"""The maximum of the query parameter `since`, in seconds since 1970."""
 
 
 async def audit(call: Call) -> Response:
-    """List the audit records of acts on runs and regions, newest first.
+    """List the audit records of actions on runs and regions, newest first.
 
     Cancels and retries of the runs that the caller may see; cordons, uncordons, forgets and replaces of every
     region. `since` is in seconds since 1970.

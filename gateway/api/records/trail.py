@@ -21,12 +21,12 @@ class TrailPage(Struct, frozen=True, kw_only=True):
     """A page of the audit trail: records and seals, each in order. Both are empty after the last page."""
 
     entries: tuple[Mapping[str, Any], ...]
-    """What was accepted and what people had done, as it is stored, with the decision behind it."""
+    """The entries of accepted runs and people's actions as stored, each with its policy decision."""
     seals: tuple[Seal, ...]
     last_entry: int
-    """`entry` for the next page."""
+    """The value of `entry` for the next page."""
     last_seal: int
-    """`seal` for the next page."""
+    """The value of `seal` for the next page."""
 
 
 async def trail(call: Call) -> Response:

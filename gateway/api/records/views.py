@@ -19,30 +19,31 @@ class DecisionRecord(Struct, frozen=True, kw_only=True):
     issuer: str
     client: str
     run: str
-    """The run that it is about; empty: none, as for a submission that was refused."""
+    """The id of the run that the decision is about; empty if none, as for a refused submission."""
     name: str
-    """The name of the workflow; empty: it is about none."""
+    """The name of the workflow that the decision is about; empty if none."""
     trace_id: str
     rules: tuple[str, ...]
     reasons: tuple[Reason, ...]
     fault: str
-    """Why policy could not answer; empty where it could."""
+    """The reason why policy could not answer; empty if it could."""
     revision: str
     engine: str
     obligations: Obligations
     duration_seconds: float
     digest: str
-    """SHA-256 of the document, where an exception could let it in: what the exception may name."""
+    """The SHA-256 of the document, if an exception may name it."""
     opa: Raw | UnsetType = UNSET
-    """What OPA has logged of the evaluation itself, without input and result; absent in lists, and where it
-    has logged nothing.
+    """The decision log event of OPA for the evaluation, without input and result.
+
+    It is absent in lists, and where OPA has logged nothing.
     """
     input: Raw | UnsetType = UNSET
-    """What the rules were asked, as far as policy lets it be recorded; in lists only where asked for."""
+    """The input of the rules, as far as policy lets it be recorded; in lists only on request."""
 
 
 class DecisionPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
-    """Decisions, newest first. `continue` is for the next page, null on the last.
+    """A page of policy decisions, newest first. `continue` is for the next page, null on the last.
 
     With filters or inputs a page may have fewer entries than `limit`, or none, and still not be the last.
     """
@@ -52,7 +53,7 @@ class DecisionPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"
 
 
 def record_of(recorded: RecordedDecision) -> DecisionRecord:
-    """The `DecisionRecord` of a decision for lists, without the input of the rules."""
+    """Returns the `DecisionRecord` of a decision for lists, without the input of the rules."""
     decision, question = recorded.decision, recorded.decision.question
     principal = question.principal if question else None
     return DecisionRecord(
@@ -79,7 +80,7 @@ def record_of(recorded: RecordedDecision) -> DecisionRecord:
 
 
 def full_record(recorded: RecordedDecision) -> DecisionRecord:
-    """The `DecisionRecord` of a decision with the input of the rules, where that was recorded."""
+    """Returns the `DecisionRecord` of a decision with the input of the rules, if that was recorded."""
     record, question = record_of(recorded), recorded.decision.question
     if not question:
         return record

@@ -1,4 +1,4 @@
-"""The handlers for automatic rollbacks: list them, and get one with each of its steps."""
+"""The handlers for automatic rollbacks: list them, and get one with each of its phases."""
 
 import re
 from typing import Final
@@ -24,22 +24,22 @@ class RollbackView(Struct, frozen=True, kw_only=True):
     phase: RollbackPhase
     kind: ReleaseKind
     release: str
-    """The release: of a policy bundle its sequence."""
+    """The release that was rolled back: the sequence number of a policy bundle."""
     revision: str
     returns_to: str
-    """The release that decides again; empty: what the gateway was started with."""
+    """The release in force afterwards; empty for the one that the gateway was started with."""
     alert: str
-    """The name of the alert that has led to it."""
+    """The name of the alert that caused the rollback."""
     began_at: float
     changed_at: float
     why: str
-    """Why it has come to its phase."""
+    """The reason for the rollback's present phase."""
     steps: tuple[RollbackStep, ...]
-    """Each phase that it came to, with the numbers that were seen then."""
+    """The rollback's phases so far, with the numbers that were measured then."""
 
 
 class RollbackPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
-    """Rollbacks, newest first. `continue` is for the next page, null on the last."""
+    """A page of automatic rollbacks, newest first. `continue` is for the next page, null on the last."""
 
     items: tuple[RollbackView, ...]
     next: str | None
@@ -57,7 +57,7 @@ async def rollbacks(call: Call) -> Response:
 
 
 async def describe_rollback(call: Call) -> Response:
-    """Get one automatic rollback with each of its steps, and the measurements behind them."""
+    """Get one automatic rollback with each of its phases, and the measurements behind them."""
     services = call.services
     await authorize(call.question(Action.POLICY_READ), policy=services.policy)
     text = call.path_parameters["rollback"]
