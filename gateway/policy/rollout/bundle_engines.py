@@ -120,13 +120,16 @@ class NoBundles:
     def started_with(self) -> Bundle | None:
         return None
 
-    async def deciding(self, bundle: GatedBundle | None, /) -> PolicyEngine:
+    async def deciding(self, bundle: GatedBundle | None, /, *, is_new: bool) -> PolicyEngine:  # noqa: ARG002
         if bundle is not None:
             raise _not_evaluated(bundle)
         return self._base
 
     async def trying_out(self, bundle: GatedBundle, *, shadow: bool, wait: bool) -> PolicyEngine:  # noqa: ARG002
         raise _not_evaluated(bundle)
+
+    def withdraw(self) -> None:
+        """Does nothing: nothing was handed out."""
 
     def serve(self, _: GatedBundle, /) -> None:
         """Does nothing: no bundle is ever active."""
