@@ -18,7 +18,7 @@ from msgspec import Struct, structs
 from gateway.core.decision import Action
 from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, Diagnostic, read_bundle
 from gateway.policy.embedded.gate import needs
-from gateway.policy.embedded.interpreter import PREPARED, EvaluationError, Interpreter, Interrupted
+from gateway.policy.embedded.interpreter import EvaluationError, Interpreter, Interrupted
 from gateway.policy.embedded.syntax_tree import Module, head_of, only
 from gateway.policy.question import ENTRY_POINTS
 from gateway.policy.source import PolicySource
@@ -36,7 +36,7 @@ SHARE: Final = 0.25
 """A rule that costs less than this part of a decision by the shipped rules is let grow."""
 LONG_SECONDS: Final = 0.1
 """What takes longer is measured once."""
-NOTHING: Final = ".".join((*PREPARED, "prepared"))
+NOTHING: Final = "package nothing\n\nnothing := true\n"
 """A rule that costs nothing but the reading of its input."""
 
 BLANKED: Final = re.compile(rb"[^\n]")
@@ -169,6 +169,8 @@ class RuleCosts:
         self._interpreter, self._inputs = interpreter, inputs
         self._source, self._modules = source, modules
         self._graph, self._places = needs(modules)
+        nothing = PolicySource(modules=(("nothing.rego", NOTHING),), data="{}", entry_points=())
+        self._reader = Interpreter(nothing)
         self._reading: dict[bytes, float] = {}
         asked = {
             module.resolve(head_of(rule)["refr"])
@@ -252,7 +254,7 @@ class RuleCosts:
     def _net_seconds(self, path: Rule, document: bytes, interpreter: Interpreter, *, limit: float) -> float:
         """The cost of a rule without the parsing of its input; infinite where it is more than `limit`."""
         if (reading := self._reading.get(document, 0.0)) == 0.0:
-            reading = _seconds(self._interpreter, NOTHING, document, limit=math.inf)
+            reading = _seconds(self._reader, "data.nothing.nothing", document, limit=math.inf)
             self._reading[document] = reading
         took = _seconds(interpreter, ".".join(path), document, limit=reading + limit)
         return max(1e-6, took - reading)

@@ -66,7 +66,9 @@ class EmbeddedPolicyEngine:
         # On a thread where a gateway runs already: it takes a tenth of a second and more.
         rules = await asyncio.to_thread(prepare_rules, bundle.source)
         self._inline = InlineEvaluation(
-            Interpreter(rules), maximum_bytes=self._inline_bytes, seconds=self._inline_seconds
+            {name: Interpreter(rules.needed_for(name)) for name in bundle.source.entry_points},
+            maximum_bytes=self._inline_bytes,
+            seconds=self._inline_seconds,
         )
         self._submission_worker = EvaluationWorker(bundle.source, budget_seconds=self._budget_seconds)
         # Placement of accepted runs has a process of its own: it must not wait behind submissions.

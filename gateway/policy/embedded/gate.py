@@ -4,7 +4,7 @@ What it evaluates as OPA does after a small change of the text is left to `rewri
 and line, and says that the rules work on OPA.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Final, TypeAlias
 
@@ -143,16 +143,37 @@ def recursion(modules: Sequence[Module]) -> Iterator[Diagnostic]:
 def unused_rules(modules: Sequence[Module], entry_points: Iterable[str]) -> list[Diagnostic]:
     """Lists a diagnostic for each rule that no entry point needs, so that it changes no decision."""
     graph, places = needs(modules)
-    open_, used = [tuple(name.split(".")) for name in entry_points], set[Path]()
-    while open_:
-        if (path := open_.pop()) not in used:
-            used.add(path)
-            open_ += graph.get(path, ())
+    used = _needed(graph, entry_points)
     return sorted(
         Diagnostic(file=file, line=line, detail=f"{'.'.join(path)} is used by no decision")
         for path, (file, line) in places.items()
         if path not in used
     )
+
+
+def files_for(modules: Sequence[Module], entry_points: Iterable[str]) -> dict[str, frozenset[str]]:
+    """For each entry point the files with rules that it may need, and those without any rule."""
+    graph, _ = needs(modules)
+    paths = {
+        module.file: [module.resolve(head_of(rule)["refr"]) for rule in module.rules] for module in modules
+    }
+    used = {name: _needed(graph, [name]) for name in entry_points}
+    return {
+        name: frozenset(
+            file for file, rules in paths.items() if not rules or not rule_paths.isdisjoint(rules)
+        )
+        for name, rule_paths in used.items()
+    }
+
+
+def _needed(graph: Mapping[Path, set[Path]], entry_points: Iterable[str]) -> set[Path]:
+    """The entry points, and every rule that they may need."""
+    open_, needed = [tuple(name.split(".")) for name in entry_points], set[Path]()
+    while open_:
+        if (path := open_.pop()) not in needed:
+            needed.add(path)
+            open_ += graph.get(path, ())
+    return needed
 
 
 def needs(modules: Sequence[Module]) -> tuple[dict[Path, set[Path]], dict[Path, tuple[str, int]]]:

@@ -7,6 +7,7 @@ evaluations find the interpreter in the processor's caches: with 16 callers at o
 import asyncio
 import time
 from collections import Counter, deque
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.policy.embedded.interpreter import Interpreter, Interrupted
@@ -24,12 +25,19 @@ their data, not by its document: so will be the next.
 
 
 class InlineEvaluation:
-    """An evaluator of rules on the event loop's thread; it declines documents that may take long."""
+    """An evaluator of rules on the event loop's thread; it declines documents that may take long.
+
+    `interpreters` are those that evaluate each rule.
+    """
 
     def __init__(
-        self, interpreter: Interpreter, *, maximum_bytes: int, seconds: float = INLINE_SECONDS
+        self,
+        interpreters: Mapping[str, Interpreter],
+        *,
+        maximum_bytes: int,
+        seconds: float = INLINE_SECONDS,
     ) -> None:
-        self._interpreter, self._maximum_bytes, self._seconds = interpreter, maximum_bytes, seconds
+        self._interpreters, self._maximum_bytes, self._seconds = interpreters, maximum_bytes, seconds
         self._waiting: deque[tuple[asyncio.Future[str | None], str, bytes]] = deque()
         self._avoided: Counter[str] = Counter()
         """How many more evaluations of a rule are declined."""
@@ -42,7 +50,8 @@ class InlineEvaluation:
 
         Raises `EvaluationError`.
         """
-        if len(document) > self._maximum_bytes or not self._interpreter.bounded or self._avoids(rule):
+        bounded = self._interpreters[rule].bounded
+        if len(document) > self._maximum_bytes or not bounded or self._avoids(rule):
             return None
         loop = asyncio.get_running_loop()
         evaluated: asyncio.Future[str | None] = loop.create_future()
@@ -61,7 +70,8 @@ class InlineEvaluation:
                 continue  # its caller has gone
             began = now
             try:
-                evaluated.set_result(self._interpreter.evaluate(rule, document, until=began + self._seconds))
+                interpreter = self._interpreters[rule]
+                evaluated.set_result(interpreter.evaluate(rule, document, until=began + self._seconds))
             except Interrupted:
                 evaluated.set_result(None)
             except Exception as error:  # for its caller: others wait behind it

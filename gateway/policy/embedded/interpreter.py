@@ -6,15 +6,16 @@ It lives on the thread that made it, and holds Python's global interpreter lock 
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 import regorus
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
 from gateway.policy.bundle import BundleError, Diagnostic
+from gateway.policy.embedded.gate import files_for
 from gateway.policy.embedded.interruption import CHECKPOINT, is_bounded, size_of, with_checkpoints
 from gateway.policy.embedded.replaced_builtins import REPLACED
 from gateway.policy.embedded.rewriting import rewrite_rules
@@ -26,8 +27,6 @@ UNDEFINED: Final = '"<undefined>"'
 
 With its quotes it is no part of a longer string, in which quotes are escaped.
 """
-PREPARED: Final = ("data", "waypost_embedded")
-"""A package of our own, with one rule."""
 MESSAGE_MAXIMUM: Final = 300
 TOO_MUCH: Final = "write it in several rules (it works on OPA: set policy.engine)"
 BODILESS: Final = "rule must have a body or assignment"
@@ -72,6 +71,13 @@ class PreparedRules(Struct, frozen=True, kw_only=True):
     modules: tuple[tuple[str, str], ...]
     data: str
     bounded: bool
+    needed: Mapping[str, frozenset[str]]
+    """For each entry point the files that it may need."""
+
+    def needed_for(self, entry_point: str) -> "PreparedRules":
+        """The rules without those files: at each reference to data regorus goes through all modules."""
+        files = self.needed[entry_point]
+        return structs.replace(self, modules=tuple(one for one in self.modules if one[0] in files))
 
 
 def prepare_rules(source: PolicySource, *, tests: Sequence[tuple[str, str]] = ()) -> PreparedRules:
@@ -79,7 +85,12 @@ def prepare_rules(source: PolicySource, *, tests: Sequence[tuple[str, str]] = ()
     written = rewrite_rules((*source.modules, *tests), parse_modules)
     size = size_of(msgspec.json.decode(source.data))
     modules = tuple((module.file, with_checkpoints(module, size)) for module in written)
-    return PreparedRules(modules=modules, data=source.data, bounded=is_bounded(written, size))
+    return PreparedRules(
+        modules=modules,
+        data=source.data,
+        bounded=is_bounded(written, size),
+        needed=files_for(written, source.entry_points),
+    )
 
 
 class Interpreter:
@@ -99,9 +110,9 @@ class Interpreter:
         self._engine = self._load()
         # The first evaluation schedules the statements of every rule, and finds names without a value.
         try:
-            self.evaluate(".".join((*PREPARED, "prepared")), b"{}")
-        except EvaluationError as error:
-            raise BundleError([_diagnostic(*str(error).partition(":")[::2])]) from None
+            self._engine.eval_query("true")
+        except RuntimeError as error:
+            raise BundleError([_diagnostic(*one_line(error).partition(":")[::2])]) from None
 
     def evaluate(self, rule: str, document: bytes, *, until: float = float("inf")) -> str:
         """Evaluates `rule` with the JSON `document` as input; returns its value as JSON.
@@ -135,7 +146,6 @@ class Interpreter:
         for name, (arguments, function) in REPLACED.items():
             engine.add_extension(name, arguments, function)
         engine.add_extension(CHECKPOINT, 0, self._checkpoint)
-        engine.add_policy("prepared", f"package {PREPARED[-1]}\nprepared := true\n")
         try:
             for file, text in self._modules:
                 engine.add_policy(file, text)
