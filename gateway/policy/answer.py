@@ -1,4 +1,5 @@
-"""Parses the rules' answers. An incomplete or wrongly typed answer is an error, never a permission."""
+"""Parses the answers of policy rules. An incomplete or wrongly typed answer is an error, never a
+permission."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
@@ -10,25 +11,26 @@ from gateway.core.decision import Level, Obligations, Reason
 from gateway.policy.fault_texts import of_answer
 
 REASONS_MAXIMUM: Final = 100
-"""The most reasons of an answer that are kept; one more says how many are left out."""
+"""The maximum number of reasons of an answer that are kept; a further one says how many are left out."""
 MORE: Final = "reasons.more"
 MESSAGE_MAXIMUM: Final = 500
-"""The most characters of a message that are kept.
+"""The maximum number of characters of a message that are kept.
 
 Decisions are stored with their run: ten thousand banned images must not make ten thousand sentences.
 """
 
 
 class PolicyAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The value of a `decision` rule, made into a `Decision`. No field but `levels` may be missing."""
+    """The value of a `decision` rule, from which a `Decision` is made. No field but `levels` may be
+    missing."""
 
     allow: bool
     rules: tuple[str, ...]
     reasons: tuple[Reason, ...]
     obligations: Obligations
-    """Of a refusal those that hold if every reason turns out to be a warning, or overridden."""
+    """The limits and changes for the work; of a refusal those that apply if every reason is overridden."""
     levels: dict[str, Level] = {}
-    """The levels of rules that refuse, by id. A rule that is not here is hard."""
+    """The enforcement levels of rules that refuse, by rule id. A rule that is absent here is hard."""
 
 
 ALWAYS_HARD: Final = frozenset(
@@ -45,16 +47,16 @@ ALWAYS_HARD: Final = frozenset(
         "tenant.unknown",
     }
 )
-"""The rules about who calls, and for whom: no level makes less of them."""
+"""The ids of rules about the caller, which are always hard, whatever the policy data says."""
 
 
 def level_of(rule: str, levels: Mapping[str, Level]) -> Level:
-    """The level of a rule: hard if `levels` does not name it, and always for rules about authentication."""
+    """Returns a rule's enforcement level: hard if `levels` does not name it, or if it is about the caller."""
     return Level.HARD if not rule or rule in ALWAYS_HARD else levels.get(rule, Level.HARD)
 
 
 class AnswerError(Exception):
-    """The error that the value of a `decision` rule is not a complete, well-typed `PolicyAnswer`."""
+    """Raised if the value of a `decision` rule is not a complete, well-typed `PolicyAnswer`."""
 
 
 _decode = msgspec.json.Decoder(PolicyAnswer).decode
@@ -76,7 +78,7 @@ def parse_answer(text: str | bytes) -> PolicyAnswer:
 
 
 def _truncate(answer: PolicyAnswer) -> PolicyAnswer:
-    """Limits the number of reasons and rules, and the length of messages; gives reasons their levels."""
+    """Limits the number of reasons and rules and the length of messages, and sets the reasons' levels."""
     reasons = tuple(
         # The level is not the rule's own to say.
         Reason(
@@ -92,7 +94,7 @@ def _truncate(answer: PolicyAnswer) -> PolicyAnswer:
 
 
 def _more(left: Sequence[Reason], shown: Collection[str], levels: Mapping[str, Level]) -> Reason:
-    """The reason that stands for those left out by the bound; hard where one of them is of another rule."""
+    """Returns the reason that stands for those left out; hard if one of them is of a rule not shown."""
     others = {reason.rule for reason in left}.difference(shown)
     warns = all(level_of(rule, levels) is Level.ADVISORY for rule in others)
     level = Level.ADVISORY if warns else Level.HARD

@@ -24,11 +24,12 @@ SHIPPED_POLICIES: Final = Path(__file__).parents[2] / "policies"
 """The folder of the policies that ship with the gateway."""
 
 SCHEMAS: Final = Path(__file__).parent / "schemas"
-"""The folder of the JSON Schemas of `input` and `data`; in a bundle OPA would load them as data."""
+"""The folder of the JSON Schemas of `input` and `data`; it is not in bundles, where OPA would load it as
+data."""
 
 DATA_FILE: Final = "data.json"
 OPA_DATA_FILES: Final = (DATA_FILE, "data.yaml", "data.yml")
-"""Where OPA looks for data, in each folder."""
+"""The names of the data files that OPA loads from each folder."""
 MANIFEST_FILE: Final = ".manifest"
 OPA_ENGINE: Final = "opa"
 TEST_SUFFIX: Final = "_test.rego"
@@ -36,7 +37,7 @@ REVISION_DIGITS: Final = 16
 
 
 class Diagnostic(Struct, frozen=True, kw_only=True, gc=False, order=True):
-    """One problem of a policy bundle, with its file and line.
+    """A problem of a policy bundle, with its file and line.
 
     `file` is relative to the folder of the bundle; `line` counts from 1, and 0 stands for the whole file.
     """
@@ -50,7 +51,7 @@ class Diagnostic(Struct, frozen=True, kw_only=True, gc=False, order=True):
 
 
 class BundleError(Exception):
-    """The error that a bundle cannot be used. Its text is every diagnostic, a line each."""
+    """Raised for a bundle that cannot be used. The text is every diagnostic, one per line."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
@@ -70,11 +71,11 @@ class Bundle(Struct, frozen=True, kw_only=True):
     schemas: dict[str, Any]
     revision: str
     engine: str = ""
-    """The engine that the bundle asks for in its `.manifest`: `opa`, or any."""
+    """The only engine that can evaluate the bundle, from its `.manifest`: `opa`; empty for any."""
 
 
 def level_in(bundle: Bundle, rule: str) -> Level | None:
-    """The level of a rule by a bundle's data; None: neither its data nor its rules name one with this id."""
+    """Returns the enforcement level of a rule in a bundle; None if the bundle has no rule with this id."""
     levels: Mapping[str, Level] = json.loads(bundle.source.data).get("levels", {})
     # A house rule may give its sentence alone; its id, `house`, stands in the rules that ship.
     if rule in levels or any(f'"{rule}"' in text for _, text in bundle.source.modules):
@@ -103,7 +104,8 @@ def read_bundle(policies: Path, data: Path | None, *, data_required: bool = True
 
 
 def _data_elsewhere(policies: Path) -> Iterator[Diagnostic]:
-    """Lists a diagnostic for each data file that OPA's tools load from the folder and the bundle lacks.
+    """Yields a diagnostic for each data file that OPA's tools would load from the folder and the bundle
+    lacks.
 
     Rules that pass their tests with them would decide without: what is undefined refuses nothing.
     """
@@ -118,7 +120,7 @@ def _data_elsewhere(policies: Path) -> Iterator[Diagnostic]:
 def bundle_of(
     modules: Iterable[tuple[str, str]], data: str | None, *, data_file: str = DATA_FILE, engine: str = ""
 ) -> Bundle:
-    """Makes a bundle from modules (file name and text, tests among them) and the JSON text of its data.
+    """Returns a bundle of modules (file name and text, tests among them) and the JSON text of its data.
 
     `data_file` is its name in diagnostics; without data it is an empty object. Raises `BundleError`.
     """
@@ -141,7 +143,7 @@ def bundle_of(
 
 
 def _engine(path: Path) -> str:
-    """The engine that the bundle's manifest names in `metadata.engine`; OPA leaves the metadata to others."""
+    """Returns the engine that the bundle's manifest names in `metadata.engine`; empty without one."""
     if not path.exists():
         return ""
     try:

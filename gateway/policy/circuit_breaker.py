@@ -3,11 +3,11 @@
 from typing import Final
 
 FAILURES_MAXIMUM: Final = 5
-"""How many questions in a row may fail before no more are asked."""
+"""The number of questions in a row that may fail before the breaker opens."""
 
 
 class CircuitBreaker:
-    """A circuit breaker that counts the questions in a row that the engine has failed to answer.
+    """Counts the questions in a row that an engine failed to answer, and opens after too many.
 
     Once it is open, no question is asked until the engine has said that it is well. So a document that always
     fails, sent again and again, keeps nobody else out: what it opens is closed after one round trip.
@@ -23,7 +23,7 @@ class CircuitBreaker:
         return f"<CircuitBreaker {state}, {self._failures} failures in a row>"
 
     def after_answer(self) -> None:
-        """Counts an answered question, or a successful health check."""
+        """Resets the breaker after an answered question or a successful health check."""
         self.is_open, self.cause, self._failures = False, "", 0
 
     def after_failure(self, cause: str) -> bool:

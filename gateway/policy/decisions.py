@@ -1,4 +1,4 @@
-"""Builds the decisions of a policy engine; where there is no answer, a refusal with the fault."""
+"""Makes the decisions of a policy engine from its answers; without an answer, a refusal with the fault."""
 
 import itertools
 import os
@@ -9,7 +9,7 @@ from gateway.policy.masking import masked, unanswered
 
 
 class DecisionFactory:
-    """A factory of decisions, with their ids, under the name of one engine.
+    """Makes the decisions of one policy engine, with unique ids.
 
     Ids sort by the question's time, then by the order of evaluation; a random suffix keeps those of two
     processes apart.
@@ -29,7 +29,7 @@ class DecisionFactory:
         duration_seconds: float,
         engine_decision_id: str = "",
     ) -> Decision:
-        """Makes the decision for a complete answer of the rules."""
+        """Returns the decision for a complete answer of the rules."""
         return Decision(
             id=self._new_id(question),
             at=question.at,
@@ -46,7 +46,8 @@ class DecisionFactory:
         )
 
     def faulty(self, question: Question, fault: str, *, revision: str, duration_seconds: float) -> Decision:
-        """Makes the refusal for a question without a complete answer; `fault` says why, for the log."""
+        """Returns the refusal for a question without a complete answer; `fault` is the reason, for the
+        log."""
         return Decision(
             id=self._new_id(question),
             at=question.at,

@@ -1,4 +1,4 @@
-"""Enforces the levels of rules: advisory reasons, and those overridden by an exception, do not refuse. Pure.
+"""Enforces the levels of rules: advisory reasons, and soft ones with an exception, do not refuse. Pure.
 
 It is the one check for what the gateway decides, for dry runs, `waypost policy eval` and replays. What no
 rule refuses by name (a rule that is missing, an engine that does not answer) stays refused.
@@ -20,16 +20,16 @@ LIFTED: Final[Mapping[str, Mapping[str, None]]] = {
     "priority.cap": {"max_priority": None},
     "shards.maximum": {"max_shards": None},
 }
-"""The limits that would refuse or change the work again, by the rule that is overridden."""
+"""The limits that are removed when a rule is overridden, by rule, as they would refuse the work again."""
 
 
 class WorkScope(Struct, frozen=True, kw_only=True):
-    """The tenant, workflow and document of a question, which an exception's scope is compared with."""
+    """The tenant, workflow and document of a question, compared with an exception's scope."""
 
     tenant: str
     workflow: str
     document: str
-    """SHA-256 of the document as it was submitted."""
+    """The SHA-256 of the document as it was submitted."""
 
 
 class _Metadata(Struct, frozen=True):
@@ -45,7 +45,7 @@ _decode = msgspec.json.Decoder(_Document).decode
 
 
 def scope_of(question: Question) -> WorkScope | None:
-    """The tenant, workflow and document of a question; None: its action cannot have exceptions."""
+    """Returns the tenant, workflow and document of a question; None if its action cannot have exceptions."""
     if question.workflow is None or kind_of(question.action) is not ActionKind.WORK:
         return None
     metadata = _decode(question.workflow).metadata
@@ -59,7 +59,7 @@ def scope_of(question: Question) -> WorkScope | None:
 def granted_to(
     scope: WorkScope | None, exceptions: Iterable[PolicyException], *, now: float
 ) -> Mapping[str, str]:
-    """The ids of the exceptions in force for this work at `now`, by the rule that each overrides."""
+    """Returns the ids of the exceptions in force for this work at `now`, by the rule that each overrides."""
     if scope is None:
         return {}
     return {
@@ -70,7 +70,7 @@ def granted_to(
 
 
 def enforce(decision: Decision, granted: Mapping[str, str]) -> Decision:
-    """Applies the levels of a decision's reasons, and the exceptions `granted` (rule to id).
+    """Applies the enforcement levels of a decision's reasons, and the exceptions `granted` (rule to id).
 
     Allowed where nothing refuses: each reason is advisory, or soft and overridden. They become warnings.
     """
@@ -88,12 +88,12 @@ def enforce(decision: Decision, granted: Mapping[str, str]) -> Decision:
 
 
 def refuses(reason: Reason) -> bool:
-    """Whether the reason makes a refusal: it is hard, or soft and no exception overrides it."""
+    """Whether the reason refuses: it is hard, or soft and no exception overrides it."""
     return reason.level is Level.HARD or (reason.level is Level.SOFT and not reason.exception)
 
 
 def can_be_excepted(decision: Decision) -> bool:
-    """Whether exceptions could turn this refusal into a permission."""
+    """Whether policy exceptions could turn this refusal into a permission."""
     levels = {reason.level for reason in decision.reasons}
     is_work = kind_of(decision.action) is ActionKind.WORK
     return is_work and Level.SOFT in levels and Level.HARD not in levels
@@ -106,7 +106,7 @@ def _with_exception(reason: Reason, granted: Mapping[str, str]) -> Reason:
 
 
 def _as_allowed(obligations: Obligations, reasons: Iterable[Reason]) -> Obligations:
-    """Adds a warning for each reason to the obligations, and removes the limits that were overridden."""
+    """Returns the obligations with a warning for each reason, and without the limits that were overridden."""
     warnings, lifted = list(obligations.warnings), dict[str, None]()
     for reason in reasons:
         by = f" (exception {reason.exception})" if reason.exception else ""

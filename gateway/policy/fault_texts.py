@@ -1,4 +1,4 @@
-"""Sanitizes evaluators' error texts, which quote values of documents, for the record of a decision. Pure.
+"""Removes document values from evaluators' error texts, for the record of a decision. Pure.
 
 Nobody has said which values must not be seen. Kept are file and line, the builtin, and sentences that are
 known.
@@ -28,11 +28,11 @@ SENTENCES: Final = (
     "object keys must be unique",
     "the evaluator panicked",
 )
-"""Sentences of the evaluators that hold no value."""
+"""The sentences of the evaluators that contain no document value."""
 
 
 def of_interpreter(text: str) -> str:
-    """The text that is recorded for an error of the embedded interpreter."""
+    """Returns the text that is recorded for an error of the embedded interpreter."""
     place = found[0] if (found := _PLACE.match(text)) else "rules"
     message = text.removeprefix(place).removeprefix(": ")
     if known := next((sentence for sentence in SENTENCES if message.startswith(sentence)), None):
@@ -45,7 +45,7 @@ def of_interpreter(text: str) -> str:
 
 
 def of_opa(code: str, message: str, *, file: str, row: int) -> str:
-    """The text that is recorded for an error in OPA's answer, from its code, message and place."""
+    """Returns the text that is recorded for an error in OPA's answer, from its code, message and place."""
     place = f"{file:.200}:{row}" if _PLACE.fullmatch(f"{file}:{row}") else "rules"
     kind = code if _CODE.fullmatch(code) else "an error"
     if known := next((sentence for sentence in SENTENCES if message.endswith(sentence)), None):
@@ -58,5 +58,5 @@ BUILTIN_ERROR: Final = "eval_builtin_error"
 
 
 def of_answer(text: str) -> str:
-    """The text recorded for an answer that is not a decision: without values or names that the rules made."""
+    """Returns the text recorded for an answer that is not a decision, without values or names in it."""
     return _QUOTED.sub("...", text)

@@ -12,7 +12,7 @@ from gateway.policy.enforcement import enforce
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
-    """A decision as `waypost decisions export` writes it, without the fields that a replay does not need."""
+    """A recorded decision as `waypost decisions export` writes it, with the fields that a replay needs."""
 
     id: str
     action: Action
@@ -26,19 +26,21 @@ class Recorded(Struct, frozen=True, kw_only=True):
 
 
 class Flip(Struct, frozen=True, kw_only=True):
-    """A recorded decision to which other rules give a different answer."""
+    """A flip: a recorded decision to which other rules give a different answer."""
 
     id: str
     action: Action
     tenant: str
     kind: str
-    """`allowed`: it was refused before; `refused`: it was allowed; `changed`: rules or obligations differ;
+    """The kind of difference: `allowed`, `refused`, `changed` or `unanswered`.
+
+    `allowed`: it was refused before; `refused`: it was allowed; `changed`: rules or obligations differ;
     `unanswered`: the other rules gave no answer.
     """
     rules: tuple[str, ...]
-    """The rules that made the difference: those of the answer that refuses, else those that only one has."""
+    """The ids of the rules that made the difference: those that refuse, else those that only one side has."""
     detail: str = ""
-    """What differs in the obligations, or why there was no answer."""
+    """The difference of the obligations, or the reason why there was no answer, as text."""
 
 
 KINDS = ("allowed", "unanswered", "refused", "changed")
@@ -46,12 +48,13 @@ KINDS = ("allowed", "unanswered", "refused", "changed")
 
 
 def granted(recorded: Recorded) -> dict[str, str]:
-    """The exceptions that were in force for the recorded decision, by the rule that each overrides."""
+    """Returns the exceptions that were in force for the recorded decision, by the rule that each
+    overrides."""
     return {reason.rule: reason.exception for reason in recorded.reasons if reason.exception}
 
 
 def flip_of(recorded: Recorded, now: Decision) -> Flip | None:
-    """The difference between the recorded decision and the other rules' one; None: there is none.
+    """Returns the difference between the recorded decision and another rules' decision; None if equal.
 
     Exceptions that counted for the recorded one count for the other too.
     """

@@ -6,7 +6,7 @@ from gateway.core.decision import Decision, Question
 
 
 class PolicyEngine(Protocol):
-    """A policy engine on Rego rules. Default deny: only a complete, well-typed `allow: true` permits.
+    """An engine that decides questions by Rego rules. Default deny: only a well-typed `allow: true` permits.
 
     `decide` never raises: an error inside is a `Decision` with `fault` set and `allow` False, which becomes a
     503.
@@ -18,7 +18,7 @@ class PolicyEngine(Protocol):
 
     @property
     def revision(self) -> str:
-        """The revision of the bundle in use: the same for the same rules and data."""
+        """The revision of the policy bundle in use: the same for the same rules and data."""
         ...
 
     async def check(self) -> None:

@@ -1,4 +1,4 @@
-"""Masks the values of a question that policy keeps out of the record of its decision. Pure."""
+"""Removes values from a question that policy keeps out of the record of its decision. Pure."""
 
 import copy
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from gateway.core.principal import Principal
 from waypost.json_pointer import parts_of
 
 MASKABLE_CLAIMS: Final = {"client": "", "scopes": (), "groups": ()}
-"""The facts about the caller that may be left out, and what stands there then. Who it was is always kept."""
+"""The caller's claims that may be left out, with their replacements. The caller's identity is always kept."""
 
 
 def masked(question: Question, pointers: Sequence[str]) -> Question:
@@ -45,14 +45,14 @@ def masked(question: Question, pointers: Sequence[str]) -> Question:
 
 
 def unanswered(question: Question) -> Question:
-    """Masks a question without an answer, for which no rule has said which values to mask."""
+    """Returns a question without its document and context, as no rule has answered which values to mask."""
     run = question.context.get("run")
     named = {"run": {"id": run["id"]}} if isinstance(run, dict) and isinstance(run.get("id"), str) else {}
     return structs.replace(question, workflow=None, context=named)
 
 
 def _without_claim(principal: Principal, path: Sequence[str]) -> Principal:
-    """The caller without the claim that `path` begins with, where that may be left out."""
+    """Returns the caller without the claim that `path` begins with, if that may be left out."""
     names = path[:1] or list(MASKABLE_CLAIMS)
     left_out = {name: MASKABLE_CLAIMS[name] for name in names if name in MASKABLE_CLAIMS}
     return structs.replace(principal, **left_out)

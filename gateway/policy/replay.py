@@ -16,14 +16,17 @@ from gateway.policy.flips import Flip, Recorded, flip_of, granted
 from gateway.policy.interface import PolicyEngine
 
 NOT_OF_RULES: Final = frozenset({ApprovalRefused.rule, AlreadyApproved.rule})
-"""The rules by which the gateway itself refuses."""
+"""The rule ids under which the gateway itself refuses approvals; no policy rule has them."""
 
 
 class _Input(Struct, frozen=True, kw_only=True):
     principal: Principal
     at: float
     workflow: msgspec.Raw = msgspec.Raw(b"")
-    """Empty: there is none. msgspec 0.22 takes a union of Raw and None for None alone."""
+    """The workflow document as JSON; empty without one.
+
+    msgspec 0.22 takes a union of Raw and None for None alone.
+    """
     context: dict[str, Any] = {}
 
 
@@ -31,7 +34,7 @@ _decode_input = msgspec.json.Decoder(_Input).decode
 
 
 def question_of(recorded: Recorded) -> Question | None:
-    """The question of a recorded decision; None where it cannot be asked again.
+    """Returns the question of a recorded decision; None if it cannot be asked again.
 
     Policy did not answer it, part of it is masked, its document was too large to be kept, or the gateway
     refused an approval that policy permitted.
@@ -57,7 +60,7 @@ def question_of(recorded: Recorded) -> Question | None:
 async def replay(
     decisions: Iterable[Recorded], engine: PolicyEngine, *, at_once: int = 1
 ) -> AsyncIterator[tuple[Recorded, Flip | None]]:
-    """Replays each question on `engine`; yields each decision that was asked, with its flip if it is one.
+    """Replays each question on `engine`; yields each replayed decision, with its flip or None.
 
     Reads `decisions` as they are needed, and asks `at_once` questions together: an OPA answers several.
     """

@@ -13,19 +13,20 @@ from msgspec import Struct
 
 
 class Support(StrEnum):
-    """The kinds of support that the embedded engine has for a builtin."""
+    """The embedded engine's level of support for a builtin."""
 
     SAME = "same"
     NEARLY = "nearly"
-    """Usable: differs from OPA only as its note says."""
+    """The builtin is usable: it differs from OPA only as its note says."""
     REFUSED = "refused"
-    """Not usable here: it is absent, or answers otherwise than OPA, as its note says."""
+    """The builtin is not usable here: it is absent, or differs from OPA as its note says."""
     NEVER = "never"
-    """Not usable in any bundle, on OPA neither: a decision must depend on its input alone."""
+    """The builtin is not usable in any bundle, even on OPA: a decision must depend on its input alone."""
 
 
 class Builtin(Struct, frozen=True, kw_only=True):
-    """A builtin with its support in the embedded engine; `note` says where OPA differs, or what to write."""
+    """A Rego builtin with its support in the embedded engine; `note` says how OPA differs, or what to
+    write."""
 
     support: Support
     note: str = ""
@@ -126,14 +127,14 @@ BUILTINS: Final[Mapping[str, Builtin]] = {
     **{name: Builtin(support=Support.REFUSED, note="absent") for name in _ABSENT.split()},
     **{name: Builtin(support=Support.NEVER, note=note) for name, note in _NEVER.items()},
 }
-"""Every builtin that rules can call, by its name."""
+"""Every builtin that rules can call, by name."""
 
 UNBOUNDED: Final = frozenset({"numbers.range", "numbers.range_step"})
-"""Builtins whose result may be much larger than what they are given."""
+"""The builtins whose result may be much larger than their arguments."""
 PATTERN_ARGUMENTS: Final = {
     "regex.find_all_string_submatch_n": 0,
     "regex.find_n": 0,
     "regex.match": 0,
     "regex.replace": 1,
 }
-"""The index of the argument that is a regular expression."""
+"""The index of the argument that is a regular expression, by builtin."""

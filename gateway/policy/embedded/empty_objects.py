@@ -1,4 +1,4 @@
-"""Makes a module of default rules for objects that are defined by rules with several keys, `s[k] contains x`.
+"""Makes default rules for objects that are defined by rules with several keys, `s[k] contains x`.
 
 regorus 0.13 takes them for undefined where none of their rules holds; OPA for empty.
 """
@@ -9,7 +9,7 @@ from gateway.policy.embedded.syntax_tree import Module, head_of, is_plain, only
 
 
 def empty_objects(modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
-    """Makes a module with a default for each object that would be undefined where none of its rules holds."""
+    """Yields a module with a default for each object that would be undefined if none of its rules holds."""
     paths = {
         module.resolve(refr)
         for module in modules

@@ -32,7 +32,9 @@ ENGINE_NAME: Final = "embedded"
 
 
 class EmbeddedPolicyEngine:
-    """A `PolicyEngine` on regorus, for the bundle in `policies` and the JSON file `data` (None: its own).
+    """Evaluates Rego with regorus (a `PolicyEngine`), by the rules in `policies` and the JSON file `data`.
+
+    `data` None: the data in `policies`.
 
     `bundle` is one that was read and checked already, in their place. `async with` raises `BundleError`, with
     file and line, for rules that this engine would evaluate otherwise than OPA. Documents over `inline_bytes`
@@ -88,7 +90,7 @@ class EmbeddedPolicyEngine:
 
     @property
     def bundle(self) -> Bundle | None:
-        """The bundle in use; None until the engine is entered."""
+        """The policy bundle in use; None until the engine is entered."""
         return self._bundle
 
     @property

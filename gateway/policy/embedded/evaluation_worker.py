@@ -13,12 +13,12 @@ from gateway.policy.source import PolicySource
 from waypost.worker_pool import WorkerBusy, WorkerEnded, WorkerError, WorkerPool, WorkerTimeout
 
 MAXIMUM_WAITING: Final = 256
-"""Documents that may wait for the process.
+"""The maximum number of documents that wait for the process.
 
 One more is refused at once: in a queue that only grows, all would wait too long.
 """
 MAXIMUM_WAITING_OF_TENANT: Final = 64
-"""How many of the waiting documents may be one tenant's, so that it does not keep out the others.
+"""The maximum number of one tenant's documents that wait, so that it does not keep out the others.
 
 As many as a gateway handles requests at once: where the machine is too slow for evaluations on the event
 loop, small ones come here too, and wait rather than fail.
@@ -26,7 +26,8 @@ loop, small ones come here too, and wait rather than fail.
 
 
 class EvaluationWorker:
-    """A child process, started when needed, that evaluates one document at a time; tenants take turns."""
+    """A child process that evaluates one document at a time; it starts when needed, and tenants take
+    turns."""
 
     def __init__(self, source: PolicySource, *, budget_seconds: float) -> None:
         self._budget_seconds = budget_seconds
@@ -43,7 +44,8 @@ class EvaluationWorker:
         return f"EvaluationWorker({self._pool})"
 
     async def evaluate(self, entry_point: str, document: bytes, *, tenant: str) -> str:
-        """Evaluates the rule `entry_point` for `document`, on behalf of `tenant`; returns its value as JSON.
+        """Evaluates the rule `entry_point` for `document` of `tenant` in the process; returns its value as
+        JSON.
 
         Raises `EvaluationError`, also if the budget is exceeded or too many documents are waiting.
         """

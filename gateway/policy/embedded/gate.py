@@ -1,4 +1,4 @@
-"""Finds rules that regorus would evaluate otherwise than OPA in strict mode, or on which it would crash.
+"""Finds rules that regorus would evaluate differently from OPA in strict mode, or on which it would crash.
 
 What it evaluates as OPA does after a small change of the text is left to `rewriting`. A refusal names file
 and line, and says that the rules work on OPA.
@@ -32,11 +32,12 @@ WORKS_ON_OPA: Final = " (it works on OPA: set policy.engine, or engine: opa in t
 
 Path: TypeAlias = tuple[str, ...]
 Problem: TypeAlias = tuple[SyntaxNode, str]
-"""The place of a problem (a span), and what it is."""
+"""A problem: its place in the text (a span), and its description."""
 
 
 def check_rules(modules: Sequence[Module]) -> list[Diagnostic]:
-    """Lists a diagnostic for each thing in `modules` that keeps the embedded engine from evaluating them."""
+    """Returns a diagnostic for everything in `modules` that the embedded engine cannot evaluate as OPA
+    does."""
     defined = {module.resolve(head_of(rule)["refr"]) for module in modules for rule in module.rules}
     found = {
         Diagnostic(file=module.file, line=span["line"], detail=detail + WORKS_ON_OPA)
@@ -48,7 +49,7 @@ def check_rules(modules: Sequence[Module]) -> list[Diagnostic]:
 
 
 def nondeterministic_calls(modules: Sequence[Module]) -> list[Diagnostic]:
-    """Lists a diagnostic for each call of a builtin that is not deterministic, on whatever engine."""
+    """Returns a diagnostic for each call of a builtin that is not deterministic, on whatever engine."""
     found = set()
     for module in modules:
         for kind, value in expressions([parts(rule) for rule in module.rules]):
@@ -61,7 +62,7 @@ def nondeterministic_calls(modules: Sequence[Module]) -> list[Diagnostic]:
 
 
 def calls(modules: Iterable[Module]) -> set[str]:
-    """The names of the builtins that the modules call."""
+    """Returns the names of the builtins that the modules call."""
     return {
         _builtin(module, value)
         for module in modules
@@ -123,7 +124,7 @@ def _names_outside_comprehensions(tree: SyntaxNode) -> set[str]:
 
 
 def recursion(modules: Sequence[Module]) -> Iterator[Diagnostic]:
-    """The diagnostic for the first recursion among rules: on one the process would end.
+    """Yields a diagnostic for the first recursion among rules, which would end the process.
 
     A reference to a package, or with a computed step, is taken to need every rule that it may mean.
     """
@@ -141,7 +142,7 @@ def recursion(modules: Sequence[Module]) -> Iterator[Diagnostic]:
 
 
 def unused_rules(modules: Sequence[Module], entry_points: Iterable[str]) -> list[Diagnostic]:
-    """Lists a diagnostic for each rule that no entry point needs, so that it changes no decision."""
+    """Returns a diagnostic for each rule that no entry point needs, so that it changes no decision."""
     graph, places = needs(modules)
     used = _needed(graph, entry_points)
     return sorted(
@@ -177,7 +178,7 @@ def _needed(graph: Mapping[Path, set[Path]], entry_points: Iterable[str]) -> set
 
 
 def needs(modules: Sequence[Module]) -> tuple[dict[Path, set[Path]], dict[Path, tuple[str, int]]]:
-    """The dependencies between rules, and the file and line where each rule is declared first."""
+    """Returns the dependencies between rules, and the file and line of each rule's first declaration."""
     named: dict[Path, set[Path]] = {}
     places: dict[Path, tuple[str, int]] = {}
     for module in modules:

@@ -1,4 +1,4 @@
-"""Evaluates small documents on the event loop's thread, within a bound of time.
+"""Evaluates rules for small documents on the event loop's thread, within a time limit.
 
 The interpreter holds Python's lock: on a thread it would not relieve the event loop. One after the other,
 evaluations find the interpreter in the processor's caches: with 16 callers at once each took a sixth less.
@@ -13,11 +13,11 @@ from typing import Final
 from gateway.policy.embedded.interpreter import Interpreter, Interrupted
 
 INLINE_SECONDS: Final = 0.002
-"""How much processor time an evaluation may take on the event loop."""
+"""The processor time in seconds that an evaluation may take on the event loop."""
 TURN_SECONDS: Final = 0.004
-"""After so much processor time the event loop has its turn, before further ones are evaluated."""
+"""The processor time in seconds after which other tasks of the event loop get a turn."""
 AVOIDED: Final = 1_000
-"""How many evaluations of a rule are declined after one that kept the event loop for longer.
+"""The number of evaluations of a rule that are declined after one that took too long on the event loop.
 
 Between two checkpoints an evaluation cannot be ended. One that takes long there is slow by its rules and
 their data, not by its document: so will be the next.
@@ -40,13 +40,13 @@ class InlineEvaluation:
         self._interpreters, self._maximum_bytes, self._seconds = interpreters, maximum_bytes, seconds
         self._waiting: deque[tuple[asyncio.Future[str | None], str, bytes]] = deque()
         self._avoided: Counter[str] = Counter()
-        """How many more evaluations of a rule are declined."""
+        """The number of further evaluations that are declined, by rule."""
 
     def __repr__(self) -> str:
         return f"<InlineEvaluation: {len(self._waiting)} waiting, avoids {dict(self._avoided)}>"
 
     async def evaluate(self, rule: str, document: bytes) -> str | None:
-        """Evaluates `rule` to its JSON value; None: a process has to evaluate the document instead.
+        """Evaluates `rule` to its JSON value; returns None if a process must evaluate the document instead.
 
         Raises `EvaluationError`.
         """

@@ -32,37 +32,38 @@ TOO_MUCH: Final = "write it in several rules (it works on OPA: set policy.engine
 BODILESS: Final = "rule must have a body or assignment"
 WHERE_OPA_DOES: Final = " (where OPA can, it works on OPA: set policy.engine, or engine: opa in the bundle)"
 _BRACKETS: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*|[()]')
-"""Brackets, and what may hold some that do not count: strings and comments."""
+"""Matches brackets, and also strings and comments, in which brackets do not count."""
 _TOKENS: Final = re.compile(
     r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*|[\[({})\]]|\n(?=[^\s})\]#])|[-+*/%&|.,;]'
     r"|\b(?:else|with|some|every|not)\b"
 )
-"""Brackets, the begin of each rule, and what a rule may be made long with; and what these may be part of."""
+"""Matches what is counted to bound the size of rules: brackets, operators and the start of each rule."""
 NESTED_MAXIMUM: Final = 13
-"""How deep lists and objects may nest: regorus 0.13 takes twice as long for each level, a second for 13."""
+"""The maximum nesting of lists and objects: regorus 0.13 takes twice as long per level, a second for 13."""
 BRACKETS_MAXIMUM: Final = 50
 OPERATORS_MAXIMUM: Final = 1_000
-"""How many operators a rule may have outside of inner brackets: several thousands end the process."""
+"""The maximum number of operators in a rule outside inner brackets: several thousand end the process."""
 COLUMNS_MAXIMUM: Final = 100_000
 LINES_MAXIMUM: Final = 100_000
 FILE_BYTES_MAXIMUM: Final = 16 << 20
-"""regorus refuses lines of more than 1,024 characters where it is not set."""
+"""The maximum size of a Rego file in bytes; regorus needs such limits set, or refuses lines over 1,024
+characters."""
 
 
 class EvaluationError(Exception):
-    """The error that an evaluation has no result. Its text, for operators, is bounded, without a trace."""
+    """Raised if an evaluation has no result. The text, for operators, is bounded and has no stack trace."""
 
 
 class RuleFailed(EvaluationError):
-    """The error that a rule fails. Its text is the evaluator's, which quotes values of the document."""
+    """Raised if a rule fails. The text is the evaluator's, which quotes values of the document."""
 
 
 class Interrupted(EvaluationError):
-    """The error that an evaluation reached its time limit, at a checkpoint."""
+    """Raised if an evaluation reached its time limit, at a checkpoint."""
 
 
 class InterpreterPanicked(RuleFailed):
-    """The error that regorus' Rust code panicked: the interpreter is in an unknown state."""
+    """Raised if regorus' Rust code panicked, so that the interpreter is in an unknown state."""
 
 
 class PreparedRules(Struct, frozen=True, kw_only=True):
@@ -94,7 +95,7 @@ def prepare_rules(source: PolicySource, *, tests: Sequence[tuple[str, str]] = ()
 
 
 class Interpreter:
-    """An interpreter that has loaded the rules of a bundle.
+    """A regorus interpreter that has loaded the rules of a bundle.
 
     The constructor raises `BundleError`, with file and line, for what is no Rego. `bounded` is False where
     data are large or rules may make much out of little, so that checkpoints do not bound an evaluation.
@@ -173,7 +174,8 @@ def with_body(text: str, line: int) -> str:
 
 
 def with_separators(module: Module) -> str:
-    """Adds a semicolon before each bracket that begins a line: regorus 0.13 calls what stands before."""
+    """Adds a semicolon before each bracket that begins a line, as regorus 0.13 would call what stands
+    before."""
     ends = (extent(module, value["fcn"])[1] for kind, value in expressions(module.rules) if kind == "Call")
     text, at = "", 0
     for end in sorted(ends):
@@ -184,7 +186,8 @@ def with_separators(module: Module) -> str:
 
 
 def excess_of(file: str, text: str) -> Diagnostic | None:
-    """The diagnostic for nesting or length on which regorus would hang or crash; None: there is none."""
+    """Returns a diagnostic for nesting or length on which regorus would hang or crash; None if there is
+    none."""
     line, operators, open_brackets = 1, [0], ""
     at = 0
     for token in _TOKENS.finditer(text):
@@ -211,7 +214,7 @@ def excess_of(file: str, text: str) -> Diagnostic | None:
 
 
 def parse_modules(modules: Sequence[tuple[str, str]]) -> list[Module]:
-    """Parses each module, given as (file name, text).
+    """Parses Rego modules, given as (file name, text), into syntax trees.
 
     Raises `BundleError`, with a diagnostic for each module that regorus cannot read.
     """
@@ -266,7 +269,7 @@ def _new_engine() -> regorus.Engine:
 
 
 def _diagnostic(file: str, text: str) -> Diagnostic:
-    """Makes a diagnostic of regorus' `line: detail`; other text becomes one about the whole file."""
+    """Returns a diagnostic for regorus' error `line: detail`; for other text one about the whole file."""
     line, _, detail = text.partition(":")
     place, detail = (int(line), detail.strip()) if line.isdigit() else (0, text)
     return Diagnostic(

@@ -1,4 +1,4 @@
-"""Makes evaluations interruptible: writes calls of a checkpoint function into loops that may take long.
+"""Makes evaluations interruptible: inserts calls of a checkpoint function into loops that may take long.
 
 regorus 0.13 has no limit of its own, and holds the interpreter lock while it evaluates. So a call is written
 before each loop that runs within another one, or in a function, which may be called in a loop; with large
@@ -28,19 +28,19 @@ from gateway.policy.embedded.syntax_tree import (
 )
 
 CHECKPOINT: Final = "waypost_embedded.checkpoint"
-"""The function that is called; it raises where the evaluation is to end."""
+"""The name of the checkpoint function, which raises when the evaluation must end."""
 FREE_LOOPS: Final = 1
-"""How many loops within one another run without a call."""
+"""The number of nested loops that need no checkpoint."""
 
 FREE_MEMBERS: Final = 250
-"""How many members a list or object in the data may have for a loop over it to need no call: 0.4 ms."""
+"""The maximum members of a list or object in the data for a loop over it to need no checkpoint: 0.4 ms."""
 MEMBERS_MAXIMUM: Final = 2_000
-"""How many it may have for one loop over it, which nothing ends, to take 3 ms at most."""
+"""The maximum members of a list or object in the data: one loop over it, uninterrupted, takes 3 ms."""
 VALUES_MAXIMUM: Final = 20_000
-"""How many values may be in all the data: `walk` takes 18 ms for so many."""
+"""The maximum number of values in all the data: `walk` takes 18 ms for so many."""
 
 Insertion: TypeAlias = tuple[int, str]
-"""An offset, and what is written there."""
+"""A text insertion: the offset, and the text inserted there."""
 
 
 class DataSize(Struct, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ class DataSize(Struct, frozen=True, kw_only=True):
 
 
 def size_of(data: Any) -> DataSize:
-    """Measures `data`, a JSON value."""
+    """Measures the size of `data`, a JSON value."""
     members, values, left = 0, 0, [data]
     while left:
         value = left.pop()
@@ -63,7 +63,8 @@ def size_of(data: Any) -> DataSize:
 
 
 def with_checkpoints(module: Module, size: DataSize) -> str:
-    """Writes calls of `CHECKPOINT` into the module's inner loops, for data of `size`; returns its text."""
+    """Inserts calls of `CHECKPOINT` into the module's inner loops, for data of `size`; returns the new
+    text."""
     around = FREE_LOOPS if size.members > FREE_MEMBERS else 0
     at, written = 0, []
     for place, text in sorted({one for rule in module.rules for one in _in_rule(module, rule, around)}):
@@ -97,7 +98,8 @@ def _in_rule(module: Module, rule: SyntaxNode, around: int) -> Iterator[Insertio
 def _in_query(
     module: Module, query: SyntaxNode, single: frozenset[str], around: int
 ) -> Generator[Insertion, None, int]:
-    """Lists the calls to write in a query inside `around` loops; returns the loops around what follows it."""
+    """Yields the calls to insert in a query inside `around` loops; returns the loops around what follows
+    it."""
     for statement in query["stmts"]:
         start, end = extent(module, statement)
         inner = list(_in_expression(module, statement, single, around))
@@ -113,7 +115,7 @@ def _in_query(
 
 
 def _in_expression(module: Module, tree: Any, single: frozenset[str], around: int) -> Iterator[Insertion]:
-    """Lists the calls to write in the comprehensions and `every` of `tree`, which runs in `around` loops."""
+    """Yields the calls to insert in comprehensions and `every` in `tree`, which runs in `around` loops."""
     for kind, value in expressions(tree, closed=NESTED):
         if kind == "Every":
             yield from _in_expression(module, value["domain"], single, around)
@@ -127,7 +129,7 @@ def _in_expression(module: Module, tree: Any, single: frozenset[str], around: in
 
 
 def _loops(statement: SyntaxNode, single: frozenset[str]) -> bool:
-    """Whether the statement, apart from what is nested in it, may hold several times."""
+    """Whether the statement, apart from nested queries, is a loop that may hold several times."""
     return bool(loops_over(statement, single)) or any(
         kind == "SomeIn" or (kind == "Call" and only(value["fcn"])[1].get("value") == "walk")
         for kind, value in expressions(statement, closed=NESTED)

@@ -1,4 +1,4 @@
-"""Loads a bundle for the embedded engine.
+"""Loads a policy bundle for the embedded engine, and checks that the engine can evaluate it.
 
 Rules that the engine would not evaluate as OPA does are refused, with file and line.
 """
@@ -20,7 +20,7 @@ from gateway.policy.embedded.syntax_tree import Module, head_of
 
 
 def load_bundle(policies: Path, data: Path | None) -> Bundle:
-    """Reads the policy bundle in the folder `policies`; `data` is a JSON file in place of its data, or None.
+    """Reads the policy bundle in the folder `policies`; the JSON file `data`, if any, replaces its data.
 
     Raises `BundleError`, also for rules that the embedded engine would evaluate otherwise than OPA.
     """
@@ -34,7 +34,8 @@ def load_bundle(policies: Path, data: Path | None) -> Bundle:
 
 
 def check_bundle(bundle: Bundle) -> list[Diagnostic]:
-    """Lists a diagnostic for everything that keeps the embedded engine from evaluating the bundle's rules."""
+    """Returns a diagnostic for everything that keeps the embedded engine from evaluating the bundle's
+    rules."""
     try:
         modules = parse_modules(bundle.source.modules)
     except BundleError as error:
@@ -49,7 +50,7 @@ def check_bundle(bundle: Bundle) -> list[Diagnostic]:
 
 
 def missing_rules(modules: Sequence[Module], bundle: Bundle) -> Iterator[Diagnostic]:
-    """Lists a diagnostic for each entry point that no rule defines."""
+    """Yields a diagnostic for each entry point that no rule defines."""
     defined = {".".join(module.resolve(head_of(rule)["refr"])) for module in modules for rule in module.rules}
     for name in bundle.source.entry_points:
         if name not in defined:

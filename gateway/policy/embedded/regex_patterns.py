@@ -10,7 +10,7 @@ from typing import Final
 
 REPEATS_MAXIMUM: Final = 1000
 _INSIDE: Final = {"d": "0-9", "w": "0-9A-Za-z_", "s": r"\t\n\f\r "}
-"""What may stand in brackets for a class of Perl's."""
+"""The characters of each Perl class (digits, word, space), to be written in brackets."""
 _OUTSIDE: Final = {name: f"[{members}]" for name, members in _INSIDE.items()} | {
     **{name.upper(): f"[^{members}]" for name, members in _INSIDE.items()},
     "b": r"(?-u:\b)",
@@ -24,12 +24,13 @@ _POSIX: Final = re.compile(r"\[:\^?[a-z]+:\]")
 
 
 class PatternError(ValueError):
-    """The error that OPA may read the regular expression otherwise than regorus."""
+    """Raised for a regular expression that OPA may read differently from regorus."""
 
 
 @lru_cache(maxsize=1024)
 def translate_pattern(pattern: str) -> str:
-    """Translates OPA's regular expression into one that matches the same here. Raises `PatternError`."""
+    """Translates OPA's regular expression into one that matches the same in regorus. Raises
+    `PatternError`."""
     written, at, repeatable = [], 0, False
     while at < len(pattern):
         if repeat := _REPEAT.match(pattern, at):
@@ -57,7 +58,7 @@ def translate_pattern(pattern: str) -> str:
 
 
 def _brackets(pattern: str, start: int) -> tuple[str, int]:
-    """Translates the class in brackets that begins at `start`; returns it and where it ends."""
+    """Translates the bracketed class that begins at `start`; returns the translation and the class's end."""
     at = start + 1 + (pattern[start + 1 : start + 2] == "^")
     written, first = [pattern[start:at]], at
     while at < len(pattern):

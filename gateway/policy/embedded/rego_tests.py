@@ -32,7 +32,7 @@ class RegoTest(Struct, frozen=True, kw_only=True):
 
 
 class RegoTestReport(Struct, frozen=True, kw_only=True):
-    """The report of a test run: the number of tests, and a diagnostic for each that failed, with its line."""
+    """The report of a test run: the number of tests, and a diagnostic for each failed test."""
 
     tests: int
     failures: tuple[Diagnostic, ...]
@@ -42,7 +42,7 @@ class RegoTestReport(Struct, frozen=True, kw_only=True):
 
 
 def run_rego_tests(bundle: Bundle) -> RegoTestReport:
-    """Runs every test of the bundle.
+    """Runs every Rego test of the bundle.
 
     Raises `BundleError` if the rules or their tests cannot be evaluated at all.
     """
@@ -75,7 +75,7 @@ def failures_of(interpreter: Interpreter, tests: Iterable[RegoTest]) -> Iterator
 
 
 def _numbered(module: Module) -> tuple[str, list[RegoTest]]:
-    """Renames the tests of a module so that each has a name of its own; returns the text and the tests."""
+    """Renames the tests of a module so that each has a unique name; returns the text and the tests."""
     seen, tests, written, at = Counter[str](), list[RegoTest](), "", 0
     for rule in module.rules:
         name = head_of(rule)["refr"]

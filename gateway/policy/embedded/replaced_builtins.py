@@ -1,4 +1,4 @@
-"""Python implementations of the builtins for which regorus 0.13 answers otherwise than OPA 1.22."""
+"""Python implementations of builtins for which regorus 0.13 gives other results than OPA 1.22."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -8,14 +8,14 @@ from gateway.policy.embedded.rewriting import TRANSLATE
 
 
 def lower(text: str) -> str:
-    """Lowers each character by itself, as Go does: regorus makes `ς` of a Σ at the end of a word."""
+    """Converts text to lower case character by character, as Go does: regorus makes `ς` of a final Σ."""
     if text.isascii():
         return text.lower()
     return "".join(low if len(low := character.lower()) == 1 else low[0] for character in text)
 
 
 def upper(text: str) -> str:
-    """Raises each character by itself, and only into one: regorus makes `SS` of ß."""
+    """Converts text to upper case, each character to one character: regorus makes `SS` of ß."""
     if text.isascii():
         return text.upper()
     return "".join(_upper(character) for character in text)
@@ -27,7 +27,8 @@ def _upper(character: str) -> str:
 
 
 def indexof(text: str, search: str) -> int:
-    """The index of `search` in a string; fails, as in OPA, where `search` is empty (regorus finds it)."""
+    """Returns the index of `search` in a string; fails, as in OPA, for an empty `search` (regorus does
+    not)."""
     if not search:
         raise ValueError("nothing to look for")
     return text.find(search)
@@ -51,4 +52,4 @@ REPLACED: Final[Mapping[str, tuple[int, Callable[..., Any]]]] = {
     "upper": (1, _of_strings(upper)),
     TRANSLATE: (1, _of_strings(translate_pattern)),
 }
-"""The number of arguments and the function of each, by its name in rules."""
+"""The number of arguments and the Python function of each replaced builtin, by its name in rules."""

@@ -1,4 +1,4 @@
-"""Rewrites rules whose text regorus 0.13 would evaluate otherwise than OPA does.
+"""Rewrites Rego rules that regorus 0.13 would otherwise evaluate differently from OPA.
 
 Each change is one that OPA's compiler makes too, and stays within its line:
 
@@ -48,14 +48,14 @@ from gateway.policy.embedded.syntax_tree import (
 )
 
 TRANSLATE: Final = "waypost_embedded.pattern"
-"""The function, in Python, by which computed patterns are translated."""
+"""The name of the Python function that translates computed regular expressions."""
 _PREFIX: Final = "evaluated_before_"
 _VERB: Final = re.compile(r"%(?:%|[-+# 0]*[0-9]*(?:\.[0-9]*)?[a-zA-Z])")
 COLLECTIONS: Final = COMPREHENSIONS | {"Array", "Set", "Object"}
 _OPERANDS: Final = ("key", "value", "collection", "lhs", "rhs")
 
 Edit: TypeAlias = tuple[int, int, str]
-"""The text between two offsets is replaced."""
+"""A text edit: the text between two offsets is replaced."""
 Parse: TypeAlias = Callable[[Sequence[tuple[str, str]]], Sequence[Module]]
 
 
@@ -112,7 +112,7 @@ def _call(module: Module, call: SyntaxNode) -> Iterator[Edit]:
 
 
 def _imported(module: Module, node: SyntaxNode, own: frozenset[str]) -> Iterator[Edit]:
-    """Writes the full name for an imported one: of an imported package regorus evaluates every rule."""
+    """Yields edits that write imported names in full: of an imported package regorus evaluates every rule."""
     while only(node)[0] in REFERENCES:
         node = only(node)[1]["refr"]
     kind, value = only(node)
@@ -121,7 +121,7 @@ def _imported(module: Module, node: SyntaxNode, own: frozenset[str]) -> Iterator
 
 
 def _values(module: Module, arguments: Sequence[SyntaxNode]) -> Iterator[Edit]:
-    """Gives a `sprintf` as many values as verbs, with OPA's text for those that are missing."""
+    """Yields edits that give a `sprintf` as many values as verbs, with OPA's text for missing ones."""
     if len(arguments) != 2 or (form := literal(arguments[0])) is None or only(arguments[1])[0] != "Array":
         return
     values = only(arguments[1])[1]["items"]
@@ -169,7 +169,7 @@ def _statements(
 
 
 def _some(module: Module, query: SyntaxNode, statement: SyntaxNode, names: Iterator[str]) -> Iterator[Edit]:
-    """Puts a test for null before `some x in xs`: over null regorus fails, and OPA finds nothing."""
+    """Yields an edit that puts a test for null before `some x in xs`: over null regorus fails."""
     over = statement["literal"]["SomeIn"]["collection"]
     text = _between(module, *extent(module, over))
     if only(over)[0] in COLLECTIONS or text.startswith(_PREFIX) or statement.get("with_mods"):
@@ -182,7 +182,7 @@ def _some(module: Module, query: SyntaxNode, statement: SyntaxNode, names: Itera
 
 
 def _announcements(module: Module, query: SyntaxNode) -> Iterator[Edit]:
-    """Moves `some i` to the beginning of its body: regorus fails on one behind a loop without `some`."""
+    """Yields an edit that moves `some i` to the start of its body: regorus fails on it behind a loop."""
     first, *others = query["stmts"]
     for statement in others:
         if only(statement["literal"])[0] == "SomeVars":
@@ -196,7 +196,7 @@ def _announcements(module: Module, query: SyntaxNode) -> Iterator[Edit]:
 def _with_before(
     module: Module, query: SyntaxNode, statement: SyntaxNode, first: Mapping[str, SyntaxNode]
 ) -> Edit:
-    """Puts statements before `statement` that evaluate parts of it, each under its name."""
+    """Returns an edit that evaluates parts of `statement` in statements before it, each under its name."""
     start, end = extent(module, statement)
     modifiers = _between(module, extent(module, statement["literal"])[1], end)
     before, rest, at = "", "", start
@@ -212,7 +212,7 @@ def _with_before(
 
 
 def _evaluated_first(module: Module, node: SyntaxNode) -> Iterator[SyntaxNode]:
-    """Yields the parts of a negated expression that OPA evaluates before, outside of the negation."""
+    """Yields the parts of a negated expression that OPA evaluates first, outside of the negation."""
     kind, value = only(node)
     if kind == "Call":
         operands = value["params"]
@@ -232,7 +232,7 @@ def _evaluated_first(module: Module, node: SyntaxNode) -> Iterator[SyntaxNode]:
 
 
 def _computed(module: Module, node: SyntaxNode) -> Iterator[SyntaxNode]:
-    """Yields `node` unless it surely has a value: a literal, a local name, a comprehension."""
+    """Yields `node` unless it certainly has a value: a literal, a local name, a comprehension."""
     if not _has_value(module, node):
         yield node
 
@@ -253,7 +253,7 @@ def _is_reference(node: SyntaxNode) -> bool:
 
 
 def _head(module: Module, rule: SyntaxNode, names: Iterator[str]) -> Edit | None:
-    """Moves the element of a set, or the value of a rule with keys, to the end of the body."""
+    """Returns an edit that moves the element of a set, or the value of a keyed rule, to the body's end."""
     kind, value = only(rule)
     if kind == "Default" or len(value["bodies"]) > 1:
         return None

@@ -1,4 +1,4 @@
-"""Readers and walkers of the syntax trees that regorus' parser makes."""
+"""Functions that read and walk the syntax trees of regorus' parser."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
@@ -12,13 +12,13 @@ STRINGS: Final = frozenset({"String", "RawString"})
 LITERALS: Final = STRINGS | {"Number", "Bool", "Null"}
 COMPREHENSIONS: Final = frozenset({"ArrayCompr", "SetCompr", "ObjectCompr"})
 NESTED: Final = COMPREHENSIONS | {"Every"}
-"""What has a query of its own."""
+"""The kinds of nodes that have a query of their own."""
 _CONTAINERS: Final = frozenset({dict, list})
 _PASSED_OVER: Final = frozenset({"span", "fcn"})
 
 
 class Module(Struct, frozen=True, kw_only=True):
-    """A parsed module: its file, text, rules, package (`data.waypost.submission`), and imported names.
+    """A parsed Rego module: its file, text, rules, package (`data.waypost.submission`), and imported names.
 
     `imports` and `names` map imported names, and those with the names of the package's rules, to the full
     paths that they stand for.
@@ -32,7 +32,8 @@ class Module(Struct, frozen=True, kw_only=True):
     names: Mapping[str, tuple[str, ...]]
 
     def resolve(self, reference: SyntaxNode, own: frozenset[str] = frozenset()) -> tuple[str, ...]:
-        """The full path of a reference up to its first computed step: `input.workflow`, `data.a.rule`.
+        """Returns the full path of a reference up to its first computed step: `input.workflow`,
+        `data.a.rule`.
 
         `own` are names that the rule in which it stands declares itself.
         """
@@ -40,12 +41,12 @@ class Module(Struct, frozen=True, kw_only=True):
         return (*((first,) if first in own else self.names.get(first, (first,))), *rest)
 
     def word(self, span: SyntaxNode) -> str:
-        """The source text at `span`, whose offsets count bytes."""
+        """Returns the source text at `span`, whose offsets count bytes."""
         return self.text[span["start"] : span["end"]].decode()
 
 
 def read_modules(trees: Sequence[SyntaxNode]) -> list[Module]:
-    """Reads the modules of a bundle from the parser's trees."""
+    """Returns the modules of a bundle from the parser's syntax trees."""
     packages: dict[tuple[str, ...], set[str]] = {}
     for tree in trees:
         rules = (head_of(rule)["refr"] for rule in tree["ast"]["rules"])
@@ -78,19 +79,19 @@ def package_of(tree: SyntaxNode) -> tuple[str, ...]:
 
 
 def only(node: SyntaxNode) -> tuple[str, Any]:
-    """The kind and content of a node, which is an object with one field."""
+    """Returns the kind and content of a node, which is an object with one field."""
     return next(iter(node.items()))
 
 
 def head_of(rule: SyntaxNode) -> SyntaxNode:
-    """The head of a rule, of a default the rule itself; its `refr` is the rule's name."""
+    """Returns the head of a rule (of a default, the rule itself); its `refr` is the rule's name."""
     kind, value = only(rule)
     head: SyntaxNode = value if kind == "Default" else only(value["head"])[1]
     return head
 
 
 def parts(rule: SyntaxNode) -> list[Any]:
-    """The parts of a rule apart from its name: arguments, key, value, bodies."""
+    """Returns the parts of a rule apart from its name: arguments, key, value, bodies."""
     _, value = only(rule)
     head = head_of(rule)
     return [head.get(name) for name in ("args", "key", "assign", "value")] + [
@@ -100,7 +101,7 @@ def parts(rule: SyntaxNode) -> list[Any]:
 
 
 def declared_names(module: Module, tree: Any) -> tuple[frozenset[str], frozenset[str]]:
-    """The names that are declared below `tree` by `some`, and those declared by `:=` and `every`."""
+    """Returns the names declared below `tree` by `some`, and those declared by `:=` and `every`."""
     some, other = set[str](), set[str]()
     for kind, value in expressions(tree):
         if kind == "SomeVars":
@@ -115,14 +116,14 @@ def declared_names(module: Module, tree: Any) -> tuple[frozenset[str], frozenset
 
 
 def names_in(pattern: Any) -> Iterator[str]:
-    """The names in a pattern such as `[a, {"b": c}]`."""
+    """Yields the names in a pattern such as `[a, {"b": c}]`."""
     for kind, value in expressions(pattern):
         if kind == "Var":
             yield value["value"]
 
 
 def path_of(node: SyntaxNode) -> list[str]:
-    """The names of a reference up to its first computed step; ["?"] of what begins with no name."""
+    """Returns the names of a reference up to its first computed step; ["?"] if it begins with no name."""
     kind, value = only(node)
     if kind == "Var":
         return [value["value"]]
@@ -145,7 +146,7 @@ def is_plain(node: SyntaxNode) -> bool:
 
 
 def indices(node: SyntaxNode) -> Iterator[SyntaxNode]:
-    """The expressions inside a reference: its indices, and its start if that is not a name."""
+    """Yields the expressions inside a reference: its indices, and its start if that is not a name."""
     kind, value = only(node)
     if kind == "RefBrack":
         yield value["index"]
@@ -182,7 +183,7 @@ def expressions(tree: Any, *, closed: frozenset[str] = frozenset()) -> Iterator[
 
 
 def announced_names(module: Module, tree: Any) -> frozenset[str]:
-    """The names below `tree` that `some` declares for references that have them as an index."""
+    """Returns the names below `tree` that `some` declares for use as an index."""
     names = set[str]()
     for kind, value in expressions(tree):
         if kind == "SomeVars":
@@ -193,14 +194,14 @@ def announced_names(module: Module, tree: Any) -> frozenset[str]:
 
 
 def single_names(module: Module, rule: SyntaxNode) -> frozenset[str]:
-    """The names in a rule that are bound before they are used as an index: no loop runs over them."""
+    """Returns the names in a rule that are bound before they are used as an index, so that no loop runs."""
     tree = parts(rule)
     declared = frozenset[str]().union(*declared_names(module, tree), names_in(tree[0] or []))
     return (declared | module.names.keys()) - announced_names(module, tree) - {"_"}
 
 
 def loops_over(node: SyntaxNode, single: frozenset[str]) -> list[SyntaxNode]:
-    """The references in `node`, not those nested deeper, with an index that has several values."""
+    """Returns the references in `node`, not deeper, with an index that has several values."""
     return [
         {kind: value}
         for kind, value in expressions(node, closed=NESTED)
@@ -222,7 +223,7 @@ def queries(tree: Any) -> Iterator[SyntaxNode]:
 
 
 def extent(module: Module, node: SyntaxNode) -> tuple[int, int]:
-    """The offsets at which the text of an expression, a statement, a query or a rule begins and ends.
+    """Returns the start and end offsets of the text of an expression, statement, query or rule.
 
     regorus 0.13 gives strings without their quotes, also where an expression begins or ends with one; and an
     object from its last field on.
@@ -239,7 +240,7 @@ def extent(module: Module, node: SyntaxNode) -> tuple[int, int]:
 
 
 def is_bare(module: Module, query: SyntaxNode) -> bool:
-    """Whether a body is one statement without braces."""
+    """Whether a rule's body is one statement without braces."""
     return bool(query["span"]["start"] >= extent(module, query["stmts"][0])[0])
 
 
@@ -250,12 +251,12 @@ def is_walk(node: SyntaxNode) -> bool:
 
 
 def bound_walks(statement: SyntaxNode) -> list[SyntaxNode]:
-    """The calls of `walk` in a statement whose values are bound there: `[path, value] := walk(x)`."""
+    """Returns the calls of `walk` in a statement whose values are bound there: `[path, value] := walk(x)`."""
     kind, value = only(statement["expr"]) if "expr" in statement else ("", {})
     return [value[side] for side in ("lhs", "rhs") if kind == "AssignExpr" and is_walk(value[side])]
 
 
 def literal(node: SyntaxNode) -> str | None:
-    """The value of a string literal; None if the node is not one."""
+    """Returns the value of a string literal; None if the node is not one."""
     kind, value = only(node)
     return str(value["value"]) if kind in STRINGS else None

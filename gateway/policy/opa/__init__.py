@@ -1,4 +1,4 @@
-"""The policy engine of record, which asks an OPA over HTTP or a Unix socket; no clear answer is a refusal.
+"""The policy engine of record, which asks an OPA over HTTP or a Unix socket; an unclear answer is a refusal.
 
 `engine` answers questions. `client` is the OPA client of the outside, made strict; `address` reads where OPA
 is, `reply` what it answers, `batches` asks several questions in one call.

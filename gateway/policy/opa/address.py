@@ -1,4 +1,4 @@
-"""Parses the setting `policy.engine` of an OPA: the address that it listens on, and the transport."""
+"""Parses the address of an OPA in the setting `policy.engine`: host and port or socket, and transport."""
 
 from typing import Final
 from urllib.parse import urlsplit
@@ -24,7 +24,7 @@ class OpaAddress(Struct, frozen=True, kw_only=True):
 
 
 def parse_address(text: str) -> OpaAddress:
-    """Parses an address such as `opa+http://127.0.0.1:8181`. Raises `ValueError`, which says why not.
+    """Parses an address such as `opa+http://127.0.0.1:8181`. Raises `ValueError` with the reason.
 
     Plain http stays on this machine: anybody on the way could permit everything.
     """

@@ -1,4 +1,4 @@
-"""Batches the questions of one tenant that arrive while OPA answers another, into one call.
+"""Combines one tenant's questions into one call to OPA while an earlier call is under way.
 
 A call costs the gateway 0.35 ms of processor time, and 0.05 ms for each question where sixteen share one. A
 question that comes alone waits for nobody, and has a number too, where the bundle has the rules. Tenants do
@@ -20,22 +20,22 @@ from gateway.policy.opa.reply import NoAnswer, Reply, ReplyError
 
 BATCH_MAXIMUM: Final = 16
 BATCH_MAXIMUM_BYTES: Final = 49_152
-"""The most bytes of all documents of a call: OPA evaluates them one after the other, within one deadline."""
+"""The maximum bytes of all documents in a call: OPA evaluates them in sequence, within one deadline."""
 SMALL_BYTES: Final = 16_384
-"""Larger documents are asked about alone, and at once."""
+"""The document size in bytes above which a question is sent alone and at once."""
 MODULE_NAME: Final = "waypost_batch.rego"
 PACKAGE: Final = "data.waypost.batch"
 RULES: Final = {f"data.waypost.{name}.decision": name for name in ("submission", "placement", "access")}
-"""The rules that several questions may be asked of in one call, each with its name in the package."""
+"""The rules that may be queried several times in one call, by full name, with their name in the package."""
 MODULE: Final = Path(__file__).with_name("batch.rego").read_text(encoding="utf-8")
 
 
 Call: TypeAlias = Callable[[str, bytes], Awaitable[Reply]]
-"""Asks for the value of a rule for a document. Raises `NoAnswer` or `ReplyError`."""
+"""A function that queries the value of a rule for a document. Raises `NoAnswer` or `ReplyError`."""
 
 
 class _NoRules(ReplyError):
-    """The error that the bundle in OPA has no rules for several questions."""
+    """Raised if the bundle in OPA has no rules for several questions in one call."""
 
 
 class WaitingQuestion(Struct, frozen=True, eq=False):
@@ -54,7 +54,7 @@ class Lane(Struct, eq=False):
 
 
 class QuestionBatches:
-    """A batcher of questions to OPA; `call` asks for one rule's value within a deadline.
+    """Sends questions to OPA, several in one call; `call` queries one rule's value within a deadline.
 
     A question that waits for its turn is answered within `seconds`, or not at all. Where a call gets no
     answer, the questions that wait for its end get none either.
@@ -68,14 +68,14 @@ class QuestionBatches:
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._revision_without: str | None = None
-        """The revision OPA holds that has no rules for numbered questions; None: it may have them."""
+        """The revision in OPA that has no rules for numbered questions; None if it may have them."""
 
     def __repr__(self) -> str:
         waiting = sum(len(lane.waiting) for lane in self._lanes.values())
         return f"<QuestionBatches: {len(self._lanes)} lanes, {waiting} waiting>"
 
     async def ask(self, rule: str, document: bytes, *, tenant: str) -> Reply:
-        """Asks for the value of `rule` for `document` of `tenant`. Raises `NoAnswer` or `ReplyError`."""
+        """Queries the value of `rule` for `document` of `tenant`. Raises `NoAnswer` or `ReplyError`."""
         if rule not in RULES or len(document) > SMALL_BYTES:
             return await self._ask_one(rule, document)
         lane = self._lanes.get((rule, tenant))
@@ -97,13 +97,13 @@ class QuestionBatches:
             self._after_call(lane)
 
     async def close(self) -> None:
-        """Cancels the batch calls under way; the questions in them get an error."""
+        """Cancels the calls under way; the questions in them get an error."""
         for task in tuple(self._sending):
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
 
     def _after_call(self, lane: Lane) -> None:
-        """Starts the next call of `lane`, or removes the lane where no question waits."""
+        """Starts the next call of `lane`, or removes the lane if no question waits."""
         # Nobody waits any more for those whose caller has gone, or which have failed.
         waiting = [question for question in lane.waiting if not question.reply.done()]
         count = _count_of_batch(waiting)
@@ -116,7 +116,7 @@ class QuestionBatches:
             del self._lanes[lane.rule, lane.tenant]
 
     async def _send(self, lane: Lane, batch: list[WaitingQuestion]) -> None:
-        """Asks the questions of `batch` in one call, and gives each its answer or the error."""
+        """Sends the questions of `batch` in one call, and gives each its answer or the error."""
         replies: list[Reply | BaseException] = []
         try:
             replies = await self._ask_all(lane.rule, [question.document for question in batch])
@@ -147,7 +147,7 @@ class QuestionBatches:
         return await asyncio.gather(*alone, return_exceptions=True)
 
     async def _ask_one(self, rule: str, document: bytes) -> Reply:
-        """Asks one question, numbered too: a reply to another question has another number, or none."""
+        """Sends one question with a number, so that a reply to another question is recognized."""
         if rule in RULES and self._revision_without is None:
             with suppress(_NoRules):
                 return (await self._ask_together(rule, [document]))[0]
@@ -181,6 +181,6 @@ def _fail(waiting: list[WaitingQuestion], error: NoAnswer) -> None:
 
 
 def _count_of_batch(waiting: list[WaitingQuestion]) -> int:
-    """The number of questions, from the first on, that share the next call."""
+    """Returns how many of the waiting questions, from the first on, share the next call."""
     sizes = itertools.accumulate(len(question.document) for question in waiting[:BATCH_MAXIMUM])
     return sum(size <= BATCH_MAXIMUM_BYTES for size in sizes)

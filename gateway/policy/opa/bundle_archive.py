@@ -1,4 +1,4 @@
-"""Packs and unpacks the archives that OPA loads: .tar.gz files of rules, data and a manifest.
+"""Packs and unpacks the policy bundle archives that OPA loads: .tar.gz files of rules, data and a manifest.
 
 What is read may come from anywhere: it is bounded, and has nothing in it but plain files with plain names.
 """
@@ -25,7 +25,7 @@ DELTA: Final = "patch.json"
 SIGNATURES: Final = ".signatures.json"
 ARCHIVE_MAXIMUM_BYTES: Final = 16 * 1_048_576
 CONTENT_MAXIMUM_BYTES: Final = 64 * 1_048_576
-"""The most bytes that an archive may become: a small one could fill the memory."""
+"""The maximum size of an unpacked archive in bytes: a small archive could fill the memory."""
 FILES_MAXIMUM: Final = 5_000
 NAME: Final = re.compile(r"/?((?:[A-Za-z0-9_][A-Za-z0-9._-]*/)*[A-Za-z0-9_.][A-Za-z0-9._-]*)")
 
@@ -34,7 +34,7 @@ Files: TypeAlias = Mapping[str, bytes]
 
 
 class ArchiveError(Exception):
-    """The error that an archive is not a usable bundle. The text says why."""
+    """Raised for an archive that is not a usable policy bundle. The text says why."""
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     roots: tuple[str, ...]
     sequence: int
     engine: str = ""
-    """`opa` where no other engine can evaluate it."""
+    """The only engine that can evaluate the bundle: `opa`; empty for any."""
 
 
 def pack_bundle(bundle: Bundle, *, sequence: int = 0) -> bytes:
@@ -82,7 +82,8 @@ def pack(files: Files) -> bytes:
 
 
 def unpack(archive: bytes) -> Files:
-    """Unpacks `archive`. Raises `ArchiveError` for what is damaged, too large, or not a plain file."""
+    """Unpacks `archive` into its files. Raises `ArchiveError` if it is damaged, too large, or has special
+    files."""
     content = _decompressed(archive)
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as entries:
@@ -131,7 +132,8 @@ def _decompressed(archive: bytes) -> bytes:
 
 
 def manifest_of(files: Files) -> Manifest:
-    """Reads the manifest in `files`. Raises `ArchiveError` where a part is missing, or others own rules."""
+    """Returns the manifest in `files`. Raises `ArchiveError` if a part is missing or the roots are not
+    all."""
     _check_names(files)
     found = parsed_json(files, MANIFEST)
     try:
@@ -146,7 +148,7 @@ def manifest_of(files: Files) -> Manifest:
 
 
 def _check_names(files: Files) -> None:
-    """Raises `ArchiveError` for files that OPA does not take, or that change how it reads the others."""
+    """Raises `ArchiveError` for files that OPA does not accept, or that change how it reads the others."""
     for name in files:
         if name.endswith((MANIFEST, SIGNATURES)) and name not in (MANIFEST, SIGNATURES):
             raise ArchiveError(f"{name:.100}: there must be one such file, at the top")

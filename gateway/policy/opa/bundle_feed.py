@@ -1,4 +1,4 @@
-"""The bundle that the gateway serves to its OPA, with long polling for the next one."""
+"""Serves the policy bundle to OPA, with long polling for the next one."""
 
 import asyncio
 from typing import Self
@@ -21,12 +21,12 @@ class ServedBundle(Struct, frozen=True, kw_only=True):
 
 
 class BundleFeed:
-    """A feed that holds the bundle an OPA fetches; empty until `serve`. Its end ends all long polls."""
+    """Holds the bundle that an OPA fetches; empty until `serve`. Its end ends all long polls."""
 
     def __init__(self) -> None:
         self.current: ServedBundle | None = None
         self.trouble = ""
-        """Why OPA does not take the bundle, as it reports it; empty: it does, or has not reported."""
+        """The reason why OPA does not activate the bundle, as OPA reports it; empty if there is none."""
         self._changed = asyncio.Event()
         self._ending = False
 
@@ -40,7 +40,7 @@ class BundleFeed:
         self.end()
 
     async def run(self) -> None:
-        """Waits until it is cancelled, then ends all long polls, which a server that stops would wait for."""
+        """Waits until it is cancelled, then ends all long polls, which would delay the server's stop."""
         try:
             await asyncio.Event().wait()
         finally:
@@ -67,7 +67,7 @@ class BundleFeed:
         return self.current
 
     def end(self) -> None:
-        """Ends all long polls: each gets no bundle."""
+        """Ends all long polls, which then return no bundle."""
         self._ending = True
         self._wake()
 

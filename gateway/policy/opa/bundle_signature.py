@@ -46,18 +46,18 @@ HASH: Final = "SHA-256"
 
 
 class BundleKeyError(Exception):
-    """The error that a file has no key that bundles can be signed or verified with. The text says why."""
+    """Raised for a file without a key that can sign or verify bundles. The text says why."""
 
 
 class SigningKey(Struct, frozen=True, kw_only=True):
-    """A private key that signs bundles, with the key id that a verifier knows it by."""
+    """A private key that signs bundles, with the key id by which verifiers know it."""
 
     key: EllipticCurvePrivateKey
     key_id: str
 
 
 class VerificationKey(Struct, frozen=True, kw_only=True):
-    """A public key that bundle signatures are verified with, and the key id that they must name."""
+    """A public key that verifies bundle signatures, and the key id that they must name."""
 
     key: EllipticCurvePublicKey
     key_id: str
@@ -72,13 +72,13 @@ class _SignedFile(Struct, frozen=True, kw_only=True):
 
 
 def make_signing_key(path: Path) -> None:
-    """Makes a key that signs bundles, in the PEM file `path` (0600)."""
+    """Creates a key that signs bundles, in the PEM file `path` (0600)."""
     key = generate_private_key(SECP256R1())
     write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def public_half(key: SigningKey) -> str:
-    """The public half of `key`, as PEM: bundles are verified with it."""
+    """Returns the public key of `key`, as PEM, which verifies bundles."""
     public = key.key.public_key()
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
@@ -106,7 +106,7 @@ def read_verification_key(path: Path, key_id: str) -> VerificationKey:
 
 
 def sign(archive: bytes, key: SigningKey) -> bytes:
-    """Signs `archive` with `key`, in place of a signature that it has. Raises `ArchiveError`."""
+    """Returns `archive` signed with `key`, replacing any signature that it has. Raises `ArchiveError`."""
     files = {name: content for name, content in unpack(archive).items() if name != SIGNATURES}
     manifest_of(files)
     hashes = [{"name": name, "hash": hash_of(name, files), "algorithm": HASH} for name in sorted(files)]
@@ -132,7 +132,7 @@ def verify(archive: bytes, key: VerificationKey) -> Manifest:
 
 
 def _signed_hashes(files: Files, key: VerificationKey) -> dict[str, str]:
-    """The hashes by file name in the one signature of the bundle. Raises `ArchiveError`."""
+    """Returns the hashes by file name in the one signature of the bundle. Raises `ArchiveError`."""
     try:
         found = parsed_json(files, SIGNATURES)
         if more := sorted(found.keys() - {"signatures"}):
@@ -157,7 +157,7 @@ def _signed_hashes(files: Files, key: VerificationKey) -> dict[str, str]:
 
 
 def hash_of(name: str, files: Files) -> str:
-    """The hash of a file as OPA computes it: for JSON over the value, not the text."""
+    """Returns the hash of a file as OPA computes it: for JSON over the value, not the text."""
     content = files[name]
     if name == MANIFEST or name.endswith(".json"):
         content = _canonical(parsed_json(files, name, number=_Number)).encode()

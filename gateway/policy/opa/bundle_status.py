@@ -1,4 +1,4 @@
-"""Parses OPA's status reports for the reason why it does not take a bundle."""
+"""Parses OPA's status reports for the reason why OPA does not activate a bundle."""
 
 from typing import Any
 
@@ -29,14 +29,14 @@ class _Status(Struct, frozen=True):
 
 
 class StatusError(Exception):
-    """The error that a report is not a status report of an OPA."""
+    """Raised for a report that is not a status report of an OPA."""
 
 
 _decode = msgspec.json.Decoder(_Status).decode
 
 
 def trouble_of(report: bytes) -> str:
-    """The reason why OPA does not take a bundle, in one line with file and line; empty: there is none.
+    """Returns the reason why OPA does not activate a bundle, in one line; empty if there is none.
 
     Raises `StatusError` for what is no report. The text comes from outside: it is bounded, and shown to
     operators alone.

@@ -18,18 +18,21 @@ from gateway.policy.opa.address import OpaAddress
 from gateway.policy.opa.reply import Reply, ReplyError, explain_error, parse_reply
 
 REPLY_MAXIMUM_BYTES: Final = 4 * 1_048_576
-"""The most bytes of an answer: ten thousand reasons of a refusal fit."""
+"""The maximum bytes of an answer: ten thousand reasons of a refusal fit."""
 PARAMETERS: Final = {"strict-builtin-errors": True, "provenance": True}
-"""Without the first, a builtin that fails makes its rule undefined, and a deny that needs it silent."""
+"""The query parameters of every evaluation: strict builtin errors, and the provenance of the answer.
+
+Without the first, a builtin that fails makes its rule undefined, and a deny that needs it silent.
+"""
 HEADERS: Final = {"content-type": "application/json", "accept-encoding": "identity"}
 
 
 CHUNK_BYTES: Final = 262_144
-"""The most that is written at once: more would hold up the event loop, and aiohttp warns of a whole MiB."""
+"""The maximum bytes written at once: more would block the event loop, and aiohttp warns of a whole MiB."""
 
 
 class EncodedInput(dict[str, Any]):
-    """An input document that is JSON already; the client takes a mapping, and would encode it once more."""
+    """An input document that is already encoded as JSON, in a mapping as the client requires."""
 
     def __init__(self, text: bytes, *, numbered: bool) -> None:
         super().__init__()
@@ -48,7 +51,7 @@ class StrictResponse:
             raise ReplyError(explain_error(self.status, self._body))
 
     async def json(self) -> Reply:
-        """Parses the body. Raises `ReplyError`."""
+        """Parses the response body as OPA's reply. Raises `ReplyError`."""
         return parse_reply(self._body)
 
 
@@ -65,10 +68,10 @@ class StrictOpaClient(AsyncOpaClient):
         )
         self._address, self._ca = address, ca
         self._single_use: aiohttp.ClientSession | None = None
-        """Opens a connection for each question that has no number."""
+        """The HTTP session that opens a new connection for each question without a number."""
 
     async def ask(self, rule: str, document: bytes, *, numbered: bool = False) -> Reply:
-        """Asks for the value of `rule`, by its full name, for the input `document`. Raises `ReplyError`.
+        """Queries the value of `rule`, by its full name, for the input `document`. Raises `ReplyError`.
 
         By its number an answer names its question. One to a question without could be late, or another's, on
         a connection that is kept: such a question has a connection to itself.
@@ -150,7 +153,7 @@ async def _exchange(
 
 
 def _check_kind(response: aiohttp.ClientResponse) -> None:
-    """Raises `ReplyError` for a media type that OPA does not answer with: another server has answered."""
+    """Raises `ReplyError` for an answer that is not OPA's: other than JSON over HTTP/1.1."""
     if response.version != aiohttp.HttpVersion11:
         raise ReplyError("it does not answer in HTTP/1.1")
     if response.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
@@ -158,7 +161,7 @@ def _check_kind(response: aiohttp.ClientResponse) -> None:
 
 
 class _QuietConnector(aiohttp.BaseConnector):
-    """A connector that drops idle connections on which unrequested bytes have arrived.
+    """A connection pool that drops idle connections on which unrequested bytes have arrived.
 
     aiohttp 3.14 looks for that only when a connection is put back: what comes later, such as a second answer
     to the last question, would be taken for the answer to the next one.
@@ -176,11 +179,11 @@ class _QuietConnector(aiohttp.BaseConnector):
 
 
 class _UnixConnector(_QuietConnector, aiohttp.UnixConnector):
-    """The connector for a Unix socket."""
+    """The connection pool for a Unix socket."""
 
 
 class _TcpConnector(_QuietConnector, aiohttp.TCPConnector):
-    """The connector for a host and a port."""
+    """The connection pool for a host and a port."""
 
 
 async def _in_chunks(body: bytes) -> AsyncIterator[bytes]:

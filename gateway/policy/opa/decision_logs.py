@@ -1,4 +1,4 @@
-"""Parses uploads of OPA's decision log plugin: gzipped JSON arrays of events, within bounds.
+"""Parses uploads of OPA's decision log plugin: gzipped JSON arrays of events, within limits.
 
 An event is kept without the input, the result and the caches: the gateway's own record has them, as far as
 policy lets them be recorded, and OPA knows nothing of that. Pure.
@@ -12,27 +12,27 @@ import msgspec
 from msgspec import Struct
 
 BODY_MAXIMUM: Final = 1_048_576
-"""The most bytes of an upload as it is sent; OPA sends some 32 KiB by default."""
+"""The maximum bytes of an upload as it is sent; OPA sends some 32 KiB by default."""
 TEXT_MAXIMUM: Final = 32 * 1_048_576
-"""The most bytes of its text."""
+"""The maximum bytes of an upload's decompressed text."""
 EVENTS_MAXIMUM: Final = 10_000
-"""The most events that are kept of an upload: the last ones."""
+"""The maximum number of events kept of an upload, the last ones."""
 RECORD_MAXIMUM: Final = 16_384
-"""The most bytes that are kept of an event; a larger one is dropped."""
+"""The maximum bytes kept of an event; a larger event is dropped."""
 GZIP: Final = 31
-"""zlib's word for: with the header of gzip."""
+"""The zlib window setting that expects a gzip header."""
 
 
 class DecisionLogError(Exception):
-    """The error that an upload is not a decision log. The text says why, and shows nothing of it."""
+    """Raised for an upload that is not a decision log. The text says why, and shows nothing of it."""
 
 
 class DecisionLogTooLarge(DecisionLogError):
-    """The error that an upload is larger than the bounds."""
+    """Raised for an upload that is larger than the limits."""
 
 
 class _ErrorCode(Struct, frozen=True):
-    """The error of an evaluation, in an event; its message may quote the document."""
+    """The error of an evaluation, in an event, without its message, which may quote the document."""
 
     code: str = ""
 
@@ -44,13 +44,13 @@ class OpaRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     timestamp: str = ""
     path: str = ""
     labels: dict[str, str] = {}
-    """Which OPA it was: its id and version, and what it is configured with."""
+    """The OPA that made the decision: its id, version and configured labels."""
     bundles: dict[str, dict[str, Any]] = {}
-    """The revision of each bundle."""
+    """The revision of each bundle, by bundle name."""
     revision: str = ""
     metrics: dict[str, Any] = {}
     erased: tuple[str, ...] = ()
-    """What OPA's own masks have taken out of the input or result."""
+    """The paths in input or result that OPA's own masks have erased."""
     masked: tuple[str, ...] = ()
     batch_decision_id: str = ""
     trace_id: str = ""
@@ -65,7 +65,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def read_events(body: bytes, *, compressed: bool) -> Sequence[tuple[str, bytes]]:
-    """Reads the events of an upload as OPA's decision ids, each with the JSON that is stored of it.
+    """Returns the events of an upload: OPA's decision id and the JSON to store of each.
 
     Raises `DecisionLogError`, or `DecisionLogTooLarge`.
     """

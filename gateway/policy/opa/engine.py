@@ -23,15 +23,15 @@ from waypost.cancellation import cancel_and_wait
 
 ENGINE_NAME: Final = "opa"
 LARGE_BYTES: Final = 65_536
-"""Documents beyond it have the longer deadline."""
+"""The document size in bytes above which the longer deadline applies."""
 PROBE_SECONDS: Final = 0.1
-"""The pause between two looks at an OPA that is asked no more."""
+"""The pause between two health checks of an OPA while the circuit breaker is open."""
 NO_RULE: Final = "data.waypost.none"
-"""A rule that no bundle has: the answer to it names the bundle, and evaluates nothing."""
+"""A rule that no bundle has: a query of it returns the bundle's revision and evaluates nothing."""
 
 
 class OpaPolicyEngine:
-    """A `PolicyEngine` that asks the OPA at `address`, which holds the rules as a bundle with a revision.
+    """Asks the OPA at `address`, which holds the rules as a bundle with a revision (a `PolicyEngine`).
 
     An answer that takes longer than `deadline_seconds` (`large_deadline_seconds` for a document over 64 KiB)
     is none. Starts without OPA too: then every decision is a refusal with `fault` set until it is there.
@@ -112,7 +112,7 @@ class OpaPolicyEngine:
         return await self._batches.ask(rule, document, tenant=tenant)
 
     async def _call(self, rule: str, document: bytes) -> Reply:
-        """Asks OPA once, within the deadline. Raises `ReplyError` or `NoAnswer`; may open the breaker."""
+        """Queries OPA once, within the deadline. Raises `ReplyError` or `NoAnswer`; may open the breaker."""
         large = len(document) > LARGE_BYTES
         seconds = self._large_deadline_seconds if large else self._deadline_seconds
         try:
@@ -147,7 +147,7 @@ class OpaPolicyEngine:
         logger.info("OPA at {} answers again", self._address)
 
     def _note(self, reply: Reply) -> str:
-        """Keeps and returns the revision in OPA's answer. Raises `ReplyError` where it has none."""
+        """Stores and returns the revision in OPA's answer. Raises `ReplyError` if it has none."""
         revision = reply.revision
         if not revision:
             # Nobody could say later which rules have decided; and rules that came by its API, not by a

@@ -1,4 +1,4 @@
-"""The factory of the OPA engine, from the settings of a gateway."""
+"""Makes the OPA policy engine from the settings of a gateway."""
 
 from gateway.policy.opa.address import parse_address
 from gateway.policy.opa.engine import OpaPolicyEngine
@@ -6,7 +6,7 @@ from gateway.settings import PolicySettings
 
 
 def opa_engine(policies: PolicySettings) -> OpaPolicyEngine:
-    """Makes the engine for the OPA at `policies.engine`. Raises `ValueError`, which says why not."""
+    """Returns the engine for the OPA at `policies.engine`. Raises `ValueError` with the reason."""
     if policies.folder is not None or policies.data is not None:
         raise ValueError("policy.folder and policy.data are for the embedded one: OPA holds its own rules")
     return OpaPolicyEngine(

@@ -1,4 +1,4 @@
-"""Parses OPA's replies strictly: a reply that two parsers could understand in two ways is an error."""
+"""Parses OPA's replies strictly: a reply that parsers could understand differently is an error."""
 
 import json
 
@@ -10,15 +10,15 @@ from waypost.distinct_names import distinct
 
 
 class ReplyError(Exception):
-    """The error that a reply is not a complete answer of an OPA. The text shows nothing of the document."""
+    """Raised for a reply that is not a complete answer of an OPA. The text shows nothing of the document."""
 
 
 class NoAnswer(Exception):
-    """The error that no reply came, or not in time. The text says why, for the log."""
+    """Raised if no reply came, or not in time. The text says why, for the log."""
 
 
 class BundleProvenance(Struct, frozen=True, kw_only=True):
-    """The provenance of one bundle that OPA has loaded."""
+    """The provenance of one bundle that OPA has loaded: its revision."""
 
     revision: str = ""
 
@@ -31,14 +31,14 @@ class Provenance(Struct, frozen=True, kw_only=True):
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """OPA's reply to one question. `result` is the rule's value as JSON, or unset where it is undefined.
+    """OPA's reply to one question. `result` is the rule's value as JSON, or unset if it is undefined.
 
     `warning` is what OPA has to say of the question: that it has seen no input.
     """
 
     provenance: Provenance
     decision_id: str = ""
-    """OPA's own id of the evaluation, which it gives where it logs decisions."""
+    """OPA's own id of the evaluation, which it gives if it logs decisions."""
     result: msgspec.Raw | UnsetType = UNSET
     warning: msgspec.Raw | UnsetType = UNSET
 
@@ -69,7 +69,7 @@ def parse_reply(body: bytes) -> Reply:
 
 
 def brief(error: Exception) -> str:
-    """The text of `error` on one line, or the name of its class where it has none."""
+    """Returns the text of `error` on one line, or the name of its class if it has none."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
@@ -90,7 +90,7 @@ class _ErrorBody(Struct, frozen=True):
 
 
 def explain_error(status: int, body: bytes) -> str:
-    """The reason for OPA's `status` in one line: the rule's file and line where an evaluation failed."""
+    """Returns the reason for OPA's `status` in one line: the rule's file and line if an evaluation failed."""
     try:
         error = msgspec.json.decode(body, type=_ErrorBody)
     except (ValueError, RecursionError):

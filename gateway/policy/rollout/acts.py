@@ -1,4 +1,4 @@
-"""The values of a rollout step: the request, its result, and the entry in the audit trail."""
+"""The values of a rollout step of a policy bundle: the request, its result, and its audit entry."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,28 +21,28 @@ KINDS: Final[Mapping[Step, HistoryKind]] = {
 
 
 class Act(Struct, frozen=True, kw_only=True):
-    """A request for a step: who asks, when, and by which decision of policy they may."""
+    """A request for a rollout step: who asks, when, and which policy decision permits it."""
 
     by: str
     at: float
     decision_id: str
     principal: Principal | None = None
-    """The caller; None: no person asks."""
+    """The verified caller; None if no person asks."""
     decision: Decision | None = None
     approvals: int = 0
-    """How many other people must approve the step, by that decision."""
+    """The number of other people who must approve the step, by that policy decision."""
 
 
 class Taken(Struct, frozen=True, kw_only=True):
-    """The result of a step: the bundle after it, and the step itself where it waits for approval."""
+    """The result of a rollout step: the bundle after it, and the step itself if it waits for approval."""
 
     release: Release
     pending: PendingStep | None = None
-    """The step, where it is not taken yet: others must approve it."""
+    """The rollout step that others must approve first; None if it was carried out."""
 
 
 def step_question(step: Step, sequence: int, act: Act) -> Question:
-    """The question whether the caller of `act` may take a step; no person is somebody without rights."""
+    """Returns the question to policy whether the caller of `act` may make a rollout step."""
     principal = act.principal or Principal(subject=act.by, issuer="", tenant="")
     operation = {"operation": step.value, "sequence": sequence}
     return Question(
@@ -58,7 +58,7 @@ def audit_entry(
     decides: int | None = None,
     pending: PendingStep | None = None,
 ) -> HistoryEntry:
-    """Makes the audit entry of a step with a bundle; `pending` is the step that others had to approve."""
+    """Returns the audit entry of a rollout step; `pending` is the step that others had to approve."""
     share = release.share if pending is None else pending.share
     detail = PolicyDetail(
         sequence=release.sequence,

@@ -1,4 +1,4 @@
-"""Records steps that wait for approval, and the approvals of other people. Pure.
+"""Records rollout steps that wait for approval, and the approvals of other people. Pure.
 
 Who may approve is decided as for every approval, by `gateway.core.approvals`. A step that is taken meanwhile
 ends what waits.
@@ -12,7 +12,7 @@ from gateway.policy.rollout.bundle_states import PendingStep, Rollout, Step, Ste
 
 
 def approvals_needed(rollout: Rollout, step: Step, act: Act) -> int:
-    """How many others must approve a step: as the rules that decide say, or as a rollback has kept."""
+    """Returns how many others must approve a step: by the rules in force, or as kept since a rollback."""
     # Where no person asks (a bundle in a file), the settings of the gateway have approved it.
     if step not in (Step.CANARY, Step.ACTIVATE) or act.principal is None:
         return act.approvals
@@ -20,7 +20,7 @@ def approvals_needed(rollout: Rollout, step: Step, act: Act) -> int:
 
 
 def after_request(rollout: Rollout, pending: PendingStep) -> Rollout:
-    """The rollout with a new step that waits for approvals. Raises `StepRefused` where another one waits."""
+    """Returns the rollout with a new step that waits for approvals. Raises `StepRefused` if another waits."""
     before = rollout.pending
     if before is not None and before.asked_by != pending.asked_by and before.expires_at > pending.asked_at:
         raise StepRefused(
@@ -31,7 +31,7 @@ def after_request(rollout: Rollout, pending: PendingStep) -> Rollout:
 
 
 def after_approval(rollout: Rollout, sequence: int, *, by: str, at: float) -> Rollout:
-    """The rollout with one more approval of the step that waits for the bundle `sequence`.
+    """Returns the rollout with one more approval of the waiting step of the bundle `sequence`.
 
     Raises `StepRefused` where none waits, and what `check_approval` raises.
     """

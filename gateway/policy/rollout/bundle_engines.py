@@ -14,25 +14,25 @@ from waypost.json_pointer import FieldError
 
 LOOKS: Final = 100
 LOOK_SECONDS: Final = 0.05
-"""Looks at whether an OPA holds its bundle, and the pause between two: one that polls long takes a moment."""
+"""The pause between two checks whether an OPA holds its bundle, of which there are `LOOKS`."""
 CANDIDATE: Final = "the OPA of policy.candidate_engine"
 IN_THE_PROCESS: Final = 0
-"""Documents over so many bytes are evaluated in the process: all, where nobody waits for the answer."""
+"""The document size in bytes above which a shadow's evaluation runs in a process: all do."""
 
 
 class BundleEngines(Protocol):
     """A factory of policy engines for bundles, one for each kind of engine. It enters their contexts."""
 
     may_return: bool
-    """Whether the gateway can decide without a bundle, by what it was started with."""
+    """Whether the gateway can decide without a bundle, by the policy that it was started with."""
 
     @property
     def started_with(self) -> Bundle | None:
-        """The rules that the gateway was started with; None: an OPA has them, and nobody knows them here."""
+        """The bundle that the gateway was started with; None if only an OPA has it."""
         ...
 
     async def deciding(self, bundle: GatedBundle | None, /, *, is_new: bool) -> PolicyEngine:
-        """Makes the engine for the active `bundle`; None: the one that the gateway was started with.
+        """Returns the engine for the active `bundle`; None: the engine that the gateway was started with.
 
         `is_new`: it was not active before. Raises `BundleError`, `Invalid` or `Unavailable` where it cannot
         evaluate the bundle.
@@ -40,7 +40,7 @@ class BundleEngines(Protocol):
         ...
 
     async def trying_out(self, bundle: GatedBundle, *, shadow: bool, wait: bool) -> PolicyEngine:
-        """Makes the engine for a `bundle` in shadow or canary, beside the deciding one.
+        """Returns the engine for a `bundle` in shadow or canary, beside the deciding engine.
 
         In `shadow` nobody waits for its answers. `wait`: it must hold the bundle before it is returned.
         Raises `BundleError` or `Invalid` where nothing here can evaluate it.
@@ -52,7 +52,7 @@ class BundleEngines(Protocol):
         ...
 
     def serve(self, bundle: GatedBundle, /) -> None:
-        """Hands the active bundle, once it is committed, to the feed that an OPA fetches it from."""
+        """Gives the active bundle, once it is committed, to the feed from which an OPA fetches it."""
         ...
 
     async def wait_until_held(self, bundle: GatedBundle, /) -> None:
@@ -61,7 +61,7 @@ class BundleEngines(Protocol):
 
 
 async def embedded_engine(bundle: GatedBundle, *, shadow: bool = False) -> EmbeddedPolicyEngine:
-    """Makes and enters the embedded engine for `bundle`. Raises `BundleError` where it is for OPA alone."""
+    """Returns the embedded engine for `bundle`, entered. Raises `BundleError` if it is for OPA alone."""
     if bundle.manifest.engine == OPA_ENGINE:
         detail = "this bundle wants engine opa: name an OPA for trials in policy.candidate_engine"
         raise BundleError([Diagnostic(file=MANIFEST, line=0, detail=detail)])
@@ -72,7 +72,7 @@ async def embedded_engine(bundle: GatedBundle, *, shadow: bool = False) -> Embed
 
 
 class EmbeddedEngines:
-    """The `BundleEngines` of a gateway with the embedded engine: each bundle has an engine of its own.
+    """Makes embedded engines for bundles, one for each bundle (a `BundleEngines`).
 
     `base` evaluates the folder that the gateway was started with.
     """
@@ -157,7 +157,7 @@ class FedOpa:
         self.feed.serve(ServedBundle(archive=bundle.archive, manifest=bundle.manifest))
 
     async def holds(self, bundle: GatedBundle) -> bool:
-        """Waits until the OPA has loaded the bundle; False: not in time."""
+        """Waits until the OPA has loaded the bundle; returns False if it has not in time."""
         for _ in range(LOOKS):
             if await self._answers_by(bundle.manifest.revision):
                 return True
@@ -186,7 +186,8 @@ async def _hold(opa: FedOpa, bundle: GatedBundle, which: str) -> None:
 
 
 class OpaEngines:
-    """The `BundleEngines` of a gateway with an OPA; another OPA, or the embedded engine, is for trials."""
+    """Gives bundles to the deciding OPA; candidates to another OPA or the embedded engine
+    (`BundleEngines`)."""
 
     may_return = False
 

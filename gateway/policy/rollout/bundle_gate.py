@@ -30,7 +30,8 @@ class GatedBundle(Struct, frozen=True, kw_only=True):
 
 
 class BundleGate:
-    """A gate that verifies bundles with `key`. None: they may be `unsigned`, or every one is refused.
+    """Checks bundles and verifies their signatures with `key`. None: they may be `unsigned`, or are all
+    refused.
 
     `opa`: the gateway asks an OPA, so that bundles may be for that alone.
     """
@@ -84,7 +85,7 @@ def _is_rule(name: str) -> bool:
 
 
 def _unknown_files(files: Files) -> Iterator[Diagnostic]:
-    """Lists a diagnostic for each file that OPA may load, and the embedded engine would not."""
+    """Yields a diagnostic for each file that OPA may load and the embedded engine would not."""
     for name in sorted(files):
         if name not in (MANIFEST, SIGNATURES, DATA_FILE) and not name.endswith(RULES_SUFFIX):
             yield Diagnostic(file=name, line=0, detail="a bundle has rules (.rego) and one data.json alone")

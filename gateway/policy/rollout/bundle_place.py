@@ -1,4 +1,4 @@
-"""Watches a file for new bundles: uploads and activates a newer one, without a person.
+"""Watches a file for new policy bundles: uploads and activates a newer one, without a person.
 
 For releases from Git: who may write the file decides what is in force. What is not good, or not newer, does
 not count: the log and a metric say so, and what decided goes on deciding.
@@ -18,13 +18,13 @@ from gateway.policy.rollout.bundle_states import Step
 from gateway.policy.rollout.rollout import BundleRollout
 
 LOOK_SECONDS: Final = 1.0
-"""The pause between two looks at whether another bundle was put there."""
+"""The pause between two checks of the file."""
 ACTOR: Final = "gateway"
-"""Who has had done what a file brings about."""
+"""The name in the audit trail of the actor that activates bundles from the file."""
 
 
 class BundlePlace:
-    """A watcher of the bundle file `place`, which feeds `rollout`; None: there is no file to watch.
+    """Watches the bundle file `place` and gives new bundles to `rollout`; None: there is no file to watch.
 
     `on_outcome` is called with `Activated` or `Refused` for each bundle that is found. `async with` raises
     `ArchiveError` where nothing good is there and none is active.
@@ -62,7 +62,7 @@ class BundlePlace:
         await asyncio.Event().wait()
 
     async def look(self) -> None:
-        """Reads the file once, and activates a good bundle that is newer than all others."""
+        """Reads the file if it has changed, and activates a good bundle that is newer than all others."""
         if self._place is None or (seen := _identity(self._place)) == self._seen:
             return
         self._seen = seen
@@ -78,7 +78,8 @@ class BundlePlace:
             self._on_outcome("Refused")
 
     async def _take(self, archive: bytes) -> bool:
-        """Uploads and activates the bundle; False where it was uploaded before, in whatever state it is."""
+        """Uploads and activates the bundle; returns False if it was uploaded before, in whatever state it
+        is."""
         act = Act(by=ACTOR, at=self._clock(), decision_id="")
         newest = self._rollout.current.newest
         release = await self._rollout.upload(archive, act)
@@ -96,7 +97,7 @@ def _read(path: Path) -> bytes:
 
 
 def _identity(path: Path) -> tuple[int, ...]:
-    """The identity of the file there now, which differs for another file; empty where there is none."""
+    """Returns values that identify the file's present content; empty if there is no file."""
     try:
         found = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""The life cycle of a policy bundle as a state table: which event leads from which state to which. Pure.
+"""The state machine of a policy bundle, as a table: which event leads from which state to which. Pure.
 
 The rollout is all bundles together, one value with one generation: what the steps that people ask for make of
 it is decided here, and nothing is done. At most one bundle is active, and at most one is tried out beside it.
@@ -11,24 +11,24 @@ from typing import Annotated, Final, TypeAlias
 from msgspec import Meta, Struct, structs
 
 KEPT_MAXIMUM: Final = 20
-"""Bundles that are kept; the oldest of the others go when one is uploaded."""
+"""The maximum number of bundles kept; an upload beyond it removes the oldest unused ones."""
 
 
 class BundleState(StrEnum):
     """The states of a policy bundle."""
 
     GATED = "Gated"
-    """It was taken: its signature and its rules are good. It decides nothing."""
+    """The bundle passed its checks (signature and rules). It decides nothing."""
     SHADOW = "Shadow"
-    """It is asked what is decided, beside what decides; nobody gets its answers."""
+    """The bundle is evaluated on the questions that are decided; its answers are only compared."""
     CANARY = "Canary"
-    """It decides for some tenants."""
+    """The bundle decides for some tenants."""
     ACTIVE = "Active"
-    """It decides for everybody else."""
+    """The bundle decides for everybody else."""
     SUPERSEDED = "Superseded"
-    """It was active until a newer one was activated: a rollback returns to it."""
+    """The bundle was active until a newer one was activated: a rollback returns to it."""
     ROLLED_BACK = "RolledBack"
-    """It was taken back, and is never used again."""
+    """The bundle was rolled back, and is never used again."""
 
 
 class BundleEvent(StrEnum):
@@ -75,7 +75,7 @@ TRANSITIONS: Final[Mapping[tuple[BundleState, BundleEvent], BundleState]] = {
 
 
 class Step(StrEnum):
-    """The steps of a rollout that people ask for: each is the last part of its path in the API."""
+    """The rollout steps that people can ask for: each is the last part of its path in the API."""
 
     SHADOW = "shadow"
     CANARY = "canary"
@@ -89,7 +89,7 @@ STEPS: Final[Mapping[Step, BundleEvent]] = {
     Step.ACTIVATE: BundleEvent.ACTIVATED,
     Step.ROLL_BACK: BundleEvent.ROLLED_BACK,
 }
-"""The event of the bundle that a step names."""
+"""The event of the bundle that each rollout step causes."""
 
 
 TenantName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -111,20 +111,20 @@ class Release(Struct, frozen=True, kw_only=True):
     sequence: int
     revision: str
     digest: str
-    """The SHA-256 of its archive, in hexadecimal digits."""
+    """The SHA-256 of the bundle's archive, in hexadecimal digits."""
     engine: str = ""
-    """`opa` where it says that no other engine can evaluate it."""
+    """The only engine that can evaluate the bundle: `opa`; empty for any."""
     uploaded_by: str
     uploaded_at: float
     state: BundleState = BundleState.GATED
     changed_by: str
     changed_at: float
     share: Share = NOBODY
-    """In canary: for whom it decides."""
+    """The tenants for whom a bundle in canary decides."""
 
 
 class PendingStep(Struct, frozen=True, kw_only=True):
-    """A step of a rollout that waits for the approval of other people."""
+    """A rollout step that waits for the approval of other people."""
 
     step: Step
     sequence: int
@@ -133,44 +133,44 @@ class PendingStep(Struct, frozen=True, kw_only=True):
     asked_at: float
     expires_at: float
     approvals: int
-    """How many people beside the one who asked must approve it."""
+    """The number of people who must approve the step, beside the requester."""
     approved_by: tuple[str, ...] = ()
 
 
 class StepRefused(Exception):
-    """The error that the state of the rollout does not allow a step. The text says why."""
+    """Raised if the state of the rollout does not allow a step. The text says why."""
 
 
 class Rollout(Struct, frozen=True, kw_only=True):
-    """All bundles of a gateway, by rising sequence. Each change makes the next `generation`."""
+    """All policy bundles of a gateway, by rising sequence. Each change makes the next `generation`."""
 
     generation: int = 0
     releases: tuple[Release, ...] = ()
     pending: PendingStep | None = None
-    """What waits for approval; each step that is taken ends it."""
+    """The rollout step that waits for approval; any step that is carried out ends it."""
     approvals_kept: int = 0
-    """How many people must approve the next canary and activation, whatever the deciding rules say.
+    """The number of people who must approve the next canary or activation, whatever the rules in force say.
 
     Since a rollback: what it took back asked for so many. An activation ends it.
     """
 
     @property
     def active(self) -> Release | None:
-        """The active bundle; None: the gateway decides by the rules that it was started with."""
+        """The active bundle; None if the gateway decides by the policy that it was started with."""
         return self._in_state(BundleState.ACTIVE)
 
     @property
     def candidate(self) -> Release | None:
-        """The bundle in shadow or canary; None: there is none."""
+        """The bundle in shadow or canary; None if there is none."""
         return self._in_state(BundleState.SHADOW) or self._in_state(BundleState.CANARY)
 
     @property
     def newest(self) -> int:
-        """The highest sequence of all bundles; -1: there is no bundle."""
+        """The highest sequence of all bundles; -1 without a bundle."""
         return self.releases[-1].sequence if self.releases else -1
 
     def release(self, sequence: int) -> Release | None:
-        """The bundle with this sequence; None: there is none."""
+        """Returns the bundle with this sequence; None if there is none."""
         return next((release for release in self.releases if release.sequence == sequence), None)
 
     def _in_state(self, state: BundleState) -> Release | None:
@@ -178,7 +178,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
 
 
 def after_upload(rollout: Rollout, release: Release) -> Rollout:
-    """The rollout with a new bundle, which must be newer than all. Raises `StepRefused`."""
+    """Returns the rollout with a new bundle, which must be newer than all. Raises `StepRefused`."""
     if release.sequence <= rollout.newest:
         raise StepRefused(f"its sequence {release.sequence} is not newer than {rollout.newest}")
     releases = [*rollout.releases, release]
@@ -199,7 +199,7 @@ def after_step(
     may_return: bool = True,
     approvals: int = 0,
 ) -> Rollout:
-    """The rollout after a step with the bundle `sequence`. Raises `StepRefused`.
+    """Returns the rollout after a step with the bundle `sequence`. Raises `StepRefused`.
 
     `may_return`: whether the gateway can decide without any bundle, by what it was started with. `approvals`:
     how many the active bundle asks for before an activation, at its rollback.

@@ -15,15 +15,15 @@ from gateway.policy.rollout.shadow import Shadow
 from gateway.policy.rollout.tenant_share import TenantShare
 
 BY_THE_ACTIVE: Final = frozenset({Action.POLICY_READ, Action.POLICY_OPERATE})
-"""Actions that a bundle which is tried out has no say in: it must not promote itself."""
+"""The actions that a canary never decides: it must not promote itself."""
 
 
 RENEWED_RULES: Final = frozenset({Action.RUNS_SUBMIT, Action.RUNS_RETRY})
-"""Actions that need rules within their age; all others go on."""
+"""The actions that are refused once the policy in force is too old; all others are not."""
 
 
 class _Held:
-    """An engine whose context is entered, with the number of questions it is answering."""
+    """An engine whose context is entered, with the number of questions that it is answering."""
 
     __slots__ = ("engine", "retired", "under_way")
 
@@ -32,7 +32,7 @@ class _Held:
 
 
 class ChosenEngine:
-    """A `PolicyEngine` that delegates to the deciding engine, which can be replaced at any time.
+    """Routes questions to the deciding engine, which can be replaced at any time (a `PolicyEngine`).
 
     `base` is what decides until then. It and `others` are entered and closed with this one; every other
     engine is closed when it is replaced and has answered what it was asked. What was put in force (`base` at
@@ -111,7 +111,7 @@ class ChosenEngine:
         )
 
     def activate(self, engine: PolicyEngine, *, at: float | None = None) -> None:
-        """Replaces the active engine by `engine`, entered. It is in force since `at`; None: as before."""
+        """Replaces the active engine by `engine`, already entered, in force since `at` (None: as before)."""
         before, self._active = self._active, _Held(engine)
         if at is not None:
             self._note_in_force(at)
@@ -141,7 +141,7 @@ class ChosenEngine:
             self._in_background(self._closed_shadow(shadow))
 
     def discard(self, engine: PolicyEngine) -> None:
-        """Closes an engine that was made for a step which was not committed."""
+        """Closes an engine that was made for a rollout step which was not committed."""
         self._retire(_Held(engine))
 
     def _retire(self, held: _Held) -> None:

@@ -20,11 +20,11 @@ MakeShadow = Callable[[PolicyEngine], Shadow]
 
 
 class PreparedChange(Struct, frozen=True, kw_only=True):
-    """The engines of the next state, entered. None: that engine stays as it is."""
+    """The engines for the next state of the rollout, entered. None: that engine stays as it is."""
 
     deciding: PolicyEngine | None = None
     bundle: GatedBundle | None = None
-    """The bundle that is to decide; None: it stays, or there is none."""
+    """The bundle that is to decide; None if that stays, or there is none."""
     in_force_since: float | None = None
     ends_trial: bool = False
     tried_out: PolicyEngine | None = None
@@ -32,7 +32,7 @@ class PreparedChange(Struct, frozen=True, kw_only=True):
 
 
 class EngineChanges:
-    """A changer of the engines in `chosen`, made by `engines`. `read` gives the bundle of a release."""
+    """Replaces the engines in `chosen` by those made by `engines`. `read` returns the bundle of a release."""
 
     def __init__(
         self,
@@ -47,13 +47,14 @@ class EngineChanges:
         self._shadow: tuple[int, Shadow] | None = None
 
     def shadow_counts(self, sequence: int) -> ShadowCounts | None:
-        """The shadow counts of a bundle; None unless it was the last in shadow in this process."""
+        """Returns the shadow counts of a bundle; None unless it was the last in shadow in this process."""
         if self._shadow is None or self._shadow[0] != sequence:
             return None
         return self._shadow[1].counts
 
     async def rules(self, rollout: Rollout) -> tuple[Bundle, ...]:
-        """The bundles that decide, of the canary too. Empty: an OPA alone has the active one."""
+        """Returns the bundles that decide, including the canary's. Empty if only an OPA has the active
+        one."""
         active, candidate = rollout.active, rollout.candidate
         deciding = self._engines.started_with if active is None else (await self._read(active)).bundle
         if deciding is None:
@@ -110,7 +111,7 @@ class EngineChanges:
             self._chosen.put_in_canary(change.tried_out, TenantShare(change.candidate.share))
 
     def discard(self, change: PreparedChange) -> None:
-        """Closes the prepared engines, when the step was not committed."""
+        """Closes the prepared engines, when the rollout step was not committed."""
         self._engines.withdraw()
         for engine in (change.deciding, change.tried_out):
             if engine is not None:
@@ -123,7 +124,7 @@ class EngineChanges:
 
 
 def _in_force_since(rollout: Rollout) -> float | None:
-    """When the active bundle came into force; without one, when the last one was rolled back."""
+    """Returns when the active bundle came into force; without one, when the last was rolled back."""
     if rollout.active is not None:
         return rollout.active.changed_at
     return max((release.changed_at for release in rollout.releases), default=None)

@@ -1,4 +1,4 @@
-"""Checks uploaded bundles in a child process that can be killed; as a module, the main module of the process.
+"""Checks uploaded bundles in a child process that can be killed; also the main module of that process.
 
 Rego is parsed by a library that holds the interpreter, for as long as somebody's rules take, and that ends
 the process where they nest too deep.
@@ -24,14 +24,14 @@ from waypost.worker_pool import WorkerEnded, WorkerError, WorkerPool, WorkerTime
 from waypost.worker_process import Answer, Progress, serve
 
 BUDGET_SECONDS: Final = 10.0
-"""The shipped rules take half a second of it."""
+"""The time limit of a check in seconds; the shipped rules take half a second."""
 
 
 class GateGreeting(Struct, frozen=True, kw_only=True):
     """The start-up message of a checking process: the key and the settings of a `BundleGate`."""
 
     public_key: bytes | None
-    """PEM; None: there is no key."""
+    """The public key as PEM; None without a key."""
     key_id: str
     unsigned: bool
     opa: bool
@@ -46,7 +46,7 @@ class GateReply(Struct, frozen=True, kw_only=True):
 
 
 class GateProcess:
-    """A client that checks uploads as `gate` does, one after the other, each in a new process."""
+    """Checks uploads as `gate` does, one after the other, each in a new process."""
 
     def __init__(self, gate: BundleGate, *, budget_seconds: float = BUDGET_SECONDS) -> None:
         self._greeting, self._budget_seconds = msgspec.msgpack.encode(greeting_of(gate)), budget_seconds
@@ -80,7 +80,7 @@ class GateProcess:
 
 
 def greeting_of(gate: BundleGate) -> GateGreeting:
-    """Makes the start-up message of a process that checks as `gate` does."""
+    """Returns the start-up message of a process that checks as `gate` does."""
     key = gate.key
     pem = None if key is None else key.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return GateGreeting(
@@ -92,7 +92,7 @@ def greeting_of(gate: BundleGate) -> GateGreeting:
 
 
 def reply_of(gate: BundleGate, archive: bytes) -> GateReply:
-    """Checks `archive` by `gate`, and makes the reply."""
+    """Checks `archive` with `gate`, and returns the reply."""
     try:
         return GateReply(manifest=gate.check(archive).manifest)
     except ArchiveError as error:
@@ -102,14 +102,14 @@ def reply_of(gate: BundleGate, archive: bytes) -> GateReply:
 
 
 def manifest_of_reply(reply: GateReply) -> Manifest:
-    """The manifest in the reply. Raises `Invalid` where the bundle has problems."""
+    """Returns the manifest in the reply. Raises `Invalid` if the bundle has problems."""
     if reply.manifest is not None:
         return reply.manifest
     raise Invalid(reply.error) if reply.error else invalid(reply.diagnostics)
 
 
 def invalid(diagnostics: Iterable[Diagnostic]) -> Invalid:
-    """Makes the error that a bundle's rules cannot be used."""
+    """Returns the error that a bundle's rules cannot be used, with a diagnostic for each problem."""
     errors = [FieldError("", str(diagnostic)) for diagnostic in diagnostics]
     return Invalid("the rules cannot be used", errors=errors)
 

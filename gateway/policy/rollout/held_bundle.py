@@ -1,4 +1,4 @@
-"""Watches whether an OPA loads the bundle that it is served: it skips one that it cannot compile."""
+"""Watches whether an OPA loads the bundle that it is served: OPA skips one that it cannot compile."""
 
 import asyncio
 from contextlib import suppress
@@ -11,11 +11,11 @@ from gateway.policy.rollout.bundle_engines import FedOpa
 
 LOOK_SECONDS: Final = 1.0
 LATE_LOOKS: Final = 10
-"""Looks after which a bundle that is not taken is an error: OPA takes a good one within a second or two."""
+"""The number of checks after which a bundle that is not loaded is an error; OPA needs a second or two."""
 
 
 class HeldBundleWatch:
-    """A watcher that asks `opa` for its revision, and logs once for each bundle that OPA does not load."""
+    """Polls `opa` for its revision, and logs once each bundle that OPA does not load."""
 
     def __init__(self, opa: FedOpa) -> None:
         self._opa = opa

@@ -1,4 +1,4 @@
-"""The protocols of the rollout: a store that keeps the bundles with their states, and a check of uploads."""
+"""The interfaces that the rollout needs: a store of bundles with their states, and a check of uploads."""
 
 from typing import Protocol
 
@@ -11,17 +11,17 @@ class KeepsRollout(Protocol):
     """The part of a store that keeps the policy bundles and their states."""
 
     async def rollout(self) -> Rollout:
-        """The rollout as stored; an empty one where no bundle was ever uploaded."""
+        """Returns the rollout as stored; an empty one if no bundle was ever uploaded."""
         ...
 
     async def bundle_archive(self, sequence: int) -> bytes | None:
-        """The archive of the bundle with this sequence; None: there is none."""
+        """Returns the archive of the bundle with this sequence; None if there is none."""
         ...
 
     async def write_rollout(
         self, rollout: Rollout, *, entry: HistoryEntry, archive: bytes | None = None
     ) -> bool:
-        """Stores the next generation of the rollout, with `entry`; `archive` is its newest bundle's, if new.
+        """Stores the next generation of the rollout, with `entry`, and a new bundle's `archive`.
 
         False, and nothing written, where the stored generation is not the one before. The archives of bundles
         that it does not have any more are deleted.
@@ -33,5 +33,5 @@ class ChecksUploads(Protocol):
     """The interface of a checker of uploaded bundles."""
 
     async def check(self, archive: bytes) -> Manifest:
-        """The manifest of a good bundle. Raises `Invalid`, with everything that is wrong with it."""
+        """Returns the manifest of a good bundle. Raises `Invalid`, with everything that is wrong with it."""
         ...

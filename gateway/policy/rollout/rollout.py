@@ -1,4 +1,4 @@
-"""The rollout of a running gateway: takes uploads and steps, stores them, and changes the engines."""
+"""The policy rollout of a running gateway: makes uploads and steps, stores them, and changes the engines."""
 
 import asyncio
 import hashlib
@@ -34,7 +34,7 @@ from gateway.policy.rollout.shadow import ShadowCounts
 
 
 class BundleRollout:
-    """The rollout of a gateway's bundles. `async with` puts the stored bundles in force.
+    """Rolls out policy bundles: uploads, steps, approvals. `async with` puts the stored bundles in force.
 
     Raises `BundleError` where one cannot be evaluated: rules that are in force are never passed over.
     """
@@ -71,19 +71,19 @@ class BundleRollout:
 
     @property
     def may_return(self) -> bool:
-        """Whether the gateway can decide without a bundle, by the rules that it was started with."""
+        """Whether the gateway can decide without a bundle, by the policy that it was started with."""
         return self._engines.may_return
 
     def shadow_counts(self, sequence: int) -> ShadowCounts | None:
-        """The shadow counts of a bundle; None unless it was the last in shadow in this process."""
+        """Returns the shadow counts of a bundle; None unless it was the last in shadow in this process."""
         return self._changes.shadow_counts(sequence)
 
     async def rules(self) -> tuple[Bundle, ...]:
-        """The rules that decide now, those of a canary too. Empty: an OPA alone has them."""
+        """Returns the bundles that decide now, including the canary's. Empty if only an OPA has them."""
         return await self._changes.rules(self.current)
 
     async def upload(self, archive: bytes, act: Act) -> Release:
-        """Stores a new bundle, in the state gated; one that is there already changes nothing.
+        """Stores a new bundle, in the state Gated; a bundle that is stored already changes nothing.
 
         Raises `Invalid`, with everything that is wrong with it, or `Conflict` where it is not a newer one.
         """
@@ -113,7 +113,7 @@ class BundleRollout:
     async def take(
         self, step: Step, sequence: int, act: Act, *, expected: int, share: Share = NOBODY, wait: bool = True
     ) -> Taken:
-        """Takes a step with a bundle, if the rollout is still at the generation that was `expected`.
+        """Makes a rollout step with a bundle, if the rollout is still at the generation `expected`.
 
         `wait`: the engine that decides must hold it, else it may come to that later. Where others must
         approve it, it waits for them. Raises `PreconditionFailed`, `Conflict` where the step is not possible
@@ -123,7 +123,7 @@ class BundleRollout:
         return await self._to_its_end(taking, wait=wait)
 
     async def approve(self, sequence: int, act: Act, *, expected: int) -> Taken:
-        """Approves the step that waits for a bundle, and takes it if that was the last approval it needs.
+        """Approves the step that waits for a bundle, and carries it out after the last approval needed.
 
         Raises what `take` raises, and `Denied` where somebody approves what they have asked for themselves.
         """
@@ -132,7 +132,7 @@ class BundleRollout:
     async def _to_its_end(
         self, step: Coroutine[Any, Any, tuple[Taken, PreparedChange | None]], *, wait: bool = True
     ) -> Taken:
-        """Finishes an operation also when its caller is cancelled.
+        """Finishes an operation even if its caller is cancelled.
 
         Else the store could have another state than this gateway.
         """
@@ -196,7 +196,7 @@ class BundleRollout:
     async def _following(
         self, step: Step, release: Release, act: Act, *, share: Share, by: str = ""
     ) -> Rollout:
-        """The rollout after a step. Raises `Conflict` where the step is not possible."""
+        """Returns the rollout after a step. Raises `Conflict` if the step is not possible."""
         approvals = await self._approvals_taken_back(step, release, act)
         with refusals():
             following = after_step(
@@ -214,7 +214,7 @@ class BundleRollout:
         return following
 
     async def _approvals_taken_back(self, step: Step, release: Release, act: Act) -> int:
-        """How many approvals an activation needs by the active bundle, where this step rolls that back."""
+        """Returns how many approvals the active bundle asks for an activation, if this step rolls it back."""
         if step is not Step.ROLL_BACK or release != self.current.active:
             return 0
         question = step_question(Step.ACTIVATE, release.sequence, act)
@@ -230,7 +230,7 @@ class BundleRollout:
         pending: PendingStep | None = None,
         wait: bool = True,
     ) -> tuple[Taken, PreparedChange]:
-        """Prepares the engines, commits the step, then applies it: a step that fails changes nothing."""
+        """Prepares the engines, commits the rollout step, then applies it: a failed step changes nothing."""
         asked_by = "" if pending is None else pending.asked_by
         following = await self._following(
             step, release_of(self.current, sequence), act, share=share, by=asked_by
@@ -252,7 +252,7 @@ class BundleRollout:
         return Taken(release=release), change
 
     async def _check_return(self, release: Release, act: Act) -> None:
-        """Raises `Conflict` where the bundle's rules would not let its activator roll it back.
+        """Raises `Conflict` if the bundle's rules would not let its activator roll it back.
 
         A wrong bundle could then not be rolled back by anybody. Bundles that only an OPA can evaluate pass.
         """
@@ -283,7 +283,7 @@ class BundleRollout:
         return next((release for release in self.current.releases if release.digest == digest), None)
 
     async def _bundle(self, release: Release) -> GatedBundle:
-        """Reads the bundle from the store. Raises `BundleError` where it is not the one that was uploaded."""
+        """Reads a bundle from the store. Raises `BundleError` if it is not the one that was uploaded."""
         archive = await self._store.bundle_archive(release.sequence)
         if archive is None or hashlib.sha256(archive).hexdigest() != release.digest:
             detail = f"bundle {release.sequence} is damaged in the store"

@@ -1,4 +1,4 @@
-"""Evaluates a bundle in shadow: asks it what was decided, off the hot path, and counts the differences.
+"""Evaluates a bundle in shadow on decided questions, off the hot path, and counts differing answers.
 
 Nobody gets its answers. What comes faster than it is asked is not asked: a bundle that is tried out must not
 cost those who are served.
@@ -20,26 +20,26 @@ from waypost.cancellation import cancel_and_wait
 
 WAITING_MAXIMUM: Final = 1_000
 WAITING_BYTES_MAXIMUM: Final = 16 * 1_048_576
-"""The most decisions that wait to be compared, and the most bytes of their documents."""
+"""The maximum bytes of documents of decisions that wait to be compared; `WAITING_MAXIMUM` is their number."""
 LATEST_MAXIMUM: Final = 100
 RULES_MAXIMUM: Final = 50
 OTHER_RULE: Final = "other"
 
 
 class ShadowCounts(Struct, kw_only=True):
-    """The counts of a bundle in shadow, since it is there, in this process."""
+    """The counts of a bundle in shadow, since it was put there, in this process."""
 
     compared: int = 0
     skipped: int = 0
-    """Decisions that it was not asked about: too many came at once, or policy gave no answer."""
+    """The number of decisions that were not compared: too many came at once, or policy gave no answer."""
     flips: Counter[str]
-    """What it answers otherwise, by kind."""
+    """The number of differing answers, by kind."""
     latest: deque[Flip]
-    """The newest of these, with the ids of the decisions."""
+    """The newest differing answers, with the ids of the decisions."""
 
 
 class Shadow:
-    """A comparer of decisions with the answers of `engine`, at most `per_second` of them.
+    """Compares decisions with the answers of `engine`, at most `per_second` of them.
 
     `on_flip` is called with kind and rule of each flip; rules beyond a bound are one. `on_skipped` is called
     for each decision that is not compared.
@@ -117,7 +117,7 @@ class Shadow:
         self._on_flip(flip.kind, self._label(flip))
 
     def _label(self, flip: Flip) -> str:
-        """The metric's label for a flip: its rule, from a bounded set, as bundles can make up any number."""
+        """Returns the metric's label for a flip: its rule, from a bounded set of rules."""
         rule = flip.rules[0] if flip.rules else ""
         if rule not in self._rules and len(self._rules) >= RULES_MAXIMUM:
             return OTHER_RULE
