@@ -37,7 +37,8 @@ abs array.concat array.reverse array.slice base64.decode base64.encode base64url
 base64url.encode_no_pad ceil concat contains endswith floor format_int graph.reachable hex.decode hex.encode
 indexof intersection is_array is_boolean is_null is_number is_object is_set is_string json.patch
 json.unmarshal lower max min numbers.range numbers.range_step object.filter object.get object.keys
-object.remove object.union object.union_n print regex.find_n regex.match replace round semver.compare sort
+object.remove object.union object.union_n print regex.find_all_string_submatch_n regex.find_n
+regex.match regex.replace replace round semver.compare sort
 split startswith strings.any_prefix_match strings.any_suffix_match strings.count strings.reverse
 time.clock time.date time.parse_duration_ns time.weekday trace trim trim_left trim_prefix trim_right
 trim_space trim_suffix type_name union upper yaml.is_valid
@@ -46,8 +47,6 @@ _NEARLY: Final = {
     "count": "of a string counts characters beyond U+FFFF twice",
     "json.is_valid": "false for numbers beyond a double",
     "product": "has the precision of a double: a last digit may differ",
-    "regex.find_all_string_submatch_n": "a number of matches over 2^53 is not refused",
-    "regex.replace": "in the replacement, `\\1` is text in both; write `$1`",
     "sprintf": "words numbers such as 1e6, and wrong verbs, otherwise: texts for people only",
     "substring": "takes a fraction for an index, where OPA fails",
     "sum": "has the precision of a double: a last digit may differ",
@@ -131,10 +130,3 @@ BUILTINS: Final[Mapping[str, Builtin]] = {
 
 UNBOUNDED: Final = frozenset({"numbers.range", "numbers.range_step"})
 """The builtins whose result may be much larger than their arguments."""
-PATTERN_ARGUMENTS: Final = {
-    "regex.find_all_string_submatch_n": 0,
-    "regex.find_n": 0,
-    "regex.match": 0,
-    "regex.replace": 1,
-}
-"""The index of the argument that is a regular expression, by builtin."""

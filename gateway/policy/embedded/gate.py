@@ -9,8 +9,8 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Final, TypeAlias
 
 from gateway.policy.bundle import Diagnostic
-from gateway.policy.embedded.builtins import BUILTINS, PATTERN_ARGUMENTS, Support
-from gateway.policy.embedded.regex_patterns import PatternError, translate_pattern
+from gateway.policy.embedded.builtins import BUILTINS, Support
+from gateway.policy.embedded.patterns import PATTERN_BUILTINS, pattern_error
 from gateway.policy.embedded.syntax_tree import (
     COMPREHENSIONS,
     REFERENCES,
@@ -30,6 +30,8 @@ from gateway.policy.embedded.syntax_tree import (
 
 WORKS_ON_OPA: Final = " (it works on OPA: set policy.engine, or engine: opa in the bundle)"
 
+NEITHER: Final = "on OPA neither"
+
 Path: TypeAlias = tuple[str, ...]
 Problem: TypeAlias = tuple[SyntaxNode, str]
 """A problem: its place in the text (a span), and its description."""
@@ -40,7 +42,9 @@ def check_rules(modules: Sequence[Module]) -> list[Diagnostic]:
     does."""
     defined = {module.resolve(head_of(rule)["refr"]) for module in modules for rule in module.rules}
     found = {
-        Diagnostic(file=module.file, line=span["line"], detail=detail + WORKS_ON_OPA)
+        Diagnostic(
+            file=module.file, line=span["line"], detail=detail + WORKS_ON_OPA * (NEITHER not in detail)
+        )
         for module in modules
         for rule in module.rules
         for span, detail in _rule(module, rule, defined)
@@ -91,7 +95,7 @@ def _rule(module: Module, rule: SyntaxNode, defined: set[Path]) -> Iterator[Prob
         elif kind == "UnaryExpr":
             yield value["span"], "a minus before what is no number: subtract from 0"
         elif kind == "NotExpr" and "_" in _names_outside_comprehensions(value["expr"]):
-            yield value["span"], "`_` below a `not` is not safe in OPA: make what is negated a rule"
+            yield value["span"], f"`_` below a `not` is not safe, {NEITHER}: make what is negated a rule"
 
 
 def _bound_walks(statement: SyntaxNode) -> list[SyntaxNode]:
@@ -106,13 +110,12 @@ def _call(module: Module, call: SyntaxNode, defined: set[Path]) -> Iterator[Prob
         if known.support is Support.REFUSED:
             yield span, f"{name} is not here: {known.note}"
     elif module.resolve(call["fcn"]) not in defined:
-        yield span, f"there is no function {name}"
-    index = PATTERN_ARGUMENTS.get(name, len(call["params"]))
-    if index < len(call["params"]) and (pattern := literal(call["params"][index])) is not None:
-        try:
-            translate_pattern(pattern)
-        except PatternError as error:
-            yield span, f"{name}: the pattern may be read otherwise here: {error}"
+        yield span, f"there is no function {name}, {NEITHER}"
+    # Written in the rule, a broken pattern would fail in each decision.
+    if name in PATTERN_BUILTINS:
+        pattern = literal(call["params"][name == "regex.replace"])
+        if pattern is not None and (error := pattern_error(pattern)):
+            yield span, f"{name}: {error} ({NEITHER})"
 
 
 def _builtin(module: Module, call: SyntaxNode) -> str:
@@ -137,7 +140,7 @@ def recursion(modules: Sequence[Module]) -> Iterator[Diagnostic]:
         names = [".".join(path) for path in (*circle[start:], *circle[: start + 1])]
         file, line = places[circle[start]]
         yield Diagnostic(
-            file=file, line=line, detail=f"a rule cannot need itself, on OPA neither: {' -> '.join(names)}"
+            file=file, line=line, detail=f"a rule cannot need itself, {NEITHER}: {' -> '.join(names)}"
         )
 
 

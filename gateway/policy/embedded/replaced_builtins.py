@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from gateway.policy.embedded.regex_patterns import translate_pattern
-from gateway.policy.embedded.rewriting import TRANSLATE
+from gateway.policy.embedded.patterns import PATTERN_BUILTINS
 
 
 def lower(text: str) -> str:
@@ -50,6 +49,6 @@ REPLACED: Final[Mapping[str, tuple[int, Callable[..., Any]]]] = {
     "lower": (1, _of_strings(lower)),
     "strings.count": (2, _of_strings(str.count)),
     "upper": (1, _of_strings(upper)),
-    TRANSLATE: (1, _of_strings(translate_pattern)),
+    **PATTERN_BUILTINS,
 }
 """The number of arguments and the Python function of each replaced builtin, by its name in rules."""

@@ -8,7 +8,6 @@ Each change is one that OPA's compiler makes too, and stays within its line:
 - A head with an undefined value, or with a loop that is empty, loses the whole rule here. OPA evaluates it
   at the end of the body: `s contains input.xs[_]` becomes `s contains x if { x := input.xs[_] }`.
 - Of an imported package regorus evaluates every rule: imported names are written in full.
-- Patterns are translated (`regex_patterns`); one that is computed is translated when it is used.
 - `sprintf` gets as many values as it has verbs, and a function without arguments is named as the rule that
   it is: regorus fails on both.
 """
@@ -20,9 +19,8 @@ from typing import Final, TypeAlias
 
 from msgspec import structs
 
-from gateway.policy.embedded.builtins import BUILTINS, PATTERN_ARGUMENTS
+from gateway.policy.embedded.builtins import BUILTINS
 from gateway.policy.embedded.empty_objects import empty_objects
-from gateway.policy.embedded.regex_patterns import PatternError, translate_pattern
 from gateway.policy.embedded.syntax_tree import (
     COMPREHENSIONS,
     LITERALS,
@@ -47,8 +45,6 @@ from gateway.policy.embedded.syntax_tree import (
     single_names,
 )
 
-TRANSLATE: Final = "waypost_embedded.pattern"
-"""The name of the Python function that translates computed regular expressions."""
 _PREFIX: Final = "evaluated_before_"
 _VERB: Final = re.compile(r"%(?:%|[-+# 0]*[0-9]*(?:\.[0-9]*)?[a-zA-Z])")
 COLLECTIONS: Final = COMPREHENSIONS | {"Array", "Set", "Object"}
@@ -102,9 +98,7 @@ def _edits(module: Module, round_: int) -> Iterator[Edit]:
 
 def _call(module: Module, call: SyntaxNode) -> Iterator[Edit]:
     name, arguments = ".".join(module.resolve(call["fcn"])), call["params"]
-    if name in PATTERN_ARGUMENTS:
-        yield from _pattern(module, arguments[PATTERN_ARGUMENTS[name] :][:1])
-    elif name == "sprintf":
+    if name == "sprintf":
         yield from _values(module, arguments)
     elif not arguments and name not in BUILTINS:
         # A function without arguments is a rule here, and found as one.
@@ -132,21 +126,6 @@ def _values(module: Module, arguments: Sequence[SyntaxNode]) -> Iterator[Edit]:
     elif missing > 0:
         end = extent(module, arguments[1])[1] - 1
         yield end, end, ", ".join([""] * bool(values) + ['"%!v(MISSING)"'] * missing)
-
-
-def _pattern(module: Module, arguments: Sequence[SyntaxNode]) -> Iterator[Edit]:
-    for argument in arguments:
-        start, end = extent(module, argument)
-        if (pattern := literal(argument)) is None:
-            if only(argument)[0] != "Call" or ".".join(path_of(only(argument)[1]["fcn"])) != TRANSLATE:
-                yield start, end, f"{TRANSLATE}({module.text[start:end].decode()})"
-            continue
-        try:
-            translated = translate_pattern(pattern)
-        except PatternError:
-            continue  # translated in an earlier round already, or refused by the gate
-        if translated != pattern:
-            yield start, end, json.dumps(translated)
 
 
 def _statements(

@@ -1,0 +1,121 @@
+"""OPA's builtins for regular expressions, by RE2, whose syntax Go has: regorus has that of Rust.
+
+What Go does otherwise than the Python wrapper of RE2 is written here: where the search goes on after an empty
+match, and `$name` in a replacement.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
+from typing import Any, Final
+
+import re2
+
+_SINGLE_BYTE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\C")
+"""`\\C`, which RE2 in C++ knows and Go does not."""
+_GROUP: Final = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
+
+
+@lru_cache(maxsize=1024)
+def _compile(pattern: str) -> Any:
+    """Compiles a pattern for texts in UTF-8. Raises `ValueError` for what Go does not take."""
+    options = re2.Options()
+    options.log_errors = False
+    if _SINGLE_BYTE.search(pattern):
+        raise ValueError("it is no pattern: \\C")
+    try:
+        return re2.compile(pattern.encode(), options)
+    except re2.error as error:
+        reason = error.args[0].decode(errors="replace")
+        raise ValueError(f"it is no pattern: {reason}") from error
+
+
+def pattern_error(pattern: str) -> str:
+    """What is wrong with a pattern; empty: nothing."""
+    try:
+        _compile(pattern)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _matches(pattern: str, text: bytes) -> Iterator[Any]:
+    """Yields the matches that Go finds: of empty ones none that abuts the match before."""
+    compiled, at, before = _compile(pattern), 0, -1
+    while at <= len(text) and (found := compiled.search(text, at)) is not None:
+        start, end = found.span()
+        if not _is_boundary(text, start):
+            # `\B` matches between the bytes of a character too; Go reads characters.
+            at = _boundary_after(text, start)
+            continue
+        at = end if end > at else _boundary_after(text, at)
+        if end > start or start != before:
+            yield found
+        before = end
+
+
+def _is_boundary(text: bytes, at: int) -> bool:
+    """Whether a character of the UTF-8 in `text` begins or ends at an offset."""
+    return at == len(text) or text[at] & 0xC0 != 0x80
+
+
+def _boundary_after(text: bytes, at: int) -> int:
+    at += 1
+    while at < len(text) and not _is_boundary(text, at):
+        at += 1
+    return at
+
+
+def _some(pattern: str, text: str, number: float) -> Iterator[Any]:
+    if isinstance(number, bool) or number != int(number):
+        raise ValueError("no number of matches")
+    for count, found in enumerate(_matches(pattern, text.encode())):
+        if 0 <= number <= count:
+            return
+        yield found
+
+
+def match(pattern: str, text: str) -> bool:
+    """Whether the pattern matches anywhere in `text`."""
+    return next(_matches(pattern, text.encode()), None) is not None
+
+
+def find_n(pattern: str, text: str, number: float) -> list[str]:
+    """The first `number` matches in `text`; all if that is negative."""
+    return [found[0].decode() for found in _some(pattern, text, number)]
+
+
+def find_all_string_submatch_n(pattern: str, text: str, number: float) -> list[list[str]]:
+    """The first `number` matches, each with its groups."""
+    return [
+        [found[0].decode(), *((group or b"").decode() for group in found.groups())]
+        for found in _some(pattern, text, number)
+    ]
+
+
+def replace(text: str, pattern: str, replacement: str) -> str:
+    """Replaces each match; `$1`, `${1}` and `$name` are its groups, `$$` is a dollar."""
+    source, written, end = text.encode(), list[bytes](), 0
+    for found in _matches(pattern, source):
+        expanded = _GROUP.sub(partial(_group, found), replacement)
+        written += [source[end : found.start()], expanded.encode()]
+        end = found.end()
+    return b"".join([*written, source[end:]]).decode()
+
+
+def _group(found: Any, name: re.Match[str]) -> str:
+    """The text of a group that a replacement names; empty where the pattern has none of that name."""
+    if name[1]:
+        return "$"
+    wanted = name[2] or name[3]
+    number = int(wanted) if wanted.isdecimal() else found.re.groupindex.get(wanted.encode(), -1)
+    return (found[number] or b"").decode() if 0 <= number <= found.re.groups else ""
+
+
+PATTERN_BUILTINS: Final[Mapping[str, tuple[int, Callable[..., Any]]]] = {
+    "regex.find_all_string_submatch_n": (3, find_all_string_submatch_n),
+    "regex.find_n": (3, find_n),
+    "regex.match": (2, match),
+    "regex.replace": (3, replace),
+}
+"""The number of arguments and the function of each, by its name in rules."""
