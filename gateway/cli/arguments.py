@@ -1,4 +1,4 @@
-"""The arguments that several commands take, with their help texts."""
+"""The arguments that several commands share, with their help texts."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -13,7 +13,7 @@ class Format(StrEnum):
     JSON = "json"
     YAML = "yaml"
     NAME = "name"
-    """Nothing but ids, or the names of regions: one a line, for scripts."""
+    """Only ids, or the names of regions, one per line, for scripts."""
 
 
 Output = Annotated[Format, Parameter(name=["--output", "-o"], help="table, json, yaml or name")]

@@ -26,9 +26,9 @@ from waypost.json_pointer import FieldError
 from waypost.tls import PkiError, roots_context
 
 WRONG_NAME: Final = (62, 64)
-"""OpenSSL's codes for a certificate of another host or IP address."""
+"""OpenSSL's error codes for a certificate of another host or IP address."""
 WRONG_TIME: Final = (9, 10)
-"""Its codes for one that is not valid yet, or not any more."""
+"""OpenSSL's error codes for a certificate that is not valid yet, or has expired."""
 
 
 class ProblemFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ class ProblemFields(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def api_path(*names: str) -> str:
-    """Builds the path below `/v1` of `names`, each quoted so that it stays one segment.
+    """Returns the path below `/v1` of `names`, each quoted so that it stays one segment.
 
     Raises `CliError` for an empty name.
     """
@@ -90,7 +90,7 @@ def connect(url: str | None, token: str | None, *, timeout_seconds: float = 30.0
 
 
 def _open_client(address: httpx.URL, headers: dict[str, str], timeout_seconds: float) -> httpx.Client:
-    """Makes the client, with the environment's proxy where there is one for `address`. Raises `CliError`."""
+    """Returns the HTTP client, with the environment's proxy for `address`, if any. Raises `CliError`."""
     proxy = find_proxy(address)
     # Most of a short command's time would go into reading the machine's roots: without TLS none is needed.
     speaks_tls = address.scheme == "https" or (proxy is not None and proxy.url.startswith("https:"))
@@ -111,7 +111,7 @@ def _open_client(address: httpx.URL, headers: dict[str, str], timeout_seconds: f
 
 
 def _trusted_roots() -> ssl.SSLContext:
-    """The root certificates to trust: those in the file `WAYPOST_CA`, else those of this machine.
+    """Returns the root certificates to trust: those in the file `WAYPOST_CA`, else those of this machine.
 
     Raises `CliError` if the file cannot be read.
     """
@@ -139,7 +139,7 @@ def _development_token(context: Context | None) -> str | None:
 
 
 def _connection_error(address: httpx.URL, error: httpx.TransportError) -> CliError:
-    """Makes the `CliError` for a failed connection to `address`: its cause, and what may help."""
+    """Returns the `CliError` for a failed connection to `address`: its cause, and advice."""
     tls_error, proxy = _tls_error(error), find_proxy(address)
     # To such a proxy there is a TLS connection of its own: which of the two has failed is not known.
     by_way = f" or of the proxy {proxy}" if proxy and proxy.url.startswith("https:") else ""
@@ -170,7 +170,7 @@ def _connection_error(address: httpx.URL, error: httpx.TransportError) -> CliErr
 
 
 def _certificate_advice(error: ssl.SSLCertVerificationError) -> str:
-    """The advice for a certificate that is not accepted: not for every cause is it another root."""
+    """Returns advice for a certificate that is not accepted, by the cause."""
     if error.verify_code in WRONG_NAME:
         return "Use the name that the certificate is for, or have one issued for this name."
     if error.verify_code in WRONG_TIME:
@@ -181,7 +181,7 @@ def _certificate_advice(error: ssl.SSLCertVerificationError) -> str:
 
 
 def _tls_error(error: BaseException) -> ssl.SSLError | None:
-    """The TLS error that caused `error`, or None. httpx (0.28) keeps it as the cause of a cause."""
+    """Returns the TLS error that caused `error`, or None. httpx (0.28) keeps it as the cause of a cause."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
@@ -217,7 +217,7 @@ def read_answer(response: httpx.Response, *names: str) -> Any:
 
 
 def _foreign_refusal(response: httpx.Response, proxy: EnvironmentProxy | None) -> CliError:
-    """Makes the `CliError` for an error response that is not a gateway's: no gateway was reached.
+    """Returns the `CliError` for an error response that is not a gateway's: no gateway was reached.
 
     A proxy between us and the gateway refuses in words of its own. A 404 of it says nothing about runs.
     """
@@ -233,7 +233,7 @@ def _sent_token(response: httpx.Response) -> str | None:
 
 
 def _is_development(url: httpx.URL) -> bool:
-    """Whether `url` is of the gateway that `waypost up` started here."""
+    """Whether `url` belongs to the gateway that `waypost up` started here."""
     context = find_context(Path.cwd())
     return context is not None and context.development is not None and str(url).startswith(f"{context.url}/")
 

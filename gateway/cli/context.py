@@ -11,7 +11,7 @@ CONTEXT_PATH: Final = Path(".waypost") / "context.json"
 """The path of the context file, from the folder in which `waypost up` was started."""
 
 DEVELOPMENT: Final = "development"
-"""The folder of the development issuer, in the one that `waypost up` keeps everything in."""
+"""The name of the development issuer's folder in the state folder of `waypost up`."""
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from gateway.documents.wfformat import from_wfformat
 from gateway.settings import DocumentLimits
 
 EXECUTORS: Final = executors_at([])
-"""The executors of every kind of cluster: no gateway is asked which it has."""
+"""The executors of every kind of cluster, as no gateway is asked for its own."""
 
 
 @command

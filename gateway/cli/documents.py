@@ -16,12 +16,12 @@ from waypost.json_pointer import FieldError
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
 READ_MAXIMUM = 64 * 2**20
-"""The most bytes that are read of a file: far beyond any document, but not without end, as a pipe may be."""
+"""The maximum bytes that are read of a file: far beyond any document, as a pipe may have no end."""
 SHOWN_ERRORS: Final = 20
 
 
 def read_bytes(file: str) -> bytes:
-    """Reads `file`; `-` is standard input. Raises `CliError` if it cannot be read or has no end."""
+    """Reads the content of `file`; `-` is standard input. Raises `CliError` if that fails or has no end."""
     try:
         if file in ("-", STANDARD_INPUT):
             content = sys.stdin.buffer.read(READ_MAXIMUM + 1)
@@ -81,7 +81,8 @@ def read_value(file: str, body: bytes, media_type: str) -> Any:
 
 
 def document_error(message: str, errors: Iterable[FieldError]) -> CliError:
-    """Makes a `CliError` of `message` and the first `SHOWN_ERRORS` of `errors`, with their JSON pointers."""
+    """Returns a `CliError` of `message` and the first `SHOWN_ERRORS` of `errors`, with their JSON
+    pointers."""
     lines = [f"{error.pointer or '/'}: {error.detail}" for error in errors]
     more = (f"... and {len(lines) - SHOWN_ERRORS} more",) if len(lines) > SHOWN_ERRORS else ()
     return CliError(message, lines=(*lines[:SHOWN_ERRORS], *more), code=Exit.USAGE)

@@ -9,18 +9,18 @@ class Exit(IntEnum):
 
     DONE = 0
     FAILED = 1
-    """The run did not succeed, a check failed, or the state of things does not allow what was asked for."""
+    """The run did not succeed, a check failed, or the present state does not allow the request."""
     USAGE = 2
     """An argument, a file or a document is wrong, whether the command line or the gateway found it."""
     REFUSED = 3
-    """No acceptable token, or policy denied."""
+    """The token is not acceptable, or policy denied the request."""
     NOT_FOUND = 4
     UNAVAILABLE = 5
-    """No gateway answers, or it cannot serve the call now: try again."""
+    """No gateway answers, or the gateway cannot serve the call now: try again."""
     NOT_FOLLOWED = 6
-    """The run was accepted, and how it ends is not known here: it cannot be followed, or not any more."""
+    """The run was accepted, but its end is not known, since it cannot be followed."""
     WAITING = 7
-    """It was asked for, and nothing is done before others have approved it."""
+    """The request was accepted, and waits for the approval of others."""
     INTERRUPTED = 130
     BROKEN_PIPE = 141
     """The reader of the output has closed it, as `head` does."""
@@ -36,7 +36,7 @@ EXIT_BY_STATUS: Final = {
 
 
 class CliError(Exception):
-    """The error that ends a command: `message` is printed, `lines` below it, and `code` is the exit code."""
+    """Ends a command with an error: `message` is printed, `lines` below it, and `code` is the exit code."""
 
     def __init__(self, message: str, *, lines: tuple[str, ...] = (), code: Exit = Exit.FAILED) -> None:
         super().__init__(message)

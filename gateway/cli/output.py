@@ -26,7 +26,7 @@ from waypost.workflow.ijson_limits import NUMBER
 P = ParamSpec("P")
 
 UNLIMITED: Final = 10_000
-"""A width in columns at which rich neither cuts nor folds a line: the terminal breaks longer ones."""
+"""The width in columns at which rich neither cuts nor folds a line: the terminal breaks longer ones."""
 
 COLORS: Final[Mapping[str, str]] = {
     "Succeeded": "green",
@@ -51,14 +51,14 @@ UNSEEN: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
-"""Matches control characters, those that change the direction of text, and others that nobody sees.
+"""Matches control characters, those that change the direction of text, and other invisible ones.
 
 Not the joiners (U+200C, U+200D), which some scripts are written with.
 """
 
 
 class Markup(str):
-    """A text in rich's markup, made here; any other text is printed literally."""
+    """A text in rich's markup, made by this program; any other text is printed literally."""
 
     __slots__ = ()
 
@@ -106,23 +106,23 @@ PortableDumper.add_implicit_resolver(
 
 
 def console(*, stderr: bool = False, width: int | None = UNLIMITED) -> Screen:
-    """Makes a screen of `width` columns; None: as wide as the terminal, for a view redrawn in place."""
+    """Returns a console of `width` columns; None: as wide as the terminal, for a view redrawn in place."""
     return Screen(stderr=stderr, highlight=False, soft_wrap=True, width=width)
 
 
 def visible(text: str) -> str:
-    """`text` on one line, its control and bidirectional characters escaped as in Python: `\\x1b`."""
+    """Returns `text` on one line, its control and bidirectional characters escaped as in Python: `\\x1b`."""
     return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def colored(word: str) -> Markup:
-    """Adds rich's markup for the color of `word`, if it has one; rich drops it without a terminal."""
+    """Returns `word` with rich's markup for its color, if it has one; rich drops it without a terminal."""
     color = COLORS.get(word)
     return Markup(f"[{color}]{word}[/]" if color else escape(word))
 
 
 def print_value(value: Any, output: Format) -> None:
-    """Prints `value` for a program: as YAML or as names where that is asked for, else as JSON."""
+    """Prints `value` for a program: as YAML or as names if requested, else as JSON."""
     if output is Format.NAME:
         items = value if isinstance(value, list) else [value]
         print_names(item.get("id") or item["name"] for item in items)
@@ -131,12 +131,12 @@ def print_value(value: Any, output: Format) -> None:
 
 
 def print_names(names: Iterable[str]) -> None:
-    """Prints `names`, one a line, for scripts."""
+    """Prints `names`, one per line, for scripts."""
     sys.stdout.writelines(f"{visible(name)}\n" for name in names)
 
 
 def serialize(value: Any, output: Format) -> str:
-    """Encodes `value` as YAML where that is asked for, else as JSON.
+    """Encodes `value` as YAML if requested, else as JSON.
 
     What a terminal would obey is escaped as the language does it, so that programs read the same text.
     """
@@ -156,7 +156,7 @@ def _escape_in_quotes(found: re.Match[str]) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Makes a table without lines, for people and for `grep`; None is a dash, `Markup` keeps its colors."""
+    """Returns a table without lines, for people and for `grep`; None is a dash, `Markup` keeps its colors."""
     grid = Table(
         *(Column(name, overflow="fold") for name in columns),
         box=None,
@@ -215,7 +215,7 @@ def command(function: Callable[P, int | None]) -> Callable[P, int]:
 
 
 def _os_error(error: OSError) -> CliError:
-    """Makes the `CliError` for a system error: about the file that it names, or else about standard output.
+    """Returns the `CliError` for a system error: about the file that it names, or else about standard output.
 
     What standard output still buffers is then discarded.
     """

@@ -53,7 +53,7 @@ def init(
 
 
 def _wanted(directory: Path, regions: Sequence[str]) -> list[WantedCertificate]:
-    """The certificates that `init` ensures: the root first, since it signs the gateway's and the regions'."""
+    """Returns the certificates that `init` ensures: the root first, since it signs the others."""
     gateway = tls.gateway_credentials(directory).certificate
     wanted = [
         WantedCertificate("root", directory / "ca.pem", partial(_create_root, directory)),

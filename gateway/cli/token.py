@@ -70,7 +70,7 @@ def mint(
 
 
 def _check_tenant(tenant: str) -> None:
-    """Raises `CliError` for a tenant name that no document could have: the token would be useless."""
+    """Raises `CliError` for a tenant name that no document could have, so that the token would be useless."""
     try:
         msgspec.convert(tenant, Tenant)
     except msgspec.ValidationError as error:
@@ -81,7 +81,7 @@ def _check_tenant(tenant: str) -> None:
 
 
 def _warn_of_unknown_scopes(scopes: Sequence[str]) -> None:
-    """Prints a warning for each unknown scope; custom rules might want it."""
+    """Prints a warning for each unknown scope, which custom rules might still use."""
     for word in (word for scope in scopes for word in scope.split() if word not in SCOPES):
         near = closest(word, SCOPES)
         meant = f"did you mean {near}?" if near else f"there are {', '.join(SCOPES)}"
@@ -89,13 +89,14 @@ def _warn_of_unknown_scopes(scopes: Sequence[str]) -> None:
 
 
 def _inside(folder: Path) -> Path:
-    """The development issuer's folder: `folder`, or the one in it where it is the state of `waypost up`."""
+    """Returns the development issuer's folder: `folder`, or the one in it if it is the state of `waypost
+    up`."""
     inner = folder / DEVELOPMENT
     return inner if not (folder / KEY_FILE).exists() and (inner / KEY_FILE).exists() else folder
 
 
 def _issuer_folder() -> Path:
-    """The folder of the development issuer of the `waypost up` here. Raises `CliError` if none runs."""
+    """Returns the development issuer's folder of the `waypost up` here. Raises `CliError` if none runs."""
     context = find_context(Path.cwd())
     if context is None or context.development is None:
         raise CliError(

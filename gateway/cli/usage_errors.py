@@ -5,7 +5,7 @@ from typing import Final
 from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 STANDARD_INPUT: Final = "/dev/stdin"
-"""What a lone dash on the command line stands for."""
+"""The file that a lone dash on the command line stands for."""
 
 
 def format_usage_error(error: CycloptsError) -> str:
@@ -22,7 +22,7 @@ def format_usage_error(error: CycloptsError) -> str:
 
 
 def _missing(error: CycloptsError) -> str:
-    """The name of a required option or argument that is absent; empty if one is there without its value."""
+    """Returns the name of a required option or argument that is absent; empty if one lacks only its value."""
     argument = error.argument
     if type(error) is not MissingArgumentError or argument is None or error.keyword is not None:
         return ""

@@ -1,4 +1,4 @@
-"""Connections of commands to a gateway: proxies of the environment, retries, explanation of refused tokens.
+"""Connections of commands to a gateway: the environment's proxies, retries, explanations of refused tokens.
 
 `gateway/cli/client.py` opens the connection with these.
 """

@@ -12,7 +12,7 @@ PORT_MAXIMUM: Final = 65_535
 
 
 def parse_address(url: str) -> httpx.URL:
-    """Parses the URL of a gateway. Raises `CliError` for one that no gateway could have."""
+    """Parses the URL of a gateway. Raises `CliError` for a URL that no gateway could have."""
     try:
         address = httpx.URL(url)
     except httpx.InvalidURL as error:
@@ -51,7 +51,7 @@ def check_address(address: httpx.URL) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine itself: no proxy could reach it there."""
+    """Whether `host` is this machine itself, which no proxy could reach."""
     name = host.lower().rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True

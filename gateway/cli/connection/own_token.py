@@ -1,4 +1,4 @@
-"""Explains why a token was refused, from its own claims: the gateway's answer names no check that failed.
+"""Explains why a token was refused, from its own claims, since the gateway's answer names no check.
 
 The token is read without a check of its signature, as only its bearer may: the bearer may know its claims.
 """
@@ -13,11 +13,11 @@ from gateway.identity.development_issuer import DEVELOPMENT_ISSUER
 
 READ_SCOPE: Final = "workflows:read"
 LARGEST_SECONDS: Final = 2**40
-"""Times beyond it, some 35,000 years from now, are not taken for times."""
+"""The largest time claim, in seconds since 1970, that is taken for a time: some 35,000 years from now."""
 
 
 def explain_refusal(token: str | None, *, development: bool) -> tuple[str, ...]:
-    """Lines on what is wrong with `token`, as far as it can be seen here, and on what helps.
+    """Returns lines on what is wrong with `token`, as far as its claims show, and on what helps.
 
     `development`: the gateway is the one that `waypost up` started here.
     """
@@ -41,14 +41,14 @@ def explain_refusal(token: str | None, *, development: bool) -> tuple[str, ...]:
 
 
 def explain_missing_scope(token: str | None, method: str, path: str) -> tuple[str, ...]:
-    """A line that names the scope that a call about runs needs, if `token` does not have it."""
+    """Returns a line that names the scope that a call about runs needs, if `token` does not have it."""
     if method != "GET" or not path.startswith("/v1/runs") or lacks_scope(token, READ_SCOPE) is not True:
         return ()
     return (f"The token has no scope {READ_SCOPE}, without which no run is seen.",)
 
 
 def lacks_scope(token: str | None, scope: str) -> bool | None:
-    """Whether `token` lacks the `scope`; None where the token cannot be parsed."""
+    """Whether `token` lacks the `scope`; None if the token cannot be parsed."""
     claims = _claims(token) if token else None
     if claims is None:
         return None
@@ -58,7 +58,7 @@ def lacks_scope(token: str | None, scope: str) -> bool | None:
 
 
 def subject_of(token: str) -> str | None:
-    """The subject of `token`; None where the token cannot be parsed."""
+    """Returns the subject of `token`; None if the token cannot be parsed."""
     subject = (_claims(token) or {}).get("sub")
     return subject if isinstance(subject, str) else None
 
@@ -75,7 +75,7 @@ def _claims(token: str) -> dict[str, Any] | None:
 
 
 def _wrong_form(claims: dict[str, Any]) -> str | None:
-    """A sentence about a time claim in the token that is not a valid time."""
+    """Returns a sentence about a time claim in the token that is not a valid time; None if all are valid."""
     for name in ("exp", "iat", "nbf"):
         value = claims.get(name, 0)
         if type(value) is not int or abs(value) >= LARGEST_SECONDS:
@@ -84,7 +84,8 @@ def _wrong_form(claims: dict[str, Any]) -> str | None:
 
 
 def _wrong_time(claims: dict[str, Any]) -> str | None:
-    """A sentence about a token that has expired or is not valid yet, by this machine's clock."""
+    """Returns a sentence on a token that has expired or is not valid yet, by this machine's clock; else
+    None."""
     now, expires, begins = time.time(), claims.get("exp"), claims.get("nbf")
     if expires is not None and expires <= now:
         ago = format_duration(now - expires)

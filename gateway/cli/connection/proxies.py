@@ -17,24 +17,26 @@ from gateway.cli.errors import CliError, Exit
 
 
 class EnvironmentProxy(NamedTuple):
-    """A proxy of the environment: the variable, and the proxy's URL, which may hold a password."""
+    """A proxy from an environment variable: the variable's name, and the proxy's URL, maybe with a
+    password."""
 
     variable: str
     url: str
 
     def __str__(self) -> str:
-        """The proxy's URL without user and password."""
+        """Returns the proxy's URL without user and password."""
         scheme, _, rest = self.url.partition("://")
         return f"{scheme}://{rest.rpartition('@')[2]}"
 
     def parse(self) -> httpx.Proxy:
-        """Parses the URL for httpx. Raises `ValueError` or `httpx.InvalidURL` for one that is no proxy's."""
+        """Parses the proxy's URL for httpx. Raises `ValueError` or `httpx.InvalidURL` if it is not a
+        proxy's."""
         proxy = httpx.Proxy(self.url)
         check_address(proxy.url)
         return proxy
 
     def advice(self, address: httpx.URL) -> str:
-        """A sentence that names the variable, and says how to avoid the proxy for `address`."""
+        """Returns a sentence that names the variable, and says how to avoid the proxy for `address`."""
         return (
             f"{self.variable} names the proxy {self}: is it the right one?"
             f" NO_PROXY={address.host} goes without it."
@@ -42,7 +44,7 @@ class EnvironmentProxy(NamedTuple):
 
 
 def find_proxy(address: httpx.URL) -> EnvironmentProxy | None:
-    """The proxy that the environment names for `address`; None, always, for a loopback address."""
+    """Returns the proxy that the environment names for `address`; always None for a loopback address."""
     if is_loopback(address.host) or _is_exempt(address):
         return None
     proxies = getproxies()
@@ -53,7 +55,7 @@ def find_proxy(address: httpx.URL) -> EnvironmentProxy | None:
 
 
 def proxy_error(proxy: EnvironmentProxy, address: httpx.URL, error: Exception) -> CliError:
-    """Makes the `CliError` for a proxy that cannot be used at all."""
+    """Returns the `CliError` for a proxy that cannot be used at all."""
     if isinstance(error, ImportError):
         message = f"{proxy.variable} names the SOCKS proxy {proxy}, which needs the Python package socksio"
     else:
@@ -81,6 +83,6 @@ def _network(entry: str) -> Container[object]:
 
 
 def _variable(scheme: str) -> str:
-    """The name of the variable as it stands in the environment; the lower-case one takes precedence."""
+    """Returns the variable's name as it stands in the environment; the lower-case one takes precedence."""
     name = f"{scheme}_proxy"
     return name if name in os.environ else next((n for n in os.environ if n.lower() == name), name.upper())

@@ -13,7 +13,7 @@ from gateway.cli.output import console
 
 ATTEMPTS_MAXIMUM: Final = 20
 TIMEOUT_SECONDS: Final = 60.0
-"""The time limit of all attempts together."""
+"""The time limit in seconds of all attempts together."""
 SHORTEST_SECONDS: Final = 0.001
 
 

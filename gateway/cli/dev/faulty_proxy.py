@@ -15,9 +15,9 @@ from typing import Final, Self
 
 CHUNK_BYTES: Final = 65_536
 IN_FLIGHT_BYTES: Final = 8 * 1_048_576
-"""The most bytes in flight in one direction of a connection; reading pauses until some are delivered."""
+"""The maximum bytes in flight in one direction of a connection; reading pauses until some are delivered."""
 SLICE_SECONDS: Final = 0.02
-"""The sending time of a slice: where bytes per second are bounded, chunks are sent in slices."""
+"""The sending time in seconds of a slice, in which chunks are sent if the bytes per second are limited."""
 
 
 class Mode(StrEnum):
@@ -66,7 +66,7 @@ class Proxy:
         return f"<Proxy :{self._port} to {host}:{port}, {self._mode}, {len(self._connections)} connections>"
 
     async def __aenter__(self) -> Self:
-        """Starts to listen. Raises `OSError` where the port cannot be bound."""
+        """Starts to listen. Raises `OSError` if the port cannot be bound."""
         # A second socket on the port, bound and not listening, keeps it ours while connections are refused.
         self._reserved = self._bound_socket()
         self._port = self._reserved.getsockname()[1]
@@ -83,16 +83,16 @@ class Proxy:
 
     @property
     def port(self) -> int:
-        """The port that the proxy listens on."""
+        """The port on which the proxy listens."""
         return self._port
 
     @property
     def mode(self) -> Mode:
-        """The mode in force."""
+        """The present mode of the proxy."""
         return self._mode
 
     async def switch(self, mode: Mode) -> None:
-        """Puts `mode` in force for open connections and new ones."""
+        """Changes the mode, for open connections and new ones."""
         self._mode = mode
         for connection in list(self._connections):
             if mode is Mode.CUT or (mode is Mode.PASS and connection.has_lost_bytes):
@@ -128,11 +128,11 @@ class Proxy:
         connection.task.add_done_callback(lambda _: self._connections.discard(connection))
 
     def draw_reset(self) -> bool:
-        """Draws by chance whether a connection is to be reset now, with `reset_probability`."""
+        """Decides by chance, with `reset_probability`, whether a connection is to be reset now."""
         return self.reset_probability > 0 and self._dice.random() < self.reset_probability
 
     def loses(self, direction: "_Direction") -> bool:
-        """Whether the mode in force loses the bytes of this direction."""
+        """Whether the present mode loses the bytes of this direction."""
         return self._mode is Mode.BLACKHOLE or (
             self._mode is Mode.SWALLOW_REPLIES and direction is _Direction.REPLIES
         )
@@ -191,7 +191,7 @@ class _Connection:
             self._abort()
 
     def reset(self) -> None:
-        """Ends the connection so that both ends see a reset, not an orderly close."""
+        """Resets the connection: both ends see a reset, not an orderly close."""
         self._abort()
         self.task.cancel()
 

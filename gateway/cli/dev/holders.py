@@ -1,4 +1,4 @@
-"""Finds the processes that hold a stack's folder or a port, from Linux' `/proc`.
+"""Finds the processes that use a stack's folder or a port, from Linux' `/proc`.
 
 Where there is no `/proc`, or it may not be read, none is found.
 """
@@ -13,14 +13,14 @@ from gateway.cli.dev.region_folders import REGIONS
 
 PROC: Final = Path("/proc")
 LISTENING: Final = "0A"
-"""The state of a listening socket in `/proc/net/tcp`."""
+"""The code of the listening state of a socket in `/proc/net/tcp`."""
 SHOWN_CHARACTERS: Final = 100
 OURS: Final = frozenset({"gateway", "--bundle"})
-"""Words on the command lines of a stack's processes: of gateway and clusters, and of an OPA."""
+"""Words that identify the processes of a stack on their command lines: gateway, clusters and OPA."""
 
 
 class Holder(NamedTuple):
-    """A process that holds a port or a stack's folder, with its id and command line."""
+    """A process that uses a port or a stack's folder, with its id and command line."""
 
     pid: int
     arguments: tuple[str, ...]
@@ -30,7 +30,7 @@ class Holder(NamedTuple):
 
 
 def holders_of_folder(folder: Path) -> list[Holder]:
-    """The processes of a stack whose command line names `folder`, its regions' or something in it.
+    """Returns a stack's processes whose command line names `folder`, or something in it.
 
     Not this process.
     """
@@ -49,13 +49,13 @@ def holders_of_folder(folder: Path) -> list[Holder]:
 
 
 def holder_of_port(port: int) -> Holder | None:
-    """The process that listens on the TCP port `port`; None where that cannot be seen."""
+    """Returns the process that listens on the TCP port `port`; None if that cannot be seen."""
     sockets = set(_listening_sockets(port))
     return next((holder for holder in _processes() if sockets & set(_open_files(holder.pid))), None)
 
 
 def kill_command(holders: list[Holder]) -> str:
-    """The shell command that ends `holders`."""
+    """Returns the shell command that ends `holders`."""
     return f"kill {' '.join(str(holder.pid) for holder in holders)}"
 
 
@@ -69,7 +69,7 @@ def _processes() -> Iterator[Holder]:
 
 
 def _listening_sockets(port: int) -> Iterator[str]:
-    """The sockets that listen on `port`, named as the links in `/proc/PID/fd` name them."""
+    """Yields the sockets that listen on `port`, named as the links in `/proc/PID/fd` name them."""
     for table in ("tcp", "tcp6"):
         try:
             lines = (PROC / "net" / table).read_text().splitlines()[1:]

@@ -20,7 +20,7 @@ from waypost.files.permissions import make_private_folder, write_private
 
 SHIPPED: Final = Path(observability.__file__).parent
 PLACEHOLDER: Final = "http://127.0.0.1:9099"
-"""The address in the configuration of Alertmanager that an operator replaces."""
+"""The address in Alertmanager's shipped configuration that an operator replaces."""
 READY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 0.05
@@ -34,7 +34,7 @@ class Monitoring(Struct, frozen=True, kw_only=True):
 
 
 def monitoring_programs() -> tuple[str, str]:
-    """The paths of Prometheus and Alertmanager. Raises `CliError` where one is missing."""
+    """Returns the paths of Prometheus and Alertmanager. Raises `CliError` if one is missing."""
     prometheus = shutil.which("prometheus")
     alerts = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
     if prometheus is None or alerts is None:
@@ -48,7 +48,7 @@ def monitoring_programs() -> tuple[str, str]:
 
 @asynccontextmanager
 async def monitoring(stack: Stack, *, receiver: str) -> AsyncIterator[Monitoring]:
-    """Starts both servers and waits until they answer; ends them by their process ids.
+    """Starts Prometheus and Alertmanager, waits until they answer, and ends them by their process ids.
 
     `receiver` is the URL below which pages (`/page`) and tickets (`/ticket`) are posted. Raises `CliError`
     where a program is missing or does not start.
@@ -79,7 +79,7 @@ async def monitoring(stack: Stack, *, receiver: str) -> AsyncIterator[Monitoring
 
 
 def _configuration(stack: Stack, alerts: str) -> dict[str, Any]:
-    """The shipped configuration, for the processes of the stack, without long-term storage."""
+    """Returns Prometheus' shipped configuration for the processes of the stack, without long-term storage."""
     found: dict[str, Any] = yaml.safe_load((SHIPPED / "prometheus" / "prometheus.yml").read_text())
     found["rule_files"] = [str(SHIPPED / "prometheus" / "rules" / "*.yml")]
     found["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alerts]}]}]

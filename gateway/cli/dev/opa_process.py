@@ -15,11 +15,11 @@ from waypost.files.permissions import open_private
 READY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 0.01
-"""The pause between two looks at whether it answers: it needs some 60 ms."""
+"""The pause in seconds between two checks whether OPA answers; it needs some 60 ms to start."""
 SOCKET_PATH_MAXIMUM: Final = 100
-"""Linux takes 107 bytes as the path of a socket."""
+"""The maximum length of a socket's path in bytes; Linux allows 107."""
 ENVIRONMENT: Final = {"GOGC": "400"}
-"""All that OPA gets of an environment: any rule may print it (`opa.runtime()`), so no secret may be in it.
+"""The whole environment of OPA: rules can print it (`opa.runtime()`), so it has no secret.
 
 Collecting garbage less often saves a quarter of its processor time, for some 15 MB.
 """
@@ -55,7 +55,7 @@ class OpaProcess:
         return f"{scheme}{self._address}"
 
     def command(self) -> list[str]:
-        """The shell command that starts this OPA by hand."""
+        """Returns the shell command that starts this OPA by hand."""
         address = f"unix://{self._address}" if isinstance(self._address, Path) else self._address
         sources = {"--bundle": self._bundle, "--config-file": self._config}
         return [
@@ -117,7 +117,7 @@ class OpaProcess:
                 self.process.send_signal(number)
 
     async def stop(self) -> None:
-        """Ends the process and waits for its end. One that does not end within `STOP_SECONDS` is killed."""
+        """Ends the process and waits for its end; kills it after `STOP_SECONDS`."""
         if self.process is None:
             return
         # A stopped process would not see SIGTERM.

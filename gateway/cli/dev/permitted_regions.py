@@ -11,7 +11,9 @@ from gateway.settings_loading import load_settings
 
 
 def nowhere_permitted(regions: Sequence[str], configuration: Path | None) -> str | None:
-    """A warning if the policy data permit no tenant any of the regions: every run would wait; else None.
+    """Returns a warning if the policy data permit no tenant any of the regions, so that runs would wait.
+
+    Else None.
 
     None for data of another form, which other rules read: they are not for this command to understand.
     """

@@ -1,4 +1,4 @@
-"""Keeps the regions' folder of a stack outside of it, where its tasks find nothing else of the stack.
+"""Keeps the folder of a stack's regions outside the stack's own folder, away from its keys.
 
 Tasks run as the user of `waypost up`, in folders below their region's. From there no relative path that is
 the same in every stack may lead to the keys of the gateway and of the development issuer. So `regions` in the
@@ -14,7 +14,7 @@ from typing import Final
 from waypost.files.permissions import make_private_folder
 
 REGIONS: Final = "regions"
-"""The folder of the regions in that of a stack, or a link to where it is."""
+"""The name of the regions' folder, or of the link to it, in a stack's folder."""
 
 
 def _elsewhere() -> Path:
@@ -25,7 +25,7 @@ def _elsewhere() -> Path:
 
 
 def set_regions_apart(state: Path) -> None:
-    """Makes the regions' folder of the stack in `state` outside of it, and a link to it. Raises `OSError`.
+    """Creates the regions' folder outside the stack's folder `state`, and a link to it. Raises `OSError`.
 
     A link that is there stays; a folder that is there, as an older version made it, is moved.
     """

@@ -25,14 +25,14 @@ from waypost.files.permissions import make_private_folder, narrow, open_private,
 from waypost.tls import Credentials, cluster_credentials
 
 PKI: Final = "certificates"
-"""The folder of the gateway's certificates in that of a stack. Its contents are made at each start."""
+"""The name of the certificates' folder in a stack's folder. Its contents are made at each start."""
 
 AUDIT_KEY = "audit.pem"
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
 ROUND_TRIPS: Mapping[str, float] = {"beijing": 0.006, "shanghai": 0.028, "shenzhen": 0.040}
-"""Round trips in seconds, by region: as between a gateway in Beijing and clusters in the three cities."""
+"""The simulated round trips in seconds, by region, between a gateway in Beijing and three cities."""
 
 
 class Stack:
@@ -159,13 +159,14 @@ class Stack:
         await self._start(region, self.region_command(region, port))
 
     def start_command(self, name: str) -> list[str]:
-        """The shell command that starts the region `name`, or the OPA, by hand, at the same address."""
+        """Returns the shell command that starts the region `name`, or the OPA, by hand, at the same
+        address."""
         if self.opa and name == "opa":
             return ["env", "-i", *self.opa.command()]
         return ["waypost", *self.region_command(name, self.ready[name]["port"])]
 
     def region_command(self, region: str, port: int) -> list[str]:
-        """The arguments of `waypost` that start the cluster of `region` by hand."""
+        """Returns the arguments of `waypost` that start the cluster of `region` by hand."""
         options = {
             "--region": region,
             "--state": self._folder(region),
@@ -182,7 +183,7 @@ class Stack:
             self.processes["opa"] = await self.opa.start_beside(self.metrics_url)
 
     async def start_gateway(self) -> None:
-        """Starts the gateway, on the ports that it had before, so that clients find it again."""
+        """Starts the gateway on the ports that it had before, so that clients find it again."""
         ports = self.ready.get("gateway", self._ports)
         text = self._settings_text(ports["port"], ports["metrics_port"])
         write_private(self.configuration, text.encode())
@@ -206,7 +207,7 @@ class Stack:
         )
 
     async def _start(self, name: str, arguments: Sequence[str]) -> None:
-        """Starts a process and waits for the line it prints when ready.
+        """Starts a process and waits for the line that it prints when it is ready.
 
         Raises `CliError` where none comes within `READY_SECONDS`.
         """
@@ -243,7 +244,8 @@ class Stack:
         self.ready[name] = json.loads(line)
 
     def _environment(self, name: str) -> dict[str, str]:
-        """The environment of a process; variables that name the rules go to a stack's OPA, if it has one."""
+        """Returns the environment of a process; variables that name policy rules go to a stack's OPA, if
+        any."""
         if name != "gateway":
             return {key: value for key, value in os.environ.items() if key not in ("PWD", "OLDPWD")}
         environment = {**os.environ, **self._settings}
@@ -258,7 +260,7 @@ class Stack:
         self.processes[name].send_signal(number)
 
     async def _stop_all(self) -> None:
-        """Stops all processes, regions last, lest the gateway take that for an outage.
+        """Stops all processes, regions last, so that the gateway does not take that for an outage.
 
         OPA goes first: it still sends the gateway what it has logged.
         """

@@ -1,4 +1,4 @@
-"""The OPA of a stack: it fetches the active bundle from the stack's gateway, as in production.
+"""The OPA of a stack: it fetches the active policy bundle from the stack's gateway, as in production.
 
 What the gateway activates first is a release of the rules that the stack was started with, made here.
 """
@@ -30,17 +30,17 @@ from gateway.policy.opa.bundle_signature import (
 from waypost.files.permissions import make_private_folder, write_private
 
 RULES: Final = ("WAYPOST_POLICY__FOLDER", "WAYPOST_POLICY__DATA")
-"""The settings that name rules and data of the embedded engine; the first release of a stack has the same."""
+"""The settings that name the embedded engine's rules and data, from which a stack's first release is made."""
 RELEASES: Final = ("WAYPOST_POLICY__BUNDLE", "WAYPOST_POLICY__BUNDLE_KEY", "WAYPOST_POLICY__BUNDLE_KEY_ID")
-"""The settings that say where releases come from: a stack with an OPA has its own."""
+"""The settings that name the source of releases: a stack with an OPA sets its own."""
 KEY_ID: Final = "waypost"
 LOOKS: Final = 100
 LOOK_SECONDS: Final = 0.05
-"""Looks at whether the gateway asks it, and the pause between two: it looks for an OPA every 0.1 s."""
+"""The pause in seconds between two checks whether the gateway asks the OPA, of which there are `LOOKS`."""
 
 
 class StackOpa(OpaProcess):
-    """The OPA of the stack in `state`; `environment` may name the rules of the first release.
+    """The OPA process of the stack in `state`; `environment` may name the rules of the first release.
 
     Its socket, the release, and the key that releases are signed with lie in a folder of the stack. Raises
     `CliError` for rules that are no bundle.
@@ -75,7 +75,7 @@ class StackOpa(OpaProcess):
         )
 
     def _make_release(self, bundle: Bundle) -> None:
-        """Writes the release of `bundle`: the existing one if it has the same rules, or the next one.
+        """Writes the release of `bundle`: keeps the existing one if it has the same rules, else the next one.
 
         The gateway takes none that is older than what was activated since.
         """
@@ -110,7 +110,7 @@ class StackOpa(OpaProcess):
 def polling_configuration(
     gateway: str, public_key: str, *, resource: str = PATH, partition: str = ""
 ) -> dict[str, object]:
-    """Makes OPA's configuration: it polls `gateway` for bundles, and sends its logs and status there."""
+    """Returns OPA's configuration: it polls `gateway` for bundles, and sends its logs and status there."""
     return {
         "services": {"waypost": {"url": gateway}},
         "keys": {KEY_ID: {"algorithm": ALGORITHM, "key": public_key}},
@@ -135,7 +135,8 @@ def polling_configuration(
 
 
 def _bundle(environment: Mapping[str, str]) -> Bundle:
-    """Reads the rules that the stack was started with. Raises `CliError` if the gateway would refuse them."""
+    """Returns the rules that the stack was started with. Raises `CliError` if the gateway would refuse
+    them."""
     folder, data = (environment.get(name) for name in RULES)
     try:
         bundle = read_bundle(Path(folder) if folder else SHIPPED_POLICIES, Path(data) if data else None)
@@ -149,7 +150,7 @@ def _bundle(environment: Mapping[str, str]) -> Bundle:
 
 
 async def _is_asked(client: httpx.AsyncClient, gateway: str) -> bool:
-    """Whether the gateway asks the OPA by now; it may have found none at its start."""
+    """Whether the gateway already asks the OPA; it may have found none at its start."""
     try:
         answer = await client.get(f"{gateway}/readyz?verbose")
     except httpx.HTTPError:

@@ -29,9 +29,9 @@ from waypost.files.permissions import make_private_folder, write_private
 
 PORT_RANGE: Final = Number(gte=0, lte=65_535)
 PID_FILE: Final = "up.pid"
-"""The file in the stack's folder with the id of the `waypost up` that has locked it."""
+"""The name of the file in a stack's folder with the process id of the `waypost up` that has locked it."""
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-"""What ends the stack. SIGHUP: its terminal was closed; nobody would ever end it later."""
+"""The signals that end the stack; SIGHUP too, as its terminal was closed."""
 
 
 @command
@@ -102,7 +102,7 @@ def _check_names(regions: Sequence[str]) -> None:
 
 @contextmanager
 def _lock(state: Path) -> Iterator[None]:
-    """Locks the folder `state` for this process; raises `CliError` where another has locked it.
+    """Locks the folder `state` for this process; raises `CliError` if another process has locked it.
 
     Two stacks in one folder would write over each other.
     """
@@ -121,7 +121,7 @@ def _lock(state: Path) -> Iterator[None]:
 
 
 def _how_to_end(state: Path) -> tuple[str, ...]:
-    """Lines that name the `waypost up` that has locked `state`, and how to end it."""
+    """Returns lines that name the `waypost up` that has locked `state`, and how to end it."""
     try:
         pid = int((state / PID_FILE).read_text())
     except (OSError, ValueError):
@@ -130,7 +130,7 @@ def _how_to_end(state: Path) -> tuple[str, ...]:
 
 
 def _check_folder(state: Path) -> None:
-    """Raises `CliError` where processes of an earlier stack still run in `state`: its `up` was killed.
+    """Raises `CliError` if processes of an earlier stack still run in `state`, as its `up` was killed.
 
     They would hold the ports and the stores that this one needs.
     """
@@ -143,7 +143,7 @@ def _check_folder(state: Path) -> None:
 
 
 def _check_free(port: int, option: str, *others: int) -> None:
-    """Raises `CliError` where `port` is taken, or is one of `others`, which the stack will take.
+    """Raises `CliError` if `port` is in use, or is one of `others`, which the stack will use.
 
     Found only when the gateway starts, the message would be no more than "gateway did not start".
     """
@@ -201,7 +201,7 @@ async def _up(stack: Stack) -> int:
 
 
 async def _print_end(stack: Stack, name: str, stop: asyncio.Event) -> None:
-    """Waits for the end of the process `name` and prints it.
+    """Waits for the end of the process `name` and prints that it has ended.
 
     The end of the gateway sets `stop`; for others, the command that starts it again is printed.
     """

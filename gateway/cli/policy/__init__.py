@@ -1,4 +1,4 @@
-"""The commands about policy: check, test and evaluate rules (`rules`), and build OPA's bundle (`bundles`).
+"""The commands about policy rules: check, test, evaluate, compare and replay them, and build OPA's bundle.
 
 `checks` finds every problem of a bundle, with `opa_program` where an OPA is at hand, and measures its `cost`;
 `evaluation` answers one question. `replay` asks recorded questions again, `diff` asks two bundles: `corpus`

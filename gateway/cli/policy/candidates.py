@@ -21,17 +21,17 @@ from gateway.policy.opa.engine import OpaPolicyEngine
 from waypost.files.permissions import write_private
 
 DEADLINE_SECONDS: Final = 10.0
-"""How long an answer may take: nobody waits for it as a submission does."""
+"""The time limit of an answer in seconds, longer than a gateway's, as no submission waits for it."""
 INLINE_BYTES: Final = 1_048_576
 INLINE_SECONDS: Final = 0.25
-"""An evaluation is done in this process up to here: no event loop is kept from other work."""
+"""The time in seconds up to which an evaluation is done in this process."""
 AT_ONCE: Final = 64
-"""Questions that are asked of an OPA together; the embedded engine answers one after the other."""
+"""The number of questions that are sent to an OPA together; the embedded engine answers one at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """An engine on rules that are not in force, and the number of questions it takes at once."""
+    """A policy engine on rules that are not in force, and the number of questions it takes at once."""
 
     engine: PolicyEngine
     at_once: int = 1
@@ -39,7 +39,7 @@ class Candidate:
 
 @contextmanager
 def bundle_folder(path: Path) -> Iterator[Path]:
-    """The folder of the bundle at `path`: that itself, or a temporary one with the unpacked archive.
+    """Yields the folder of the bundle at `path`: `path` itself, or a temporary one with the unpacked archive.
 
     Raises `CliError` for an archive that is none.
     """
@@ -62,7 +62,7 @@ def bundle_folder(path: Path) -> Iterator[Path]:
 
 @asynccontextmanager
 async def open_candidate(path: Path, data: Path | None, *, by_opa: bool) -> AsyncIterator[Candidate]:
-    """Opens a policy engine on the bundle at `path`, with the JSON file `data` in place of its own.
+    """Opens a policy engine on the bundle at `path`; the JSON file `data`, if any, replaces its data.
 
     An OPA decides where `by_opa`, and where the bundle wants one. Raises `BundleError`, or `CliError`.
     """

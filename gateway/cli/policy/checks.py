@@ -1,4 +1,4 @@
-"""Checks a policy bundle before its release: every problem, and notes for its author."""
+"""Checks a policy bundle before its release: finds every problem, and notes for its author."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ from gateway.policy.embedded.loading import missing_rules
 from gateway.policy.embedded.rego_tests import run_rego_tests
 
 BUDGET: Final = 10.0
-"""How many times as much as by the shipped rules a decision may cost."""
+"""The factor by which a decision may cost more than by the shipped rules."""
 
 
 class CheckReport(Struct, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ class CheckReport(Struct, frozen=True, kw_only=True):
 
 
 def check_bundle(directory: Path, *, budget: float = BUDGET, corpus: Sequence[bytes] = ()) -> CheckReport:
-    """Checks the rules in `directory`, their data, tests and cost; with OPA too, if it is at hand.
+    """Checks the rules in `directory`, their data, tests and cost; with OPA too, if it is installed.
 
     A decision may cost `budget` times what it costs by the shipped rules, but for one in a hundred of the
     questions in `corpus`.
@@ -80,7 +80,7 @@ def check_bundle(directory: Path, *, budget: float = BUDGET, corpus: Sequence[by
 def _despite_data(
     directory: Path, problems: tuple[Diagnostic, ...], opa: Path | None
 ) -> tuple[Diagnostic, ...]:
-    """`problems`, and where they are all of the data those of the rules, read with other data."""
+    """Returns `problems` and, if all are about the data, the problems of the rules with other data."""
     if any(one.file != DATA_FILE for one in problems):
         return problems
     try:
@@ -100,7 +100,7 @@ def _despite_data(
 
 
 def _unknown_levels(bundle: Bundle) -> Iterator[str]:
-    """Notes about levels of rules that no module names: a misspelt id would leave its rule hard."""
+    """Yields notes about levels of rules that no module names: a misspelt id would leave its rule hard."""
     levels: dict[str, str] = json.loads(bundle.source.data).get("levels", {})
     text = "\n".join(text for _, text in bundle.source.modules)
     for rule in levels:
@@ -110,7 +110,7 @@ def _unknown_levels(bundle: Bundle) -> Iterator[str]:
 
 
 def _rules(bundle: Bundle) -> tuple[list[Diagnostic], list[str], bool]:
-    """The problems and notes of the rules, and whether any of them decides about an action in a gateway."""
+    """Returns the problems and notes of the rules, and whether any of them decides about an action."""
     try:
         modules = parse_modules(bundle.source.modules)
     except BundleError as error:
@@ -135,7 +135,7 @@ def _cost(opa: Path | None, bundle: Bundle, budget: float, corpus: Sequence[byte
 
 
 def _failures(bundle: Bundle) -> Iterator[Diagnostic]:
-    """The problems that loading the rules in the embedded engine, and running their tests, brings."""
+    """Yields the problems of loading the rules in the embedded engine and running their tests."""
     try:
         if bundle.tests:
             yield from run_rego_tests(bundle).failures
@@ -148,7 +148,7 @@ def _failures(bundle: Bundle) -> Iterator[Diagnostic]:
 def _checked_by_opa(
     opa: Path, directory: Path, notes: list[str], found: list[Diagnostic], *, deciding: bool
 ) -> list[Diagnostic]:
-    """The problems that OPA finds, in lines without problems so far, and in its tests."""
+    """Returns the problems that OPA finds, in lines without problems so far, and in its tests."""
     try:
         places = {(problem.file, problem.line) for problem in found}
         compiled = opa_program.check_rules(opa, directory, deciding=deciding)

@@ -1,4 +1,4 @@
-"""Reads a corpus of questions for trying rules: an export, line by line, or a folder of input documents."""
+"""Reads recorded questions for trying rules: an export, line by line, or a folder of input documents."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Measures the cost of rules in comparison with the shipped rules: for each question, and as documents grow.
+"""Measures the cost of rules relative to the shipped rules: for each question, and as documents grow.
 
 Both are measured in one run, in processor time, and the least of some rounds counts: what else a machine does
 changes the ratio little.
@@ -25,22 +25,22 @@ from gateway.policy.source import PolicySource
 
 ROUNDS: Final = 3
 SIZES: Final = (1, 10, 100, 1_000)
-"""The numbers of tasks of the documents that are asked about."""
+"""The numbers of tasks of the documents for which decisions are measured."""
 GROWTH_MAXIMUM: Final = 10**1.5
-"""How many times as much ten times the tasks may cost: ten is linear, a hundred is each with each."""
+"""The maximum factor of cost for ten times the tasks: ten is linear, a hundred quadratic."""
 SUSPECT: Final = 1.25
-"""Where the multiple of the shipped rules' cost grows by so much with the document, each rule is measured."""
+"""The growth of the relative cost with the document from which on each rule is measured."""
 FIRST_SECONDS: Final = 0.05
-"""Processor time that an evaluation may take at least, before it is ended."""
+"""The processor time that an evaluation is granted at least, before it is ended."""
 SHARE: Final = 0.25
-"""A rule that costs less than this part of a decision by the shipped rules is let grow."""
+"""The part of a shipped decision's cost below which a rule's growth is ignored."""
 LONG_SECONDS: Final = 0.1
-"""What takes longer is measured once."""
+"""The processor time in seconds from which on an evaluation is measured only once."""
 NOTHING: Final = "package nothing\n\nnothing := true\n"
 """A rule that costs nothing but the reading of its input."""
 
 BLANKED: Final = re.compile(rb"[^\n]")
-"""Each byte of a rule that is left out: what comes after it keeps its place."""
+"""Matches each byte of a rule that is blanked out, so that later text keeps its position."""
 
 Rule: TypeAlias = tuple[str, ...]
 
@@ -55,7 +55,7 @@ class Cost(Struct, frozen=True, kw_only=True):
 def check_cost(
     bundle: Bundle, modules: Sequence[Module], *, budget: float, corpus: Sequence[bytes] = ()
 ) -> Cost:
-    """Compares the cost of decisions with that of the shipped rules, which may be `budget` times as much.
+    """Compares the cost of decisions with that of the shipped rules, of which it may be `budget` times.
 
     Of the questions in `corpus` one in a hundred may cost more; without any, made-up ones are asked.
     """
@@ -89,7 +89,7 @@ def check_cost(
 
 
 def grown_input(tasks: int, data: str) -> bytes:
-    """The input of a submission of `tasks` tasks, by a tenant that the data name, if they name any."""
+    """Returns the input of a submission of `tasks` tasks, by a tenant that the data name, if any."""
     known: Mapping[str, Any] = msgspec.json.decode(data)
     tenants = known.get("tenants")
     tenant = next(iter(tenants), "demo") if isinstance(tenants, dict) else "demo"
@@ -126,7 +126,7 @@ def grown_input(tasks: int, data: str) -> bytes:
 
 
 def _compared(own: Interpreter, shipped: Interpreter, document: bytes, budget: float) -> tuple[float, float]:
-    """The cost of one decision by either rules, in seconds of processor time."""
+    """Returns the cost of one decision by own and by shipped rules, in seconds of processor time."""
     rule = ENTRY_POINTS[msgspec.json.decode(document, type=Asked).action]
     theirs = _seconds(shipped, rule, document, limit=math.inf)
     limit = max(FIRST_SECONDS, 3 * max(budget, 1) * theirs)
@@ -134,13 +134,13 @@ def _compared(own: Interpreter, shipped: Interpreter, document: bytes, budget: f
 
 
 class Asked(Struct):
-    """The action that an input document asks about."""
+    """The action that an input document is about."""
 
     action: Action
 
 
 def _seconds(interpreter: Interpreter, rule: str, document: bytes, *, limit: float) -> float:
-    """The processor time of an evaluation; infinite where it is more than `limit`."""
+    """Returns the processor time of an evaluation; infinite if it is more than `limit`."""
     least = math.inf
     for _ in range(ROUNDS):
         started = time.thread_time()
@@ -157,7 +157,7 @@ def _seconds(interpreter: Interpreter, rule: str, document: bytes, *, limit: flo
 
 
 class RuleCosts:
-    """The cost of each rule by itself, without functions, and without the rules that it needs."""
+    """Measures the cost of each rule by itself, without functions and without the rules that it needs."""
 
     def __init__(
         self,
@@ -182,7 +182,7 @@ class RuleCosts:
         self._rules = [path for path in TopologicalSorter(self._graph).static_order() if path in asked]
 
     def growing(self, whole: float) -> list[Diagnostic]:
-        """Lists a diagnostic for each rule whose cost grows faster than the document.
+        """Returns a diagnostic for each rule whose cost grows faster than the document.
 
         `whole` is what the largest document costs by the shipped rules: a small part of it may grow.
         """
@@ -199,7 +199,7 @@ class RuleCosts:
         return self._blamed(growth)
 
     def expensive(self, document: bytes, much: float) -> list[Diagnostic]:
-        """Lists a diagnostic for each rule that costs more than `much` for `document`."""
+        """Returns a diagnostic for each rule that costs more than `much` for `document`."""
         limit = max(FIRST_SECONDS, 2 * much)
 
         def share(path: Rule, interpreter: Interpreter) -> str:
@@ -224,7 +224,8 @@ class RuleCosts:
     def _alone(
         self, path: Rule, blame: Callable[[Rule, Interpreter], str]
     ) -> Iterator[tuple[tuple[str, int], str]]:
-        """Each place where a rule is defined, if there are several, with what `blame` says of that alone."""
+        """Yields each place where a rule is defined, if there are several, with what `blame` says of it
+        alone."""
         spans = [
             (module.file, only(rule)[1]["span"])
             for module in self._modules
@@ -252,7 +253,8 @@ class RuleCosts:
         return seen
 
     def _net_seconds(self, path: Rule, document: bytes, interpreter: Interpreter, *, limit: float) -> float:
-        """The cost of a rule without the parsing of its input; infinite where it is more than `limit`."""
+        """Returns the cost of a rule without the parsing of its input; infinite if it is more than
+        `limit`."""
         if (reading := self._reading.get(document, 0.0)) == 0.0:
             reading = _seconds(self._reader, "data.nothing.nothing", document, limit=math.inf)
             self._reading[document] = reading

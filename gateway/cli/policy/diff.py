@@ -21,7 +21,7 @@ from gateway.policy.flips import Recorded
 from gateway.policy.replay import compare
 
 SHOWN: Final = 5
-"""Rules or values of one file that the table names."""
+"""The maximum number of rules or values of one file that the table names."""
 
 
 @command
@@ -43,7 +43,7 @@ def diff(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Show which files, rules and data differ between OLD and NEW, and which questions they answer otherwise.
+    """Show which files, rules and data differ between OLD and NEW, and which decisions would change.
 
     With --since what the gateway has recorded is asked; without it and --decisions the texts alone are
     compared. Exit code 1 where something is newly allowed, or gets no answer from NEW.

@@ -25,8 +25,9 @@ from gateway.settings import DocumentLimits
 
 
 def read_input(file: str, *, action: Action, principal: Principal) -> bytes:
-    """The input document of the rules: `file` itself where it is one (it has `principal`), else the question
-    whether `principal` may do `action` with the workflow in `file`. Raises `CliError`.
+    """Returns the rules' input document: `file` itself if it has `principal`, else a question about it.
+
+    The question is whether `principal` may do `action` with the workflow in `file`. Raises `CliError`.
     """
     body = read_bytes(file)
     media_type = detect_media_type(body)
@@ -53,7 +54,7 @@ def read_input(file: str, *, action: Action, principal: Principal) -> bytes:
 
 
 def decide(bundle: Bundle, document: bytes, *, by_opa: bool, excepted: Collection[str]) -> Decision:
-    """Makes the decision that a gateway would make of the answer; rules in `excepted` have an exception."""
+    """Returns the decision that a gateway would make; rules in `excepted` count as excepted."""
     found = answer(bundle, document, by_opa=by_opa)
     decision = Decision(
         id="",
@@ -70,7 +71,7 @@ def decide(bundle: Bundle, document: bytes, *, by_opa: bool, excepted: Collectio
 
 
 def answer(bundle: Bundle, document: bytes, *, by_opa: bool) -> PolicyAnswer:
-    """The decision of the rules of `bundle` about `document`. Raises `CliError` where they give none."""
+    """Returns the answer of the rules of `bundle` for `document`. Raises `CliError` if they give none."""
     try:
         action = Action(msgspec.json.decode(document).get("action", Action.RUNS_SUBMIT))
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""`waypost policy exceptions`: lists, asks for, approves and revokes exceptions from soft rules."""
+"""`waypost policy exceptions`: lists, requests, approves and revokes exceptions from soft policy rules."""
 
 import re
 import time
@@ -28,7 +28,7 @@ def listing(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """List exceptions, newest first: those that are pending or active."""
+    """List policy exceptions, newest first: those that are pending or active."""
     filters: dict[str, Any] = {"tenant": tenant, "limit": limit, "continue": continued}
     query = {name: value for name, value in filters.items() if value is not None}
     if ended:
@@ -62,7 +62,7 @@ def ask(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Ask for an exception from a soft rule. It counts once two others have approved it."""
+    """Ask for a policy exception from a soft rule. It counts once two others have approved it."""
     body = {
         "rule": rule,
         "tenant": tenant,
@@ -82,7 +82,7 @@ def ask(
 def approve(
     exception: ExceptionId, /, *, output: Output = Format.TABLE, url: Url = None, token: Token = None
 ) -> None:
-    """Approve an exception that somebody else has asked for."""
+    """Approve a policy exception that somebody else has asked for."""
     _print(_post(exception, "approve", url, token), output)
 
 
@@ -91,7 +91,7 @@ def approve(
 def revoke(
     exception: ExceptionId, /, *, output: Output = Format.TABLE, url: Url = None, token: Token = None
 ) -> None:
-    """Revoke an exception: from now on it permits nothing, and places no runs."""
+    """Revoke a policy exception: from now on it permits nothing, and places no runs."""
     _print(_post(exception, "revoke", url, token), output)
 
 
@@ -126,7 +126,7 @@ def _cells(one: dict[str, Any]) -> list[object]:
 
 
 def _scope(one: dict[str, Any]) -> str:
-    """Formats the scope of an exception: the part of the tenant's work that it is for."""
+    """Formats the scope of a policy exception: the part of the tenant's work that it is for."""
     document = f"document {one['document'][:12]}" if one["document"] else ""
     return " ".join(filter(None, (one["workflow"], document))) or "all workflows"
 

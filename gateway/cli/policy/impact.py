@@ -1,4 +1,4 @@
-"""The impact of other rules, measured on recorded questions: flips by tenant and rule, and their counts."""
+"""Measures the impact of other rules on recorded questions: changed decisions by tenant and rule."""
 
 import time
 from collections import Counter
@@ -21,16 +21,16 @@ WORDS: Final = {
     "changed": "otherwise decided",
 }
 PROGRESS_EVERY: Final = 100
-"""Decisions between two lines of progress."""
+"""The number of decisions between two lines of progress."""
 
 
 class Impact(Struct, frozen=True, kw_only=True):
-    """The result of a replay: its flips, the numbers of questions, and the time."""
+    """The result of a replay: its changed decisions, the numbers of questions, and the time."""
 
     flips: tuple[Flip, ...]
     read: int
     asked: int
-    """Fewer than were read, where some cannot be asked again."""
+    """The number of questions replayed; fewer than were read if some cannot be asked again."""
     seconds: float
 
 
@@ -38,7 +38,7 @@ async def measure(
     corpus: Iterable[Recorded],
     ask: Callable[[Iterator[Recorded]], AsyncIterator[tuple[Recorded, Flip | None]]],
 ) -> Impact:
-    """Replays every question of `corpus` by `ask`, with progress where standard error is a terminal."""
+    """Replays every question of `corpus` by `ask`, with progress if standard error is a terminal."""
     read = asked = 0
     flips: list[Flip] = []
 
@@ -62,7 +62,7 @@ async def measure(
 
 
 def print_flips(flips: Sequence[Flip], output: Format) -> None:
-    """Prints the flips: grouped by tenant and rule for people, one by one for programs."""
+    """Prints the changed decisions: grouped by tenant and rule for people, one by one for programs."""
     if output is not Format.TABLE:
         print_value(msgspec.to_builtins(list(flips)), output)
     elif flips:
@@ -79,7 +79,7 @@ def print_counts(impact: Impact) -> None:
 
 
 def exit_code(impact: Impact, *, allow_widening: bool) -> Exit:
-    """`FAILED` where a question is newly allowed (without `allow_widening`) or gets no answer."""
+    """Returns `FAILED` if a question is newly allowed (without `allow_widening`) or gets no answer."""
     kinds = {flip.kind for flip in impact.flips}
     failed = "unanswered" in kinds or ("allowed" in kinds and not allow_widening)
     return Exit.FAILED if failed else Exit.DONE

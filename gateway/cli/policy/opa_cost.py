@@ -1,4 +1,4 @@
-"""Counts OPA's evaluations for rules in comparison with the shipped rules, and as documents grow.
+"""Measures the cost of rules in OPA relative to the shipped rules, by counts of evaluations.
 
 Counts are the same on every machine; what a builtin costs inside is not in them.
 """
@@ -18,9 +18,9 @@ from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, Diagnostic, read_bun
 from gateway.policy.question import ENTRY_POINTS
 
 ASKED_MAXIMUM: Final = 20
-"""The most questions of a corpus that are asked: each starts the program."""
+"""The maximum number of questions of a corpus that are measured, as each starts the program."""
 SHARE: Final = 0.25
-"""A line that is evaluated less often than this part of all of the shipped rules is let grow."""
+"""The part of the shipped rules' evaluations below which the growth of a line is ignored."""
 
 
 def check_cost_in_opa(opa: Path, bundle: Bundle, *, budget: float, corpus: Sequence[bytes] = ()) -> Cost:

@@ -1,4 +1,4 @@
-"""Runs the `opa` program on a bundle: its compiler's checks, its tests and their coverage, evaluations."""
+"""Runs the `opa` program on a bundle: compiler checks, tests with coverage, and evaluations."""
 
 import json
 import subprocess
@@ -16,7 +16,8 @@ NEVER: Final = {name for name, one in BUILTINS.items() if one.support is Support
 
 
 def check_rules(opa: Path, directory: Path, *, deciding: bool) -> list[Diagnostic]:
-    """The problems that `opa check` finds: strict, with the input's schema, of rules that are `deciding`.
+    """Returns the problems that `opa check` finds; for `deciding` rules in strict mode, with the input
+    schema.
 
     Builtins that no decision may use are unknown to it, also where the embedded engine cannot read a module.
     """
@@ -40,7 +41,7 @@ def _errors(report: str) -> list[dict[str, Any]]:
 
 
 def test_rules(opa: Path, directory: Path) -> tuple[list[Diagnostic], str]:
-    """Runs the tests in OPA: the failures, and a sentence about the coverage."""
+    """Runs the bundle's tests in OPA; returns the failures, and a sentence about the coverage."""
     files = _files(directory)
     report = json.loads(_run(opa, "test", "--format", "json", *files) or "[]")
     if not isinstance(report, list):
@@ -58,7 +59,9 @@ def test_rules(opa: Path, directory: Path) -> tuple[list[Diagnostic], str]:
 
 
 def evaluate(opa: Path, bundle: Bundle, rule: str, document: bytes, *, folder: Path) -> str:
-    """Evaluates `rule` for `document` by OPA in strict mode, to JSON; files are written to `folder`.
+    """Evaluates `rule` for `document` by OPA in strict mode; returns its value as JSON.
+
+    Files are written to `folder`.
 
     Empty where it is undefined. Raises `ValueError` with OPA's words.
     """
@@ -70,7 +73,7 @@ def evaluate(opa: Path, bundle: Bundle, rule: str, document: bytes, *, folder: P
 
 
 def count_evaluations(opa: Path, bundle: Bundle, rule: str, document: bytes) -> Counter[tuple[str, int]]:
-    """The number of OPA's evaluations of each file and line, to find the value of `rule`.
+    """Returns the number of OPA's evaluations of each file and line, to find the value of `rule`.
 
     Raises `subprocess.TimeoutExpired` where that takes longer than `SECONDS`.
     """
@@ -116,7 +119,8 @@ def _missed(directory: Path, files: dict[str, Any]) -> Iterator[str]:
 
 
 def _run(opa: Path, *arguments: str) -> str:
-    """Runs the program; returns its output. It gets no environment: `opa.runtime` would show it to rules."""
+    """Runs the program without any environment, which `opa.runtime` would show to rules; returns its
+    output."""
     found = subprocess.run(
         [opa, *arguments], capture_output=True, text=True, timeout=SECONDS, check=False, env={}
     )

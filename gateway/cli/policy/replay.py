@@ -1,4 +1,4 @@
-"""`waypost policy replay`: asks recorded questions again, by other rules, and shows what differs."""
+"""`waypost policy replay`: evaluates recorded questions again, by other rules, and shows what differs."""
 
 import asyncio
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ def replay_decisions(
 def corpus_of(
     file: Path | None, since: str | None, url: str | None, token: str | None, exits: ExitStack
 ) -> Iterator[Recorded]:
-    """The recorded decisions in `file`, or else of the gateway, read lazily."""
+    """Returns the recorded decisions in `file`, or else those of the gateway, read lazily."""
     if file is not None and since is not None:
         raise CliError("--since is for what the gateway has recorded, not for a file", code=Exit.USAGE)
     if file is not None:

@@ -29,7 +29,7 @@ from gateway.policy.embedded.rego_tests import run_rego_tests
 from gateway.policy.replay import question_of
 
 SHOWN_FAILURES = 3
-"""How many failing tests of one file are printed: one mistake can fail all."""
+"""The maximum number of failing tests of one file that are printed: one mistake can fail all."""
 
 app = App(name="policy", help="Rego: try the rules before they rule.")
 app.command(build)

@@ -1,4 +1,4 @@
-"""Compares the texts of two bundles: lists the files, rules and values of the data that differ."""
+"""Compares the texts of two bundles: lists the files, rules and data values that differ."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -11,7 +11,7 @@ from gateway.policy.embedded.interpreter import parse_modules
 from gateway.policy.embedded.syntax_tree import extent, head_of
 
 DATA_MAXIMUM: Final = 100
-"""The most values of the data that are named."""
+"""The maximum number of differing data values that are listed."""
 
 
 class TextChange(Struct, frozen=True, kw_only=True):
@@ -19,13 +19,16 @@ class TextChange(Struct, frozen=True, kw_only=True):
 
     file: str
     kind: str
-    """`added`, `removed` or `changed`."""
+    """The kind of change: `added`, `removed` or `changed`."""
     parts: tuple[str, ...]
-    """Empty where nothing but comments and spaces differs, and where a module cannot be read here."""
+    """The names of the rules, or pointers to the values, that differ.
+
+    Empty where nothing but comments and spaces differs, and where a module cannot be read here.
+    """
 
 
 def text_changes(old: Bundle, new: Bundle) -> list[TextChange]:
-    """Lists every file that differs between the two bundles, in order."""
+    """Returns every file that differs between the two bundles, in order."""
     before, after = dict(old.source.modules), dict(new.source.modules)
     rules_before, rules_after = _rules(old), _rules(new)
     changes = [
@@ -51,7 +54,7 @@ def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
 
 
 def _rules(bundle: Bundle) -> dict[str, dict[str, list[str]]]:
-    """The texts of each rule, by file and full name. Empty for a file that this parser cannot read."""
+    """Returns the texts of each rule, by file and full name. Empty for a file that cannot be parsed here."""
     try:
         modules = parse_modules(bundle.source.modules)
     except BundleError:
@@ -67,7 +70,7 @@ def _rules(bundle: Bundle) -> dict[str, dict[str, list[str]]]:
 
 
 def _pointers(place: str, before: Any, after: Any) -> Iterator[str]:
-    """Lists JSON pointers to the values that differ, as deep as both sides are objects."""
+    """Yields JSON pointers to the values that differ, as deep as both sides are objects."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in before.keys() | after.keys():
             part = name.replace("~", "~0").replace("/", "~1")

@@ -74,7 +74,7 @@ def listing(
 
 
 def _known_run(client: httpx.Client, name: str) -> str:
-    """The id of the run that `name` means. Raises `CliError` for a name that means none."""
+    """Returns the id of the run that `name` means. Raises `CliError` if it means none."""
     found = resolve_run(client, name)
     if not WHOLE_ID.fullmatch(found):
         raise CliError(f"--run {name}: there is no run whose id is or begins so", code=Exit.NOT_FOUND)
@@ -97,7 +97,7 @@ def _print_table(entries: Sequence[dict[str, Any]]) -> None:
 
 
 def _subject(entry: dict[str, Any]) -> str:
-    """Formats the object of an action: a run, region, policy bundle or exception."""
+    """Formats the object of an audited action: a run, region, policy bundle or exception."""
     detail = entry["detail"]
     bundle = f"bundle {detail['sequence']}" if "sequence" in detail else ""
     return str(entry["run"] or detail.get("region") or detail.get("exception") or bundle)
@@ -118,7 +118,7 @@ def _more(detail: Mapping[str, Any]) -> str | None:
 
 
 def seconds_since(text: str) -> int:
-    """Parses a moment into seconds since 1970. Raises `CliError` for `text` that is none."""
+    """Parses a time into seconds since 1970. Raises `CliError` if `text` is not a time."""
     found = re.fullmatch(r"([0-9]{1,11})([smhd]?)", text)
     if found is None:
         raise CliError(f"--since is a time like 90s, 30m, 2h or 7d, not {text!r}", code=Exit.USAGE)

@@ -34,7 +34,7 @@ class Line(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True)
 
 @command
 def key(path: Annotated[Path, Parameter(help="The file to be made; 0600.")], /) -> None:
-    """Make the key that a gateway seals its audit trail with, and print its public half.
+    """Make the key that a gateway seals its audit trail with, and print its public key.
 
     Keep what is printed where auditors find it, and not on the gateway's machine alone.
     """
@@ -103,7 +103,7 @@ def _known_seals(path: Path) -> list[Seal]:
 
 
 def _lines(url: str | None, token: str | None) -> Iterator[Line]:
-    """Reads all of the gateway's audit trail, page after page."""
+    """Yields the gateway's whole audit trail, page after page."""
     after = {"entry": 0, "seal": 0}
     with connect(url, token) as client:
         while True:

@@ -1,4 +1,4 @@
-"""`waypost decisions`: lists, shows and exports recorded decisions of policy."""
+"""`waypost decisions`: lists, shows and exports recorded policy decisions."""
 
 import sys
 import time
@@ -19,11 +19,11 @@ from gateway.cli.records.audit import seconds_since
 app = App(name="decisions", help="What policy decided, about whom and why.")
 
 PAGE: Final = 200
-"""Decisions asked for in one call of an export."""
+"""The number of decisions requested in one call of an export."""
 
 
 class ExportedPage(msgspec.Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
-    """A page of decisions; each item is the JSON that the gateway wrote, on one line."""
+    """A page of policy decisions; each item is the JSON that the gateway wrote, on one line."""
 
     items: tuple[msgspec.Raw, ...]
     next: str | None
@@ -31,7 +31,7 @@ class ExportedPage(msgspec.Struct, frozen=True, kw_only=True, rename={"next": "c
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """The filter options of a list of decisions."""
+    """The filter options of a list of policy decisions."""
 
     refused: Annotated[bool, Parameter(negative="", help="Only refusals.")] = False
     action: Annotated[
@@ -44,7 +44,7 @@ class Filters:
     since: Since = None
 
     def query(self) -> dict[str, Any]:
-        """The query parameters of the API. Raises `CliError` for a malformed time."""
+        """Returns the query parameters of the API. Raises `CliError` for a malformed time."""
         filters: dict[str, Any] = {
             "refused": "true" if self.refused else None,
             "action": list(self.action) or None,
@@ -175,7 +175,7 @@ def export(
 
 
 def exported(filters: Filters, client: httpx.Client) -> Iterator[msgspec.Raw]:
-    """Yields every decision that matches the filters, with its input, newest first: page after page."""
+    """Yields every decision that matches the filters, with its input, newest first, page after page."""
     query = filters.query() | {"limit": PAGE, "inputs": "true"}
     while True:
         answer = client.get(api_path("decisions"), params=query)

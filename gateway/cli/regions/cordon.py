@@ -7,7 +7,7 @@ from gateway.cli.regions.operations import post_operation, print_line
 
 @command
 def cordon(region: RegionName, /, *, url: Url = None, token: Token = None) -> None:
-    """Place no new work in a region. What runs there finishes; `uncordon` undoes it."""
+    """Place no new work in a region. Running work finishes; `uncordon` undoes it."""
     inflight = post_operation(region, "cordon", url, token)["inflight"]
     print_line(region, f"cordoned; there now: {format_count(inflight, 'shard')}")
 

@@ -15,12 +15,12 @@ from gateway.cli.output import command, format_count
 from gateway.cli.regions.operations import print_line
 
 WITHDRAWN_LOOKS: Final = 3
-"""Looks in a row without the cordon after which it counts as withdrawn.
+"""The number of checks in a row without the cordon after which the cordon counts as withdrawn.
 
 A gateway that has just been started has not read it yet.
 """
 POLL_SECONDS = 1.0
-"""Seconds between two looks at a region that is being drained."""
+"""The seconds between two checks of a region that is being drained."""
 
 
 @command
@@ -34,7 +34,7 @@ def drain(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Cordon a region and wait until nothing runs there any more. Nothing is moved: what runs finishes."""
+    """Cordon a region and wait until nothing runs there any more. Nothing is moved: running work finishes."""
     ends_at = math.inf if timeout is None else time.monotonic() + timeout
     with connect(url, token) as client:
         # Once: asked again, it would undo another operator's `uncordon`.
@@ -58,7 +58,7 @@ def drain(
 
 
 def _read_region(client: httpx.Client, name: str) -> Any:
-    """Reads the region from the gateway's list; waits for a gateway that is being restarted."""
+    """Returns the region from the gateway's list; waits for a gateway that is being restarted."""
     for attempt in attempts():
         with attempt:
             found = read_answer(client.get(api_path("regions")), "items")["items"]

@@ -100,7 +100,7 @@ def rollback(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Take a bundle back for good. If it is active, the one that was active before decides again, at once."""
+    """Roll a bundle back for good. If it is active, the one that was active before decides again, at once."""
     return _take("rollback", sequence, generation, output, url=url, token=token)
 
 
@@ -114,7 +114,7 @@ def approve(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Approve the step that somebody else has asked for with this bundle: `bundles` shows what waits."""
+    """Approve a rollout step that somebody else has asked for: `bundles` shows what waits."""
     return _take("approve", sequence, generation, output, url=url, token=token)
 
 
@@ -128,7 +128,7 @@ def _take(
     token: str | None,
     body: dict[str, Any] | None = None,
 ) -> int:
-    """Asks the gateway for a step, at the generation that the rollout has now unless one is given."""
+    """Requests a rollout step from the gateway, at the generation given or else the rollout's present one."""
     with connect(url, token) as client:
         before = None
         if generation is None:

@@ -18,9 +18,9 @@ from gateway.cli.output import colored, command, console, format_count, format_d
 from gateway.cli.runs.run_ids import resolve_run
 
 ITEM_CHARACTERS: Final = 40
-"""The most characters of a shard's item that are shown."""
+"""The maximum number of characters of a shard's item that are shown."""
 WAITING_SHOWN: Final = 200
-"""The most tasks that have not started which are shown."""
+"""The maximum number of tasks shown that have not started."""
 ENDED: Final = frozenset({"Succeeded", "Failed", "Quarantined", "Cancelled", "Cancelling"})
 FINISHED: Final = frozenset({"Succeeded", "Skipped"})
 
@@ -115,7 +115,7 @@ def _task_table(run: dict[str, Any]) -> Table:
 
 
 def _task_reason(task: dict[str, Any]) -> str:
-    """Formats the reason for a task's phase, its next try, and why the try before failed."""
+    """Formats the reason for a task's phase, its next try, and why the previous try failed."""
     failure, reason = task.get("last_failure"), str(task["reason"])
     if task["phase"] == "Retrying":
         return f"{reason}; next try at {_format_time(task['next_try_at'])}"
@@ -126,7 +126,7 @@ def _task_reason(task: dict[str, Any]) -> str:
 
 
 def _waiting_rows(run: dict[str, Any]) -> Iterator[list[object]]:
-    """Makes a row for each task of an open shard that has not started, with what it waits for."""
+    """Yields a row for each task of an open shard that has not started, with what it waits for."""
     if run["tasks_left_out"]:
         return  # which have started is not known
     phases = {(task["shard"], task["task"]): task["phase"] for task in run["tasks"]}
@@ -147,14 +147,14 @@ def _waiting_rows(run: dict[str, Any]) -> Iterator[list[object]]:
 
 
 def _format_time(at: float) -> str:
-    """Formats a local time; one of today without its date."""
+    """Formats a time as local time; without the date if it is today."""
     moment = time.localtime(at)
     is_today = moment[:3] == time.localtime()[:3]
     return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S", moment)
 
 
 def _tasks_in_order(run: dict[str, Any]) -> list[dict[str, Any]]:
-    """Sorts the run's tasks, shard by shard, each after those that it needs.
+    """Returns the run's tasks sorted shard by shard, each after those that it needs.
 
     Not by their start: tasks that are over in a moment start at the same time.
     """

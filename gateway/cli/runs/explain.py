@@ -54,7 +54,7 @@ def _format_decision(decision: dict[str, Any]) -> str:
 
 
 def _format_reasons(decision: dict[str, Any]) -> Iterator[str]:
-    """Formats the reasons of a refusal, those that did not refuse, and policy's other warnings."""
+    """Yields lines for the reasons of a refusal, those that did not refuse, and policy's other warnings."""
     shown = []
     for reason in decision["reasons"]:
         level, by = reason.get("level", Level.HARD), reason.get("exception")
@@ -112,5 +112,5 @@ def _format_reason(detail: dict[str, Any]) -> str:
 
 
 def _format_time(at: float) -> str:
-    """Formats a local time of day, with milliseconds."""
+    """Formats a time as local time of day, with milliseconds."""
     return f"{time.strftime('%H:%M:%S', time.localtime(at))}.{int(at % 1 * 1000):03d}"

@@ -72,5 +72,5 @@ def _print_table(runs: Sequence[dict[str, Any]]) -> None:
 
 
 def _phase_name(word: str) -> str:
-    """The phase named by `word` in whatever case; the gateway refuses other words."""
+    """Returns the phase named by `word` in whatever case; the gateway refuses other words."""
     return next((phase.value for phase in RunPhase if phase.value.lower() == word.lower()), word)

@@ -12,7 +12,7 @@ SHOWN_SHARDS: Final = 5
 
 
 def check_task(run: dict[str, Any], name: str | None) -> None:
-    """Raises `CliError` where the document of `run` has no task `name`, with the name most like it."""
+    """Raises `CliError` if the document of `run` has no task `name`, with the most similar name."""
     document = run.get("workflow", {}).get("spec", {})
     names = [task["name"] for task in document.get("tasks", ())]
     if name is None or not names or name in names:
@@ -48,7 +48,7 @@ def choose_shard(run: dict[str, Any], asked: int | None, task: str | None, *, is
 
 
 def last_lines(texts: Iterable[str], count: int) -> Iterator[str]:
-    """Returns the last `count` lines of a log that comes in pieces; no more than these are kept.
+    """Yields the last `count` lines of a log that comes in pieces; keeps no more than these.
 
     A line ends with a newline alone: tasks may write other characters that Python takes for an end.
     """

@@ -19,10 +19,10 @@ from gateway.cli.runs.log_choices import check_task, choose_shard, last_lines
 from gateway.cli.runs.run_ids import resolve_run
 
 RECONNECT_SECONDS = 0.2
-"""Seconds between the end of a stream whose task still runs and the next stream."""
+"""The seconds between the end of a stream whose task still runs and the next stream."""
 NO_EPOCH: Final = -1
 TRIED_TASKS: Final = 20
-"""The most tasks among which one that has written anything is looked for."""
+"""The maximum number of tasks among which one with output is searched."""
 ShardIndex = Annotated[
     int | None,
     Parameter(
@@ -39,9 +39,9 @@ AttemptEpoch = Annotated[
 ]
 Tail = Annotated[int | None, Parameter(validator=Number(gte=0), help="Only so many lines, from the end.")]
 UNDER_WAY: Final = ("Running", "Retrying")
-"""Phases of a task that may write more."""
+"""The phases of a task that may write more output."""
 SHOWN_TASKS: Final = 10
-"""The most tasks that a note names."""
+"""The maximum number of tasks that a note names."""
 
 
 @command
@@ -94,7 +94,7 @@ def _check_options(*, follow: bool, attempt: int | None, tail: int | None) -> No
 
 
 def _with_reasons(error: CliError, rows: Sequence[dict[str, Any]], task: str) -> CliError:
-    """Adds to `error` the reason for which `task` ended; `rows` are the tasks of its shard.
+    """Returns `error` with the reason for which `task` ended added; `rows` are the tasks of its shard.
 
     A task that failed before it could write has no log: its reason says more than a 404.
     """
@@ -103,7 +103,7 @@ def _with_reasons(error: CliError, rows: Sequence[dict[str, Any]], task: str) ->
 
 
 def _choose_task(tasks: list[dict[str, Any]], shard: int, name: str | None) -> str:
-    """Chooses the task to follow: `name`, or where that is None the task that started last.
+    """Returns the task to follow: `name`, or if that is None the task that started last.
 
     Raises `CliError` if that task was skipped, or if none has started.
     """
@@ -117,7 +117,7 @@ def _choose_task(tasks: list[dict[str, Any]], shard: int, name: str | None) -> s
 
 
 def _newest_first(tasks: list[dict[str, Any]], shard: int) -> list[str]:
-    """The names of the tasks that have started, the last one first. Raises `CliError` if there is none."""
+    """Returns the names of tasks that have started, the last first. Raises `CliError` if there is none."""
     started = [task for task in tasks if task["phase"] != "Skipped"]
     if not started:
         raise CliError(f"no task of shard {shard} has started", code=Exit.NOT_FOUND)
@@ -194,7 +194,7 @@ def _print_log(
 
 
 def _follow(client: httpx.Client, run: str, shard: int, task: str) -> None:
-    """Prints the log until the task is over, through restarts of the gateway and failovers of the shard.
+    """Prints the log until the task has ended, through restarts of the gateway and failovers of the shard.
 
     Each stream goes on at the byte where the one before ended; another attempt's log begins at its beginning.
     """

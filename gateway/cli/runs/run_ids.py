@@ -18,10 +18,10 @@ from gateway.cli.output import colored, console, print_error, print_value
 
 LATEST: Final = "@latest"
 PREFIX: Final = re.compile(r"[0-9a-f]{1,27}")
-"""Matches what may be the beginning of an id, but is no whole one."""
+"""Matches text that may be the beginning of a run id but is not a whole id."""
 SHOWN_RUNS: Final = 5
 LOOKED_AT: Final = 200
-"""The newest runs among which the caller's own are looked for."""
+"""The number of newest runs among which the caller's own are searched."""
 
 
 def resolve_run(client: httpx.Client, name: str) -> str:
@@ -70,7 +70,7 @@ def post_to_runs(
 
 
 def _latest(client: httpx.Client) -> str:
-    """The id of the newest run that the caller has submitted; other people's runs are never meant."""
+    """Returns the id of the newest run that the caller has submitted; never another person's."""
     token = client.headers.get("authorization", "").partition(" ")[2]
     subject = subject_of(token)
     found = _list_runs(client, {"limit": LOOKED_AT})

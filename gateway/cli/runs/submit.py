@@ -1,4 +1,4 @@
-"""`waypost submit`: submits a workflow, or tries it without a submission, and follows the run if asked to."""
+"""`waypost submit`: submits a workflow or makes a dry run, and follows the run if requested."""
 
 import re
 import sys
@@ -17,7 +17,7 @@ from gateway.cli.runs.params import read_document
 from gateway.cli.runs.watch import follow
 
 KEY_MAXIMUM: Final = 255
-"""The most characters of an idempotency key, as in the gateway."""
+"""The maximum number of characters of an idempotency key, as in the gateway."""
 
 
 @command
@@ -74,7 +74,7 @@ def submit(
 
 
 def _not_followed(accepted: str, error: CliError) -> CliError:
-    """Makes the `CliError` for a run that cannot be followed, for whatever reason.
+    """Returns the `CliError` for a run that cannot be followed, for whatever reason.
 
     By the codes of other failures a script would submit it once more.
     """
@@ -84,7 +84,7 @@ def _not_followed(accepted: str, error: CliError) -> CliError:
 
 
 def _print_accepted(answer: dict[str, Any], output: Format, *, watch: bool) -> None:
-    """Prints the accepted run, its id above all."""
+    """Prints the accepted run, at least its id."""
     if output is Format.TABLE:
         console().print(f"{escape(answer['id'])}  {colored(answer['phase'])}")
     elif not watch or output is Format.NAME:
@@ -104,7 +104,7 @@ def _print_warnings(response: httpx.Response) -> None:
 
 
 def _check_key(key: str) -> str:
-    """Returns `key` if the gateway would take it, else raises `CliError`.
+    """Returns `key` if the gateway would accept it, else raises `CliError`.
 
     An empty key, from a shell variable that is not set, would make a second run where the first was meant.
     """

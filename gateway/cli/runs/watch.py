@@ -40,19 +40,22 @@ LIVE_KINDS: Final = (
     HistoryKind.EXHAUSTED,
     HistoryKind.EXPIRED,
 )
-"""Kinds of history entries that the live view shows below its table."""
+"""The kinds of history entries that the live view shows below its table."""
 LIVE_SHARDS: Final = 20
 LIVE_ENTRIES: Final = 5
 LIVE_TASKS: Final = 4
-"""The most shards, history entries, and running tasks of one shard, that the live view shows."""
+"""The maximum number of running tasks of one shard that the live view shows.
+
+Likewise `LIVE_SHARDS` of shards, and `LIVE_ENTRIES` of history entries.
+"""
 CALL_SECONDS: Final = 30.0
-"""The longest that a call other than the event stream may take."""
+"""The time limit in seconds of calls other than the event stream."""
 REFRESH_SECONDS = 0.25
-"""Events that come within so many seconds are shown together."""
+"""The seconds within which events are shown together."""
 
 Entry = dict[str, Any]
 EventQueue = SimpleQueue[Entry | Exception | None]
-"""A queue of history entries, ended by None at the end of the run, or by the exception that ended it."""
+"""A queue of history entries, ended by None at the end of the run, or by an exception."""
 
 
 @command
@@ -136,7 +139,7 @@ def _show_until_end(
 def _changes(
     client: httpx.Client, run_id: str, ends_at: float = math.inf
 ) -> Iterator[tuple[dict[str, Any], list[Entry]]]:
-    """Yields the run and its history at once, then after changes, once in `REFRESH_SECONDS` at most.
+    """Yields the run and its history at once, then after changes, at most once in `REFRESH_SECONDS`.
 
     Raises `CliError` at `ends_at`, on the monotonic clock.
     """
@@ -165,7 +168,7 @@ def _get_run(client: httpx.Client, run_id: str, ends_at: float) -> dict[str, Any
 
 
 def _receive(client: httpx.Client, run_id: str, last: int, events: EventQueue) -> None:
-    """Puts each entry after the one numbered `last` into the queue, over as many streams as it takes.
+    """Puts each history entry after the one numbered `last` into the queue, over several streams if needed.
 
     Then puts None at the end of the run, or the exception that ended the reading.
     """
@@ -181,7 +184,7 @@ def _receive(client: httpx.Client, run_id: str, last: int, events: EventQueue) -
 
 
 def _batches(events: EventQueue, ends_at: float) -> Iterator[list[Entry]]:
-    """Yields each entry together with all that come within `REFRESH_SECONDS` after it, until the queue ends.
+    """Yields batches: each entry with all that come within `REFRESH_SECONDS` after it, until the queue ends.
 
     Yields no entries at `ends_at`. Raises the exception that ended the queue.
     """
@@ -207,7 +210,7 @@ def _batches(events: EventQueue, ends_at: float) -> Iterator[list[Entry]]:
 
 
 def _stream(client: httpx.Client, run_id: str, after: int) -> Iterator[Entry]:
-    """Yields the entries of one event stream, until the server ends it."""
+    """Yields the history entries of one event stream, until the server ends it."""
     headers = {"last-event-id": str(after)} if after else {}
     with httpx_sse.connect_sse(
         client, "GET", api_path("runs", run_id, "events"), headers=headers, timeout=60
@@ -252,7 +255,8 @@ def _live_view(run: dict[str, Any], history: list[Entry]) -> RenderableType:
 
 
 def _format_entry(entry: Entry) -> str:
-    """Formats an entry as `12:00:00 shard 0 Failed beijing`: time, shard, kind, and values of its detail."""
+    """Formats a history entry as `12:00:00 shard 0 Failed beijing`: time, shard, kind, and values of its
+    detail."""
     detail, words = entry["detail"], [time.strftime("%H:%M:%S", time.localtime(entry["at"]))]
     words += [] if entry["shard"] is None else [f"shard {entry['shard']}"]
     values = (detail.get(name) for name in ("task", "phase", "to", "region", "reason"))
