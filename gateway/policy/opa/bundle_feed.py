@@ -46,8 +46,8 @@ class BundleFeed:
         finally:
             self.end()
 
-    def serve(self, bundle: ServedBundle) -> None:
-        """Replaces the bundle that the feed gives to OPA."""
+    def serve(self, bundle: ServedBundle | None) -> None:
+        """Replaces the bundle that the feed gives to OPA; None: it gives none."""
         self.current, self.trouble = bundle, ""
         self._wake()
 

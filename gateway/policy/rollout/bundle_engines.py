@@ -194,7 +194,8 @@ class OpaEngines:
     def __init__(self, deciding: FedOpa, candidate: FedOpa | None) -> None:
         self._deciding, self._candidate = deciding, candidate
         self._before: ServedBundle | None = None
-        """What the deciding OPA goes back to if the step is not committed; None: it was handed nothing."""
+        self._handed = False
+        """Whether the deciding OPA was handed a bundle that is not active; it goes back to `_before`."""
 
     @property
     def started_with(self) -> Bundle | None:
@@ -212,7 +213,7 @@ class OpaEngines:
             self._candidate.serve(bundle)
             await _hold(self._candidate, bundle, CANDIDATE)
             return
-        self._before = self._deciding.feed.current
+        self._before, self._handed = self._deciding.feed.current, True
         self._deciding.serve(bundle)
         try:
             await _hold(self._deciding, bundle, "OPA")
@@ -221,9 +222,9 @@ class OpaEngines:
             raise
 
     def withdraw(self) -> None:
-        before, self._before = self._before, None
-        if before is not None:
-            self._deciding.feed.serve(before)
+        handed, self._handed = self._handed, False
+        if handed:
+            self._deciding.feed.serve(self._before)
 
     async def trying_out(self, bundle: GatedBundle, *, shadow: bool, wait: bool) -> PolicyEngine:
         if self._candidate is None:
@@ -234,7 +235,7 @@ class OpaEngines:
         return self._candidate.engine
 
     def serve(self, bundle: GatedBundle, /) -> None:
-        self._before = None
+        self._handed = False
         self._deciding.serve(bundle)
         # An OPA without any bundle reports itself as unwell.
         if self._candidate is not None and self._candidate.feed.current is None:

@@ -33,7 +33,7 @@ from tests.gateway.policy.opa.keys import VERIFIES
 from tests.gateway.policy.opa.polling_opa import polling_opa
 from tests.gateway.policy.rollout.releases import ADA, InThisProcess, Opened, archive, quick_shadow, rules
 from tests.integration.waiting import until
-from tests.opa_fixture import needs_opa
+from tests.opa_fixture import needs_opa, opa_with
 from waypost.serving import Server
 from waypost.sqlite_group_commit import Database
 
@@ -203,3 +203,33 @@ async def test_a_bundle_whose_activation_cannot_be_stored_is_taken_back_from_opa
             return await decided(gateway) == "b1"
 
         await until(again)
+
+
+async def test_an_opa_that_does_not_fetch_takes_no_bundle_for_opa_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on with its own; the step is refused, and nothing is left in the feed."""
+    monkeypatch.setattr("gateway.policy.rollout.bundle_engines.LOOKS", 2)
+    gate, feed = BundleGate(key=VERIFIES, unsigned=False, opa=True), BundleFeed()
+    own = gate.read(archive(0)).bundle
+    async with (
+        opa_with(tmp_path, own) as opa,
+        SqliteStore(Database(tmp_path / "gateway.db")) as store,
+        ChosenEngine(engine := OpaPolicyEngine(parse_address(opa.engine), deadline_seconds=10)) as chosen,
+        BundleRollout(
+            store,
+            gate,
+            uploads=InThisProcess(gate),
+            engines=OpaEngines(FedOpa(engine, feed), None),
+            chosen=chosen,
+            make_shadow=quick_shadow,
+            approval_seconds=60,
+        ) as rollout,
+    ):
+        gateway = Opened(store, chosen, rollout)
+        await rollout.upload(archive(1, engine="opa"), ADA)
+        with pytest.raises(Invalid, match="OPA does not take the bundle"):
+            await gateway.step(Step.ACTIVATE, 1)
+        found = rollout.current.release(1)
+        assert found is not None and found.state is BundleState.GATED
+        assert feed.current is None
