@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 POLICY ?= embedded
 STAMP := .venv/.waypost-installed
+CORES := $(shell nproc 2> /dev/null || sysctl -n hw.ncpu)
+# Half of a unit test's time is waiting for processes of its own: two more of them than cores keep these busy.
+UNIT_PROCESSES ?= $(shell echo $$(($(CORES) + 2)))
 OPA_VERSION := 1.22.2
 OPA := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost/opa-$(OPA_VERSION)/opa
 
@@ -58,7 +61,7 @@ prometheus: ## Prometheus and Alertmanager with their tools, Debian's packages: 
 test: unit integration ## all tests, warnings are errors
 
 unit: $(STAMP) ## the tests that start no stack, several at a time: many wait
-	$(BIN)/python -m pytest -n auto --dist worksteal --ignore tests/integration
+	$(BIN)/python -m pytest -n $(UNIT_PROCESSES) --dist worksteal --ignore tests/integration
 
 integration: $(STAMP) ## the tests on real processes, one at a time: they measure
 	$(BIN)/python -m pytest tests/integration --policy $(POLICY)
