@@ -38,7 +38,7 @@ def test_the_settings_of_executors_are_options_of_one_form(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("executors", "why"),
     [
-        ({"docker": {}}, "there is no executor docker; there are: delay, process"),
+        ({"abacus": {}}, "there is no executor abacus; there are: delay"),
         (
             {"process": {"grace": "1"}},
             "executor process: there is no setting grace; did you mean grace_seconds?",

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from gateway.documents.checks import check
+from gateway.documents.workflow import SUPPORTED_ENGINES
 from gateway.settings import DocumentLimits
 from tests.gateway.documents.documents import (
     EXECUTORS,
@@ -63,7 +64,7 @@ def test_every_semantic_error_is_reported_at_once() -> None:
     assert errors_in(bad) == {
         "/spec/shards": "has count and items: one of them says how many shards there are",
         "/spec/schedule": "schedules are not supported yet: submit the workflow when it is to run",
-        "/spec/engine": "argo is not supported yet: use any or embedded",
+        "/spec/engine": f"argo is not supported yet: use {' or '.join(SUPPORTED_ENGINES)}",
         "/spec/tasks/0/needs/1": "there is no task gone",
         "/spec/tasks/0/needs/2": "a needs itself",
         "/spec/tasks/1/needs/1": "a is named twice",
