@@ -40,7 +40,7 @@ from gateway.reconciler.links.region_link import RegionLink
 from gateway.regions.region_condition import RegionCondition
 from gateway.rollback.controller import RollbackController
 from gateway.rollback.prometheus import Prometheus
-from gateway.rollback.registry import Sources, known_releases
+from gateway.rollback.registry import known_releases
 from gateway.settings import AuditSettings, GatewaySettings, Secret
 from gateway.start_error import StartError
 from gateway.steady_clock import steady_time
@@ -256,7 +256,7 @@ async def _rollback(exits: AsyncExitStack, services: Services, *, region_lost: C
     prometheus = Prometheus(settings, clock=services.clock)
     controller = RollbackController(
         services.store,
-        known_releases(Sources(bundles=services.rollout)),
+        known_releases(services),
         await exits.enter_async_context(prometheus),
         settings,
         clock=services.clock,

@@ -1,9 +1,7 @@
 """The kinds of release that can be rolled back: one entry each."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
-
-from msgspec import Struct
+from typing import Final, Protocol
 
 from gateway.core.rollback import ReleaseKind
 from gateway.policy.rollout.rollout import BundleRollout
@@ -11,14 +9,15 @@ from gateway.rollback.interface import Releases
 from gateway.rollback.policy_bundles.releases import PolicyBundles
 
 
-class Sources(Struct, frozen=True, kw_only=True):
-    """The parts of the gateway that the kinds of release are made of."""
+class Sources(Protocol):
+    """The parts of a gateway that the kinds of release are made of: some of `Services` in `gateway/api/http`."""
 
-    bundles: BundleRollout
+    @property
+    def rollout(self) -> BundleRollout: ...
 
 
 RELEASES: Final[Mapping[ReleaseKind, Callable[[Sources], Releases]]] = {
-    ReleaseKind.POLICY: lambda sources: PolicyBundles(sources.bundles),
+    ReleaseKind.POLICY: lambda sources: PolicyBundles(sources.rollout),
 }
 
 

@@ -94,7 +94,7 @@ async def test_an_unknown_policy_engine_stops_the_start_with_those_there_are(
     settings: GatewaySettings,
 ) -> None:
     """A misspelt engine must not end in another one's decisions."""
-    with pytest.raises(StartError, match="there are: .*embedded"):
+    with pytest.raises(StartError, match=r"there are: .*embedded"):
         async with compose(GatewaySettings(store=settings.store, policy=PolicySettings(engine="opa"))):
             pass
 
