@@ -10,7 +10,7 @@ from gateway.rollback.policy_bundles.releases import PolicyBundles
 
 
 class Sources(Protocol):
-    """The parts of a gateway that the kinds of release are made of: some of `Services` in `gateway/api/http`."""
+    """The parts of a gateway that the kinds of release are made of, some of `Services`."""
 
     @property
     def rollout(self) -> BundleRollout: ...
