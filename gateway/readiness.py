@@ -56,8 +56,7 @@ async def _check_policy(policy: PolicyEngine, engine: str, bundles: BundleFeed) 
 
 
 async def _check_keys(authenticator: JwtAuthenticator) -> str:
-    """Checks that the keys of every issuer can be read. Raises `Unavailable` with the URLs of the
-    unreadable."""
+    """Checks that the keys of every issuer can be read. Raises `Unavailable` with the other URLs."""
     if authenticator.issuers_without_keys:
         raise Unavailable(f"cannot be read: those of {', '.join(authenticator.issuers_without_keys)}")
     return "of every issuer"

@@ -21,11 +21,9 @@ class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The thresholds by which a region counts as lost, slow or failing, and as recovered."""
 
     probe_interval_seconds: Seconds = 2.0
-    """The pause between two probes of a region in seconds; `jitter` varies it, so that gateways do not
-    march in step."""
+    """The pause between two probes of a region, varied by `jitter`."""
     jitter: Part = 0.2
-    """The largest fraction by which chance lengthens or shortens a probe's pause, and shortens an
-    ejection."""
+    """The largest fraction by which chance varies a probe's pause, and shortens an ejection."""
     probe_retry_seconds: Seconds = 0.5
     """The pause before the next probe after a failed one."""
     probe_timeout_seconds: Seconds = 1.0
@@ -36,26 +34,30 @@ class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     A silent region is Unreachable after 7.5 s at worst, a dead one after 2 s.
     """
     successes_up: Count = 5
-    """The probes in a row that must succeed before an Unreachable region takes work; 1 if it never
-    answered."""
+    """The probes in a row that must succeed before an Unreachable region takes work.
+
+    One is enough for a region that never answered.
+    """
     silence_seconds: Seconds = 3.0
-    """The longest time without any event on a region's stream, not even a beat, before a probe is sent at
-    once."""
+    """The longest silence of a region's event stream before a probe is sent at once.
+
+    Not even a beat has come then.
+    """
     ewma_tau_seconds: Seconds = 10.0
-    """The time constant of the peak EWMA: the time in which it falls towards a faster sample by a factor
-    e."""
+    """The time in which the peak EWMA falls towards a faster sample by a factor e."""
     failure_counts_seconds: float = 5.0
     """The latency that a failed call or probe counts as in the peak EWMA."""
     consecutive_errors: Count = 5
-    """The number of failed calls in a row that eject a region: no connection, no answer in time, or
-    502/503/504."""
+    """The number of failed calls in a row (unreachable, timeout, 502/503/504) that eject a region."""
     success_ratio: Part = 0.8
     """The fraction of a region's recent calls that must succeed; below it the region is ejected."""
     success_window_seconds: Seconds = 10.0
     """The time for which a call counts as recent for `success_ratio`."""
     success_minimum_calls: int = 20
-    """The number of recent calls below which `success_ratio` ejects no region: the ratio of a few is
-    chance."""
+    """The number of recent calls below which `success_ratio` ejects no region.
+
+    The ratio of a few calls is chance.
+    """
     ejection_seconds: float = 30.0
     """The length of the first ejection; the n-th is n times as long. Chance shortens it, up to `jitter`."""
     ejection_maximum_seconds: float = 300.0
@@ -71,8 +73,7 @@ class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     degraded_evaluations: Count = 3
     """The evaluations in a row, one a second, in which the p90 must exceed `degraded_seconds`."""
     recovered_ratio: Part = 0.7
-    """The fraction of `degraded_seconds` under which the p90 of a Degraded region must stay for it to
-    recover."""
+    """The fraction of `degraded_seconds` that the p90 of a recovering region must stay below."""
     recovered_seconds: float = 60.0
     """The time for which the p90 must stay under `recovered_ratio` for a region to recover."""
     slow_start_seconds: Seconds = 60.0
@@ -89,15 +90,13 @@ class FailoverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The settings of failover: when and how often shards move, and when calls and questions are repeated."""
 
     fence_seconds: float = 5.0
-    """The time after the intent in which a cluster may accept its create call, in the cluster's own
-    uptime."""
+    """The time after an intent in which a cluster may accept its create, in cluster uptime."""
     wait_minimum_seconds: float = 2.0
     """The shortest wait of a Suspect idempotent shard, which waits as long as its running tasks have run."""
     wait_maximum_seconds: float = 10.0
     """The longest wait of a Suspect idempotent shard: waiting costs about what moving would (ski rental)."""
     exclusive_wait_seconds: float = 17.0
-    """The wait of a Suspect exclusive shard after BOTH suspicion and fence: the lease's 15 s, 2 s of
-    drift."""
+    """The wait of a Suspect exclusive shard after BOTH suspicion and fence (15 s lease, 2 s drift)."""
     attempts_maximum: Count = 5
     """The number of lost attempts after which a shard is quarantined."""
     failovers_maximum: int = 20
@@ -124,15 +123,17 @@ class FailoverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     compare_seconds: Seconds = 30.0
     """The pause between two comparisons of the attempts that a cluster holds with those in the store."""
     decision_fresh_seconds: Seconds = 300.0
-    """The age up to which a policy decision is fresh: before an older one places a shard, policy is asked
-    again."""
+    """The age above which policy is asked again before a decision places a shard."""
 
 
 class PlacingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of placing: how often and how many shards are placed, and which regions count as equal."""
 
     near: Annotated[float, Meta(ge=1)] = 1.10
-    """The factor of the best score up to which scores count as equal: one winner would make a herd."""
+    """The factor of the best score within which regions count as equal, so as not to crowd one.
+
+    One winner would get the work of all gateways at once.
+    """
     latency_floor_seconds: float = 0.01
     """The latency below which regions count as equal: between neighbours load decides, not noise."""
     batch: Count = 100

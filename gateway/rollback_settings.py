@@ -13,7 +13,7 @@ Ratio = Annotated[float, Meta(ge=1)]
 
 
 class ReleaseKindSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of one kind of release; None: as the setting of the same name in `rollback` says."""
+    """The settings of one kind of release; None: the setting of the same name in `rollback`."""
 
     mode: Mode | None = None
     window_seconds: Window | None = None
@@ -31,8 +31,7 @@ class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mode: Mode = "off"
     """Whether releases are rolled back on alerts; `dry-run` only records what `on` would roll back."""
     alerts_token: Secret | None = None
-    """The token that Alertmanager and Grafana send as `Authorization: Bearer`; None: no alert is accepted
-    so."""
+    """The token that senders of alerts give as `Authorization: Bearer`; None: such alerts are refused."""
     alerts_key: Secret | None = None
     """The key of the HMAC with which Grafana signs its alerts; None: no signed alert is accepted."""
     alerts_age_seconds: Seconds = 300.0
@@ -42,8 +41,7 @@ class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     prometheus_seconds: Seconds = 5.0
     """The time limit for all of Prometheus's answers about one release together."""
     clock_offset_seconds: Seconds = 30.0
-    """The maximum difference between Prometheus's clock and this gateway's; beyond it there is no
-    evidence."""
+    """The maximum difference between Prometheus's clock and this gateway's for evidence to count."""
     pass_seconds: Seconds = 5.0
     """The pause between two checks of alerts and rollbacks."""
     window_seconds: Window = 300
@@ -69,7 +67,7 @@ class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The settings that differ for policy bundles."""
 
     def of(self, kind: str) -> "RollbackSettings":
-        """Returns the settings for one kind of release; the field of its name has what differs."""
+        """Returns the settings for one kind of release, with the differences of its own field applied."""
         own: ReleaseKindSettings = getattr(self, kind)
         differing = {name: value for name, value in structs.asdict(own).items() if value is not None}
         return structs.replace(self, **differing)

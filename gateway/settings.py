@@ -70,7 +70,7 @@ class RegionTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     weight: Annotated[float, Meta(gt=0)] = 1.0
     """The region's share of the work, in proportion to those of the others."""
     cluster: dict[str, Any] = {}
-    """The settings of its kind of cluster, as that kind declares them in `clusters/registry.py`.
+    """The settings of the region's cluster, as its kind declares them in `clusters/registry.py`.
 
     `embedded+https`: the time-outs of calls, `Timeouts` in `clusters/transport.py`.
     """
@@ -97,8 +97,7 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     candidate_engine: str | None = None
     """The address of a second OPA that evaluates candidate bundles; None: the embedded engine does."""
     shadow_per_second: Annotated[float, Meta(gt=0)] = 200.0
-    """The maximum number of decisions per second that a bundle in shadow is compared with; others are
-    skipped."""
+    """The maximum decisions per second that a bundle in shadow is compared with."""
     approval_seconds: Annotated[float, Meta(gt=0)] = 86_400.0
     """The time for which a rollout change that policy wants approved waits for its approvals."""
     deadline_seconds: Annotated[float, Meta(gt=0)] = 0.1
@@ -108,8 +107,10 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     bundle: str | None = None
     """Path of a signed policy bundle; a newer file at this path is activated at once. None: no such file."""
     bundle_key: str | None = None
-    """Path of the PEM file with the public key that verifies bundles. None: only --dev accepts unsigned
-    ones."""
+    """Path of the PEM file with the public key that verifies bundles. None: for --dev only.
+
+    With --dev and no key, unsigned bundles are taken too.
+    """
     bundle_maximum_age_seconds: Annotated[float, Meta(gt=0)] | None = None
     """The maximum age of the active policy; beyond it submissions get a 503. None: any age."""
     bundle_key_id: str = "waypost"
@@ -123,8 +124,7 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     exception_seconds: Annotated[float, Meta(gt=0)] = 7_776_000.0
     """The maximum time for which a policy exception may be requested: 90 days by default."""
     opa_records: Annotated[int, Meta(ge=1)] = 10_000
-    """The number of OPA's newest decision log events that are kept, where OPA sends them to the internal
-    port."""
+    """The number of OPA's newest decision log events that are kept, if OPA sends them here."""
     record_permitted_reads: bool = False
     """Whether permitted reads are recorded too, within the limits of refusals. Changes always are."""
 
@@ -177,8 +177,10 @@ class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     open_tasks: Annotated[int, Meta(ge=1)] = 100_000_000
     """The maximum number of tasks of a tenant's unfinished shards: ten runs of the largest size."""
     requests_per_second: Annotated[float, Meta(gt=0)] | None = None
-    """The maximum requests per second of a tenant, cancellations aside, in bursts of 5 s' worth. None: no
-    limit."""
+    """The maximum requests per second of a tenant, cancellations aside. None: no limit.
+
+    Requests of five seconds may come at once.
+    """
     requests_at_once: Annotated[int, Meta(ge=4)] = 64
     """The maximum number of requests handled at once; a tenant has one in 64 while others ask too."""
     request_wait_seconds: Annotated[float, Meta(gt=0)] = 0.5
@@ -208,14 +210,13 @@ class Issuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     other_audiences: bool = False
     """Whether the claim `aud` may name others beside `audience`."""
     keys: str | None = None
-    """The issuer's key set: the https URL of a JWKS, without a password (http only on this machine), or a
-    path.
+    """The issuer's key set: the https URL of a JWKS without a password, or a file's path.
 
+    An http URL must be on this machine.
     None: the `jwks_uri` that `url` names at /.well-known/openid-configuration.
     """
     ca: str | None = None
-    """Path of the PEM file with the root certificates for the issuer's https addresses; None: the public
-    roots."""
+    """Path of the PEM file with the root certificates for the issuer; None: the public roots."""
     algorithms: tuple[Literal["ES256", "ES384", "RS256", "PS256", "EdDSA"], ...] = (
         "ES256",
         "RS256",

@@ -15,8 +15,7 @@ BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 def uptime() -> float:
-    """Returns the seconds since the machine's boot, on a clock that nobody can set and that includes
-    sleep."""
+    """Returns the seconds since the machine's boot, on a clock that includes sleep."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
 
 
@@ -49,8 +48,7 @@ def steady_time() -> float:
 
 
 def seconds_behind(newest: float) -> float:
-    """Returns the seconds by which this clock is behind `newest`, a time in the past; 0 if it is not
-    behind."""
+    """Returns the seconds by which this clock is behind `newest`; 0 if it is not behind."""
     return max(0.0, newest - steady_time())
 
 

@@ -81,8 +81,7 @@ def read_value(file: str, body: bytes, media_type: str) -> Any:
 
 
 def document_error(message: str, errors: Iterable[FieldError]) -> CliError:
-    """Returns a `CliError` of `message` and the first `SHOWN_ERRORS` of `errors`, with their JSON
-    pointers."""
+    """Returns a `CliError` of `message` and the first `SHOWN_ERRORS` errors, with JSON pointers."""
     lines = [f"{error.pointer or '/'}: {error.detail}" for error in errors]
     more = (f"... and {len(lines) - SHOWN_ERRORS} more",) if len(lines) > SHOWN_ERRORS else ()
     return CliError(message, lines=(*lines[:SHOWN_ERRORS], *more), code=Exit.USAGE)

@@ -89,8 +89,7 @@ def _warn_of_unknown_scopes(scopes: Sequence[str]) -> None:
 
 
 def _inside(folder: Path) -> Path:
-    """Returns the development issuer's folder: `folder`, or the one in it if it is the state of `waypost
-    up`."""
+    """Returns the development issuer's folder: `folder`, or the one inside the state of `waypost up`."""
     inner = folder / DEVELOPMENT
     return inner if not (folder / KEY_FILE).exists() and (inner / KEY_FILE).exists() else folder
 

@@ -1,10 +1,10 @@
-"""The rule which hosts are this machine itself: what is secret may go to them without TLS. Pure."""
+"""Decides whether a host is this machine itself: secrets may go there without TLS. Pure."""
 
 import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Returns whether `host` is `localhost` or a loopback address, to the letter."""
+    """Whether `host` is literally `localhost` or a loopback address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -171,8 +171,7 @@ def _unsupported_errors(workflow: Workflow) -> Iterator[FieldError]:
 
 
 def _type_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[FieldError]:
-    """Yields errors for task types that no cluster runs, or that cannot run work with exclusive side
-    effects."""
+    """Yields errors for task types that no cluster runs, or none with exclusive side effects."""
     exclusive = workflow.spec.side_effects is SideEffects.EXCLUSIVE
     for index, task in enumerate(workflow.spec.tasks):
         if task.type not in executors.run_types:

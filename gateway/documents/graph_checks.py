@@ -28,8 +28,7 @@ def is_in_topological_order(tasks: tuple[TaskSpec, ...]) -> bool:
 
 
 def name_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
-    """Yields errors for names of several tasks, and for needs that are unknown, repeated or the task
-    itself."""
+    """Yields errors for repeated task names, and for unknown, repeated or own names in needs."""
     counts = Counter(task.name for task in tasks)
     for index, task in enumerate(tasks):
         if counts[task.name] > 1:

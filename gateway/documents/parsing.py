@@ -32,8 +32,7 @@ A shallower free-form value is only checked more strictly than necessary, and th
 _CONTAINERS: Final = frozenset({dict, list, tuple})
 
 PartialChecks: TypeAlias = Callable[[Any, list[FieldError]], list[FieldError]]
-"""A function that gets a decoded document and its schema errors, and returns further errors in valid
-parts."""
+"""A function that finds further errors in the valid parts of a decoded document with schema errors."""
 
 T = TypeVar("T", bound=Struct)
 
@@ -107,8 +106,7 @@ def document_schema() -> dict[str, Any]:
 
 
 def invalid_document(errors: Iterable[FieldError]) -> Invalid:
-    """Returns the `Invalid` error for a document's `errors`, of which the first `REPORTED_ERRORS` are
-    listed."""
+    """Returns the `Invalid` error of a document, with the first `REPORTED_ERRORS` of `errors`."""
     found = list(errors)
     count = (
         f"{MAXIMUM_ERRORS} errors or more"

@@ -28,8 +28,7 @@ class PlaceholderChecks:
         self._sizes: dict[tuple[str, ...], int] = {}
         self._faults: dict[tuple[str, ...], str] = {}
         self.added = 0
-        """The maximum number of characters that the placeholders checked so far add to the tasks of one
-        shard."""
+        """The most characters that placeholders checked so far add to one shard."""
 
     def errors(self, task: TaskSpec, at: str) -> Iterator[FieldError]:
         """Yields the errors in the placeholders of `task`, which is at the JSON pointer `at`."""
@@ -125,8 +124,7 @@ def distinct_shards(workflow: Workflow) -> list[dict[str, Any]]:
 
 
 def _form(value: Any) -> Any:
-    """Returns the form of an item of `shards.items`, as a dictionary key: its fields and types at every
-    depth.
+    """Returns the form of an item as a dictionary key: its fields and types at every depth.
 
     That of an array is the set of forms of its elements.
     """

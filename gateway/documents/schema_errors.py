@@ -148,8 +148,10 @@ def _permitted_types(error: ValidationError) -> list[str]:
 
 
 def _closest_branch(error: ValidationError) -> list[ValidationError]:
-    """Returns the errors of those `anyOf` branches whose type fits the value, which the author probably
-    meant."""
+    """Returns the errors of the `anyOf` branches that the author probably meant.
+
+    These are the branches whose type fits the value.
+    """
     branches = list(error.context or ())
     fitting = [branch for branch in branches if branch.validator != "type" or branch.relative_path]
     return fitting or [branch for branch in branches if branch.validator_value != "null"][:1] or branches[:1]

@@ -19,8 +19,10 @@ from waypost.workflow.ijson_limits import text_fault
 TEXT_TAGS: Final = frozenset({None, "!", TAGS + "str"})
 
 TAG_DIRECTIVE: Final = re.compile(r"^%TAG|[\n\r\x85\u2028\u2029]%TAG")
-"""Matches the start of a line with a %TAG directive, an abbreviation of tags, none of which means
-anything here."""
+"""Matches the start of a line with a %TAG directive, which declares an abbreviation of tags.
+
+No abbreviation has a meaning here.
+"""
 
 MAXIMUM_TAG_DIRECTIVES: Final = 100
 

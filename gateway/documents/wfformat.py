@@ -219,8 +219,7 @@ def _left_out_fields(value: Any, instance: Instance) -> Iterator[FieldError]:
 
 
 def _renamed_fields(instance: Instance, name: str, names: Mapping[str, str]) -> Iterator[FieldError]:
-    """Yields notes on the workflow's name, and on the number of task ids, that had to be spelled
-    differently."""
+    """Yields notes on the names that the workflow spells differently from the recording."""
     if instance.name != name:
         yield FieldError("/name", f"is spelled {name}")
     if renamed := sum(identity != given for identity, given in names.items()):

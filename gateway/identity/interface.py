@@ -21,7 +21,7 @@ class RequestCredentials(Struct, frozen=True, kw_only=True):
     certificate_sha256: str | None = None
     address: str = ""
     sheds: bool = True
-    """Whether the request may be refused for the number of those that come from its address."""
+    """Whether the request may be refused if too many come from its address."""
 
 
 class Authenticator(Protocol):

@@ -48,8 +48,7 @@ KINDS = ("allowed", "unanswered", "refused", "changed")
 
 
 def granted(recorded: Recorded) -> dict[str, str]:
-    """Returns the exceptions that were in force for the recorded decision, by the rule that each
-    overrides."""
+    """Returns the exceptions in force for the recorded decision, by the rule that each overrides."""
     return {reason.rule: reason.exception for reason in recorded.reasons if reason.exception}
 
 

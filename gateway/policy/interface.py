@@ -1,4 +1,4 @@
-"""The interface of a policy engine."""
+"""The interface of a policy engine, which decides whether actions are allowed."""
 
 from typing import Protocol, Self
 

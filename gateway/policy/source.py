@@ -1,4 +1,4 @@
-"""The source code of a policy engine: Rego modules, their data, and the rules that may be queried."""
+"""The source of a policy that an engine loads: Rego modules, data, and the rules to query."""
 
 from msgspec import Struct
 

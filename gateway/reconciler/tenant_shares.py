@@ -11,8 +11,7 @@ from gateway.regions.filters import takes_work
 from gateway.regions.region_view import RegionView
 
 FREE_FACTOR: Final = 4
-"""The factor that limits a tenant's slots: it gets one only while it holds fewer than this times the free
-ones.
+"""The multiple of the free slots that a tenant may hold in a region before it gets no more.
 
 So one alone comes to four fifths of a region, two to four ninths each; some slots are always left for a
 tenant that holds none.

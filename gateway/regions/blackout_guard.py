@@ -23,7 +23,7 @@ def is_cut_off(
     *,
     canary: RegionHealth | None = None,
 ) -> bool:
-    """Whether the gateway takes itself to be cut off.
+    """Whether the gateway must consider itself cut off from its regions, after a blackout.
 
     `canary` is the health of an address that is probed like a region and depends on none; None without one.
     """

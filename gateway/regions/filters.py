@@ -14,8 +14,10 @@ from gateway.regions.region_view import RegionView
 NO_FREE_SLOT: Final = "no free slot"
 """The refusal text of a region without a free slot; it passes when an attempt there ends."""
 NO_SHARE: Final = "no slot left for the tenant"
-"""The refusal text of a region where the tenant has used up its share of slots, until an attempt of it
-ends."""
+"""The refusal text of a region where the tenant has used up its share of slots.
+
+It holds until attempts of the tenant end there, or more slots are free.
+"""
 
 
 def why_closed(region: RegionView) -> str | None:
@@ -41,8 +43,10 @@ def as_last_resort(region: RegionView) -> RegionView:
 
 
 TRIED_THERE: Final = "where a shard that may have ended other regions is tried first"
-"""The refusal text of a region where a possibly poisonous shard is on trial; it passes when the trial
-ends."""
+"""The refusal text of a region where a possibly poisonous shard is on trial.
+
+It passes by itself when that shard has ended its trial.
+"""
 
 
 def apart_from_trials(demand: Demand, region: RegionView) -> str | None:

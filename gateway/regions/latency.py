@@ -28,8 +28,7 @@ class PeakEwma(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def peak_at(ewma: PeakEwma, now: float, tau_seconds: float) -> float:
-    """Returns the latency estimate in seconds at `now`; it nears the newest sample by e every
-    `tau_seconds`."""
+    """Returns the latency estimate in seconds at `now`, which decays to the newest sample."""
     faded = exp(-max(0.0, now - ewma.at) / tau_seconds)
     return ewma.latest_seconds + (ewma.peak_seconds - ewma.latest_seconds) * faded
 

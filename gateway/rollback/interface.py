@@ -13,25 +13,25 @@ from gateway.core.rollback import Alert, ReleaseKind, Rollback
 
 
 class LatestRelease(Struct, frozen=True, kw_only=True):
-    """A release in force, as the gates see it. Times are in seconds since 1970."""
+    """A release in force, with the facts that the rollback decision needs. Times: seconds since 1970."""
 
     kind: ReleaseKind
     name: str
-    """By which it is named for people, and in rollbacks; unique within its kind."""
+    """The release's name for people and in rollbacks; unique within its kind."""
     revision: str
-    """By which its numbers are found in metrics."""
+    """The revision by which metrics name the release."""
     digest: str
     released_at: float
     canary: bool
-    """Whether it is in force for some alone, beside its baseline; else the baseline was in force before."""
+    """Whether the release is in canary, beside its baseline; else the baseline was before it."""
     restored: bool
-    """Whether it is in force since another one was taken back: then it is the last known good one."""
+    """Whether the release is in force because another was rolled back: the last good one."""
     returns_to: str | None
-    """The release in force after its rollback, empty for what the gateway was started with; None: nothing."""
+    """The release in force after its rollback, empty for that of the start; None if none."""
 
 
 class Counted(Struct, frozen=True, kw_only=True):
-    """The words for what the evidence of a kind counts; also field names in the records of rollbacks."""
+    """The words for what a kind's evidence counts; also field names in rollback records."""
 
     total: str
     bad: str
@@ -50,12 +50,12 @@ class Queries(Struct, frozen=True, kw_only=True):
 
 
 class Standing(StrEnum):
-    """Where a release stands of which a rollback was begun."""
+    """The present state of a release whose rollback was begun."""
 
     IN_FORCE = "InForce"
     ROLLED_BACK = "RolledBack"
     REPLACED = "Replaced"
-    """Another one is in force, by something else than a rollback."""
+    """Another release is in force, by something other than a rollback."""
 
 
 class Releases(Protocol):
@@ -65,7 +65,7 @@ class Releases(Protocol):
     def counted(self) -> Counted: ...
 
     async def latest(self, alert: Alert) -> LatestRelease | None:
-        """Returns the newest release that an alert of this kind may be about; None: there is none.
+        """Returns the newest release that an alert of this kind may be about; None if there is none.
 
         It is compared with the one that is returned once the evidence is there: a difference means that the
         evidence may be about what is no longer in force.
@@ -84,11 +84,11 @@ class Releases(Protocol):
         ...
 
     async def standing(self, rollback: Rollback) -> Standing:
-        """Returns where the release of a rollback stands now."""
+        """Returns the present state of a rollback's release: in force, rolled back or replaced."""
         ...
 
     async def take_back(self, rollback: Rollback, *, at: float) -> None:
-        """Takes the release back, by the step that people take, with its checks and its audit.
+        """Rolls the release back by the same step as people, with its checks and its audit.
 
         Raises `Unavailable` where it is to be tried again, and another `GatewayError` where it is not
         possible.

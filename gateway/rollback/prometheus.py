@@ -14,7 +14,7 @@ from gateway.rollback_settings import RollbackSettings
 
 ANSWER_MAXIMUM_BYTES: Final = 65_536
 FAILOVERS: Final = "sum(increase(waypost_failovers_total[{window}s])) or vector(0)"
-"""The query for another possible cause of any kind; a counter that never counted has no series."""
+"""The PromQL query for shards that left a region, another possible cause of any alert."""
 
 
 class _Sample(Struct, frozen=True):

@@ -22,5 +22,5 @@ RELEASES: Final[Mapping[ReleaseKind, Callable[[Sources], Releases]]] = {
 
 
 def known_releases(sources: Sources) -> Mapping[ReleaseKind, Releases]:
-    """Makes each kind of release of what the gateway consists of."""
+    """Returns each kind of release, made from the parts of the gateway."""
     return {kind: make(sources) for kind, make in RELEASES.items()}

@@ -12,8 +12,7 @@ def is_due(rollback: Rollback, settings: RollbackSettings, *, now: float) -> boo
 
 
 def verify(evidence: Evidence | NoEvidence, settings: RollbackSettings) -> tuple[RollbackPhase, str]:
-    """Verifies a rollback; returns its new phase and the reason. The `baseline` is the release now in
-    force."""
+    """Verifies a rollback; returns its new phase and the reason."""
     if isinstance(evidence, NoEvidence):
         return RollbackPhase.UNVERIFIED, evidence.why
     fault = unusable(evidence, settings)

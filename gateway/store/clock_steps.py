@@ -23,8 +23,7 @@ class BearsClockSteps(Protocol):
     """The part of a store that corrects stored times, once at the start, when the wall clock was set."""
 
     async def bear_clock_step(self, boot: MachineBoot) -> float:
-        """Moves deadlines of open runs, and pauses, by the seconds that the wall clock was set since the
-        last call.
+        """Corrects deadlines of open runs and pauses for changes of the wall clock since the last call.
 
         Returns these seconds, 0 if the clock was not set. Raises `Unavailable`.
 

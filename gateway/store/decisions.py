@@ -54,8 +54,10 @@ class FoundDecisions(Struct, frozen=True, kw_only=True):
 
 
 class KeepsDecisions(Protocol):
-    """The part of a store that keeps policy decisions: those of accepted work for good, others up to a
-    limit."""
+    """The part of a store that keeps policy decisions, those of accepted work for good.
+
+    Of others only the newest are kept, up to a bound.
+    """
 
     async def decision(self, decision_id: str) -> Decision | None:
         """Returns a stored decision, its question without the document; None if there is no such decision."""

@@ -73,8 +73,7 @@ class Cursor(Struct, frozen=True, kw_only=True):
 
 
 class FoundRuns(Struct, frozen=True, kw_only=True):
-    """A page of runs without documents, and the id after which the next page begins; None on the last
-    page."""
+    """A page of runs without documents, and the id where the next page begins (None: last page)."""
 
     runs: tuple[Run, ...]
     next: str | None
@@ -174,8 +173,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
         ...
 
     async def history(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[HistoryEntry]:
-        """Returns the first `limit` entries of a run's history whose `seq` is above `after`, in order of
-        `seq`.
+        """Returns the first `limit` entries of a run's history with a `seq` above `after`.
 
         Run "" has those of regions.
         """

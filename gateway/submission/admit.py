@@ -149,8 +149,7 @@ def weight_of(decision: Decision) -> float:
 
 
 def _deadline_at(submission: Submission, decision: Decision) -> float | None:
-    """Returns the earlier of the document's and policy's deadlines in seconds since 1970; None without
-    one."""
+    """Returns the earlier of the document's and policy's deadlines; None without one."""
     limits = (submission.workflow.spec.deadline_seconds, decision.obligations.max_deadline_seconds)
     deadlines = [seconds for seconds in limits if seconds is not None]
     return submission.at + min(deadlines) if deadlines else None

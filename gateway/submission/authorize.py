@@ -9,8 +9,7 @@ from gateway.policy.interface import PolicyEngine
 
 
 def how_to_except(decision: Decision) -> str:
-    """Returns a sentence on how to ask for a policy exception, if every rule that refuses is soft; else
-    empty."""
+    """Returns advice on asking for a policy exception, if every refusing rule is soft; else empty."""
     if not can_be_excepted(decision):
         return ""
     commands = sorted(

@@ -47,8 +47,7 @@ def obliged_workflow(workflow: Workflow, obligations: Obligations) -> Workflow:
 def _unmet(
     workflow: Workflow, obliged: Workflow, obligations: Obligations, exclusive: frozenset[str]
 ) -> Reason | None:
-    """Returns the first obligation that the workflow cannot meet, as a reason for a refusal; None without
-    one."""
+    """Returns the first obligation that the workflow cannot meet, as a reason; None without one."""
     spec = obliged.spec
     requested = spec.placement.regions
     if not obligations.regions:

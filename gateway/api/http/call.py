@@ -93,8 +93,7 @@ class Call:
         )
 
     def header(self, name: bytes) -> str | None:
-        """Returns the value of the header `name` (lower case); None if absent. Raises `Malformed` for
-        several."""
+        """Returns the header `name` (lower case); None if absent. Raises `Malformed` for several."""
         # The dict keeps the last of several: only where it has fewer than were sent are they counted.
         if (
             len(self.headers) < len(self.scope["headers"])

@@ -110,8 +110,7 @@ class EventFeeds:
 
     @contextmanager
     def feed(self, store: Store, run_id: str, *, pause_seconds: float) -> Iterator[EventFeed]:
-        """Returns a context with the feed of a run, shared by its readers and closed after the last of
-        them."""
+        """Returns a context with the feed of a run, shared by its readers; the last one closes it."""
         feed = self._feeds.get(run_id)
         if feed is None:
             feed = self._feeds[run_id] = EventFeed(store, run_id, pause_seconds=pause_seconds)

@@ -33,8 +33,7 @@ _decode_name = msgspec.json.Decoder(_Document).decode
 
 
 class Problem(ProblemDocument, frozen=True, kw_only=True, omit_defaults=True):
-    """A problem document (RFC 9457) of the API, with the policy decision behind it and the rules that
-    denied."""
+    """A problem document (RFC 9457) with the policy decision behind it and the rules that denied."""
 
     decision_id: str | None = None
     reasons: tuple[Reason, ...] = ()
@@ -70,8 +69,7 @@ def refusal(error: GatewayError, trace_id: str, *, has_token: bool, retry_after_
 
 
 def internal_error(trace_id: str) -> Response:
-    """Returns the 500 response to an unexpected failure, with the trace id under which the log has
-    details."""
+    """Returns the 500 response to an unexpected failure, with the trace id of the log's details."""
     document = Problem(
         type="about:blank",
         title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,

@@ -61,8 +61,7 @@ class RateLimiter:
         return 0.0
 
     def set_rate(self, tenant: str, rate: float | None) -> None:
-        """Sets the rate that policy gives the tenant, in requests per second; None: the common rate
-        applies."""
+        """Sets the tenant's rate from policy, in requests per second; None: the common rate."""
         rate = self._rate if rate is None else max(rate, RATE_MINIMUM)
         if rate is None:
             self._buckets.pop(tenant, None)

@@ -35,8 +35,7 @@ Handler = Callable[[Call], Awaitable[Response]]
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """An operation: one method of one path, with its handler and query parameters. `public`: needs no
-    token."""
+    """An operation: one method of one path, with its handler. `public`: it needs no token."""
 
     handler: Handler
     query_parameters: frozenset[str] = frozenset()
@@ -44,8 +43,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     takes_turn: bool = True
     """Whether requests are handled in their tenant's turn; False if they wait for a body or a region."""
     sheds: bool = True
-    """Whether requests may be refused under load and count for the tenant's rate; False for a
-    cancellation."""
+    """Whether requests may be refused under load and count for the rate; not for a cancellation."""
 
     @property
     def name(self) -> str:
@@ -138,8 +136,7 @@ class Resource:
             raise Unavailable("more is asked than can be handled now: try again later") from error
 
     def _counted(self, response: Response, tenant: str) -> Response:
-        """Counts a large response body for its tenant until it is sent. Raises if too much is unread
-        already."""
+        """Counts a large response body for its tenant until it is sent. Raises if too much is unread."""
         size = len(getattr(response, "body", b""))
         if size <= PIECE_BYTES:
             return response

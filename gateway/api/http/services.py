@@ -31,7 +31,7 @@ from waypost.workflow.run_types import DeclaredExecutors
 
 
 def request_turns(places: int) -> Turns:
-    """The `Turns` by which requests are handled: at most `places` at once, of each tenant in turn.
+    """Returns the `Turns` that limit the requests handled at once to `places`, taking tenants in turn.
 
     While others ask too, a tenant has one of 64. With two its flood took so much of a small machine that
     another's runs took twice as long as with one; with a rest as long as each request they take a quarter

@@ -112,7 +112,7 @@ async def exception(call: Call) -> Response:
 
 
 async def approve_exception(call: Call) -> Response:
-    """Approve a policy exception: not one's own. A second approval by one person changes nothing."""
+    """Approve another person's policy exception. A second approval by one person changes nothing."""
     one = await _visible(call)
     decision = await _authorize(call, Action.EXCEPTIONS_APPROVE, one)
     subject, issuer = call.principal.subject, call.principal.issuer
@@ -217,8 +217,7 @@ def _errors(asked: ExceptionRequest, call: Call) -> Iterator[FieldError]:
 
 
 def _not_soft(rule: str, bundles: Collection[Bundle]) -> str:
-    """Returns the reason why a rule allows no exception; empty if it is soft, or its level is unknown
-    here."""
+    """Returns the reason why a rule allows no exception; empty if it is soft, or of unknown level."""
     # Data that only an OPA puts together has levels that are not seen here.
     if any(bundle.engine == OPA_ENGINE for bundle in bundles):
         return ""

@@ -51,7 +51,7 @@ class StepResult(BundleView, frozen=True, kw_only=True):
     pending: PendingView | None
     """The rollout change, if it still waits for approvals."""
     unknown_tenants: tuple[str, ...] = ()
-    """In canary: tenants that are named, and that no bundle's data has."""
+    """The tenants named for the canary that no bundle's data has."""
 
 
 class FlipView(Struct, frozen=True, kw_only=True):
@@ -82,8 +82,7 @@ class BundleDetail(BundleView, frozen=True, kw_only=True):
     """A policy bundle, with the comparison of its answers in shadow."""
 
     shadow: ShadowView | None
-    """The comparison in shadow; null if it was not in shadow since the gateway's start, or another was
-    later."""
+    """The comparison in shadow; null if this process has not compared it, or another since."""
 
 
 class BundleList(Struct, frozen=True, kw_only=True):
@@ -97,7 +96,7 @@ class BundleList(Struct, frozen=True, kw_only=True):
     pending: PendingView | None
     """The rollout change that waits for approval."""
     approvals_kept: int
-    """How many approvals the next canary or activation needs at least, by rules that were rolled back."""
+    """The approvals that the next canary or activation needs at least, kept since a rollback."""
     generation: int
     """The number of the rollout's state: the ETag without its quotes."""
 

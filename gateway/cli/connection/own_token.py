@@ -84,8 +84,7 @@ def _wrong_form(claims: dict[str, Any]) -> str | None:
 
 
 def _wrong_time(claims: dict[str, Any]) -> str | None:
-    """Returns a sentence on a token that has expired or is not valid yet, by this machine's clock; else
-    None."""
+    """Returns a sentence if the token has expired or is not valid yet by this machine's clock."""
     now, expires, begins = time.time(), claims.get("exp"), claims.get("nbf")
     if expires is not None and expires <= now:
         ago = format_duration(now - expires)

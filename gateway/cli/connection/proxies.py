@@ -17,8 +17,7 @@ from gateway.cli.errors import CliError, Exit
 
 
 class EnvironmentProxy(NamedTuple):
-    """A proxy from an environment variable: the variable's name, and the proxy's URL, maybe with a
-    password."""
+    """A proxy from an environment variable: the variable's name, and the proxy's URL."""
 
     variable: str
     url: str
@@ -29,8 +28,7 @@ class EnvironmentProxy(NamedTuple):
         return f"{scheme}://{rest.rpartition('@')[2]}"
 
     def parse(self) -> httpx.Proxy:
-        """Parses the proxy's URL for httpx. Raises `ValueError` or `httpx.InvalidURL` if it is not a
-        proxy's."""
+        """Parses the proxy's URL for httpx. Raises `ValueError` or `httpx.InvalidURL`."""
         proxy = httpx.Proxy(self.url)
         check_address(proxy.url)
         return proxy

@@ -159,8 +159,7 @@ class Stack:
         await self._start(region, self.region_command(region, port))
 
     def start_command(self, name: str) -> list[str]:
-        """Returns the shell command that starts the region `name`, or the OPA, by hand, at the same
-        address."""
+        """Returns the shell command that starts a region or the OPA by hand, at the same address."""
         if self.opa and name == "opa":
             return ["env", "-i", *self.opa.command()]
         return ["waypost", *self.region_command(name, self.ready[name]["port"])]
@@ -244,8 +243,7 @@ class Stack:
         self.ready[name] = json.loads(line)
 
     def _environment(self, name: str) -> dict[str, str]:
-        """Returns the environment of a process; variables that name policy rules go to a stack's OPA, if
-        any."""
+        """Returns a process's environment; variables naming policy rules go to a stack's OPA, if any."""
         if name != "gateway":
             return {key: value for key, value in os.environ.items() if key not in ("PWD", "OLDPWD")}
         environment = {**os.environ, **self._settings}

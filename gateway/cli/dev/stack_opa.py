@@ -135,8 +135,7 @@ def polling_configuration(
 
 
 def _bundle(environment: Mapping[str, str]) -> Bundle:
-    """Returns the rules that the stack was started with. Raises `CliError` if the gateway would refuse
-    them."""
+    """Returns the rules that the stack was started with. Raises `CliError` if they are unusable."""
     folder, data = (environment.get(name) for name in RULES)
     try:
         bundle = read_bundle(Path(folder) if folder else SHIPPED_POLICIES, Path(data) if data else None)

@@ -224,8 +224,7 @@ class RuleCosts:
     def _alone(
         self, path: Rule, blame: Callable[[Rule, Interpreter], str]
     ) -> Iterator[tuple[tuple[str, int], str]]:
-        """Yields each place where a rule is defined, if there are several, with what `blame` says of it
-        alone."""
+        """Yields each definition of a rule that has several, with what `blame` says of it alone."""
         spans = [
             (module.file, only(rule)[1]["span"])
             for module in self._modules
@@ -253,8 +252,7 @@ class RuleCosts:
         return seen
 
     def _net_seconds(self, path: Rule, document: bytes, interpreter: Interpreter, *, limit: float) -> float:
-        """Returns the cost of a rule without the parsing of its input; infinite if it is more than
-        `limit`."""
+        """Returns the cost of a rule without parsing its input; infinite above `limit`."""
         if (reading := self._reading.get(document, 0.0)) == 0.0:
             reading = _seconds(self._reader, "data.nothing.nothing", document, limit=math.inf)
             self._reading[document] = reading

@@ -16,8 +16,7 @@ NEVER: Final = {name for name, one in BUILTINS.items() if one.support is Support
 
 
 def check_rules(opa: Path, directory: Path, *, deciding: bool) -> list[Diagnostic]:
-    """Returns the problems that `opa check` finds; for `deciding` rules in strict mode, with the input
-    schema.
+    """Returns the problems that `opa check` finds; strictly for rules that are `deciding`.
 
     Builtins that no decision may use are unknown to it, also where the embedded engine cannot read a module.
     """
@@ -119,8 +118,7 @@ def _missed(directory: Path, files: dict[str, Any]) -> Iterator[str]:
 
 
 def _run(opa: Path, *arguments: str) -> str:
-    """Runs the program without any environment, which `opa.runtime` would show to rules; returns its
-    output."""
+    """Runs the program without environment, as `opa.runtime` would show it; returns its output."""
     found = subprocess.run(
         [opa, *arguments], capture_output=True, text=True, timeout=SECONDS, check=False, env={}
     )

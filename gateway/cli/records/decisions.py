@@ -59,14 +59,14 @@ class Filters:
 
 @dataclass(kw_only=True)
 class RefusalCount:
-    """The count of refusals for the same reason, of the same action and tenant."""
+    """The number of refusals for the same reason, of the same action and tenant."""
 
     why: str = field(kw_only=False)
-    """The rules that refused, or what kept policy from answering."""
+    """The ids of the rules that refused, or the reason why policy could not answer."""
     action: str = field(kw_only=False)
     tenant: str = field(kw_only=False)
     latest: str
-    """The id of the newest of these decisions."""
+    """The id of the newest decision among the counted refusals."""
     decisions: int = 0
     subjects: list[str] = field(default_factory=list)
 

@@ -35,7 +35,7 @@ def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
 
 
 def _read_param(param: str, known: dict[str, Any], text: str) -> tuple[str, Any]:
-    """Parses `param`, which is `name=value`. Raises `CliError`.
+    """Parses `--param name=value` into a name and a typed value. Raises `CliError`.
 
     `known` are the document's params, `text` is the document itself: a name that is in neither is refused.
     The document's own value decides the type: where it is text or absent, the value is text, so that 42 stays

@@ -255,8 +255,7 @@ def _live_view(run: dict[str, Any], history: list[Entry]) -> RenderableType:
 
 
 def _format_entry(entry: Entry) -> str:
-    """Formats a history entry as `12:00:00 shard 0 Failed beijing`: time, shard, kind, and values of its
-    detail."""
+    """Formats a history entry as `12:00:00 shard 0 Failed beijing`."""
     detail, words = entry["detail"], [time.strftime("%H:%M:%S", time.localtime(entry["at"]))]
     words += [] if entry["shard"] is None else [f"shard {entry['shard']}"]
     values = (detail.get(name) for name in ("task", "phase", "to", "region", "reason"))

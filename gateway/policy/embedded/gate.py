@@ -38,8 +38,7 @@ Problem: TypeAlias = tuple[SyntaxNode, str]
 
 
 def check_rules(modules: Sequence[Module]) -> list[Diagnostic]:
-    """Returns a diagnostic for everything in `modules` that the embedded engine cannot evaluate as OPA
-    does."""
+    """Returns a diagnostic for all in `modules` that the embedded engine evaluates unlike OPA."""
     defined = {module.resolve(head_of(rule)["refr"]) for module in modules for rule in module.rules}
     found = {
         Diagnostic(
@@ -156,7 +155,7 @@ def unused_rules(modules: Sequence[Module], entry_points: Iterable[str]) -> list
 
 
 def files_for(modules: Sequence[Module], entry_points: Iterable[str]) -> dict[str, frozenset[str]]:
-    """For each entry point the files with rules that it may need, and those without any rule."""
+    """Returns the files with rules that each entry point may need, and those without rules."""
     graph, _ = needs(modules)
     paths = {
         module.file: [module.resolve(head_of(rule)["refr"]) for rule in module.rules] for module in modules
@@ -171,7 +170,7 @@ def files_for(modules: Sequence[Module], entry_points: Iterable[str]) -> dict[st
 
 
 def _needed(graph: Mapping[Path, set[Path]], entry_points: Iterable[str]) -> set[Path]:
-    """The entry points, and every rule that they may need."""
+    """Returns the entry points, and every rule that they may need."""
     open_, needed = [tuple(name.split(".")) for name in entry_points], set[Path]()
     while open_:
         if (path := open_.pop()) not in needed:

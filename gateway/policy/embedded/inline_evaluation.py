@@ -25,7 +25,7 @@ their data, not by its document: so will be the next.
 
 
 class InlineEvaluation:
-    """An evaluator of rules on the event loop's thread; it declines documents that may take long.
+    """Evaluates rules on the event loop's thread; declines documents that may take long.
 
     `interpreters` are those that evaluate each rule.
     """

@@ -46,8 +46,10 @@ OPERATORS_MAXIMUM: Final = 1_000
 COLUMNS_MAXIMUM: Final = 100_000
 LINES_MAXIMUM: Final = 100_000
 FILE_BYTES_MAXIMUM: Final = 16 << 20
-"""The maximum size of a Rego file in bytes; regorus needs such limits set, or refuses lines over 1,024
-characters."""
+"""The maximum size of a Rego file in bytes, a limit that regorus needs set.
+
+Where no limits are set, regorus refuses lines of more than 1,024 characters.
+"""
 
 
 class EvaluationError(Exception):
@@ -73,10 +75,10 @@ class PreparedRules(Struct, frozen=True, kw_only=True):
     data: str
     bounded: bool
     needed: Mapping[str, frozenset[str]]
-    """For each entry point the files that it may need."""
+    """The files that each entry point may need."""
 
     def needed_for(self, entry_point: str) -> "PreparedRules":
-        """The rules without those files: at each reference to data regorus goes through all modules."""
+        """Returns the rules with only the files that an entry point may need."""
         files = self.needed[entry_point]
         return structs.replace(self, modules=tuple(one for one in self.modules if one[0] in files))
 
@@ -174,8 +176,10 @@ def with_body(text: str, line: int) -> str:
 
 
 def with_separators(module: Module) -> str:
-    """Adds a semicolon before each bracket that begins a line, as regorus 0.13 would call what stands
-    before."""
+    """Adds a semicolon before each bracket that begins a line, for regorus 0.13.
+
+    It takes what stands before such a bracket for the name of a function that is called.
+    """
     ends = (extent(module, value["fcn"])[1] for kind, value in expressions(module.rules) if kind == "Call")
     text, at = "", 0
     for end in sorted(ends):
@@ -186,8 +190,7 @@ def with_separators(module: Module) -> str:
 
 
 def excess_of(file: str, text: str) -> Diagnostic | None:
-    """Returns a diagnostic for nesting or length on which regorus would hang or crash; None if there is
-    none."""
+    """Returns a diagnostic for nesting or length that crashes regorus; None if there is none."""
     line, operators, open_brackets = 1, [0], ""
     at = 0
     for token in _TOKENS.finditer(text):

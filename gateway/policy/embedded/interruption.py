@@ -63,8 +63,7 @@ def size_of(data: Any) -> DataSize:
 
 
 def with_checkpoints(module: Module, size: DataSize) -> str:
-    """Inserts calls of `CHECKPOINT` into the module's inner loops, for data of `size`; returns the new
-    text."""
+    """Inserts calls of `CHECKPOINT` into inner loops; returns the module's new text."""
     around = FREE_LOOPS if size.members > FREE_MEMBERS else 0
     at, written = 0, []
     for place, text in sorted({one for rule in module.rules for one in _in_rule(module, rule, around)}):
@@ -98,8 +97,10 @@ def _in_rule(module: Module, rule: SyntaxNode, around: int) -> Iterator[Insertio
 def _in_query(
     module: Module, query: SyntaxNode, single: frozenset[str], around: int
 ) -> Generator[Insertion, None, int]:
-    """Yields the calls to insert in a query inside `around` loops; returns the loops around what follows
-    it."""
+    """Yields the calls to insert in a query inside `around` loops.
+
+    Returns the number of loops around what follows the query.
+    """
     for statement in query["stmts"]:
         start, end = extent(module, statement)
         inner = list(_in_expression(module, statement, single, around))

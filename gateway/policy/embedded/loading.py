@@ -34,8 +34,7 @@ def load_bundle(policies: Path, data: Path | None) -> Bundle:
 
 
 def check_bundle(bundle: Bundle) -> list[Diagnostic]:
-    """Returns a diagnostic for everything that keeps the embedded engine from evaluating the bundle's
-    rules."""
+    """Returns a diagnostic for each problem that keeps the embedded engine from using a bundle."""
     try:
         modules = parse_modules(bundle.source.modules)
     except BundleError as error:

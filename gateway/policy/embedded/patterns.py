@@ -1,4 +1,4 @@
-"""OPA's builtins for regular expressions, by RE2, whose syntax Go has: regorus has that of Rust.
+"""Implements OPA's builtins for regular expressions with RE2, as regorus has another syntax.
 
 What Go does otherwise than the Python wrapper of RE2 is written here: where the search goes on after an empty
 match, and `$name` in a replacement.
@@ -12,13 +12,13 @@ from typing import Any, Final
 import re2
 
 _SINGLE_BYTE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\C")
-"""`\\C`, which RE2 in C++ knows and Go does not."""
+r"""Matches `\C`, a pattern for one byte that RE2 in C++ knows and Go does not."""
 _GROUP: Final = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
 
 
 @lru_cache(maxsize=1024)
 def _compile(pattern: str) -> Any:
-    """Compiles a pattern for texts in UTF-8. Raises `ValueError` for what Go does not take."""
+    """Compiles a pattern for texts in UTF-8. Raises `ValueError` for a pattern that Go refuses."""
     options = re2.Options()
     options.log_errors = False
     if _SINGLE_BYTE.search(pattern):
@@ -31,7 +31,7 @@ def _compile(pattern: str) -> Any:
 
 
 def pattern_error(pattern: str) -> str:
-    """What is wrong with a pattern; empty: nothing."""
+    """Returns the reason why a pattern is invalid; empty if it is valid."""
     try:
         _compile(pattern)
     except ValueError as error:
@@ -40,7 +40,7 @@ def pattern_error(pattern: str) -> str:
 
 
 def _matches(pattern: str, text: bytes) -> Iterator[Any]:
-    """Yields the matches that Go finds: of empty ones none that abuts the match before."""
+    """Yields the matches that Go finds, without empty ones right after another match."""
     compiled, at, before = _compile(pattern), 0, -1
     while at <= len(text) and (found := compiled.search(text, at)) is not None:
         start, end = found.span()
@@ -55,7 +55,7 @@ def _matches(pattern: str, text: bytes) -> Iterator[Any]:
 
 
 def _is_boundary(text: bytes, at: int) -> bool:
-    """Whether a character of the UTF-8 in `text` begins or ends at an offset."""
+    """Whether an offset in `text`, as UTF-8, lies between two characters."""
     return at == len(text) or text[at] & 0xC0 != 0x80
 
 
@@ -81,12 +81,12 @@ def match(pattern: str, text: str) -> bool:
 
 
 def find_n(pattern: str, text: str, number: float) -> list[str]:
-    """The first `number` matches in `text`; all if that is negative."""
+    """Returns the first `number` matches in `text`; all of them for a negative number."""
     return [found[0].decode() for found in _some(pattern, text, number)]
 
 
 def find_all_string_submatch_n(pattern: str, text: str, number: float) -> list[list[str]]:
-    """The first `number` matches, each with its groups."""
+    """Returns the first `number` matches in `text`, each with its groups."""
     return [
         [found[0].decode(), *((group or b"").decode() for group in found.groups())]
         for found in _some(pattern, text, number)
@@ -94,7 +94,7 @@ def find_all_string_submatch_n(pattern: str, text: str, number: float) -> list[l
 
 
 def replace(text: str, pattern: str, replacement: str) -> str:
-    """Replaces each match; `$1`, `${1}` and `$name` are its groups, `$$` is a dollar."""
+    """Returns `text` with each match replaced; `$1`, `${1}` and `$name` are its groups, `$$` a dollar."""
     source, written, end = text.encode(), list[bytes](), 0
     for found in _matches(pattern, source):
         expanded = _GROUP.sub(partial(_group, found), replacement)
@@ -104,7 +104,7 @@ def replace(text: str, pattern: str, replacement: str) -> str:
 
 
 def _group(found: Any, name: re.Match[str]) -> str:
-    """The text of a group that a replacement names; empty where the pattern has none of that name."""
+    """Returns the text of a group that a replacement names; empty if there is no such group."""
     if name[1]:
         return "$"
     wanted = name[2] or name[3]
@@ -118,4 +118,4 @@ PATTERN_BUILTINS: Final[Mapping[str, tuple[int, Callable[..., Any]]]] = {
     "regex.match": (2, match),
     "regex.replace": (3, replace),
 }
-"""The number of arguments and the function of each, by its name in rules."""
+"""The number of arguments and the function of each builtin, by its name in rules."""

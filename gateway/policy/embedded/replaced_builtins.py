@@ -26,8 +26,10 @@ def _upper(character: str) -> str:
 
 
 def indexof(text: str, search: str) -> int:
-    """Returns the index of `search` in a string; fails, as in OPA, for an empty `search` (regorus does
-    not)."""
+    """Returns the index of `search` in a string; fails for an empty `search`, as in OPA.
+
+    regorus finds an empty string.
+    """
     if not search:
         raise ValueError("nothing to look for")
     return text.find(search)

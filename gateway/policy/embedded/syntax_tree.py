@@ -32,8 +32,7 @@ class Module(Struct, frozen=True, kw_only=True):
     names: Mapping[str, tuple[str, ...]]
 
     def resolve(self, reference: SyntaxNode, own: frozenset[str] = frozenset()) -> tuple[str, ...]:
-        """Returns the full path of a reference up to its first computed step: `input.workflow`,
-        `data.a.rule`.
+        """Returns the full path of a reference up to its first computed step: `data.a.rule`.
 
         `own` are names that the rule in which it stands declares itself.
         """

@@ -82,8 +82,10 @@ def pack(files: Files) -> bytes:
 
 
 def unpack(archive: bytes) -> Files:
-    """Unpacks `archive` into its files. Raises `ArchiveError` if it is damaged, too large, or has special
-    files."""
+    """Unpacks `archive` into its files. Raises `ArchiveError` if it is damaged or too large.
+
+    The same for an entry that is not a plain file.
+    """
     content = _decompressed(archive)
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as entries:
@@ -132,8 +134,10 @@ def _decompressed(archive: bytes) -> bytes:
 
 
 def manifest_of(files: Files) -> Manifest:
-    """Returns the manifest in `files`. Raises `ArchiveError` if a part is missing or the roots are not
-    all."""
+    """Returns the manifest in `files`. Raises `ArchiveError` if a part is missing or wrong.
+
+    The same where its roots would let others own rules.
+    """
     _check_names(files)
     found = parsed_json(files, MANIFEST)
     try:

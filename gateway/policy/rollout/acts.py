@@ -75,7 +75,7 @@ def audit_entry(
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Raises the refusal of a step as `Conflict`."""
+    """A context that raises the refusal of a rollout step as `Conflict`."""
     try:
         yield
     except StepRefused as error:
@@ -83,7 +83,7 @@ def refusals() -> Iterator[None]:
 
 
 def release_of(rollout: Rollout, sequence: int) -> Release:
-    """The bundle of `sequence`. Raises `Conflict` where there is none."""
+    """Returns the bundle with this sequence. Raises `Conflict` if there is none."""
     release = rollout.release(sequence)
     if release is None:
         raise Conflict(f"there is no bundle {sequence}")

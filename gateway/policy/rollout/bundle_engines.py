@@ -48,7 +48,7 @@ class BundleEngines(Protocol):
         ...
 
     def withdraw(self) -> None:
-        """Takes back what `deciding` has handed to an OPA, when the step is not committed."""
+        """Withdraws a bundle that `deciding` gave to an OPA, when its rollout step fails."""
         ...
 
     def serve(self, bundle: GatedBundle, /) -> None:
@@ -95,7 +95,7 @@ class EmbeddedEngines:
         return await embedded_engine(bundle, shadow=shadow)
 
     def withdraw(self) -> None:
-        """Does nothing: nothing was handed out."""
+        """Does nothing: no bundle was given to an OPA."""
 
     def serve(self, _: GatedBundle, /) -> None:
         """Does nothing: no OPA fetches the bundle."""
@@ -105,7 +105,7 @@ class EmbeddedEngines:
 
 
 class NoBundles:
-    """The `BundleEngines` of a gateway whose engine has its own rules: nothing evaluates a bundle.
+    """Refuses every bundle, for a gateway whose engine has its own rules (a `BundleEngines`).
 
     A gateway with an active bundle in its store does not start with such an engine: rules that are in force
     are never passed over.
@@ -129,7 +129,7 @@ class NoBundles:
         raise _not_evaluated(bundle)
 
     def withdraw(self) -> None:
-        """Does nothing: nothing was handed out."""
+        """Does nothing: no bundle was given to an OPA."""
 
     def serve(self, _: GatedBundle, /) -> None:
         """Does nothing: no bundle is ever active."""
@@ -175,7 +175,7 @@ class FedOpa:
 
 
 async def _hold(opa: FedOpa, bundle: GatedBundle, which: str) -> None:
-    """Waits until `opa` holds the bundle. Raises `Invalid` where it refuses, else `Unavailable`."""
+    """Waits until `opa` has loaded the bundle. Raises `Invalid` if it refuses, else `Unavailable`."""
     if await opa.holds(bundle):
         return
     if not opa.feed.trouble:
@@ -186,8 +186,7 @@ async def _hold(opa: FedOpa, bundle: GatedBundle, which: str) -> None:
 
 
 class OpaEngines:
-    """Gives bundles to the deciding OPA; candidates to another OPA or the embedded engine
-    (`BundleEngines`)."""
+    """Gives bundles to the deciding OPA, and candidates to another engine (a `BundleEngines`)."""
 
     may_return = False
 
@@ -195,7 +194,7 @@ class OpaEngines:
         self._deciding, self._candidate = deciding, candidate
         self._before: ServedBundle | None = None
         self._handed = False
-        """Whether the deciding OPA was handed a bundle that is not active; it goes back to `_before`."""
+        """Whether the deciding OPA has a bundle that is not active yet."""
 
     @property
     def started_with(self) -> Bundle | None:
@@ -208,7 +207,7 @@ class OpaEngines:
         return self._deciding.engine
 
     async def _compile(self, bundle: GatedBundle) -> None:
-        """Lets an OPA load a bundle before it is active: the one for trials, if there is one."""
+        """Has an OPA load a bundle before it is active: the candidates' OPA, if there is one."""
         if self._candidate is not None:
             self._candidate.serve(bundle)
             await _hold(self._candidate, bundle, CANDIDATE)

@@ -30,9 +30,9 @@ class GatedBundle(Struct, frozen=True, kw_only=True):
 
 
 class BundleGate:
-    """Checks bundles and verifies their signatures with `key`. None: they may be `unsigned`, or are all
-    refused.
+    """Checks bundles and verifies their signatures with `key`. None: `unsigned` ones may pass.
 
+    Without `key` and `unsigned` every bundle is refused.
     `opa`: the gateway asks an OPA, so that bundles may be for that alone.
     """
 

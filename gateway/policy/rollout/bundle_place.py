@@ -78,8 +78,7 @@ class BundlePlace:
             self._on_outcome("Refused")
 
     async def _take(self, archive: bytes) -> bool:
-        """Uploads and activates the bundle; returns False if it was uploaded before, in whatever state it
-        is."""
+        """Uploads and activates the bundle; returns False if it was uploaded before."""
         act = Act(by=ACTOR, at=self._clock(), decision_id="")
         newest = self._rollout.current.newest
         release = await self._rollout.upload(archive, act)

@@ -15,7 +15,7 @@ KEPT_MAXIMUM: Final = 20
 
 
 class BundleState(StrEnum):
-    """The states of a policy bundle."""
+    """The states of a policy bundle in a rollout, from upload to rollback."""
 
     GATED = "Gated"
     """The bundle passed its checks (signature and rules). It decides nothing."""

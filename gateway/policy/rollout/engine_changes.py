@@ -53,8 +53,7 @@ class EngineChanges:
         return self._shadow[1].counts
 
     async def rules(self, rollout: Rollout) -> tuple[Bundle, ...]:
-        """Returns the bundles that decide, including the canary's. Empty if only an OPA has the active
-        one."""
+        """Returns the bundles that decide, including the canary's; empty if only an OPA has it."""
         active, candidate = rollout.active, rollout.candidate
         deciding = self._engines.started_with if active is None else (await self._read(active)).bundle
         if deciding is None:
@@ -131,7 +130,7 @@ def _in_force_since(rollout: Rollout) -> float | None:
 
 
 def _is_new(before: Rollout, active: Release | None) -> bool:
-    """Whether the bundle that becomes active was not active before: OPA may never have compiled it."""
+    """Whether the bundle that becomes active was not active before, so OPA never compiled it."""
     known = None if active is None else before.release(active.sequence)
     return known is not None and known.state is not BundleState.SUPERSEDED
 

@@ -33,8 +33,9 @@ def _place(tenant: str) -> int:
 
 
 def unknown_tenants(named: Iterable[str], bundles: Sequence[Bundle]) -> tuple[str, ...]:
-    """Which of the `named` tenants no bundle's data has; none where the data list no tenants.
+    """Returns those `named` tenants that no bundle's data has.
 
+    None are unknown where the data list no tenants.
     The data of a bundle with rules of its own need not: then nothing says that a name is wrong.
     """
     data = (msgspec.json.decode(bundle.source.data, type=dict[str, Any]) for bundle in bundles)

@@ -72,8 +72,7 @@ class Region:
     """The taints that operators have set, as of the last scan of the store."""
 
     def __repr__(self) -> str:
-        """Returns text such as `<Region beijing Healthy, journal 5f3c admitted, boot 77ab, cursor 12,
-        idle>`."""
+        """Returns text such as `<Region beijing Healthy, journal 5f3c admitted, cursor 12, idle>`."""
         journal = self.incarnation or "none"
         marks = [
             "idle" if self.link.idle else "batch under way",
@@ -128,8 +127,7 @@ class Region:
         return self.beat_at > max(until, self.reopened_at)
 
     def fence(self, now: Instant, seconds: float) -> Fence | None:
-        """Returns a fence `seconds` from now, on the cluster's own clock; None before the cluster's first
-        report.
+        """Returns a fence `seconds` from now, on the cluster's own clock; None without its status.
 
         A fence is the uptime after which the cluster takes no create.
 
@@ -147,8 +145,7 @@ class Region:
         return self.status.uptime + (now.monotonic - self.status_at) + (wall - now.wall)
 
     def view(self, now: Instant, settings: HealthSettings, *, inflight: int) -> RegionView:
-        """Returns the region's view for placement and the API. `inflight`: attempts that are or may be
-        there."""
+        """Returns the region's view for placement and API. `inflight`: its number of attempts."""
         return region_view(
             self.health,
             status=self.status,

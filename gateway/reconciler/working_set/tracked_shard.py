@@ -125,7 +125,7 @@ class TrackedShard:
         self.dirty = True
 
     def apply_event(self, now: Instant, event: Event, *, reason: str = "", **changes: Any) -> None:
-        """Moves the shard by the table of its states and adds the transition to its history.
+        """Applies an event to the shard's phase by the state table, and records it in the history.
 
         `changes` are further fields of the shard. Raises `InvalidTransition` where its phase does not take
         the event.

@@ -26,8 +26,7 @@ class WorkingSet:
     """The time at which this gateway began a new era, since the store was an older copy."""
 
     large_runs: dict[str, LoadedRun] = field(default_factory=dict)
-    """A cache of the most recently used runs with large documents, which need not be rendered at each
-    pass."""
+    """A cache of recently used runs with large documents, as rendering these takes long."""
 
     @property
     def era_began(self) -> bool:

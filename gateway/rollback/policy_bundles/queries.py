@@ -9,7 +9,7 @@ from gateway.rollback.interface import LatestRelease, Queries
 COUNTER: Final = "waypost_submission_decisions_total"
 REFUSED: Final = 'outcome!="permitted"'
 NOT_REFUSED_YET: Final = " or vector(0)"
-"""A counter that never counted has no series: of what else is there, so many were refused."""
+"""The PromQL suffix that gives 0 for a counter without a series, as one that never counted."""
 
 
 def queries(release: LatestRelease, *, window_seconds: int, now: float) -> Queries:
@@ -19,7 +19,7 @@ def queries(release: LatestRelease, *, window_seconds: int, now: float) -> Queri
 
 
 def queries_after(revision: str, *, window_seconds: int) -> Queries:
-    """The queries after a rollback: the bundle that was taken back need not have any series."""
+    """Returns the queries after a rollback: the rolled-back bundle need not have any series."""
     return _queries(revision, window_seconds, before="", absent=NOT_REFUSED_YET)
 
 

@@ -11,11 +11,11 @@ from gateway.rollback.policy_bundles.latest_bundle import latest_bundle
 from gateway.rollback.policy_bundles.queries import queries, queries_after
 
 ACTOR: Final = "rollback"
-"""The actor, in the audit, of what the controller has done."""
+"""The name of the rollback controller in the audit trail, as the actor of its acts."""
 
 
 class PolicyBundles:
-    """`Releases` over the policy bundles of a gateway; a release is named by its sequence."""
+    """The policy bundles of a gateway as releases, named by their sequence (a `Releases`)."""
 
     counted: Final = Counted(total="submissions", bad="refused")
 

@@ -106,8 +106,7 @@ def find_decision(db: sqlite3.Connection, decision_id: str) -> Decision | None:
 
 
 def find_recorded(db: sqlite3.Connection, decision_id: str) -> RecordedDecision | None:
-    """Returns a stored decision with its document, if that is still known; None if there is no such
-    decision."""
+    """Returns a stored decision with its document, if still known; None if there is none."""
     row = db.execute(_RECORDED, (decision_id,)).fetchone()
     if row is None:
         return None

@@ -20,8 +20,7 @@ _HAS_LABEL: Final = (
 
 
 class RunScan(NamedTuple):
-    """An SQL statement that selects run ids, newest first, each with whether the run matches the whole
-    query."""
+    """An SQL statement that selects run ids, newest first, and whether each matches the query."""
 
     statement: str
     parameters: list[object]

@@ -32,7 +32,7 @@ def prepare(db: sqlite3.Connection) -> tuple[str, int]:
 
 
 def bear_clock_step(db: sqlite3.Connection, boot: MachineBoot) -> float:
-    """Moves stored times by the seconds that the wall clock was set since the stored reading; returns them.
+    """Corrects stored times for changes of the wall clock; returns the correction in seconds.
 
     Writes nothing where the stored reading holds: it is the one that all times are stored by.
     """
@@ -131,8 +131,10 @@ def _swap(db: sqlite3.Connection, write: ShardWrite) -> bool:
 
 
 def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> None:
-    """Writes the run's phase, derived from its shards' phases. `at`: the time of the last change, if
-    known."""
+    """Writes the run's phase, derived from its shards' phases. `at`: the last change's time.
+
+    `at` is None where the time is not known.
+    """
     # One of each stands for all: the run's phase follows from which there are.
     counts = {Phase(phase): 1 for (phase,) in db.execute(sql.PHASES_OF_RUN, (run_id,))}
     before, cancelled = db.execute(sql.RUN_PHASE, (run_id,)).fetchone()
@@ -225,8 +227,7 @@ def add_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryE
 
 
 def remove_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryEntry) -> bool:
-    """Removes a taint from a region; returns whether a history entry was written, see
-    `Store.remove_taint`."""
+    """Removes a taint from a region; returns whether a history entry was written."""
     return _change(db, sql.REMOVE_TAINT, (region, taint), entry) or _note_repeated(db, region, entry)
 
 
