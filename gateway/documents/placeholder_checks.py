@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.documents.workflow import Workflow
 from waypost.json_pointer import FieldError, below
-from waypost.workflow.placeholders import PlaceholderError, lookup, malformed, references
+from waypost.workflow.placeholders import PlaceholderError, lookup, malformed, references, shown
 from waypost.workflow.task import TaskSpec
 
 TEXT_ERRORS: Final = 10
@@ -82,9 +82,9 @@ class PlaceholderChecks:
                 # as argo writes it; documents are rendered before any task runs
                 if names[0] in ("tasks", "steps", "outputs", "inputs"):
                     known += "; a task reads the outputs of what it needs from the JSON file in WAYPOST_INPUT"
-                raise PlaceholderError(f"${{{'.'.join(names)}}} names nothing: {known}")
+                raise PlaceholderError(f"${{{shown(names)}}} names nothing: {known}")
             if names[:2] == ("shard", "item") and not self._has_items:
-                raise PlaceholderError(f"${{{'.'.join(names)}}} names nothing: spec.shards has no items")
+                raise PlaceholderError(f"${{{shown(names)}}} names nothing: spec.shards has no items")
             scopes = [self._params] if names[0] == "params" else self._shards
             self._sizes[names] = max(_encoded_length(names, scope) for scope in scopes)
         return self._sizes[names]

@@ -23,6 +23,7 @@ WHOLE_PLACEHOLDER: Final = re.compile(PLACEHOLDER.pattern.replace("([", "(?:["))
 """Matches what `PLACEHOLDER` does, but without a capturing group."""
 
 MALFORMED: Final = "${"
+SHOWN_CHARACTERS: Final = 200
 LITERALS: Final[Mapping[str, str]] = {"$${": "${", DOLLAR: "$", NOTHING: ""}
 
 
@@ -67,10 +68,16 @@ def lookup(names: tuple[str, ...], values: Mapping[str, Any]) -> Any:
     for index, name in enumerate(names):
         if not isinstance(found, Mapping) or name not in found:
             raise PlaceholderError(
-                f"${{{'.'.join(names)}}} names nothing: there is no {'.'.join(names[: index + 1])}"
+                f"${{{shown(names)}}} names nothing: there is no {shown(names[: index + 1])}"
             )
         found = found[name]
     return found
+
+
+def shown(names: tuple[str, ...]) -> str:
+    """The text of a placeholder's names for people, cut to length: it may be as long as the document."""
+    text = ".".join(names)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
 
 
 def _render_text(text: str, values: Mapping[str, Any], last: bool) -> Any:

@@ -21,6 +21,8 @@ ITEM_CHARACTERS: Final = 40
 """The maximum number of characters of a shard's item that are shown."""
 WAITING_SHOWN: Final = 200
 """The maximum number of tasks shown that have not started."""
+YEAR_10000: Final = 253_402_300_800
+"""The first second, since 1970, that no date names."""
 ENDED: Final = frozenset({"Succeeded", "Failed", "Quarantined", "Cancelled", "Cancelling"})
 FINISHED: Final = frozenset({"Succeeded", "Skipped"})
 
@@ -148,6 +150,9 @@ def _waiting_rows(run: dict[str, Any]) -> Iterator[list[object]]:
 
 def _format_time(at: float) -> str:
     """Formats a time as local time; without the date if it is today."""
+    # A deadline may be farther away than any calendar reaches.
+    if at >= YEAR_10000:
+        return "after the year 9999"
     moment = time.localtime(at)
     is_today = moment[:3] == time.localtime()[:3]
     return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S", moment)

@@ -140,3 +140,11 @@ def test_references_are_listed_and_broken_ones_refused() -> None:
         assert len(list(malformed(f"{broken} ${{params.a}}"))) == 1
         with pytest.raises(PlaceholderError, match="is not a placeholder"):
             render(broken, VALUES, last=False)
+
+
+def test_a_placeholder_is_not_quoted_whole_however_long() -> None:
+    """It may be a megabyte: so long would be the refusal and its log line."""
+    with pytest.raises(PlaceholderError) as refused:
+        render("${params" + ".a" * 100_000 + "}", {"params": {"a": {}}}, last=True)
+    assert str(refused.value).endswith("...} names nothing: there is no params.a.a")
+    assert len(str(refused.value)) < 300

@@ -80,3 +80,13 @@ def test_a_retry_is_shown_with_its_reason_and_time(
     assert "exit code 3; next try at 1970-01-01" in lines["a"]
     assert "try 1 failed: exit code 3" in lines["b"] and "try 1 failed: exit code 3" in lines["c"]
     assert lines["d"].rstrip().endswith("exit code 4")
+
+
+def test_a_deadline_beyond_all_calendars_is_shown(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`deadlineSeconds: 1e18` is as good as none, and no reason to fail."""
+    found = run("r1") | {"permitted": [], "shards": [], "tasks": [], "tasks_left_out": 0, "deadline_at": 1e18}
+    httpserver.expect_request("/v1/runs/r1").respond_with_json(found | {"workflow": {"spec": {"tasks": []}}})
+    assert describe("r1", url=httpserver.url_for(""), token="t") == Exit.DONE
+    assert "deadline after the year 9999" in capsys.readouterr().out
