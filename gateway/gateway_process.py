@@ -85,8 +85,7 @@ async def _serve(settings: GatewaySettings) -> int:
 
 
 def _api_connections(descriptors: int, regions: int) -> int:
-    """Returns the limit of the API's connections, which leaves descriptors for all else that the gateway
-    opens."""
+    """Returns the limit of the API's connections, which leaves descriptors for everything else."""
     kept = OWN_DESCRIPTORS + HEALTH_CONNECTIONS + regions * sum(CONNECTIONS.values())
     connections = max(API_CONNECTIONS_MINIMUM, min(API_CONNECTIONS, descriptors - kept))
     if connections < API_CONNECTIONS:

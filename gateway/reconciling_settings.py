@@ -102,9 +102,9 @@ class FailoverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     failovers_maximum: int = 20
     """The number of failovers after which a shard is quarantined; lost attempts are counted apart."""
     region_losses_maximum: Count = 5
-    """The number of regions lost (died, or silent for good) while running a shard, after which it is
-    quarantined.
+    """The number of regions lost while they ran a shard, after which the shard is quarantined.
 
+    A region counts that died, or fell silent for good, while a task of the shard ran there.
     After two of them it is kept from other shards like it, so that no innocent is quarantined with it.
     """
     losses_forgotten_seconds: float = 3_600.0
@@ -119,7 +119,7 @@ class FailoverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     backoff_maximum_seconds: float = 30.0
     """The longest pause of a shard after a lost attempt."""
     resend_seconds: Seconds = 1.0
-    """The time that a create or tombstone waits for its answer before it is sent again."""
+    """The time without an answer after which a create request or tombstone is sent again."""
     compare_seconds: Seconds = 30.0
     """The pause between two comparisons of the attempts that a cluster holds with those in the store."""
     decision_fresh_seconds: Seconds = 300.0

@@ -47,8 +47,10 @@ class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     window_seconds: Window = 300
     """The length of the window, up to now, over which evidence is measured."""
     bad_share: Part = 0.05
-    """The fraction that must go badly under the release at least for it to be rolled back: of a policy
-    bundle the fraction of submissions that it refuses."""
+    """The fraction of bad results that a release must have at least to be rolled back.
+
+    Of a policy bundle it is the fraction of submissions that it refuses.
+    """
     ratio: Ratio = 2.0
     """The factor by which the release's bad share must exceed the baseline's."""
     requests: Count = 200

@@ -34,8 +34,7 @@ class SettingsError(Exception):
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str]) -> GatewaySettings:
-    """Returns the settings in `file` (None: all defaults), overridden by variables `WAYPOST_*` in
-    `environment`.
+    """Returns the settings in `file` (None: defaults), overridden by `WAYPOST_*` in `environment`.
 
     Raises `SettingsError` for a file that cannot be read, an unknown name, and a value of the wrong type.
     """

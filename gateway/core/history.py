@@ -164,7 +164,7 @@ class CancellationDetail(Detail, frozen=True, kw_only=True):
 
 
 class RunPhaseDetail(Detail, frozen=True, kw_only=True, rename={"before": "from", "after": "to"}):
-    """The derived phase of the run, before and after."""
+    """A change of the run's derived phase: the phase before and after."""
 
     before: RunPhase
     after: RunPhase

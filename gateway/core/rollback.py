@@ -88,7 +88,7 @@ class RollbackStep(Struct, frozen=True, kw_only=True):
 
 
 class Rollback(Struct, frozen=True, kw_only=True):
-    """The rollback of a release, done or refused with the reason. Its last step has its present phase."""
+    """The rollback of a release, done or refused with the reason; its last entry has the present phase."""
 
     id: int = 0
     """The rollback's number, given by the store; 0 before it is stored."""

@@ -113,7 +113,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule("", Event.UNREADABLE, _OPEN, Phase.QUARANTINED,
          "this version of the gateway cannot read the stored document", True),
 )  # fmt: skip
-"""The rows of the state table. T1 (makes a shard) and T11 (tombstones) change no phase: no rows."""
+"""The rows of the state table. T1 (makes a shard) and T11 (ends orphans) change no phase."""
 
 TRANSITIONS: Final[Mapping[tuple[Phase, Event], Phase]] = {
     (phase, rule.event): rule.after for rule in RULES for phase in Phase if phase in rule.before

@@ -16,8 +16,10 @@ class RequestCredentials(Struct, frozen=True, kw_only=True):
 
     authorization: tuple[bytes, ...]
     in_query_or_cookie: bool = False
-    """Whether the query or a cookie holds a token: such a request is refused with 400, even if it is
-    valid."""
+    """Whether the query or a cookie holds a token: such a request is refused with 400.
+
+    It is refused even if the token is valid.
+    """
     certificate_sha256: str | None = None
     address: str = ""
     sheds: bool = True

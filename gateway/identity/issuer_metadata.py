@@ -57,8 +57,7 @@ def keys_address(metadata: bytes, issuer: str) -> httpx.URL:
 
 
 def cause_of(error: BaseException) -> str:
-    """Returns the cause of a failed fetch (TLS, DNS, connection or time) without the address, maybe a
-    secret."""
+    """Returns the cause of a failed fetch (TLS, DNS, connection or time), without the address."""
     cause: BaseException | None = error
     while cause is not None:
         match cause:

@@ -18,8 +18,10 @@ RATE: Final = 50.0
 """The number of unauthenticated requests per second that one address may make in the long run."""
 BURST: Final = 250.0
 WAIT_SECONDS: Final = 5.0
-"""The longest wait in seconds; a request that would wait longer is refused after it, with its token
-unread."""
+"""The longest wait in seconds; a request that would wait longer is refused after it.
+
+Its token is not looked at.
+"""
 ADDRESSES_MAXIMUM: Final = 10_000
 """The number of tracked addresses beyond which those with their full burst are dropped."""
 
@@ -35,9 +37,9 @@ class UnknownCallers:
     ) -> None:
         self._clock, self._sleep = clock, sleep
         self._left: dict[tuple[str, bool], tuple[float, float]] = {}
-        """By address, and whether they may be refused: how many requests were left, and when.
+        """The requests left and the time of that count, by address and whether they may be refused.
 
-        Fewer than none: so many wait.
+        Negative: so many requests wait.
         """
 
     def __repr__(self) -> str:

@@ -1,5 +1,7 @@
-"""Parses the answers of policy rules. An incomplete or wrongly typed answer is an error, never a
-permission."""
+"""Parses the answers of policy rules. Incomplete or wrongly typed answers never permit.
+
+They are errors.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
@@ -21,8 +23,7 @@ Decisions are stored with their run: ten thousand banned images must not make te
 
 
 class PolicyAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The value of a `decision` rule, from which a `Decision` is made. No field but `levels` may be
-    missing."""
+    """The value of a `decision` rule, from which a `Decision` is made. All fields but `levels` are needed."""
 
     allow: bool
     rules: tuple[str, ...]

@@ -24,8 +24,7 @@ SHIPPED_POLICIES: Final = Path(__file__).parents[2] / "policies"
 """The folder of the policies that ship with the gateway."""
 
 SCHEMAS: Final = Path(__file__).parent / "schemas"
-"""The folder of the JSON Schemas of `input` and `data`; it is not in bundles, where OPA would load it as
-data."""
+"""The folder of the JSON Schemas of `input` and `data`; in a bundle OPA would load them as data."""
 
 DATA_FILE: Final = "data.json"
 OPA_DATA_FILES: Final = (DATA_FILE, "data.yaml", "data.yml")
@@ -104,8 +103,7 @@ def read_bundle(policies: Path, data: Path | None, *, data_required: bool = True
 
 
 def _data_elsewhere(policies: Path) -> Iterator[Diagnostic]:
-    """Yields a diagnostic for each data file that OPA's tools would load from the folder and the bundle
-    lacks.
+    """Yields a diagnostic for each data file that OPA would load and the bundle lacks.
 
     Rules that pass their tests with them would decide without: what is undefined refuses nothing.
     """

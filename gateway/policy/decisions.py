@@ -46,8 +46,7 @@ class DecisionFactory:
         )
 
     def faulty(self, question: Question, fault: str, *, revision: str, duration_seconds: float) -> Decision:
-        """Returns the refusal for a question without a complete answer; `fault` is the reason, for the
-        log."""
+        """Returns the refusal for a question without a complete answer; `fault` is the reason."""
         return Decision(
             id=self._new_id(question),
             at=question.at,

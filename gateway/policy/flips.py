@@ -44,7 +44,7 @@ class Flip(Struct, frozen=True, kw_only=True):
 
 
 KINDS = ("allowed", "unanswered", "refused", "changed")
-"""The kinds of flips, the most dangerous first: what is newly allowed was refused for a reason."""
+"""The kinds of changed outcomes (flips), the most dangerous first: newly allowed."""
 
 
 def granted(recorded: Recorded) -> dict[str, str]:

@@ -60,7 +60,7 @@ def question_of(recorded: Recorded) -> Question | None:
 async def replay(
     decisions: Iterable[Recorded], engine: PolicyEngine, *, at_once: int = 1
 ) -> AsyncIterator[tuple[Recorded, Flip | None]]:
-    """Replays each question on `engine`; yields each replayed decision, with its flip or None.
+    """Replays each question on `engine`; yields each decision with the changed outcome, or None.
 
     Reads `decisions` as they are needed, and asks `at_once` questions together: an OPA answers several.
     """
@@ -74,7 +74,7 @@ async def replay(
 async def compare(
     decisions: Iterable[Recorded], before: PolicyEngine, after: PolicyEngine, *, at_once: int = 1
 ) -> AsyncIterator[tuple[Recorded, Flip | None]]:
-    """Asks both engines each question; yields each decision, with its flip if their answers differ."""
+    """Asks both engines each question; yields each decision, with the difference of their answers."""
     askable = ((recorded, question) for recorded in decisions if (question := question_of(recorded)))
     while asked := list(islice(askable, at_once)):
         old = await asyncio.gather(*(before.decide(question) for _, question in asked))

@@ -57,7 +57,7 @@ class CreateSize:
 
 
 def create_size(tracked: TrackedShard) -> CreateSize:
-    """Measures the shard's create; results that are not read from the store yet count as 0."""
+    """Measures the shard's create request; results that are not read from the store yet count as 0."""
     results = () if tracked.resumption is None else tracked.resumption.results
     return CreateSize(
         run=tracked.shard.run,
@@ -70,7 +70,7 @@ def create_size(tracked: TrackedShard) -> CreateSize:
 
 @dataclass(kw_only=True, slots=True)
 class BatchLoad:
-    """The size of one batch while creates are added to it."""
+    """The size of one batch while create requests are added to it."""
 
     creates: int = 0
     tasks: int = 0
@@ -84,11 +84,11 @@ class BatchLoad:
 
     @property
     def full(self) -> bool:
-        """Whether the batch has no room for any further create."""
+        """Whether the batch has no room for any further create request."""
         return self.creates >= BATCH_CREATES or self.tasks >= BATCH_TASKS or self.size >= BATCH_BYTES
 
     def add(self, create: CreateSize) -> bool:
-        """Adds the create to the batch's load if it fits; otherwise closes the batch to its tenant."""
+        """Adds a create request to the batch's load if it fits; else closes the batch to its tenant."""
         if not self._fits(create):
             self.closed.add(create.tenant)
             return False
@@ -123,7 +123,7 @@ class BatchLoad:
 def due_creates(
     ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings
 ) -> list[TrackedShard]:
-    """Returns the shards in `region` with a committed intent whose create was not sent, or not answered."""
+    """Returns the shards in `region` whose create request is not sent yet, or not answered."""
     due = now.monotonic - settings.resend_seconds
     return [t for t in ws.placed_in(region.name, Phase.DISPATCHING) if not t.dirty and t.sent_at <= due]
 
@@ -198,7 +198,7 @@ def mark_sent(ws: WorkingSet, region: Region, batch: Batch, now: Instant) -> Non
 
 
 def _take_fitting(due: Iterable[TrackedShard], load: BatchLoad) -> list[TrackedShard]:
-    """Returns the creates that fit into `load`, in order, and adds them to it."""
+    """Returns the create requests that fit into `load`, in order, and adds them to it."""
     return [tracked for tracked in due if not load.full and load.add(create_size(tracked))]
 
 
@@ -219,7 +219,7 @@ def _shard_spec(tracked: TrackedShard, region: Region, now: Instant) -> ShardSpe
 def apply_answers(
     ws: WorkingSet, region: Region, answers: BatchAnswers, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Applies a cluster's answers to a batch: those to creates of current attempts, and to tombstones."""
+    """Applies a cluster's answers to a batch: to its create requests and its orders to end attempts."""
     for create in answers.creates:
         tracked = ws.find_current(region.name, create.attempt)
         # An answer of an earlier boot does not say that the attempt runs in this one.
@@ -236,7 +236,7 @@ def apply_answers(
 def _apply_create_answer(
     tracked: TrackedShard, answer: CreateAnswer, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Applies the answer to the create of the shard's current attempt: confirms or refuses the attempt."""
+    """Applies the answer to the create request of a shard's current attempt: confirms or refuses it."""
     if answer.outcome in (CreateOutcome.CREATED, CreateOutcome.EXISTS):
         confirm_attempt(tracked, now)
     elif answer.outcome is CreateOutcome.REFUSED and tracked.shard.phase is Phase.DISPATCHING:

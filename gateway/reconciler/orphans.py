@@ -14,7 +14,7 @@ from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.settings import FailoverSettings
 
 BATCH_TOMBSTONES = 1000
-"""The maximum number of tombstones in one call: a region back after a long time has many orphans."""
+"""The maximum number of tombstones (orders to end an attempt) in one call."""
 
 
 def due_tombstones(
@@ -44,7 +44,7 @@ def due_tombstones(
 def mark_tombstones_sent(
     ws: WorkingSet, region: Region, attempts: tuple[AttemptId, ...], now: Instant
 ) -> None:
-    """Records that the tombstones of `attempts` were sent, so that they are due again only after a while."""
+    """Records that orders to end `attempts` (tombstones) were sent, so that they are not due again."""
     for attempt in attempts:
         if attempt in region.unknown_attempts:
             region.unknown_attempts[attempt] = now.monotonic

@@ -43,8 +43,10 @@ class RegionHealth(Struct, frozen=True, kw_only=True):
     losses: int = 0
     """The number of losses since `lost_at`: answering once and failing again is another loss."""
     lost_in_blackout: bool = False
-    """Whether the region was lost together with most others, by a fault of the gateway's network: see
-    `blackout_guard`."""
+    """Whether the region was lost in a blackout, by a fault of the gateway's own network.
+
+    See `blackout_guard`.
+    """
     restarted_while_lost: bool = False
     """Whether the cluster was restarted while it was lost: then it was down itself, blackout or not."""
     returned_at: float = NEVER

@@ -1,4 +1,4 @@
-"""The kinds of release that can be rolled back: one entry each."""
+"""The registry of the kinds of release that can be rolled back, with one entry each."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol

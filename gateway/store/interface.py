@@ -46,7 +46,7 @@ class Admission(Struct, frozen=True, kw_only=True):
 
 
 class Admitted(Struct, frozen=True, kw_only=True):
-    """The result of `Store.admit`: the new run, or the one that its idempotency key had already made."""
+    """The result of `Store.admit`: the new run, or the earlier one under the same idempotency key."""
 
     run: Run
     exceeded: str = ""

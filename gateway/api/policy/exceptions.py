@@ -89,7 +89,7 @@ async def ask_exception(call: Call) -> Response:
 
 
 async def exceptions(call: Call) -> Response:
-    """List policy exceptions, newest first: those that are pending or active, with `ended=true` all."""
+    """List policy exceptions, newest first: pending and active ones, with `ended=true` all."""
     services, query = call.services, call.query
     decision = await authorize(call.question(Action.EXCEPTIONS_READ), policy=services.policy)
     page = services.settings.requests.page_maximum

@@ -25,8 +25,7 @@ class Support(StrEnum):
 
 
 class Builtin(Struct, frozen=True, kw_only=True):
-    """A Rego builtin with its support in the embedded engine; `note` says how OPA differs, or what to
-    write."""
+    """A Rego builtin with its support in the embedded engine, and a note on the differences."""
 
     support: Support
     note: str = ""

@@ -26,8 +26,10 @@ loop, small ones come here too, and wait rather than fail.
 
 
 class EvaluationWorker:
-    """A child process that evaluates one document at a time; it starts when needed, and tenants take
-    turns."""
+    """A child process that evaluates one document at a time, of each tenant in turn.
+
+    It is started when it is needed first.
+    """
 
     def __init__(self, source: PolicySource, *, budget_seconds: float) -> None:
         self._budget_seconds = budget_seconds
@@ -44,8 +46,7 @@ class EvaluationWorker:
         return f"EvaluationWorker({self._pool})"
 
     async def evaluate(self, entry_point: str, document: bytes, *, tenant: str) -> str:
-        """Evaluates the rule `entry_point` for `document` of `tenant` in the process; returns its value as
-        JSON.
+        """Evaluates the rule `entry_point` for a tenant's document; returns its value as JSON.
 
         Raises `EvaluationError`, also if the budget is exceeded or too many documents are waiting.
         """

@@ -12,7 +12,7 @@ from gateway.policy.rollout.bundle_states import PendingStep, Rollout, Step, Ste
 
 
 def approvals_needed(rollout: Rollout, step: Step, act: Act) -> int:
-    """Returns how many others must approve a step: by the rules in force, or as kept since a rollback."""
+    """Returns how many others must approve a rollout step: by the rules, or as kept since a rollback."""
     # Where no person asks (a bundle in a file), the settings of the gateway have approved it.
     if step not in (Step.CANARY, Step.ACTIVATE) or act.principal is None:
         return act.approvals
@@ -20,7 +20,7 @@ def approvals_needed(rollout: Rollout, step: Step, act: Act) -> int:
 
 
 def after_request(rollout: Rollout, pending: PendingStep) -> Rollout:
-    """Returns the rollout with a new step that waits for approvals. Raises `StepRefused` if another waits."""
+    """Returns the rollout with a new step waiting for approvals. Raises `StepRefused` if one waits."""
     before = rollout.pending
     if before is not None and before.asked_by != pending.asked_by and before.expires_at > pending.asked_at:
         raise StepRefused(

@@ -1,4 +1,4 @@
-"""The policy rollout of a running gateway: makes uploads and steps, stores them, and changes the engines."""
+"""The policy rollout of a running gateway: uploads, rollout steps, their storage, and engine changes."""
 
 import asyncio
 import hashlib
@@ -196,7 +196,7 @@ class BundleRollout:
     async def _following(
         self, step: Step, release: Release, act: Act, *, share: Share, by: str = ""
     ) -> Rollout:
-        """Returns the rollout after a step. Raises `Conflict` if the step is not possible."""
+        """Returns the rollout after a rollout step. Raises `Conflict` if the step is not possible."""
         approvals = await self._approvals_taken_back(step, release, act)
         with refusals():
             following = after_step(

@@ -117,7 +117,7 @@ class Shadow:
         self._on_flip(flip.kind, self._label(flip))
 
     def _label(self, flip: Flip) -> str:
-        """Returns the metric's label for a flip: its rule, from a bounded set of rules."""
+        """Returns the metric's label for a changed decision: its rule, from a bounded set of rules."""
         rule = flip.rules[0] if flip.rules else ""
         if rule not in self._rules and len(self._rules) >= RULES_MAXIMUM:
             return OTHER_RULE

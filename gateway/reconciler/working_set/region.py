@@ -61,7 +61,7 @@ class Region:
     renewals: dict[AttemptId, Renewal] = field(default_factory=dict)
     """The run-leases that the next batch renews."""
     unknown_attempts: dict[AttemptId, float] = field(default_factory=dict)
-    """The attempts in the region that no shard lists, with the time when each was last sent a tombstone."""
+    """The attempts in the region that no shard lists, and when each was last ordered to end."""
     removed: bool = False
     """Whether shards name the region, but the settings no longer do."""
     bad_answer: str = ""

@@ -80,7 +80,7 @@ def acquit_outlived(ws: WorkingSet) -> None:
 def in_order_of_trial(
     waiting: Sequence[Shard], now: Instant, settings: FailoverSettings, *, newest_first: bool
 ) -> list[Shard]:
-    """Returns the waiting shards with possibly poisonous ones reordered among their own places.
+    """Returns the waiting shards, with possibly poisonous ones sorted among themselves.
 
     Most losses first. Among equals the newest are likelier to be it: all went well before them. The oldest
     have to be first at times, or a tenant that submits ever more poison would keep them waiting.

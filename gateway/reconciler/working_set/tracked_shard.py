@@ -64,7 +64,7 @@ class TrackedShard:
     running_since: dict[str, float] = field(default_factory=dict)
     """The time at which each running task was reported to have started."""
     fenced_until: float
-    """The time after which no cluster takes the create of the current epoch any more."""
+    """The time after which no cluster accepts the create request of the current epoch."""
     confirmed_at: float = NEVER
     """The time at which a cluster confirmed that it has the current attempt."""
     suspected_at: float = NEVER
@@ -73,9 +73,9 @@ class TrackedShard:
     intended_at: float = NEVER
     """The time at which the current attempt was placed; NEVER once it is confirmed."""
     sent_at: float = NEVER
-    """The time at which the create of the current epoch was last sent."""
+    """The time at which the create request of the current epoch was last sent."""
     resumption: Resumption | None = None
-    """The results that are sent with the create; None: they must be read from the store first."""
+    """The results that are sent with the create request; None: they must be read first."""
     lost_at: float | None = None
     """The time since which the shard has no region that answers; None while it has one."""
     blamed: bool = False
@@ -87,7 +87,7 @@ class TrackedShard:
     left_at: float = NEVER
     """The time since which an exclusive shard waits for its orphans' leases to end; NEVER: no wait (T7)."""
     tombstoned_at: dict[Orphan, float] = field(default_factory=dict)
-    """The time at which each orphan was last sent its tombstone."""
+    """The time at which each orphan was last ordered to end (sent its tombstone)."""
     rows: list[TaskRow] = field(default_factory=list)
     """The task results that the next write stores."""
     history: list[HistoryEntry] = field(default_factory=list)
