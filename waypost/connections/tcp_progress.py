@@ -13,8 +13,13 @@ def bytes_taken(transport: asyncio.Transport) -> int:
     """Returns the number of bytes that the client's machine has acknowledged on a connection so far.
 
     Reads it from the kernel: the transport's buffer does not say what waits below it, in TLS and the socket.
+    A connection that was lost has 0.
     """
-    connection: socket.socket | None = transport.get_extra_info("socket")
+    try:
+        connection: socket.socket | None = transport.get_extra_info("socket")
+    except AttributeError:
+        # asyncio's TLS transport (CPython 3.11), once it is closed after its connection was lost.
+        return 0
     try:
         assert connection is not None
         return int(
