@@ -9,7 +9,7 @@ from gateway.core.principal import Principal
 
 
 class Action(StrEnum):
-    """The actions that policy is asked about; a rule sees the value as `input.action`."""
+    """An action on the API that policy is asked to allow; a rule sees the value as `input.action`."""
 
     RUNS_SUBMIT = "runs:submit"
     RUNS_PLACE = "runs:place"
@@ -29,7 +29,7 @@ class Action(StrEnum):
 
 
 class ActionKind(StrEnum):
-    """An action on the API that policy is asked to allow; a rule sees the value as `input.action`."""
+    """The kind of an action, which determines how policy's permission of it is recorded."""
 
     READ = "read"
     """An action that changes nothing: its permission is recorded only if the settings say so."""

@@ -47,7 +47,7 @@ def name_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
 
 
 def cycle_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
-    """Yields an error for each cycle without a common task with others, at most `REPORTED_CYCLES`.
+    """Yields an error for each of the cycles that share no task, at most `REPORTED_CYCLES`.
 
     A task that needs itself is left to `name_errors`.
     """
