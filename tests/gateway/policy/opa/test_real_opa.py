@@ -1,5 +1,7 @@
 """Tests the OPA engine with a real OPA that is killed, stopped, restarted, or cannot answer."""
 
+import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -72,6 +74,9 @@ async def test_a_stopped_opa_costs_the_deadline_and_soon_nothing(opa: OpaProcess
     """SIGSTOP: connections are taken and nothing is answered; when it goes on, decisions go on."""
     async with OpaPolicyEngine(parse_address(opa.engine), deadline_seconds=0.05) as engine:
         opa.send(signal.SIGSTOP)
+        # A signal takes a moment on a busy machine: it has stopped when the system says so.
+        assert opa.process is not None
+        await asyncio.to_thread(os.waitid, os.P_PID, opa.process.pid, os.WSTOPPED | os.WNOWAIT)
         faults = [(await engine.decide(submission())).fault for _ in range(FAILURES_MAXIMUM + 1)]
         assert faults[0] == "no answer within 0.05 s"
         assert faults[-1].startswith("it is not asked until it answers again")
