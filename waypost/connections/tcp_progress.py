@@ -20,8 +20,9 @@ def bytes_taken(transport: asyncio.Transport) -> int:
     except AttributeError:
         # asyncio's TLS transport (CPython 3.11), once it is closed after its connection was lost.
         return 0
+    if connection is None:
+        return 0  # the same, before it is closed
     try:
-        assert connection is not None
         return int(
             TCP_INFO.unpack(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO.size))[0]
         )
