@@ -44,6 +44,8 @@ COMMANDS: Final = (
     ("logs", "gateway.cli.runs.logs:logs", RUNS, "Print a task's output, control characters included."),
     ("cancel", "gateway.cli.runs.cancel:cancel", RUNS, "Cancel a run."),
     ("retry", "gateway.cli.runs.retry:retry", RUNS, "Open a failed or cancelled run again."),
+    ("apply", "gateway.cli.releases.releases:apply", RUNS, "Store a new version of a named workflow."),
+    ("releases", "gateway.cli.releases.releases:app", RUNS, "Release versions of workflows step by step."),
     ("regions", "gateway.cli.regions.listing:regions", RUNS, "List the regions and how things stand there."),
     ("cordon", "gateway.cli.regions.cordon:cordon", OPERATE, "Place no new work in a region."),
     ("uncordon", "gateway.cli.regions.cordon:uncordon", OPERATE, "Place work in a region again."),
@@ -74,7 +76,7 @@ COMMANDS: Final = (
 """The subcommands of `waypost`, each as (name, import string, group in the help, first line of its help)."""
 
 SYNONYMS: Final = {
-    "submit": ("apply", "create", "run", "start", "exec"),
+    "submit": ("create", "run", "start", "exec"),
     "runs": ("get", "list", "ls", "ps", "status"),
     "describe": ("get", "show", "inspect", "status"),
     "watch": ("wait", "follow", "events", "top"),

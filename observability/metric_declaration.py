@@ -57,7 +57,7 @@ class Declaration(Struct, frozen=True, kw_only=True):
         return series * (len(self.buckets) + 3 if self.kind == "histogram" else 1)
 
 
-CALL: Final = Label("call", 40, "an operation of the API, or `none`")
+CALL: Final = Label("call", 50, "an operation of the API, or `none`")
 OUTCOME: Final = Label("outcome", 20, "Ok, Accepted, Replayed, DryRun, or the reason of a problem")
 STEP: Final = Label("step", 4, "authenticate (of every call), read, authorize, admit (of submissions)")
 ACTION: Final = Label("action", 20, "an action of policy, such as `runs:submit`")

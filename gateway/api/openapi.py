@@ -31,9 +31,12 @@ from gateway.api.views import (
     RunStory,
     RunSummary,
 )
+from gateway.api.workflows.releases import CanaryShare, WorkflowPage
+from gateway.core.workflow_release import ReleasedWorkflow
 from gateway.documents.parsing import document_schema
 from gateway.policy.rollout.bundle_states import Share
 from gateway.rollback.webhook import Notification
+from gateway.submission.released_workflows import RunOfRelease
 from waypost.problem_documents import MEDIA_TYPE
 
 VERSION: Final = "3.1.0"
@@ -44,6 +47,7 @@ BODIES: Final = (
     BundleDetail,
     BundleList,
     BundleView,
+    CanaryShare,
     CordonStatus,
     DecisionPage,
     DecisionRecord,
@@ -55,15 +59,18 @@ BODIES: Final = (
     LogLine,
     Notification,
     RegionList,
+    ReleasedWorkflow,
     RollbackPage,
     RollbackView,
     RunDetail,
+    RunOfRelease,
     RunPage,
     RunStory,
     RunSummary,
     Share,
     StepResult,
     TrailPage,
+    WorkflowPage,
 )
 """The types of all response bodies of the API; types inside them are found through them."""
 

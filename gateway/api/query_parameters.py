@@ -35,6 +35,7 @@ QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
     "seal": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1, "default": 0},
     "shard": {"type": "integer", "minimum": 0},
     "since": {"type": "integer", "minimum": 0, "maximum": SINCE_MAXIMUM, "default": 0},
+    "source": TEXT,
     "subject": TEXT,
     "task": TEXT,
     "tenant": TEXT,

@@ -40,6 +40,14 @@ from gateway.api.rollbacks.alerts import receive_alerts
 from gateway.api.rollbacks.rollbacks import describe_rollback, rollbacks
 from gateway.api.runs import cancel, describe, listing, retry
 from gateway.api.submit import submit
+from gateway.api.workflows.releases import (
+    apply_workflow,
+    canary_workflow,
+    promote_workflow,
+    rollback_workflow,
+    workflow,
+    workflows,
+)
 
 LISTING_QUERY: Final = frozenset({"id", "tenant", "phase", "label", "limit", "continue"})
 AUDIT_QUERY: Final = frozenset({"kind", "actor", "region", "run", "since", "limit", "continue"})
@@ -66,6 +74,20 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/v1/runs/{id}/explain": {"GET": Operation(handler=explain)},
     "/v1/runs/{id}/cancel": {"POST": Operation(handler=cancel, sheds=False)},
     "/v1/runs/{id}/retry": {"POST": Operation(handler=retry)},
+    "/v1/workflows": {
+        "POST": Operation(handler=apply_workflow, query_parameters=frozenset({"source"}), takes_turn=False),
+        "GET": Operation(handler=workflows, query_parameters=frozenset({"tenant", "limit", "continue"})),
+    },
+    "/v1/workflows/{workflow}": {"GET": Operation(handler=workflow, query_parameters=frozenset({"tenant"}))},
+    "/v1/workflows/{workflow}/versions/{version}/canary": {
+        "POST": Operation(handler=canary_workflow, query_parameters=frozenset({"tenant"}))
+    },
+    "/v1/workflows/{workflow}/versions/{version}/promote": {
+        "POST": Operation(handler=promote_workflow, query_parameters=frozenset({"tenant"}))
+    },
+    "/v1/workflows/{workflow}/versions/{version}/rollback": {
+        "POST": Operation(handler=rollback_workflow, query_parameters=frozenset({"tenant"}), sheds=False)
+    },
     "/v1/regions": {"GET": Operation(handler=regions)},
     "/v1/regions/{region}/cordon": {"POST": Operation(handler=cordon)},
     "/v1/regions/{region}/drain": {"POST": Operation(handler=drain)},

@@ -29,6 +29,7 @@ from gateway.submission.authorize import authorize
 from gateway.submission.obligations import apply_obligations
 from gateway.submission.reading.document_reader import Reading
 from gateway.submission.reading.outline import with_tenant
+from gateway.submission.released_workflows import ReleasedDocument, names_a_release, released_document
 
 INLINE_BYTES: Final = 8 * 1024
 """The maximum size in bytes of a document that is read on the event loop, if it has no mistakes.
@@ -52,20 +53,30 @@ async def submit(call: Call) -> Response:
     body = await call.body(services.settings.documents.maximum_bytes)
     media_type = call.header(b"content-type") or "application/json"
     # What has conditions would be parsed twice: it goes to a process in any case.
+    released = None
+    if media_type == "application/json" and names_a_release(body):
+        # The same key gets the same version, as long as shares do not change.
+        chance = os.urandom(8) if key is None else key.encode()
+        released = await released_document(
+            body, tenant=call.principal.tenant, chance=chance, store=services.store
+        )
+        body = released.document
     if len(body) <= INLINE_BYTES and media_type == "application/json" and b'"when":' not in body:
         async with call.turn():
             if (quick := _read_quickly(body, call.principal.tenant, services)) is not None:
                 call.log_fields["name"] = quick.workflow.metadata.name
-                return await _decide(call, key, quick)
+                return await _decide(call, key, quick, released)
     async with call.turn(services.large_documents, wait_seconds=LARGE_WAIT_SECONDS):
         reading = await services.reader.read(
             body, media_type, tenant=call.principal.tenant, log_fields=call.log_fields
         )
     async with call.turn():
-        return await _decide(call, key, reading)
+        return await _decide(call, key, reading, released)
 
 
-async def _decide(call: Call, key: str | None, reading: Reading) -> Response:
+async def _decide(
+    call: Call, key: str | None, reading: Reading, released: ReleasedDocument | None
+) -> Response:
     """Authorizes and admits a submission; for a dry run only returns the result that it would have."""
     services, workflow, canonical = call.services, reading.workflow, reading.canonical
     decision = await _ask_policy(call, workflow, canonical)
@@ -82,6 +93,8 @@ async def _decide(call: Call, key: str | None, reading: Reading) -> Response:
         task_count=reading.task_count,
         document=document,
         fingerprint=fingerprint(canonical),
+        released="" if released is None else released.label,
+        requested=b"" if released is None else released.requested,
         principal=call.principal,
         key=key,
         at=call.at,

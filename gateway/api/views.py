@@ -41,6 +41,8 @@ class RunSummary(Struct, frozen=True, kw_only=True):
     cancel_requested_at: float | None
     finished_at: float | None
     decision_id: str
+    released: str = ""
+    """The released version that it runs, such as `nightly@3`; empty for a document that was sent whole."""
 
 
 class ShardView(Struct, frozen=True, kw_only=True):

@@ -24,6 +24,8 @@ class Action(StrEnum):
     EXCEPTIONS_ASK = "exceptions:ask"
     EXCEPTIONS_APPROVE = "exceptions:approve"
     EXCEPTIONS_REVOKE = "exceptions:revoke"
+    RELEASES_READ = "releases:read"
+    RELEASES_OPERATE = "releases:operate"
     POLICY_READ = "policy:read"
     POLICY_OPERATE = "policy:operate"
 
@@ -53,6 +55,7 @@ def kind_of(action: Action) -> ActionKind:
             | Action.EXCEPTIONS_ASK
             | Action.EXCEPTIONS_APPROVE
             | Action.EXCEPTIONS_REVOKE
+            | Action.RELEASES_OPERATE
             | Action.POLICY_OPERATE
         ):
             return ActionKind.CHANGE
@@ -62,6 +65,7 @@ def kind_of(action: Action) -> ActionKind:
             | Action.REGIONS_READ
             | Action.AUDIT_READ
             | Action.EXCEPTIONS_READ
+            | Action.RELEASES_READ
             | Action.POLICY_READ
         ):
             return ActionKind.READ

@@ -11,6 +11,11 @@ from typing import Final
 from msgspec import Struct
 
 from clusters.protocol import TaskPhase
+from gateway.core.history_details import Detail as Detail
+from gateway.core.history_details import ExceptionDetail as ExceptionDetail
+from gateway.core.history_details import OperationDetail as OperationDetail
+from gateway.core.history_details import PolicyDetail as PolicyDetail
+from gateway.core.history_details import WorkflowDetail as WorkflowDetail
 from gateway.core.run import RunPhase
 from gateway.core.shard_states import Event, Phase
 
@@ -66,6 +71,10 @@ class HistoryKind(StrEnum):
     POLICY_STEP_APPROVED = "PolicyStepApproved"
     POLICY_APPROVAL_REFUSED = "PolicyApprovalRefused"
     """Somebody tried to approve their own request, or to approve twice; likewise for a policy exception."""
+    WORKFLOW_APPLIED = "WorkflowApplied"
+    WORKFLOW_CANARIED = "WorkflowCanaried"
+    WORKFLOW_PROMOTED = "WorkflowPromoted"
+    WORKFLOW_ROLLED_BACK = "WorkflowRolledBack"
     EXCEPTION_ASKED = "ExceptionAsked"
     EXCEPTION_APPROVED = "ExceptionApproved"
     EXCEPTION_REVOKED = "ExceptionRevoked"
@@ -74,10 +83,6 @@ class HistoryKind(StrEnum):
     """A forgotten region answers again, which cancels the order to forget it."""
     STORE_RESTORED = "StoreRestored"
     """The store was found to be an old copy of itself, by regions or an operator, so a new era begins."""
-
-
-class Detail(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The base of the typed details of history entries; each subclass has the fields of its kinds."""
 
 
 class TransitionDetail(Detail, frozen=True, kw_only=True, rename={"before": "from", "after": "to"}):
@@ -170,44 +175,6 @@ class RunPhaseDetail(Detail, frozen=True, kw_only=True, rename={"before": "from"
     after: RunPhase
 
 
-class OperationDetail(Detail, frozen=True, kw_only=True):
-    """An operator's order for a region, and the decision that allowed it. The entry's `run` is empty."""
-
-    region: str
-    decision_id: str
-
-
-class PolicyDetail(Detail, frozen=True, kw_only=True):
-    """An upload or rollout change of a policy bundle, and the decision that allowed it."""
-
-    sequence: int
-    revision: str
-    decision_id: str
-    tenants: tuple[str, ...] = ()
-    """The tenants for whom a bundle in canary decides, in addition to `percent` of all others."""
-    percent: float = 0.0
-    decides: int | None = None
-    """The bundle that decides again after the active one was rolled back. None: the bundle of the start."""
-    step: str = ""
-    """The name of the rollout change that was requested or approved, where others had to approve it."""
-    asked_by: str = ""
-
-
-class ExceptionDetail(Detail, frozen=True, kw_only=True):
-    """A request, approval or revocation of a policy exception. The entry's `run` is empty."""
-
-    exception: str
-    rule: str
-    tenant: str
-    workflow: str = ""
-    document: str = ""
-    reason: str
-    ticket: str
-    expires_at: float
-    decision_id: str
-    """The id of the policy decision that allowed the person to do it."""
-
-
 class RegionDetail(Detail, frozen=True, kw_only=True):
     """The return of a region, or the region's proof that the store is an old copy. The entry names no run."""
 
@@ -217,6 +184,18 @@ class RegionDetail(Detail, frozen=True, kw_only=True):
 
 POLICY_KINDS: Final = tuple(kind for kind in HistoryKind if kind.startswith("Policy"))
 """The kinds of history entries about policy bundles."""
+WORKFLOW_KINDS: Final = tuple(kind for kind in HistoryKind if kind.startswith("Workflow"))
+"""The kinds of history entries about released workflows."""
+
+EXCEPTION_KINDS: Final = tuple(kind for kind in HistoryKind if kind.startswith("Exception"))
+"""The kinds of history entries about policy exceptions."""
+OPERATION_KINDS: Final = (
+    HistoryKind.JOURNAL_RELEASED,
+    HistoryKind.CORDONED,
+    HistoryKind.UNCORDONED,
+    HistoryKind.FORGET_REQUESTED,
+)
+"""The kinds of history entries about orders for regions."""
 
 DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     # Event.RETRIED has no kind: a retry is one `Reopened` entry of the run, not an entry for each shard.
@@ -231,15 +210,10 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     HistoryKind.REOPENED: SubmissionDetail,
     HistoryKind.CANCEL_REQUESTED: CancellationDetail,
     HistoryKind.RUN_PHASE: RunPhaseDetail,
-    HistoryKind.JOURNAL_RELEASED: OperationDetail,
-    HistoryKind.CORDONED: OperationDetail,
-    HistoryKind.UNCORDONED: OperationDetail,
-    HistoryKind.FORGET_REQUESTED: OperationDetail,
+    **dict.fromkeys(OPERATION_KINDS, OperationDetail),
     **dict.fromkeys(POLICY_KINDS, PolicyDetail),
-    HistoryKind.EXCEPTION_ASKED: ExceptionDetail,
-    HistoryKind.EXCEPTION_APPROVED: ExceptionDetail,
-    HistoryKind.EXCEPTION_REVOKED: ExceptionDetail,
-    HistoryKind.EXCEPTION_APPROVAL_REFUSED: ExceptionDetail,
+    **dict.fromkeys(WORKFLOW_KINDS, WorkflowDetail),
+    **dict.fromkeys(EXCEPTION_KINDS, ExceptionDetail),
     HistoryKind.REGION_RETURNED: RegionDetail,
     HistoryKind.STORE_RESTORED: RegionDetail,
 }
@@ -249,15 +223,10 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
 ACTS: Final = (
     HistoryKind.CANCEL_REQUESTED,
     HistoryKind.REOPENED,
-    HistoryKind.JOURNAL_RELEASED,
-    HistoryKind.CORDONED,
-    HistoryKind.UNCORDONED,
-    HistoryKind.FORGET_REQUESTED,
+    *OPERATION_KINDS,
     *POLICY_KINDS,
-    HistoryKind.EXCEPTION_ASKED,
-    HistoryKind.EXCEPTION_APPROVED,
-    HistoryKind.EXCEPTION_REVOKED,
-    HistoryKind.EXCEPTION_APPROVAL_REFUSED,
+    *WORKFLOW_KINDS,
+    *EXCEPTION_KINDS,
 )
 """The kinds of history entries that record what people did to a run, a region or the policy."""
 
@@ -291,7 +260,7 @@ class HistoryEntry(Struct, frozen=True, kw_only=True):
         match self.detail:
             case PlacementDetail() | SubmissionDetail() | CancellationDetail() as decided:
                 return decided.decision_id
-            case OperationDetail() | PolicyDetail() | ExceptionDetail() as act:
+            case OperationDetail() | PolicyDetail() | WorkflowDetail() | ExceptionDetail() as act:
                 return act.decision_id
             case _:
                 return None

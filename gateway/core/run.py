@@ -58,6 +58,10 @@ class Run(Struct, frozen=True, kw_only=True):
     permitted: tuple[str, ...]
     """The names of the regions that the decision in force permits."""
     idempotency_key: str | None = None
+    released: str = ""
+    """The released version that it runs, such as `nightly@3`; empty for a document that was sent whole."""
+    requested: bytes = b""
+    """The SHA-256 of a submission by name: under the same Idempotency-Key it may get another version."""
     fingerprint: bytes = b""
     """The SHA-256 of the canonical document; another document under the same Idempotency-Key is refused."""
 

@@ -30,6 +30,7 @@ SCOPES: Final = (
     "audit:read",
     "exceptions:ask",
     "exceptions:approve",
+    "workflows:release",
     "policy:read",
     "policy:operate",
 )

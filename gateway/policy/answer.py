@@ -40,6 +40,7 @@ ALWAYS_HARD: Final = frozenset(
         "document.missing",
         "exception.approver",
         "exception.missing",
+        "release.missing",
         "run.missing",
         "scope.missing",
         "tenant.foreign",

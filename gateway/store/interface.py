@@ -20,6 +20,7 @@ from gateway.store.acts import ListsActs
 from gateway.store.clock_steps import BearsClockSteps
 from gateway.store.kept_policy import KeepsPolicy
 from gateway.store.trail import KeepsTrail
+from gateway.store.workflows import KeepsWorkflows
 
 
 class StoreUnusable(Exception):
@@ -91,7 +92,7 @@ class RunQuery(Struct, frozen=True, kw_only=True):
     """The id of the last run of the previous page."""
 
 
-class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, Protocol):
+class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, KeepsWorkflows, Protocol):
     """A durable store of runs. A write is durable when its method returns. Times are in seconds since 1970.
 
     Every method raises `Unavailable` where the store cannot answer or commit (disk full, closed): then

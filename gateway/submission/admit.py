@@ -38,6 +38,10 @@ class Submission(Struct, frozen=True, kw_only=True):
 
     What policy obliges may change the stored document, while this stays the same.
     """
+    released: str = ""
+    """The released version that was submitted by name; empty for a document that was sent whole."""
+    requested: bytes = b""
+    """The SHA-256 of a submission by name."""
     principal: Principal
     key: str | None
     """The idempotency key of the submission; None without one."""
@@ -71,9 +75,14 @@ async def admit(
             admitted.run, Action.RUNS_READ, principal=submission.principal, at=submission.at
         )
         await authorize(read, policy=policy)
-        if admitted.run.fingerprint != submission.fingerprint:
+        if _asked(admitted.run) != _asked(submission):
             raise Invalid(f"this Idempotency-Key was used for another document: run {admitted.run.id}")
     return admitted
+
+
+def _asked(sent: Run | Submission) -> bytes:
+    """Returns what was asked for: of a submission by name not the document, whose version may be another."""
+    return sent.requested or sent.fingerprint
 
 
 def admission(submission: Submission, decision: Decision, run_id: str) -> Admission:
@@ -99,6 +108,8 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
         permitted=permitted_regions(decision),
         idempotency_key=submission.key,
         fingerprint=submission.fingerprint,
+        released=submission.released,
+        requested=submission.requested,
     )
     shards = tuple([Shard(run=run_id, index=index, item=item) for index, item in enumerate(workflow.items)])
     entry = _entry(HistoryKind.ACCEPTED, run_id, submission, decision)

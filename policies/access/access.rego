@@ -19,6 +19,8 @@ scopes := {
 	"exceptions:ask": "exceptions:ask",
 	"exceptions:approve": "exceptions:approve",
 	"exceptions:revoke": "exceptions:ask",
+	"releases:read": "workflows:read",
+	"releases:operate": "workflows:release",
 	"policy:read": "policy:read",
 	"policy:operate": "policy:operate",
 }
@@ -88,6 +90,17 @@ deny contains {"rule": "tenant.foreign", "message": "tenant: the exception is an
 	caller.foreign(input.context.exception.tenant)
 }
 
+deny contains {"rule": "release.missing", "message": "release: it is not said of which tenant"} if {
+	input.action == "releases:operate"
+	not is_released
+}
+
+is_released if is_string(input.context.release.tenant)
+
+deny contains {"rule": "tenant.foreign", "message": "tenant: the workflow is another tenant's"} if {
+	caller.foreign(input.context.release.tenant)
+}
+
 # A tenant does not approve exceptions from the rules that bind it.
 deny contains {"rule": "exception.approver", "message": "exception: operators approve it"} if {
 	input.action == "exceptions:approve"
@@ -101,7 +114,7 @@ deny contains reason if {
 }
 
 deny contains reasons.of(refusal) if {
-	input.action in {"runs:read", "runs:list", "regions:read", "audit:read", "exceptions:read", "policy:read"}
+	input.action in {"runs:read", "runs:list", "regions:read", "audit:read", "exceptions:read", "releases:read", "policy:read"}
 	some refusal in house.read
 }
 
@@ -112,6 +125,7 @@ deny contains reasons.of(refusal) if {
 		"exceptions:ask",
 		"exceptions:approve",
 		"exceptions:revoke",
+		"releases:operate",
 		"policy:operate",
 	}
 	some refusal in house.operate
@@ -124,10 +138,10 @@ deny contains reasons.of(refusal) if {
 
 # The tenants whose runs the caller may see in lists; `*` stands for every tenant.
 obligations := {"tenants": ["*"]} if {
-	input.action in {"runs:list", "audit:read", "exceptions:read"}
+	input.action in {"runs:list", "audit:read", "exceptions:read", "releases:read"}
 	caller.operator
 } else := {"tenants": [input.principal.tenant]} if {
-	input.action in {"runs:list", "audit:read", "exceptions:read"}
+	input.action in {"runs:list", "audit:read", "exceptions:read", "releases:read"}
 } else := document.obligations if {
 	input.action == "runs:retry"
 } else := {"approvals": data.security.approvals} if {

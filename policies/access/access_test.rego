@@ -174,7 +174,7 @@ refused_by_the_house(action) := {reason.message | some reason in decision.reason
 }
 
 test_house_rules_for_reading if {
-	every action in ["runs:read", "runs:list", "regions:read", "audit:read", "policy:read"] {
+	every action in ["runs:read", "runs:list", "regions:read", "audit:read", "releases:read", "policy:read"] {
 		refused_by_the_house(action) == {"no reading"}
 	}
 }
@@ -243,4 +243,34 @@ test_an_advisory_rule_of_the_house_says_its_level if {
 		with data.house as {}
 		with data.waypost.house as house
 	answer.levels == {"house": "advisory"}
+}
+
+released(changes) := object.union(
+	{"context": {"release": {"tenant": "payments", "workflow": "nightly", "operation": "promote", "version": 2}}},
+	changes,
+)
+
+test_releasing_a_workflow if case(fixtures.asking("releases:operate", released({})), allowed({}))
+
+test_releasing_another_tenants_workflow if case(
+	fixtures.asking("releases:operate", released({"context": {"release": {"tenant": "research"}}})),
+	fixtures.refused(["tenant.foreign"]),
+)
+
+test_releasing_without_the_scope if case(
+	fixtures.asking("releases:operate", released(scoped(["workflows:submit"]))),
+	fixtures.refused(["scope.missing"]),
+)
+
+test_releasing_for_no_tenant if case(fixtures.asking("releases:operate", {}), fixtures.refused(["release.missing"]))
+
+test_listing_releases if case(fixtures.asking("releases:read", {}), allowed({"tenants": ["payments"]}))
+
+test_listing_releases_by_an_operator if case(fixtures.asking("releases:read", operator), allowed({"tenants": ["*"]}))
+
+test_a_house_rule_for_releases if {
+	decision := access.decision with input as fixtures.acting("releases:operate", released({}))
+		with data.tenants as fixtures.world.tenants
+		with data.waypost.house as house
+	{reason.message | some reason in decision.reasons} == {"no operating"}
 }

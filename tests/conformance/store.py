@@ -10,6 +10,7 @@ from tests.conformance.store_rollout import RolloutConformance
 from tests.conformance.store_shards import ShardsConformance
 from tests.conformance.store_tenants import TenantsConformance
 from tests.conformance.store_trail import TrailConformance
+from tests.conformance.store_workflows import WorkflowsConformance
 
 
 class StoreConformance(
@@ -23,6 +24,7 @@ class StoreConformance(
     ShardsConformance,
     TenantsConformance,
     TrailConformance,
+    WorkflowsConformance,
 ):
     """The conformance tests of a store; a subclass provides the fixtures `store` and `open_store`.
 

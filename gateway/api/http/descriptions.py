@@ -9,6 +9,7 @@ NDJSON: Final = "application/x-ndjson"
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
 
+WORKFLOW_STEPS: Final = ("canary_workflow", "promote_workflow", "rollback_workflow")
 POLICY_STEPS: Final = ("shadow", "canary", "activate", "promote", "rollback", "approve")
 
 HEADERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
@@ -16,7 +17,10 @@ HEADERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
     },
     "events": {"Last-Event-ID": {"type": "string", "pattern": "^[0-9]{1,18}$"}},
-    **{step: {"If-Match": {"type": "string", "pattern": '^"[0-9]+"$'}} for step in POLICY_STEPS},
+    **{
+        step: {"If-Match": {"type": "string", "pattern": '^"[0-9]+"$'}}
+        for step in (*POLICY_STEPS, *WORKFLOW_STEPS)
+    },
 }
 """The schemas of the request headers that an operation reads, by operation name, then header."""
 
@@ -96,6 +100,13 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
             _json("It waits for the approval of others", "StepResult", status=202),
         ),
     ),
+    "apply_workflow": (
+        _json("It is stored, and stable if it is the first", "ReleasedWorkflow", status=201, location=True),
+        _json("The newest version has this content", "ReleasedWorkflow", location=True),
+    ),
+    "workflows": (_json("A page of released workflows", "WorkflowPage"),),
+    "workflow": (_json("The workflow with its versions", "ReleasedWorkflow"),),
+    **dict.fromkeys(WORKFLOW_STEPS, (_json("It is done, and durable", "ReleasedWorkflow"),)),
     "receive_alerts": (_json("They are stored", "AlertsTaken"),),
     "rollbacks": (_json("A page of rollbacks", "RollbackPage"),),
     "describe_rollback": (_json("The rollback", "RollbackView"),),
@@ -106,9 +117,11 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
 
 
 REQUESTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
-    "submit": {JSON: ("Workflow",), "application/yaml": ("Workflow",)},
+    "submit": {JSON: ("Workflow", "RunOfRelease"), "application/yaml": ("Workflow",)},
     "ask_exception": {JSON: ("ExceptionRequest",)},
     "canary": {JSON: ("Share",)},
+    "canary_workflow": {JSON: ("CanaryShare",)},
+    "apply_workflow": {JSON: ("Workflow",), "application/yaml": ("Workflow",)},
     "receive_alerts": {JSON: ("Notification",)},
     "upload": {"application/gzip": ()},
 }

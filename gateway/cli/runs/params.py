@@ -34,6 +34,22 @@ def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
     return msgspec.json.encode(document), JSON
 
 
+def by_name(workflow: str, params: tuple[str, ...]) -> tuple[bytes, str]:
+    """Encodes the submission of a released workflow by its name; each value is JSON, or else text."""
+    values = dict(_read_any(param) for param in params)
+    return msgspec.json.encode({"workflow": workflow, "params": values}), JSON
+
+
+def _read_any(param: str) -> tuple[str, Any]:
+    name, equals, given = param.partition("=")
+    if not equals:
+        raise CliError(f"--param {param}: write name=value", code=Exit.USAGE)
+    try:
+        return name, msgspec.json.decode(given)
+    except msgspec.DecodeError:
+        return name, given
+
+
 def _read_param(param: str, known: dict[str, Any], text: str) -> tuple[str, Any]:
     """Parses `--param name=value` into a name and a typed value. Raises `CliError`.
 

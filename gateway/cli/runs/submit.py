@@ -13,28 +13,34 @@ from gateway.cli.arguments import Format, Output, Quiet, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import colored, command, console, format_count, print_names, print_value, table
-from gateway.cli.runs.params import read_document
+from gateway.cli.runs.params import by_name, read_document
 from gateway.cli.runs.watch import follow
 
 KEY_MAXIMUM: Final = 255
 """The maximum number of characters of an idempotency key, as in the gateway."""
 
+Key = Annotated[
+    str | None,
+    Parameter(help="Idempotency key: the same key and document give the same run. Default: a new one."),
+]
+Released = Annotated[
+    str | None, Parameter(help="Instead of a file: a released workflow, by its name (`waypost releases`).")
+]
+
 
 @command
 def submit(
     file: Annotated[
-        str,
+        str | None,
         Parameter(name=["--file", "-f"], help="The workflow, YAML or JSON; - reads standard input."),
-    ],
+    ] = None,
     *,
+    workflow: Released = None,
     param: Annotated[
         tuple[str, ...],
         Parameter(name=["--param", "-p"], negative="", help="name=value: sets spec.params.name"),
     ] = (),
-    key: Annotated[
-        str | None,
-        Parameter(help="Idempotency key: the same key and document give the same run. Default: a new one."),
-    ] = None,
+    key: Key = None,
     dry_run: Annotated[
         bool, Parameter(negative="", help="Show the decision and the plan; store nothing.")
     ] = False,
@@ -51,7 +57,7 @@ def submit(
 ) -> int | None:
     """Submit a workflow."""
     output = Format.NAME if quiet else output
-    body, media_type = read_document(file, param)
+    body, media_type = _read(file, workflow, param)
     key = uuid.uuid4().hex if key is None else _check_key(key)
     headers = {"content-type": media_type, "idempotency-key": key}
     accepted = None
@@ -71,6 +77,15 @@ def submit(
         if accepted is None:
             raise
         raise _not_followed(accepted, error) from error
+
+
+def _read(file: str | None, workflow: str | None, param: tuple[str, ...]) -> tuple[bytes, str]:
+    """Reads the body of the submission, of a document or of a released workflow, with its media type."""
+    if file is None and workflow is not None:
+        return by_name(workflow, param)
+    if file is None or workflow is not None:
+        raise CliError("say --file FILE, or --workflow NAME of a released one", code=Exit.USAGE)
+    return read_document(file, param)
 
 
 def _not_followed(accepted: str, error: CliError) -> CliError:

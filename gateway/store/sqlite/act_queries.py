@@ -3,14 +3,14 @@
 import sqlite3
 from typing import Final
 
-from gateway.core.history import ACTS, ExceptionDetail, HistoryEntry, OperationDetail
+from gateway.core.history import ACTS, ExceptionDetail, HistoryEntry, OperationDetail, WorkflowDetail
 from gateway.store.acts import ActQuery, FoundActs
 from gateway.store.sqlite import row_mapping
 
 SCANNED_MAXIMUM: Final = 2_000
 """The maximum number of actions scanned for one page, which takes some milliseconds."""
 
-# The condition on `kind` is the index's own (`audit_of_acts` in migration 12), or SQLite would not take it.
+# The condition on `kind` is the index's own (`audit_of_acts` in migration 13), or SQLite would not take it.
 _SCAN: Final = (
     "select audit.seq, audit.run, audit.shard, audit.kind, audit.at, audit.actor, audit.detail, run.tenant"
     " from audit indexed by audit_of_acts left join run on run.id = audit.run"
@@ -40,7 +40,7 @@ def find_acts(db: sqlite3.Connection, query: ActQuery) -> FoundActs:
 def _matches(entry: HistoryEntry, tenant: str | None, query: ActQuery) -> bool:
     region = entry.detail.region if isinstance(entry.detail, OperationDetail) else None
     of_tenant = bool(entry.run)
-    if isinstance(entry.detail, ExceptionDetail):
+    if isinstance(entry.detail, ExceptionDetail | WorkflowDetail):
         tenant, of_tenant = entry.detail.tenant, True
     return (
         entry.kind in query.kinds

@@ -33,9 +33,10 @@ from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.act_queries import find_acts
 from gateway.store.sqlite.kept_decisions import SqliteDecisions
 from gateway.store.sqlite.kept_exceptions import SqliteExceptions
-from gateway.store.sqlite.kept_rollbacks import SqliteRollbacks
 from gateway.store.sqlite.kept_rollout import SqliteRollout
 from gateway.store.sqlite.kept_trail import SqliteTrail
+from gateway.store.sqlite.releases.kept_rollbacks import SqliteRollbacks
+from gateway.store.sqlite.releases.kept_workflows import SqliteWorkflows
 from gateway.store.sqlite.run_queries import find_runs, read_some
 from gateway.store.subscriptions import Subscriptions
 from gateway.store.tenant_limits import beginning_after, in_turns
@@ -57,7 +58,9 @@ On the writer's thread each row waits for a busy interpreter's lock.
 """
 
 
-class SqliteStore(SqliteDecisions, SqliteExceptions, SqliteRollbacks, SqliteRollout, SqliteTrail):
+class SqliteStore(
+    SqliteDecisions, SqliteExceptions, SqliteRollbacks, SqliteRollout, SqliteTrail, SqliteWorkflows
+):
     """Stores runs, shards and all else of a `Store` in one SQLite file, which one process opens at a time."""
 
     def __init__(self, database: Database) -> None:

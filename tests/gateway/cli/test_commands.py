@@ -101,6 +101,7 @@ def test_a_development_token_can_do_what_the_command_line_can(
         "audit:read",
         "exceptions:ask",
         "exceptions:approve",
+        "workflows:release",
         "policy:read",
         "policy:operate",
     }
@@ -139,7 +140,7 @@ def test_the_folder_of_the_stack_leads_to_its_issuer(
         (("get", "runs"), "describe"),
         (("ls",), "runs"),
         (("delete", "x"), "cancel"),
-        (("apply", "-f", "x.yaml"), "submit"),
+        (("create", "-f", "x.yaml"), "submit"),
         (("nodes",), "regions"),
         (("resubmit", "x"), "retry"),
         (("describ", "x"), "describe"),

@@ -45,6 +45,12 @@ CALLS = (
     ("policy", "exceptions", "revoke", "e1"),
     ("rollbacks", "list"),
     ("rollbacks", "describe", "7"),
+    ("apply", "w.yaml"),
+    ("releases", "list"),
+    ("releases", "describe", "n1"),
+    ("releases", "canary", "n1", "2"),
+    ("releases", "promote", "n1", "2"),
+    ("releases", "rollback", "n1", "2"),
     ("submit", "w.yaml"),
     ("submit", "w.yaml", "--watch"),
     ("submit", "w.yaml", "--dry-run"),
@@ -85,6 +91,20 @@ def rollbacks(word: str) -> dict[str, Any]:
     return {"GET /v1/rollbacks": {"items": [one], "continue": None}, "GET /v1/rollbacks/7": one}
 
 
+def releases(word: str) -> dict[str, Any]:
+    """Returns the gateway's answers about released workflows."""
+    version: dict[str, Any] = dict.fromkeys(("number", "state", "source", "applied_by", "changed_by"), word)
+    version |= {"changed_at": 1.0, "percent": 5.0}
+    one = {"tenant": word, "name": word, "rev": 3, "versions": [version]}
+    path = "/v1/workflows"
+    return {
+        f"GET {path}": {"items": [one], "continue": None},
+        f"POST {path}": one,
+        f"GET {path}/n1": one,
+        **{f"POST {path}/n1/versions/2/{step}": one for step in ("canary", "promote", "rollback")},
+    }
+
+
 def answers(word: str, *, dry_run: bool) -> dict[str, Any]:
     """Returns a gateway's answers by path, with `word` in place of every text that somebody has chosen."""
     task = {"shard": 0, "task": "a", "phase": "Failed", "region": word, "tries": 1, "epoch": 1}
@@ -109,6 +129,7 @@ def answers(word: str, *, dry_run: bool) -> dict[str, Any]:
     return {
         **exceptions(word),
         **rollbacks(word),
+        **releases(word),
         "GET /v1/runs": {"items": [run], "continue": "more"},
         f"GET /v1/runs/{ID}": run,
         f"GET /v1/runs/{ID}/explain": story,

@@ -20,6 +20,7 @@ from gateway.core.history import (
     TaskDetail,
     TransitionDetail,
     UnplaceableDetail,
+    WorkflowDetail,
 )
 from gateway.core.run import RunPhase
 from gateway.core.shard_states import Phase
@@ -52,6 +53,9 @@ EXAMPLES: tuple[Detail, ...] = (
     CancellationDetail(decision_id="d1", revision="r1", rules=("r",), trace_id="t1"),
     RunPhaseDetail(before=RunPhase.PENDING, after=RunPhase.RUNNING),
     OperationDetail(region="beijing", decision_id="d1"),
+    WorkflowDetail(
+        tenant="payments", workflow="nightly", version=2, digest="d", percent=5.0, stable=1, decision_id="d1"
+    ),
     ExceptionDetail(
         exception="e1",
         rule="image.banned",

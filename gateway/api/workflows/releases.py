@@ -1,0 +1,205 @@
+"""The handlers for released workflows: apply a version, list, get, canary, promote, rollback.
+
+Each step names in `If-Match` the state of the workflow that it is about, is allowed by policy, and is an act
+in the audit.
+"""
+
+import hashlib
+import re
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Struct
+from starlette.responses import Response
+
+from gateway.api.http.call import Call
+from gateway.api.http.responses import JsonResponse
+from gateway.api.pages import decode_cursor, encode_cursor, visible_tenants
+from gateway.core.decision import Action
+from gateway.core.errors import Conflict, Malformed, NotFound, PreconditionFailed, PreconditionRequired
+from gateway.core.history import HistoryEntry, HistoryKind, WorkflowDetail
+from gateway.core.workflow_release import (
+    ReleasedWorkflow,
+    ReleaseStep,
+    StepRefused,
+    WorkflowVersion,
+    after_apply,
+    after_step,
+)
+from gateway.documents.parsing import parse_json
+from gateway.submission.authorize import authorize
+
+NUMBER: Final = re.compile(r"[0-9]{1,9}")
+ETAG: Final = re.compile(r'"([0-9]{1,16})"')
+SOURCE_MAXIMUM: Final = 200
+BODY_MAXIMUM: Final = 1_024
+OVERTAKEN: Final = "the workflow was changed meanwhile: look at it again"
+KINDS: Final = {
+    ReleaseStep.CANARY: HistoryKind.WORKFLOW_CANARIED,
+    ReleaseStep.PROMOTE: HistoryKind.WORKFLOW_PROMOTED,
+    ReleaseStep.ROLL_BACK: HistoryKind.WORKFLOW_ROLLED_BACK,
+}
+
+
+class CanaryShare(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of a canary: the share of submissions by name that the version gets."""
+
+    percent: Annotated[float, Meta(gt=0, le=100)]
+
+
+class WorkflowPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
+    """Released workflows by tenant and name. `continue` is for the next page, null on the last."""
+
+    items: tuple[ReleasedWorkflow, ...]
+    next: str | None
+
+
+async def apply_workflow(call: Call) -> Response:
+    """Store a new version of a workflow: 201. The first is stable at once; later ones wait for a step.
+
+    200 where the newest version has this content. `source` says of which revision of its source it is.
+    """
+    services = call.services
+    source = call.query.value("source") or ""
+    if len(source) > SOURCE_MAXIMUM or not source.isprintable():
+        raise Malformed(f"the query parameter source has at most {SOURCE_MAXIMUM} printable characters")
+    body = await call.body(services.settings.documents.maximum_bytes)
+    media_type = call.header(b"content-type") or "application/json"
+    async with call.turn(services.large_documents):
+        reading = await services.reader.read(
+            body, media_type, tenant=call.principal.tenant, log_fields=call.log_fields
+        )
+    name = reading.workflow.metadata.name
+    tenant = reading.workflow.metadata.tenant or call.principal.tenant
+    decision_id = await _authorize(call, {"tenant": tenant, "workflow": name, "operation": "apply"})
+    known = await services.store.released_workflow(tenant, name)
+    before = known or ReleasedWorkflow(tenant=tenant, name=name)
+    digest = hashlib.sha256(reading.canonical).hexdigest()
+    try:
+        after = after_apply(before, digest=digest, source=source, by=call.principal.subject, at=call.at)
+    except StepRefused as error:
+        raise Conflict(str(error)) from error
+    if after is not before:
+        version = after.versions[-1]
+        entry = _entry(call, after, version, HistoryKind.WORKFLOW_APPLIED, decision_id)
+        if not await services.store.write_workflow(after, entry=entry, document=reading.canonical):
+            raise Conflict(OVERTAKEN)
+        call.log_act(f"applied {name}@{version.number}", decision_id)
+    status = 200 if after is before else 201
+    return JsonResponse(after, status, location=f"/v1/workflows/{name}", etag=_etag(after))
+
+
+async def workflows(call: Call) -> Response:
+    """List the released workflows that the caller may see, by tenant and name."""
+    services, query = call.services, call.query
+    page = services.settings.requests.page_maximum
+    found = await services.store.released_workflows(
+        tenants=await _tenants(call),
+        limit=query.number("limit", default=50, minimum=1, maximum=page),
+        after=_after(query.value("continue")),
+    )
+    following = None if found.next is None else encode_cursor("/".join(found.next))
+    return JsonResponse(WorkflowPage(items=found.workflows, next=following))
+
+
+async def workflow(call: Call) -> Response:
+    """Get a released workflow with its versions and their states; `tenant`: another's than one's own."""
+    tenants = await _tenants(call)
+    tenant = call.query.value("tenant") or call.principal.tenant
+    found = None
+    if tenants is None or tenant in tenants:
+        found = await call.services.store.released_workflow(tenant, call.path_parameters["workflow"])
+    if found is None:
+        raise NotFound("there is no such released workflow")
+    return JsonResponse(found, etag=_etag(found))
+
+
+async def canary_workflow(call: Call) -> Response:
+    """Put a version in canary: it gets a share of the submissions by name, or another share than before."""
+    share = parse_json(await call.body(BODY_MAXIMUM), CanaryShare)
+    return await _take(call, ReleaseStep.CANARY, share.percent)
+
+
+async def promote_workflow(call: Call) -> Response:
+    """Make a version the stable one; the one before is superseded."""
+    return await _take(call, ReleaseStep.PROMOTE)
+
+
+async def rollback_workflow(call: Call) -> Response:
+    """Roll a version back for good: one in canary, or the stable one, before which the last one is stable."""
+    return await _take(call, ReleaseStep.ROLL_BACK)
+
+
+async def _take(call: Call, step: ReleaseStep, percent: float = 0.0) -> Response:
+    store, name, number = call.services.store, call.path_parameters["workflow"], _number(call)
+    tenant = call.query.value("tenant") or call.principal.tenant
+    operation: dict[str, Any] = {"tenant": tenant, "workflow": name, "operation": step.value}
+    operation |= {"version": number} | ({"percent": percent} if step is ReleaseStep.CANARY else {})
+    decision_id = await _authorize(call, operation)
+    before = await store.released_workflow(tenant, name)
+    if before is None or before.version(number) is None:
+        raise NotFound("there is no such version of a released workflow")
+    if before.rev != _expected(call):
+        raise PreconditionFailed(OVERTAKEN)
+    try:
+        after = after_step(before, step, number, by=call.principal.subject, at=call.at, percent=percent)
+    except StepRefused as error:
+        raise Conflict(str(error)) from error
+    version = after.version(number)
+    assert version is not None
+    if not await store.write_workflow(after, entry=_entry(call, after, version, KINDS[step], decision_id)):
+        raise PreconditionFailed(OVERTAKEN)
+    call.log_act(f"{step} of {name}@{number}", decision_id)
+    return JsonResponse(after, etag=_etag(after))
+
+
+async def _authorize(call: Call, operation: dict[str, Any]) -> str:
+    question = call.question(Action.RELEASES_OPERATE, context={"release": operation})
+    return (await authorize(question, policy=call.services.policy)).id
+
+
+async def _tenants(call: Call) -> tuple[str, ...] | None:
+    decision = await authorize(call.question(Action.RELEASES_READ), policy=call.services.policy)
+    return visible_tenants(decision, call.principal.tenant, call.query.value("tenant"))
+
+
+def _entry(
+    call: Call, after: ReleasedWorkflow, version: WorkflowVersion, kind: HistoryKind, decision_id: str
+) -> HistoryEntry:
+    detail = WorkflowDetail(
+        tenant=after.tenant,
+        workflow=after.name,
+        version=version.number,
+        digest=version.digest,
+        source=version.source,
+        percent=version.percent,
+        stable=None if after.stable is None else after.stable.number,
+        decision_id=decision_id,
+    )
+    return HistoryEntry(run="", kind=kind, at=call.at, actor=call.principal.subject, detail=detail)
+
+
+def _number(call: Call) -> int:
+    text = call.path_parameters["version"]
+    # There is no version -1: what is no number is not found.
+    return int(text) if NUMBER.fullmatch(text) else -1
+
+
+def _etag(workflow: ReleasedWorkflow) -> str:
+    return f'"{workflow.rev}"'
+
+
+def _expected(call: Call) -> int:
+    text = call.header(b"if-match")
+    if text is None:
+        raise PreconditionRequired("say in If-Match which state of the workflow you have seen: its ETag")
+    found = ETAG.fullmatch(text)
+    if found is None:
+        raise PreconditionFailed(f"If-Match: {text!r:.50} is no ETag of the workflow")
+    return int(found[1])
+
+
+def _after(cursor: str | None) -> tuple[str, str]:
+    tenant, slash, name = (decode_cursor(cursor) or "/").partition("/")
+    if not slash:
+        raise Malformed("the query parameter continue is not one that this gateway gave")
+    return tenant, name

@@ -1,0 +1,205 @@
+"""`waypost apply` and `waypost releases`: store versions of a workflow, and release them step by step."""
+
+import time
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from gateway.cli.arguments import Continued, Format, Limit, Output, Token, Url
+from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.documents import detect_media_type, read_bytes
+from gateway.cli.output import command, console, print_names, print_value, table
+
+app = App(name="releases", help="Released workflows: versions, canaries and what is stable.")
+
+Name = Annotated[str, Parameter(help="The name of the workflow.")]
+Version = Annotated[int, Parameter(help="The number of the version.")]
+Tenant = Annotated[str | None, Parameter(help="The workflow is this tenant's. Default: the token's.")]
+Rev = Annotated[
+    int | None, Parameter(help="Only if the workflow is still at this revision, as `describe` shows it.")
+]
+
+
+@command
+def apply(
+    file: Annotated[
+        str, Parameter(name=["--file", "-f"], help="The workflow, YAML or JSON; - reads standard input.")
+    ],
+    *,
+    source: Annotated[str, Parameter(help="The revision of its source, such as a commit.")] = "",
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Store a new version of a workflow. The first is stable at once; `releases canary` tries later ones."""
+    body = read_bytes(file)
+    query = {"source": source} if source else {}
+    with connect(url, token) as client:
+        answer = client.post(
+            api_path("workflows"),
+            content=body,
+            headers={"content-type": detect_media_type(body)},
+            params=query,
+        )
+        _show(read_answer(answer, "name", "versions"), output)
+
+
+@app.command(name="list")
+@command
+def listing(
+    *,
+    tenant: Tenant = None,
+    limit: Limit = 50,
+    continued: Continued = None,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """List the released workflows that you may see, with what is stable and in canary."""
+    query: dict[str, Any] = {"limit": limit} | ({} if continued is None else {"continue": continued})
+    with connect(url, token) as client:
+        page = read_answer(client.get(api_path("workflows"), params=query | _of(tenant)), "items")
+    if more := page.get("continue"):
+        console(stderr=True).print(f"there are more: go on with --continue {more}", markup=False)
+    found = page["items"]
+    if output is Format.NAME:
+        print_names(one["name"] for one in found)
+    elif output is not Format.TABLE:
+        print_value(found, output)
+    else:
+        rows = ([one["tenant"], one["name"], _one(one, "Stable"), _one(one, "Canary")] for one in found)
+        console().print(table(["TENANT", "WORKFLOW", "STABLE", "CANARY"], rows))
+
+
+@app.command
+@command
+def describe(
+    name: Name,
+    /,
+    *,
+    tenant: Tenant = None,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Show one released workflow: each version, its state, and who has made it so."""
+    with connect(url, token) as client:
+        found = read_answer(client.get(api_path("workflows", name), params=_of(tenant)), "name", "versions")
+    _show(found, output)
+
+
+@app.command
+@command
+def canary(
+    name: Name,
+    version: Version,
+    /,
+    *,
+    percent: Annotated[float, Parameter(help="The share of submissions by name that it gets.")] = 5.0,
+    tenant: Tenant = None,
+    rev: Rev = None,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Give a version a share of the submissions by name; again with a higher share to go on."""
+    _take("canary", name, version, tenant, rev, output, url, token, body={"percent": percent})
+
+
+@app.command
+@command
+def promote(
+    name: Name,
+    version: Version,
+    /,
+    *,
+    tenant: Tenant = None,
+    rev: Rev = None,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Make a version the stable one: every submission by name runs it."""
+    _take("promote", name, version, tenant, rev, output, url, token)
+
+
+@app.command
+@command
+def rollback(
+    name: Name,
+    version: Version,
+    /,
+    *,
+    tenant: Tenant = None,
+    rev: Rev = None,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Take a version back for good. From the stable one submissions return to the one before."""
+    _take("rollback", name, version, tenant, rev, output, url, token)
+
+
+def _take(
+    step: str,
+    name: str,
+    version: int,
+    tenant: str | None,
+    rev: int | None,
+    output: Format,
+    url: str | None,
+    token: str | None,
+    *,
+    body: dict[str, Any] | None = None,
+) -> None:
+    """Asks the gateway for a step, at the revision that the workflow has now unless one is given."""
+    with connect(url, token) as client:
+        if rev is None:
+            found = client.get(api_path("workflows", name), params=_of(tenant))
+            rev = int(read_answer(found, "rev")["rev"])
+        path = api_path("workflows", name, "versions", str(version), step)
+        answer = client.post(path, headers={"if-match": f'"{rev}"'}, json=body, params=_of(tenant))
+        _show(read_answer(answer, "name", "versions"), output)
+
+
+def _show(workflow: dict[str, Any], output: Format) -> None:
+    if output is Format.NAME:
+        print_names([workflow["name"]])
+        return
+    if output is not Format.TABLE:
+        print_value(workflow, output)
+        return
+    console().print(f"{workflow['name']} of {workflow['tenant']}, revision {workflow['rev']}", markup=False)
+    rows = (
+        [
+            one["number"],
+            _state(one),
+            one["source"],
+            one["applied_by"],
+            _time(one["changed_at"]),
+            one["changed_by"],
+        ]
+        for one in reversed(workflow["versions"])
+    )
+    console().print(table(["VERSION", "STATE", "SOURCE", "APPLIED BY", "SINCE", "BY"], rows))
+
+
+def _of(tenant: str | None) -> dict[str, str]:
+    return {} if tenant is None else {"tenant": tenant}
+
+
+def _one(workflow: dict[str, Any], state: str) -> str:
+    found = (one for one in workflow["versions"] if one["state"] == state)
+    return next((f"{one['number']}{_share(one)}" for one in found), "")
+
+
+def _state(version: dict[str, Any]) -> str:
+    return f"{version['state']}{_share(version)}"
+
+
+def _share(version: dict[str, Any]) -> str:
+    return f" {version['percent']:g} %" if version["percent"] else ""
+
+
+def _time(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

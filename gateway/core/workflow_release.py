@@ -1,0 +1,194 @@
+"""Releases of workflows: a named workflow's versions, their states, and the steps between them. Pure.
+
+A version never changes. The stable one is the last known good: submissions by name run it, but for the share
+that a version in canary gets.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct, structs
+
+VERSIONS_KEPT: Final = 50
+"""The number of versions that are kept of one workflow; of older ones neither state nor document is kept."""
+
+
+class VersionState(StrEnum):
+    """The state of one version of a workflow."""
+
+    APPLIED = "Applied"
+    """The version is stored, and no submission runs it."""
+    CANARY = "Canary"
+    """A share of the submissions runs it."""
+    STABLE = "Stable"
+    """All submissions run it that no canary gets."""
+    SUPERSEDED = "Superseded"
+    """It was stable until another one was promoted."""
+    ROLLED_BACK = "RolledBack"
+    """It was taken back, for good: its content is not taken again."""
+
+
+class ReleaseStep(StrEnum):
+    """A step that moves a version of a workflow from one state to another."""
+
+    CANARY = "canary"
+    PROMOTE = "promote"
+    ROLL_BACK = "rollback"
+
+
+class WorkflowVersion(Struct, frozen=True, kw_only=True):
+    """A version of a workflow with its state; its document is kept beside it. Times: seconds since 1970."""
+
+    number: int
+    digest: str
+    """The SHA-256 of the document, in hexadecimal."""
+    source: str
+    """The revision of the source that it was made from, as its author says; may be empty."""
+    applied_by: str
+    applied_at: float
+    state: VersionState
+    changed_by: str
+    changed_at: float
+    percent: float = 0.0
+    """The share of submissions that run it, in percent, while it is in canary."""
+
+
+class ReleasedWorkflow(Struct, frozen=True, kw_only=True):
+    """A named workflow of a tenant with its versions, oldest first. `rev` rises with each change."""
+
+    tenant: str
+    name: str
+    rev: int = 0
+    versions: tuple[WorkflowVersion, ...] = ()
+
+    def version(self, number: int) -> WorkflowVersion | None:
+        return next((one for one in self.versions if one.number == number), None)
+
+    @property
+    def stable(self) -> WorkflowVersion | None:
+        return next((one for one in self.versions if one.state is VersionState.STABLE), None)
+
+    @property
+    def canary(self) -> WorkflowVersion | None:
+        return next((one for one in self.versions if one.state is VersionState.CANARY), None)
+
+    @property
+    def returns_to(self) -> WorkflowVersion | None:
+        """The version that is stable again once the stable one is rolled back; None if there is none."""
+        before = [one for one in self.versions if one.state is VersionState.SUPERSEDED]
+        return max(before, key=lambda one: (one.changed_at, one.number), default=None)
+
+
+class StepRefused(Exception):
+    """Raised for a step that the versions' states do not permit. The text says why."""
+
+
+def after_apply(
+    workflow: ReleasedWorkflow, *, digest: str, source: str, by: str, at: float
+) -> ReleasedWorkflow:
+    """Returns the workflow with a new version; the first one is stable at once.
+
+    Returns it unchanged where its newest version has this content. Raises `StepRefused` for content that was
+    rolled back.
+    """
+    newest = workflow.versions[-1] if workflow.versions else None
+    for one in workflow.versions:
+        if one.digest == digest and one.state is VersionState.ROLLED_BACK:
+            raise StepRefused(f"version {one.number} has this content, and was rolled back")
+    if newest is not None and newest.digest == digest:
+        return workflow
+    version = WorkflowVersion(
+        number=1 if newest is None else newest.number + 1,
+        digest=digest,
+        source=source,
+        applied_by=by,
+        applied_at=at,
+        state=VersionState.STABLE if newest is None else VersionState.APPLIED,
+        changed_by=by,
+        changed_at=at,
+    )
+    return _kept(workflow, (*workflow.versions, version))
+
+
+def after_step(
+    workflow: ReleasedWorkflow, step: ReleaseStep, number: int, *, by: str, at: float, percent: float = 0.0
+) -> ReleasedWorkflow:
+    """Returns the workflow after a step of one version. Raises `StepRefused`."""
+    version = workflow.version(number)
+    if version is None:
+        raise StepRefused(f"there is no version {number}")
+    if version.state not in PERMITTED[step]:
+        raise StepRefused(f"version {number} is {version.state}")
+    canary = workflow.canary
+    if step is not ReleaseStep.ROLL_BACK and canary is not None and canary is not version:
+        raise StepRefused(f"version {canary.number} is in canary: promote it or roll it back first")
+    states = STEPS[step](workflow, version)
+    return structs.replace(
+        workflow,
+        rev=workflow.rev + 1,
+        versions=tuple(
+            structs.replace(
+                one,
+                state=states[one.number],
+                changed_by=by,
+                changed_at=at,
+                percent=percent if states[one.number] is VersionState.CANARY else 0.0,
+            )
+            if one.number in states
+            else one
+            for one in workflow.versions
+        ),
+    )
+
+
+def version_for(workflow: ReleasedWorkflow, chance: float) -> WorkflowVersion | None:
+    """Returns the version that a submission runs, by `chance` from 0 to 1; None if none may run."""
+    canary = workflow.canary
+    if canary is not None and chance * 100 < canary.percent:
+        return canary
+    return workflow.stable
+
+
+def _canary(_: ReleasedWorkflow, version: WorkflowVersion) -> Mapping[int, VersionState]:
+    return {version.number: VersionState.CANARY}
+
+
+def _promoted(workflow: ReleasedWorkflow, version: WorkflowVersion) -> Mapping[int, VersionState]:
+    stable = workflow.stable
+    before = {} if stable is None else {stable.number: VersionState.SUPERSEDED}
+    return before | {version.number: VersionState.STABLE}
+
+
+def _rolled_back(workflow: ReleasedWorkflow, version: WorkflowVersion) -> Mapping[int, VersionState]:
+    states = {version.number: VersionState.ROLLED_BACK}
+    if version.state is VersionState.CANARY:
+        return states
+    good = workflow.returns_to
+    if good is None:
+        raise StepRefused(f"before version {version.number} there is none to return to")
+    return states | {good.number: VersionState.STABLE}
+
+
+def _kept(workflow: ReleasedWorkflow, versions: tuple[WorkflowVersion, ...]) -> ReleasedWorkflow:
+    in_force = (VersionState.STABLE, VersionState.CANARY)
+    kept = tuple(
+        one for one in versions if one.state in in_force or one.number > versions[-1].number - VERSIONS_KEPT
+    )
+    return structs.replace(workflow, rev=workflow.rev + 1, versions=kept)
+
+
+PERMITTED: Final[Mapping[ReleaseStep, frozenset[VersionState]]] = {
+    ReleaseStep.CANARY: frozenset({VersionState.APPLIED, VersionState.CANARY}),
+    ReleaseStep.PROMOTE: frozenset({VersionState.APPLIED, VersionState.CANARY}),
+    ReleaseStep.ROLL_BACK: frozenset({VersionState.STABLE, VersionState.CANARY}),
+}
+"""The states from which each step may be taken."""
+STEPS: Final[
+    Mapping[ReleaseStep, Callable[[ReleasedWorkflow, WorkflowVersion], Mapping[int, VersionState]]]
+] = {
+    ReleaseStep.CANARY: _canary,
+    ReleaseStep.PROMOTE: _promoted,
+    ReleaseStep.ROLL_BACK: _rolled_back,
+}
+"""The states after each step, by the versions that it moves."""

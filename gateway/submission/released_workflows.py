@@ -1,0 +1,95 @@
+"""Submissions of a released workflow by its name: which version they run, and with which parameters."""
+
+import hashlib
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from gateway.core.errors import Invalid, NotFound
+from gateway.core.workflow_release import ReleasedWorkflow, WorkflowVersion, version_for
+from gateway.documents.parsing import parse_json
+from gateway.documents.workflow import DnsLabel
+from gateway.store.workflows import KeepsWorkflows
+from waypost.json_pointer import FieldError
+
+DOCUMENT_FIELDS: Final = frozenset({"apiVersion", "kind", "metadata", "spec"})
+_decode_names = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+class RunOfRelease(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of a submission by name: a released workflow, and values for its parameters."""
+
+    workflow: DnsLabel
+    params: dict[str, Any] = {}
+
+
+class ReleasedDocument(Struct, frozen=True, kw_only=True):
+    """The document that a submission by name runs. `label` names its version, such as `nightly@3`."""
+
+    label: str
+    document: bytes
+    requested: bytes
+    """The SHA-256 of what was asked for."""
+
+
+def names_a_release(body: bytes) -> bool:
+    """Whether the JSON of a submission names a released workflow, and is no document itself."""
+    # Every document names its version: nothing of one is parsed here.
+    if b'"apiVersion"' in body or b'"workflow"' not in body:
+        return False
+    try:
+        names = _decode_names(body)
+    except msgspec.DecodeError:
+        return False
+    return "workflow" in names and not DOCUMENT_FIELDS & set(names)
+
+
+async def released_document(
+    body: bytes, *, tenant: str, chance: bytes, store: KeepsWorkflows
+) -> ReleasedDocument:
+    """Returns the document of the version that this submission gets, with its parameters.
+
+    `chance` chooses between canary and stable version: the same bytes choose the same. Raises `Invalid` with
+    a JSON pointer, and `NotFound` where the tenant has no such workflow.
+    """
+    asked = parse_json(body, RunOfRelease)
+    workflow = await store.released_workflow(tenant, asked.workflow)
+    version = None if workflow is None else version_for(workflow, _part(workflow, chance))
+    if workflow is None or version is None:
+        raise NotFound(f"there is no released workflow {asked.workflow}")
+    document = await store.workflow_document(tenant, asked.workflow, version.number)
+    if document is None:
+        raise NotFound(f"the document of {label_of(workflow, version)} is not kept any more")
+    return ReleasedDocument(
+        label=label_of(workflow, version),
+        document=_with_params(document, asked.params),
+        requested=hashlib.sha256(msgspec.json.encode(asked, order="sorted")).digest(),
+    )
+
+
+def label_of(workflow: ReleasedWorkflow, version: WorkflowVersion) -> str:
+    """Returns the name of a version, such as `nightly@3`."""
+    return f"{workflow.name}@{version.number}"
+
+
+def _part(workflow: ReleasedWorkflow, chance: bytes) -> float:
+    digest = hashlib.sha256(f"{workflow.tenant}/{workflow.name}/".encode() + chance).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
+
+
+def _with_params(document: bytes, params: dict[str, Any]) -> bytes:
+    if not params:
+        return document
+    found = msgspec.json.decode(document)
+    known = found["spec"].get("params", {})
+    unknown = sorted(set(params) - set(known))
+    if unknown:
+        names = ", ".join(sorted(known)) or "none"
+        errors = [
+            FieldError(f"/params/{name.replace('~', '~0').replace('/', '~1')}", f"there are: {names}")
+            for name in unknown
+        ]
+        raise Invalid("the released workflow has no such parameter", errors=errors)
+    found["spec"]["params"] = known | params
+    return msgspec.json.encode(found)

@@ -1,0 +1,192 @@
+"""Tests released workflows in the API: versions, steps, and submissions by name."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.core.decision import Action, Obligations, Reason
+from gateway.store.acts import ActQuery
+from gateway.store.interface import Store
+from tests.gateway.api.conftest import Rules
+
+WORKFLOWS = "/v1/workflows"
+
+
+def document(seconds: float = 0, name: str = "nightly", **params: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "waypost/v1",
+        "kind": "Workflow",
+        "metadata": {"name": name},
+        "spec": {
+            "params": params,
+            "tasks": [{"name": "a", "type": "delay", "run": {"seconds": seconds}}],
+        },
+    }
+
+
+async def applied(client: httpx.AsyncClient, *seconds: float, **params: Any) -> None:
+    for each in seconds:
+        answer = await client.post(WORKFLOWS, json=document(each, **params))
+        assert answer.status_code == 201, answer.text
+
+
+async def step(client: httpx.AsyncClient, which: str, version: int, **body: float) -> httpx.Response:
+    etag = (await client.get(f"{WORKFLOWS}/nightly")).headers["etag"]
+    path = f"{WORKFLOWS}/nightly/versions/{version}/{which}"
+    return await client.post(path, headers={"if-match": etag}, json=body or None)
+
+
+async def ran(client: httpx.AsyncClient, **body: Any) -> Any:
+    answer = await client.post("/v1/runs", json={"workflow": "nightly"} | body)
+    assert answer.status_code == 202, answer.text
+    return answer.json()
+
+
+async def test_a_version_is_applied_once_and_the_first_is_stable(client: httpx.AsyncClient) -> None:
+    answers = [
+        await client.post(WORKFLOWS, json=document(each), params={"source": "c0ffee"}) for each in (1, 2, 2)
+    ]
+    assert [answer.status_code for answer in answers] == [201, 201, 200]
+    found = (await client.get(f"{WORKFLOWS}/nightly")).json()
+    assert [(one["number"], one["state"], one["source"]) for one in found["versions"]] == [
+        (1, "Stable", "c0ffee"),
+        (2, "Applied", "c0ffee"),
+    ]
+    assert [one["name"] for one in (await client.get(WORKFLOWS)).json()["items"]] == ["nightly"]
+
+
+async def test_submissions_by_name_run_the_stable_version_but_for_the_canarys_share(
+    client: httpx.AsyncClient, store: Store
+) -> None:
+    await applied(client, 1, 2)
+    first = await ran(client)
+    await step(client, "canary", 2, percent=100)
+    tried = await ran(client)
+    await step(client, "rollback", 2)
+    back = await ran(client)
+    assert [run["released"] for run in (first, tried, back)] == ["nightly@1", "nightly@2", "nightly@1"]
+    stored = await store.run(tried["id"])
+    assert stored is not None
+    assert b'"seconds":2' in stored.workflow
+    assert (await client.get(f"/v1/runs/{tried['id']}/explain")).json()["run"]["released"] == "nightly@2"
+
+
+async def test_one_in_twenty_goes_to_a_canary_of_five_percent(client: httpx.AsyncClient) -> None:
+    """By chance, which the keys are here: the same keys choose the same."""
+    await applied(client, 1, 2)
+    await step(client, "canary", 2, percent=5)
+    runs = []
+    for number in range(200):
+        key = {"idempotency-key": f"k{number}"}
+        runs.append((await client.post("/v1/runs", json={"workflow": "nightly"}, headers=key)).json())
+    tried = sum(run["released"] == "nightly@2" for run in runs)
+    assert 4 <= tried <= 18
+
+
+async def test_params_are_set_where_the_version_has_them(client: httpx.AsyncClient, store: Store) -> None:
+    await applied(client, 1, day="today", depth=3)
+    run = await store.run((await ran(client, params={"day": "monday"}))["id"])
+    assert run is not None
+    assert b'"day":"monday"' in run.workflow
+    assert b'"depth":3' in run.workflow
+    refused = await client.post("/v1/runs", json={"workflow": "nightly", "params": {"dya": 1, "a/b": 2}})
+    assert refused.status_code == 422
+    errors = [(one["pointer"], one["detail"]) for one in refused.json()["errors"]]
+    assert errors == [("/params/a~1b", "there are: day, depth"), ("/params/dya", "there are: day, depth")]
+
+
+async def test_the_same_key_is_the_same_run_whatever_is_stable_meanwhile(client: httpx.AsyncClient) -> None:
+    """A retry after a promotion asks for the same, though the document is another."""
+    await applied(client, 1, 2)
+    key, body = {"idempotency-key": "k"}, {"workflow": "nightly"}
+    first = (await client.post("/v1/runs", json=body, headers=key)).json()
+    await step(client, "promote", 2)
+    again = await client.post("/v1/runs", json=body, headers=key)
+    assert (again.status_code, again.json()["id"]) == (200, first["id"])
+    other = await client.post("/v1/runs", json=document(1), headers=key)
+    assert other.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "pointer"),
+    [
+        ({"workflow": "weekly"}, 404, None),
+        ({"workflow": "Not A Name"}, 422, "/workflow"),
+        ({"workflow": "nightly", "param": {}}, 422, "/param"),
+        ({"workflow": 7}, 422, "/workflow"),
+        ({"workflow": "nightly", "spec": {}}, 422, ""),
+    ],
+)
+async def test_what_names_no_release_is_refused(
+    client: httpx.AsyncClient, body: Any, status: int, pointer: str | None
+) -> None:
+    await applied(client, 1)
+    answer = await client.post("/v1/runs", json=body)
+    assert answer.status_code == status, answer.text
+    if pointer:
+        assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+async def test_steps_are_refused_without_the_state_that_they_are_about(client: httpx.AsyncClient) -> None:
+    await applied(client, 1, 2)
+    path = f"{WORKFLOWS}/nightly/versions/2/promote"
+    found = [
+        (await client.post(path, headers=headers)).status_code
+        for headers in ({}, {"if-match": '"1"'}, {"if-match": "x"}, {"if-match": '"2"'}, {"if-match": '"2"'})
+    ]
+    assert found == [428, 412, 412, 200, 412]
+    missing = [
+        (await step(client, "promote", 9)).status_code,
+        (await step(client, "rollback", 1)).status_code,
+    ]
+    assert missing == [404, 409]
+    for percent in (0, 101, "x"):
+        body = {"percent": percent}
+        bad = await client.post(
+            f"{WORKFLOWS}/nightly/versions/2/canary", headers={"if-match": '"3"'}, json=body
+        )
+        assert (bad.status_code, bad.json()["errors"][0]["pointer"]) == (422, "/percent")
+
+
+async def test_what_was_rolled_back_is_not_applied_again(client: httpx.AsyncClient) -> None:
+    await applied(client, 1, 2)
+    await step(client, "promote", 2)
+    assert (await step(client, "rollback", 2)).status_code == 200
+    again = await client.post(WORKFLOWS, json=document(2))
+    assert (again.status_code, again.json()["reason"]) == (409, "Conflict")
+
+
+async def test_a_document_with_faults_is_no_version(client: httpx.AsyncClient) -> None:
+    answer = await client.post(WORKFLOWS, json=document(-1))
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/spec/tasks/0/run/seconds")
+    assert (await client.get(f"{WORKFLOWS}/nightly")).status_code == 404
+
+
+async def test_policy_decides_about_each_act_and_each_is_in_the_audit(
+    client: httpx.AsyncClient, rules: Rules, store: Store
+) -> None:
+    await applied(client, 1, 2)
+    await step(client, "canary", 2, percent=5)
+    asked = [one.context["release"] for one in rules.asked if one.action is Action.RELEASES_OPERATE]
+    assert asked[0] == {"tenant": "payments", "workflow": "nightly", "operation": "apply"}
+    assert asked[-1] == asked[0] | {"operation": "canary", "version": 2, "percent": 5.0}
+    acts = (await store.acts(ActQuery(tenants=("payments",)))).entries
+    assert [act.kind.value for act in acts] == ["WorkflowCanaried", "WorkflowApplied", "WorkflowApplied"]
+    rules.refused[Action.RELEASES_OPERATE] = Reason(rule="scope.missing", message="no")
+    assert (await client.post(WORKFLOWS, json=document(3))).status_code == 403
+    assert (await step(client, "promote", 2)).status_code == 403
+    rules.refused[Action.RELEASES_READ] = Reason(rule="scope.missing", message="no")
+    assert (await client.get(f"{WORKFLOWS}/nightly")).status_code == 403
+
+
+async def test_another_tenants_workflows_are_not_there(client: httpx.AsyncClient, rules: Rules) -> None:
+    await applied(client, 1)
+    other = {"authorization": "Bearer research.bob"}
+    assert (await client.get(f"{WORKFLOWS}/nightly", headers=other)).status_code == 404
+    query = {"tenant": "payments"}
+    assert (await client.get(f"{WORKFLOWS}/nightly", headers=other, params=query)).status_code == 404
+    by_name = await client.post("/v1/runs", json={"workflow": "nightly"}, headers=other)
+    assert by_name.status_code == 404
+    rules.obligations = Obligations(regions=("beijing",), tenants=("*",))
+    assert (await client.get(f"{WORKFLOWS}/nightly", headers=other, params=query)).status_code == 200

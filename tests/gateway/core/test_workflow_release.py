@@ -1,0 +1,115 @@
+"""Tests the life of a workflow's versions: which steps there are, and what never happens."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.workflow_release import (
+    VERSIONS_KEPT,
+    ReleasedWorkflow,
+    ReleaseStep,
+    StepRefused,
+    VersionState,
+    after_apply,
+    after_step,
+    version_for,
+)
+
+EMPTY = ReleasedWorkflow(tenant="payments", name="nightly")
+
+
+def apply(workflow: ReleasedWorkflow, digest: str, at: float = 0.0) -> ReleasedWorkflow:
+    return after_apply(workflow, digest=digest, source="", by="ada", at=at)
+
+
+def step(workflow: ReleasedWorkflow, which: ReleaseStep, number: int, at: float = 1.0) -> ReleasedWorkflow:
+    return after_step(workflow, which, number, by="ada", at=at, percent=5.0)
+
+
+def states(workflow: ReleasedWorkflow) -> list[str]:
+    return [str(one.state) for one in workflow.versions]
+
+
+def test_the_first_version_is_stable_and_later_ones_wait() -> None:
+    two = apply(apply(EMPTY, "a"), "b")
+    assert states(two) == ["Stable", "Applied"]
+    assert apply(two, "b") is two
+
+
+def test_a_canary_gets_its_share_alone() -> None:
+    workflow = step(apply(apply(EMPTY, "a"), "b"), ReleaseStep.CANARY, 2)
+    chosen = [version_for(workflow, chance) for chance in (0.0, 0.049, 0.05, 0.999)]
+    assert [one and one.number for one in chosen] == [2, 2, 1, 1]
+
+
+def test_a_rollback_returns_to_what_was_stable_last() -> None:
+    """Not to the version with the next lower number, which may never have been stable."""
+    workflow = EMPTY
+    for digest in "abc":
+        workflow = apply(workflow, digest)
+    workflow = step(workflow, ReleaseStep.PROMOTE, 3)
+    back = step(workflow, ReleaseStep.ROLL_BACK, 3)
+    assert states(back) == ["Stable", "Applied", "RolledBack"]
+
+
+def test_a_canary_that_is_rolled_back_leaves_the_stable_one() -> None:
+    workflow = step(apply(apply(EMPTY, "a"), "b"), ReleaseStep.CANARY, 2)
+    back = step(workflow, ReleaseStep.ROLL_BACK, 2)
+    assert states(back) == ["Stable", "RolledBack"]
+    assert [one.percent for one in back.versions] == [0.0, 0.0]
+
+
+def test_what_was_rolled_back_is_not_taken_again() -> None:
+    back = step(step(apply(apply(EMPTY, "a"), "b"), ReleaseStep.PROMOTE, 2), ReleaseStep.ROLL_BACK, 2)
+    with pytest.raises(StepRefused, match="version 2"):
+        apply(back, "b")
+    with pytest.raises(StepRefused, match="RolledBack"):
+        step(back, ReleaseStep.PROMOTE, 2)
+
+
+@pytest.mark.parametrize(
+    ("which", "number"),
+    [(ReleaseStep.ROLL_BACK, 1), (ReleaseStep.CANARY, 1), (ReleaseStep.PROMOTE, 1), (ReleaseStep.CANARY, 7)],
+)
+def test_steps_that_lead_nowhere_are_refused(which: ReleaseStep, number: int) -> None:
+    """Before the first version there is none to return to."""
+    with pytest.raises(StepRefused):
+        step(apply(apply(EMPTY, "a"), "b"), which, number)
+
+
+def test_there_is_one_canary_at_a_time() -> None:
+    workflow = step(apply(apply(apply(EMPTY, "a"), "b"), "c"), ReleaseStep.CANARY, 2)
+    for which in (ReleaseStep.CANARY, ReleaseStep.PROMOTE):
+        with pytest.raises(StepRefused, match="version 2 is in canary"):
+            step(workflow, which, 3)
+
+
+moves = st.lists(
+    st.one_of(st.integers(0, 5), st.tuples(st.sampled_from(ReleaseStep), st.integers(1, 60))), max_size=120
+)
+
+
+@given(moves)
+def test_there_is_always_one_stable_version_and_at_most_one_canary(
+    steps: list[int | tuple[ReleaseStep, int]],
+) -> None:
+    """Whatever people do; and what was rolled back stays so."""
+    workflow, gone = apply(EMPTY, "first"), set[int]()
+    for at, move in enumerate(steps):
+        before = workflow
+        try:
+            if isinstance(move, int):
+                workflow = apply(workflow, str(move), float(at))
+            else:
+                workflow = step(workflow, *move, at=float(at))
+        except StepRefused:
+            assert workflow is before
+            continue
+        found = [one.state for one in workflow.versions]
+        assert found.count(VersionState.STABLE) == 1
+        assert found.count(VersionState.CANARY) <= 1
+        assert workflow.rev == before.rev + (workflow is not before)
+        gone |= {one.number for one in workflow.versions if one.state is VersionState.ROLLED_BACK}
+        assert workflow.stable is not None
+        assert workflow.stable.number not in gone
+        assert len(workflow.versions) <= VERSIONS_KEPT + 2
