@@ -68,10 +68,12 @@ async def test_reasons_are_bounded(tmp_path: Path) -> None:
 
 
 async def test_the_rules_that_ship_permit_the_example() -> None:
-    """The default policies and data let the demonstration's tenant in."""
+    """The default policies and data let the demonstration's tenant in; the record has the whole document."""
+    asked = submission(document("scan", dataClass="internal"))
     async with EmbeddedPolicyEngine() as engine:
-        decision = await engine.decide(submission(document("scan", dataClass="internal")))
+        decision = await engine.decide(asked)
     assert decision.allow is True
+    assert decision.question == asked
     assert decision.obligations.regions == ("beijing", "shanghai", "shenzhen")
 
 
