@@ -13,6 +13,10 @@ from gateway.documents.workflow import DnsLabel
 from gateway.store.workflows import KeepsWorkflows
 from waypost.json_pointer import FieldError
 
+REQUEST_MAXIMUM_BYTES: Final = 65_536
+"""The largest submission by name: it is parsed on the event loop."""
+VERSION_MAXIMUM_BYTES: Final = 262_144
+"""The largest document of a version: parameters are set in it on the event loop, in a millisecond or two."""
 DOCUMENT_FIELDS: Final = frozenset({"apiVersion", "kind", "metadata", "spec"})
 _decode_names = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -36,7 +40,7 @@ class ReleasedDocument(Struct, frozen=True, kw_only=True):
 def names_a_release(body: bytes) -> bool:
     """Whether the JSON of a submission names a released workflow, and is no document itself."""
     # Every document names its version: nothing of one is parsed here.
-    if b'"apiVersion"' in body or b'"workflow"' not in body:
+    if len(body) > REQUEST_MAXIMUM_BYTES or b'"apiVersion"' in body or b'"workflow"' not in body:
         return False
     try:
         names = _decode_names(body)

@@ -15,7 +15,14 @@ from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
 from gateway.api.pages import decode_cursor, encode_cursor, visible_tenants
 from gateway.core.decision import Action
-from gateway.core.errors import Conflict, Malformed, NotFound, PreconditionFailed, PreconditionRequired
+from gateway.core.errors import (
+    Conflict,
+    Malformed,
+    NotFound,
+    PreconditionFailed,
+    PreconditionRequired,
+    TooLarge,
+)
 from gateway.core.history import HistoryEntry, HistoryKind, WorkflowDetail
 from gateway.core.workflow_release import (
     ReleasedWorkflow,
@@ -27,6 +34,7 @@ from gateway.core.workflow_release import (
 )
 from gateway.documents.parsing import parse_json
 from gateway.submission.authorize import authorize
+from gateway.submission.released_workflows import VERSION_MAXIMUM_BYTES
 
 NUMBER: Final = re.compile(r"[0-9]{1,9}")
 ETAG: Final = re.compile(r'"([0-9]{1,16})"')
@@ -62,12 +70,14 @@ async def apply_workflow(call: Call) -> Response:
     source = call.query.value("source") or ""
     if len(source) > SOURCE_MAXIMUM or not source.isprintable():
         raise Malformed(f"the query parameter source has at most {SOURCE_MAXIMUM} printable characters")
-    body = await call.body(services.settings.documents.maximum_bytes)
+    body = await call.body(min(services.settings.documents.maximum_bytes, VERSION_MAXIMUM_BYTES))
     media_type = call.header(b"content-type") or "application/json"
     async with call.turn(services.large_documents):
         reading = await services.reader.read(
             body, media_type, tenant=call.principal.tenant, log_fields=call.log_fields
         )
+    if len(reading.canonical) > VERSION_MAXIMUM_BYTES:
+        raise TooLarge(f"as JSON the workflow has more than {VERSION_MAXIMUM_BYTES} bytes")
     name = reading.workflow.metadata.name
     tenant = reading.workflow.metadata.tenant or call.principal.tenant
     decision_id = await _authorize(call, {"tenant": tenant, "workflow": name, "operation": "apply"})

@@ -190,3 +190,20 @@ async def test_another_tenants_workflows_are_not_there(client: httpx.AsyncClient
     assert by_name.status_code == 404
     rules.obligations = Obligations(regions=("beijing",), tenants=("*",))
     assert (await client.get(f"{WORKFLOWS}/nightly", headers=other, params=query)).status_code == 200
+
+
+async def test_what_would_hold_up_others_is_too_large(client: httpx.AsyncClient) -> None:
+    """Parameters are set on the event loop; and a workflow in YAML may be larger as JSON."""
+    assert (await client.post(WORKFLOWS, json=document(1, text="x" * 262_144))).status_code == 413
+    aliased = "a: &a " + "x" * 100_000 + "\nb: *a\nc: *a\nd: *a"
+    yaml = (
+        "apiVersion: waypost/v1\nkind: Workflow\nmetadata: {name: nightly}\nspec:\n  params:\n"
+        + "".join(f"    {line}\n" for line in aliased.splitlines())
+        + "  tasks: [{name: a, type: delay, run: {seconds: 1}}]\n"
+    )
+    headers = {"content-type": "application/yaml"}
+    answer = await client.post(WORKFLOWS, content=yaml, headers=headers)
+    assert (answer.status_code, (await client.get(f"{WORKFLOWS}/nightly")).status_code) == (413, 404)
+    await applied(client, 1, text="x")
+    large = {"workflow": "nightly", "params": {"text": "x" * 65_536}}
+    assert (await client.post("/v1/runs", json=large)).status_code == 422
