@@ -4,7 +4,7 @@ What it evaluates as OPA does after a small change of the text is left to `rewri
 and line, and says that the rules work on OPA.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Final, TypeAlias
 
@@ -25,6 +25,7 @@ from gateway.policy.embedded.syntax_tree import (
     literal,
     names_in,
     only,
+    own_names,
     parts,
     queries,
 )
@@ -79,13 +80,14 @@ def calls(modules: Iterable[Module]) -> set[str]:
 def _rule(module: Module, rule: SyntaxNode, defined: set[Path]) -> Iterator[Problem]:
     tree = parts(rule)
     head, span = head_of(rule), only(rule)[1]["span"]
-    some, _ = declared_names(module, tree)
+    found = list(expressions(tree))
+    some, _ = declared_names(module, found)
     for name in sorted(some & module.names.keys()):
         yield span, f"`some {name}`: {name} is a rule or an import too, which would be taken instead"
     if {"input", "data"} & set(names_in(head.get("args") or [])):
         yield span, "an argument is named input or data"
     bound = [walk for query in queries(rule) for one in query["stmts"] for walk in _bound_walks(one)]
-    for kind, value in expressions(tree):
+    for kind, value in found:
         if kind == "Call":
             yield from _call(module, value, defined)
             if is_walk({kind: value}) and {kind: value} not in bound:
@@ -190,14 +192,20 @@ def needs(modules: Sequence[Module]) -> tuple[dict[Path, set[Path]], dict[Path, 
             path = module.resolve(head_of(rule)["refr"])
             places.setdefault(path, (module.file, only(rule)[1]["span"]["line"]))
             named.setdefault(path, set()).update(_references(module, rule))
-    graph = {path: {rule for name in names for rule in _meant(name, named)} for path, names in named.items()}
+    below: dict[Path, list[Path]] = {}
+    for path in named:
+        for length in range(1, len(path) + 1):
+            below.setdefault(path[:length], []).append(path)
+    meant = {name: _meant(name, named, below) for names in named.values() for name in names}
+    graph = {path: {rule for name in names for rule in meant[name]} for path, names in named.items()}
     return graph, places
 
 
 def _references(module: Module, rule: SyntaxNode) -> Iterator[Path]:
     tree = parts(rule)
-    own = frozenset(names_in(tree[0] or [])).union(*declared_names(module, tree))
-    for kind, value in expressions(tree):
+    found = list(expressions(tree))
+    own = own_names(module, tree, found)
+    for kind, value in found:
         node = value["fcn"] if kind == "Call" else {kind: value}
         if kind in ("Call", "Var") or kind in REFERENCES:
             yield module.resolve(node, own)
@@ -215,9 +223,10 @@ def task_parts(modules: Sequence[Module]) -> frozenset[Path] | None:
 def _read(module: Module, rule: SyntaxNode) -> Iterator[Path]:
     """The paths in tasks that a rule reads; of any part the empty one."""
     tree = parts(rule)
-    own = frozenset(names_in(tree[0] or [])).union(*declared_names(module, tree))
+    found = list(expressions(tree))
+    own = own_names(module, tree, found)
     names, without = set[str](), set[int]()  # names of tasks, and nodes that read no part of one
-    for kind, value in expressions(tree):
+    for kind, value in found:
         asked = [value["collection"]] if kind == "SomeIn" else [value["expr"]] if kind == "NotExpr" else []
         if not any(is_plain(node) and module.resolve(node, own) == TASKS for node in asked):
             continue
@@ -227,7 +236,7 @@ def _read(module: Module, rule: SyntaxNode) -> Iterator[Path]:
             without.add(id(only(value["value"])[1]))
         elif kind == "SomeIn":
             yield ()
-    for kind, value in expressions(tree):
+    for kind, value in found:
         if id(value) in without or not (kind == "Var" or kind in REFERENCES):
             continue
         if (path := module.resolve({kind: value}, own))[0] in names:
@@ -239,9 +248,9 @@ def _read(module: Module, rule: SyntaxNode) -> Iterator[Path]:
             yield ()
 
 
-def _meant(reference: Path, rules: Iterable[Path]) -> Iterator[Path]:
-    if reference[0] == "data":
-        for rule in rules:
-            length = min(len(rule), len(reference))
-            if rule[:length] == reference[:length]:
-                yield rule
+def _meant(reference: Path, rules: Container[Path], below: Mapping[Path, list[Path]]) -> list[Path]:
+    """Returns the rules that a reference may mean: those `below` it, and those that it is a part of."""
+    if reference[0] != "data":
+        return []
+    above = [reference[:length] for length in range(1, len(reference)) if reference[:length] in rules]
+    return [*below.get(reference, ()), *above]

@@ -33,6 +33,7 @@ BODILESS: Final = "rule must have a body or assignment"
 WHERE_OPA_DOES: Final = " (where OPA can, it works on OPA: set policy.engine, or engine: opa in the bundle)"
 _BRACKETS: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*|[()]')
 """Matches brackets, and also strings and comments, in which brackets do not count."""
+_BRACKET_BEGINS_A_LINE: Final = re.compile(rb"\n\s*\(")
 _TOKENS: Final = re.compile(
     r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*|[\[({})\]]|\n(?=[^\s})\]#])|[-+*/%&|.,;]'
     r"|\b(?:else|with|some|every|not)\b"
@@ -176,10 +177,9 @@ def with_body(text: str, line: int) -> str:
 
 
 def with_separators(module: Module) -> str:
-    """Adds a semicolon before each bracket that begins a line, for regorus 0.13.
-
-    It takes what stands before such a bracket for the name of a function that is called.
-    """
+    """Adds a semicolon before each bracket that begins a line: regorus 0.13 takes it for that of a call."""
+    if not _BRACKET_BEGINS_A_LINE.search(module.text):
+        return module.text.decode()
     ends = (extent(module, value["fcn"])[1] for kind, value in expressions(module.rules) if kind == "Call")
     text, at = "", 0
     for end in sorted(ends):

@@ -14,7 +14,8 @@ Each change is one that OPA's compiler makes too, and stays within its line:
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Final, TypeAlias
 
 from msgspec import structs
@@ -28,7 +29,6 @@ from gateway.policy.embedded.syntax_tree import (
     Module,
     SyntaxNode,
     bound_walks,
-    declared_names,
     expressions,
     extent,
     indices,
@@ -37,8 +37,8 @@ from gateway.policy.embedded.syntax_tree import (
     is_walk,
     literal,
     loops_over,
-    names_in,
     only,
+    own_names,
     parts,
     path_of,
     queries,
@@ -60,40 +60,51 @@ def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[Mod
     # A change may lie within what another one moves: the outermost are made first, then what is left.
     parsed = {module.file: module for module in parse(modules)}
     written = dict(parsed)
+    # What was left alone once is left alone again: a rule without changes is not looked at in later rounds.
+    rules: dict[str, Collection[int]] = {file: range(len(module.rules)) for file, module in parsed.items()}
     for round_ in range(100):
-        changed = [(module.file, _changed(module, round_)) for module in parsed.values()]
+        edits = {file: _edits(module, rules[file], round_) for file, module in parsed.items()}
+        changed = [(file, _edited(parsed[file], found.values())) for file, found in edits.items()]
         left = [(file, text) for file, text in changed if text.encode() != parsed[file].text]
         if not left:
             break
         # Only these are parsed again. The names of a package's rules may come from its other files.
         parsed = {new.file: structs.replace(new, names=written[new.file].names) for new in parse(left)}
+        rules = {file: edits[file].keys() for file in parsed}
         written |= parsed
     return (*written.values(), *parse(list(empty_objects(tuple(written.values())))))
 
 
-def _changed(module: Module, round_: int) -> str:
-    edits, end, written = sorted(_edits(module, round_), key=lambda edit: (edit[0], -edit[1])), 0, []
-    for start, stop, text in edits:
+def _edited(module: Module, found: Iterable[Sequence[Edit]]) -> str:
+    """Returns the text of `module` with the outermost of the edits `found` made."""
+    end, written = 0, []
+    for start, stop, text in sorted(chain.from_iterable(found), key=lambda edit: (edit[0], -edit[1])):
         if start >= end:
             written.append(module.text[end:start].decode() + text)
             end = stop
     return "".join(written) + module.text[end:].decode()
 
 
-def _edits(module: Module, round_: int) -> Iterator[Edit]:
+def _edits(module: Module, rules: Iterable[int], round_: int) -> dict[int, list[Edit]]:
+    """Returns the edits of those of the module's rules that need some, by the number of the rule."""
     names = (f"{_PREFIX}{round_}_{number}" for number in range(1 << 30))
-    for rule in module.rules:
-        tree = parts(rule)
-        own = frozenset(names_in(tree[0] or [])).union(*declared_names(module, tree))
-        single = single_names(module, rule)
-        for kind, value in expressions(tree):
-            if kind == "Call":
-                yield from _call(module, value)
-            yield from _imported(module, value["fcn"] if kind == "Call" else {kind: value}, own)
-        for query in queries(rule):
-            yield from _statements(module, query, single, names)
-        if (edit := _head(module, rule, names)) is not None:
-            yield edit
+    found = {number: list(_in_rule(module, module.rules[number], names)) for number in rules}
+    return {number: edits for number, edits in found.items() if edits}
+
+
+def _in_rule(module: Module, rule: SyntaxNode, names: Iterator[str]) -> Iterator[Edit]:
+    tree = parts(rule)
+    found = list(expressions(tree))
+    own = own_names(module, tree, found)
+    single = single_names(module, own, found)
+    for kind, value in found:
+        if kind == "Call":
+            yield from _call(module, value)
+        yield from _imported(module, value["fcn"] if kind == "Call" else {kind: value}, own)
+    for query in queries(rule):
+        yield from _statements(module, query, single, names)
+    if (edit := _head(module, rule, names)) is not None:
+        yield edit
 
 
 def _call(module: Module, call: SyntaxNode) -> Iterator[Edit]:

@@ -1,6 +1,6 @@
 """Functions that read and walk the syntax trees of regorus' parser."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
@@ -99,10 +99,12 @@ def parts(rule: SyntaxNode) -> list[Any]:
     ]
 
 
-def declared_names(module: Module, tree: Any) -> tuple[frozenset[str], frozenset[str]]:
-    """Returns the names declared below `tree` by `some`, and those declared by `:=` and `every`."""
+def declared_names(
+    module: Module, found: Iterable[tuple[str, SyntaxNode]]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Returns the names that the expressions `found` declare: by `some`, and by `:=` and `every`."""
     some, other = set[str](), set[str]()
-    for kind, value in expressions(tree):
+    for kind, value in found:
         if kind == "SomeVars":
             some.update(map(module.word, value["vars"]))
         elif kind == "SomeIn":
@@ -165,26 +167,24 @@ def expressions(tree: Any, *, closed: frozenset[str] = frozenset()) -> Iterator[
     while pending:
         node = pending.pop()
         if type(node) is list:
-            pending.extend(reversed(node))
+            pending.extend(node[::-1])
         elif type(node) is dict:
             # Half of what a node has is where it stands, and texts: no expressions, and not looked at again.
-            pending.extend(
-                (kind, value, node)
-                for kind, value in reversed(node.items())
-                if type(value) in _CONTAINERS and kind not in _PASSED_OVER
-            )
+            for kind, value in reversed(node.items()):
+                if type(value) in _CONTAINERS and kind not in _PASSED_OVER:
+                    pending.append((kind, value, node) if kind[0].isupper() else value)
         elif type(node) is tuple:
             kind, value, parent = node
-            if type(value) is dict and kind[0].isupper():
+            if type(value) is dict:
                 yield kind, value
             if kind not in closed:
                 pending.append(list(indices(parent)) if kind in REFERENCES else value)
 
 
-def announced_names(module: Module, tree: Any) -> frozenset[str]:
-    """Returns the names below `tree` that `some` declares for use as an index."""
+def announced_names(module: Module, found: Iterable[tuple[str, SyntaxNode]]) -> frozenset[str]:
+    """Returns the names among the expressions `found` that `some` declares for use as an index."""
     names = set[str]()
-    for kind, value in expressions(tree):
+    for kind, value in found:
         if kind == "SomeVars":
             names.update(map(module.word, value["vars"]))
         elif kind == "SomeIn":
@@ -192,11 +192,16 @@ def announced_names(module: Module, tree: Any) -> frozenset[str]:
     return frozenset(names)
 
 
-def single_names(module: Module, rule: SyntaxNode) -> frozenset[str]:
+def own_names(module: Module, tree: Sequence[Any], found: Sequence[tuple[str, SyntaxNode]]) -> frozenset[str]:
+    """Returns the names that a rule declares itself; `tree` are its parts, `found` their expressions."""
+    return frozenset(names_in(tree[0] or [])).union(*declared_names(module, found))
+
+
+def single_names(
+    module: Module, own: frozenset[str], found: Sequence[tuple[str, SyntaxNode]]
+) -> frozenset[str]:
     """Returns the names in a rule that are bound before they are used as an index, so that no loop runs."""
-    tree = parts(rule)
-    declared = frozenset[str]().union(*declared_names(module, tree), names_in(tree[0] or []))
-    return (declared | module.names.keys()) - announced_names(module, tree) - {"_"}
+    return (own | module.names.keys()) - announced_names(module, found) - {"_"}
 
 
 def loops_over(node: SyntaxNode, single: frozenset[str]) -> list[SyntaxNode]:
@@ -211,14 +216,17 @@ def loops_over(node: SyntaxNode, single: frozenset[str]) -> list[SyntaxNode]:
 
 def queries(tree: Any) -> Iterator[SyntaxNode]:
     """Yields every query below `tree`: the bodies of rules, comprehensions and `every`."""
-    if isinstance(tree, list):
-        for item in tree:
-            yield from queries(item)
-    elif isinstance(tree, Mapping):
-        if tree.get("stmts"):
-            yield tree
-        for value in tree.values():
-            yield from queries(value)
+    pending: list[Any] = [tree]
+    while pending:
+        node = pending.pop()
+        if type(node) is list:
+            pending.extend(node[::-1])
+        elif type(node) is dict:
+            if node.get("stmts"):
+                yield node
+            for kind, value in reversed(node.items()):
+                if type(value) in _CONTAINERS and kind not in _PASSED_OVER:
+                    pending.append(value)
 
 
 def extent(module: Module, node: SyntaxNode) -> tuple[int, int]:
