@@ -239,12 +239,10 @@ def _read(module: Module, rule: SyntaxNode) -> Iterator[Path]:
     for kind, value in found:
         if id(value) in without or not (kind == "Var" or kind in REFERENCES):
             continue
-        if (path := module.resolve({kind: value}, own))[0] in names:
+        path = module.resolve({kind: value}, own)
+        if path[0] in names:
             yield path[1:]
-            continue
-        # A name may be the rule's own in one place, and in another an import of the input.
-        path = module.resolve({kind: value})
-        if path[: len(TASKS)] == TASKS[: len(path)]:
+        elif path[: len(TASKS)] == TASKS[: len(path)]:
             yield ()
 
 

@@ -147,7 +147,6 @@ TASKS = "some task in input.workflow.spec.tasks"
         ("r if count(input.workflow.spec.tasks) > 3", None),
         ("r if { spec := input.workflow.spec; spec.priority }", None),
         ("r if w == {}", None),
-        ("r if { count([v | w := 1; v := w]) == 1; w.spec.tasks[_].needs }", None),
         ("r if walk(input, [_, 3])", None),
         ("r if f(1) with input as {}", None),
     ],
