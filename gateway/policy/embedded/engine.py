@@ -10,8 +10,6 @@ import time
 from pathlib import Path
 from typing import Final, Self
 
-from msgspec import structs
-
 from gateway.core.decision import Action, Decision, Question
 from gateway.core.errors import Unavailable
 from gateway.policy.answer import AnswerError
@@ -29,7 +27,6 @@ from gateway.policy.embedded.interpreter import (
 from gateway.policy.embedded.loading import load_bundle
 from gateway.policy.fault_texts import of_interpreter
 from gateway.policy.question import ENTRY_POINTS, QuestionError, encode_question
-from gateway.policy.shortened_document import DocumentShortener
 
 ENGINE_NAME: Final = "embedded"
 
@@ -62,7 +59,6 @@ class EmbeddedPolicyEngine:
         self._budget_seconds = budget_seconds
         self._revision = ""
         self._inline: InlineEvaluation | None = None
-        self._shortener: DocumentShortener | None = None
         self._submission_worker: EvaluationWorker | None = None
         self._placement_worker: EvaluationWorker | None = None
         self._decisions = DecisionFactory(ENGINE_NAME)
@@ -71,7 +67,6 @@ class EmbeddedPolicyEngine:
         self._bundle = bundle = self._bundle or load_bundle(self._policies, self._data)
         # On a thread where a gateway runs already: it takes a tenth of a second and more.
         rules = await asyncio.to_thread(prepare_rules, bundle.source)
-        self._shortener = None if rules.task_parts is None else DocumentShortener(rules.task_parts)
         self._inline = InlineEvaluation(
             {name: Interpreter(rules.needed_for(name)) for name in bundle.source.entry_points},
             maximum_bytes=self._inline_bytes,
@@ -109,7 +104,7 @@ class EmbeddedPolicyEngine:
     async def decide(self, question: Question) -> Decision:
         started = time.perf_counter()
         try:
-            answer = parse_result(await self._evaluate(question))
+            answer = parse_result(await self._evaluate(question, encode_question(question)))
         except (QuestionError, EvaluationError, AnswerError) as error:
             # Default deny: without an answer the decision refuses.
             seconds = time.perf_counter() - started
@@ -118,20 +113,11 @@ class EmbeddedPolicyEngine:
         seconds = time.perf_counter() - started
         return self._decisions.answered(question, answer, revision=self._revision, duration_seconds=seconds)
 
-    async def _evaluate(self, question: Question) -> str:
+    async def _evaluate(self, question: Question, document: bytes) -> str:
         worker = self._placement_worker if question.action is Action.RUNS_PLACE else self._submission_worker
         if self._inline is None or worker is None:
             raise EvaluationError("the engine is not running")
         entry_point = ENTRY_POINTS[question.action]
-        if (question.workflow is None or len(question.workflow) <= self._inline_bytes) and (
-            answer := await self._inline.evaluate(entry_point, encode_question(self._shortened(question)))
-        ) is not None:
+        if (answer := await self._inline.evaluate(entry_point, document)) is not None:
             return answer
-        document = encode_question(question)
         return await worker.evaluate(entry_point, document, tenant=question.principal.tenant)
-
-    def _shortened(self, question: Question) -> Question:
-        """The question with no more of its document than the rules may read."""
-        if question.workflow is None or self._shortener is None:
-            return question
-        return structs.replace(question, workflow=self._shortener.shorten(question.workflow))

@@ -20,7 +20,6 @@ from gateway.policy.embedded.syntax_tree import (
     declared_names,
     expressions,
     head_of,
-    is_plain,
     is_walk,
     literal,
     names_in,
@@ -33,7 +32,6 @@ from gateway.policy.embedded.syntax_tree import (
 WORKS_ON_OPA: Final = " (it works on OPA: set policy.engine, or engine: opa in the bundle)"
 
 NEITHER: Final = "on OPA neither"
-TASKS: Final = ("input", "workflow", "spec", "tasks")
 
 Path: TypeAlias = tuple[str, ...]
 Problem: TypeAlias = tuple[SyntaxNode, str]
@@ -209,41 +207,6 @@ def _references(module: Module, rule: SyntaxNode) -> Iterator[Path]:
         node = value["fcn"] if kind == "Call" else {kind: value}
         if kind in ("Call", "Var") or kind in REFERENCES:
             yield module.resolve(node, own)
-
-
-def task_parts(modules: Sequence[Module]) -> frozenset[Path] | None:
-    """The paths in a task that rules may read, such as `run.image`; None: a rule may read any.
-
-    That is known of tasks that a rule names one by one, with `some task in`, and reads with constant names.
-    """
-    read = frozenset(path for module in modules for rule in module.rules for path in _read(module, rule))
-    return None if () in read else read
-
-
-def _read(module: Module, rule: SyntaxNode) -> Iterator[Path]:
-    """The paths in tasks that a rule reads; of any part the empty one."""
-    tree = parts(rule)
-    found = list(expressions(tree))
-    own = own_names(module, tree, found)
-    names, without = set[str](), set[int]()  # names of tasks, and nodes that read no part of one
-    for kind, value in found:
-        asked = [value["collection"]] if kind == "SomeIn" else [value["expr"]] if kind == "NotExpr" else []
-        if not any(is_plain(node) and module.resolve(node, own) == TASKS for node in asked):
-            continue
-        without.update(id(only(node)[1]) for node in asked)
-        if kind == "SomeIn" and only(value["value"])[0] == "Var":
-            names.add(only(value["value"])[1]["value"])
-            without.add(id(only(value["value"])[1]))
-        elif kind == "SomeIn":
-            yield ()
-    for kind, value in found:
-        if id(value) in without or not (kind == "Var" or kind in REFERENCES):
-            continue
-        path = module.resolve({kind: value}, own)
-        if path[0] in names:
-            yield path[1:]
-        elif path[: len(TASKS)] == TASKS[: len(path)]:
-            yield ()
 
 
 def _meant(reference: Path, rules: Container[Path], below: Mapping[Path, list[Path]]) -> list[Path]:

@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 
 from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
 from gateway.policy.bundle import BundleError, Diagnostic
-from gateway.policy.embedded.gate import files_for, task_parts
+from gateway.policy.embedded.gate import files_for
 from gateway.policy.embedded.interruption import CHECKPOINT, is_bounded, size_of, with_checkpoints
 from gateway.policy.embedded.replaced_builtins import REPLACED
 from gateway.policy.embedded.rewriting import rewrite_rules
@@ -47,7 +47,10 @@ OPERATORS_MAXIMUM: Final = 1_000
 COLUMNS_MAXIMUM: Final = 100_000
 LINES_MAXIMUM: Final = 100_000
 FILE_BYTES_MAXIMUM: Final = 16 << 20
-"""The maximum bytes of a Rego file. Without such limits regorus refuses lines of over 1,024 characters."""
+"""The maximum size of a Rego file in bytes, a limit that regorus needs set.
+
+Where no limits are set, regorus refuses lines of more than 1,024 characters.
+"""
 
 
 class EvaluationError(Exception):
@@ -74,8 +77,6 @@ class PreparedRules(Struct, frozen=True, kw_only=True):
     bounded: bool
     needed: Mapping[str, frozenset[str]]
     """The files that each entry point may need."""
-    task_parts: frozenset[tuple[str, ...]] | None
-    """The paths in a workflow's tasks that the rules may read; None: they may read any."""
 
     def needed_for(self, entry_point: str) -> "PreparedRules":
         """Returns the rules with only the files that an entry point may need."""
@@ -93,7 +94,6 @@ def prepare_rules(source: PolicySource, *, tests: Sequence[tuple[str, str]] = ()
         data=source.data,
         bounded=is_bounded(written, size),
         needed=files_for(written, source.entry_points),
-        task_parts=task_parts(parse_modules(source.modules)),
     )
 
 

@@ -22,7 +22,6 @@ from gateway.policy.embedded.interpreter import (
 )
 from gateway.policy.embedded.loading import load_bundle
 from gateway.policy.question import ENTRY_POINTS, encode_question
-from gateway.policy.shortened_document import DocumentShortener
 from tests.gateway.policy.embedded.generated_questions import questions, rule_set
 from tests.opa_fixture import OPA, needs_opa
 
@@ -57,18 +56,6 @@ def test_what_an_entry_point_does_not_need_changes_no_answer() -> None:
     interpreters = {name: Interpreter(part) for name, part in parts.items()}
     for question in questions(QUESTIONS, seed=5):
         assert decided(interpreters[ENTRY_POINTS[question.action]], question) == decided(whole, question)
-
-
-def test_what_rules_cannot_read_of_a_document_changes_no_answer() -> None:
-    parts = prepare_rules(SHIPPED.source).task_parts
-    assert parts == frozenset([("name",), ("type",), ("run", "image")])
-    shortener, short = DocumentShortener(parts), 0
-    for question in questions(QUESTIONS, seed=6):
-        document = shortener.shorten(question.workflow or b"")
-        short += len(document) < len(question.workflow or b"")
-        shortened = msgspec.structs.replace(question, workflow=question.workflow and document)
-        assert decided(INTERPRETER, shortened) == decided(INTERPRETER, question)
-    assert short > QUESTIONS / 10
 
 
 def comparable(decision: Any) -> Any:

@@ -8,7 +8,6 @@ from gateway.policy.embedded.gate import (
     check_rules,
     files_for,
     nondeterministic_calls,
-    task_parts,
     unused_rules,
 )
 from gateway.policy.embedded.interpreter import parse_modules
@@ -116,47 +115,6 @@ def test_files_are_left_out_that_an_entry_point_cannot_need(needed: str) -> None
     assert {"a.rego", "b.rego", "d.rego"} <= found["data.a.decision"]
     assert found["data.c.x"] == {"a.rego", "b.rego", "c.rego", "d.rego"}
     assert ("c.rego" in found["data.a.decision"]) is needed.startswith(("data[", "[v |"))
-
-
-TASKS = "some task in input.workflow.spec.tasks"
-
-
-@pytest.mark.parametrize(
-    ("rule", "read"),
-    [
-        (f"r if {{ {TASKS}; task.run.image == task.type }}", {("run", "image"), ("type",)}),
-        (f"r if {{ {TASKS}; task.run[input.at] }}", {("run",)}),
-        (f"r if {{ {TASKS}; some need in task.needs; need }}", {("needs",)}),
-        (f'r contains task["name"] if {{ {TASKS}; not task.needs }}', {("name",), ("needs",)}),
-        ("r if { some i, t in input.workflow.spec.tasks; t.name == i }", {("name",)}),
-        ("r if { some t in w.spec.tasks; t.name }", {("name",)}),
-        ("r if not input.workflow.spec.tasks", set()),
-        ("r if input.workflow.spec.priority > 3", set()),
-        ("r := {t.name: n | some t in input.workflow.spec.tasks; n := t.type}", {("name",), ("type",)}),
-        (f"r if {{ {TASKS}; x := task; x.name }}", None),
-        (f"r if {{ {TASKS}; f(task) }}", None),
-        (f"r if {{ {TASKS}; task[input.at] }}", None),
-        (f"r := [task | {TASKS}]", None),
-        (f"r if {{ {TASKS}; not task }}", None),
-        ('r if some {"name": "a"} in input.workflow.spec.tasks', None),
-        ("r if input.workflow.spec.tasks[_].name", None),
-        ("r if every task in input.workflow.spec.tasks { task.name }", None),
-        ("r if { some t in input.workflow.spec[input.at]; t.name }", None),
-        ("r if { some t in input[input.at].spec.tasks; t.name }", None),
-        ("r if { some t in input.workflow.spec.tasks[0]; t }", None),
-        ("r if count(input.workflow.spec.tasks) > 3", None),
-        ("r if { spec := input.workflow.spec; spec.priority }", None),
-        ("r if w == {}", None),
-        ("r if walk(input, [_, 3])", None),
-        ("r if f(1) with input as {}", None),
-    ],
-)
-def test_of_tasks_the_parts_are_known_that_rules_can_read(
-    rule: str, read: set[tuple[str, ...]] | None
-) -> None:
-    """Any, where a rule does with a task or the document what might read more."""
-    text = f"package a\nimport input.workflow as w\nf(x) := 1\n{rule}\n"
-    assert task_parts(parse_modules([("a.rego", text)])) == read
 
 
 def test_every_builtin_that_is_not_the_same_says_why() -> None:
