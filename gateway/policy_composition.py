@@ -1,4 +1,4 @@
-"""Composes the policy parts of a gateway: engine, bundle rollout, and the records of decisions.
+"""Composes the policy parts of a gateway: engine, bundle rollout, and the records of policy decisions.
 
 In a running gateway nothing but it and the rooms of `gateway.policy` names concrete policy engines.
 """

@@ -42,7 +42,7 @@ async def _check_store(store: Store, controller: Controller) -> str:
 
 
 async def _check_policy(policy: PolicyEngine, engine: str, bundles: BundleFeed) -> str:
-    """Checks that policy would answer; returns, for people, the revision of the rules that it holds.
+    """Checks that policy would answer; returns, for people, the revision of the rules that it has loaded.
 
     Beside it stands the bundle that OPA is given, where it is another: OPA has not taken it, or not yet.
     Raises `Unavailable` where the engine does not answer.

@@ -116,7 +116,7 @@ def _shards_wait(count: int) -> str:
 
 
 def _cannot_move(services: Services) -> str:
-    """Returns a clause on why Suspect shards cannot be moved (T7); empty if they can."""
+    """Returns a clause on why Suspect shards cannot move to another region; empty if they can."""
     counted = [region for region in services.regions() if region.counted]
     answering = sum(region.condition.reachable for region in counted)
     if services.cut_off() or enough_answer(answering, len(counted)):

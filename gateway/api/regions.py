@@ -36,7 +36,7 @@ async def regions(call: Call) -> Response:
 
 
 async def replace(call: Call) -> Response:
-    """Give up a region's journal for good: the next one that answers under the region's name is admitted."""
+    """Give up a region's journal (its cluster's state) for good: the next one that answers is admitted."""
     view, entry = await _authorize_operation(call, HistoryKind.JOURNAL_RELEASED)
     # Releasing the journal of a region that answers would admit any other, even one that comes months later.
     if view.condition.ready:

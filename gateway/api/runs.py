@@ -105,7 +105,7 @@ async def cancel(call: Call) -> Response:
 
 
 async def retry(call: Call) -> Response:
-    """Retry a failed or cancelled run under a new decision of policy: 202.
+    """Retry a failed or cancelled run under a new policy decision: 202.
 
     What did not succeed runs again; what has succeeded stays done.
     """

@@ -46,7 +46,7 @@ class RunSummary(Struct, frozen=True, kw_only=True):
 
 
 class ShardView(Struct, frozen=True, kw_only=True):
-    """A shard of a run. `orphans` are earlier attempts that may still run somewhere."""
+    """A shard of a run. `orphans` are earlier, replaced attempts that may still run somewhere."""
 
     index: int
     item: Any
@@ -184,7 +184,7 @@ class RegionList(Struct, frozen=True, kw_only=True):
 
 
 class JournalRelease(Struct, frozen=True, kw_only=True):
-    """The response to `replace`: the region's name is free for the next journal that answers."""
+    """The response to `replace`: the region's name is free for the next cluster journal that answers."""
 
     region: str
 

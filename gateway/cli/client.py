@@ -233,7 +233,7 @@ def _sent_token(response: httpx.Response) -> str | None:
 
 
 def _is_development(url: httpx.URL) -> bool:
-    """Whether `url` belongs to the gateway that `waypost up` started here."""
+    """Whether `url` belongs to the gateway that `waypost up` started on this machine."""
     context = find_context(Path.cwd())
     return context is not None and context.development is not None and str(url).startswith(f"{context.url}/")
 

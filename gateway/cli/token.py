@@ -95,7 +95,7 @@ def _inside(folder: Path) -> Path:
 
 
 def _issuer_folder() -> Path:
-    """Returns the development issuer's folder of the `waypost up` here. Raises `CliError` if none runs."""
+    """Returns the folder of the `waypost up` on this machine. Raises `CliError` if none runs."""
     context = find_context(Path.cwd())
     if context is None or context.development is None:
         raise CliError(

@@ -1,4 +1,7 @@
-"""A circuit breaker for calls to a policy engine that does not answer. Pure."""
+"""A circuit breaker: stops calls, for a while, to a policy engine that does not answer.
+
+Performs no I/O.
+"""
 
 from typing import Final
 
@@ -7,7 +10,7 @@ FAILURES_MAXIMUM: Final = 5
 
 
 class CircuitBreaker:
-    """Counts the questions in a row that an engine failed to answer, and opens after too many.
+    """Counts the policy queries in a row that an engine failed to answer; opens (stops calls) after too many.
 
     Once it is open, no question is asked until the engine has said that it is well. So a document that always
     fails, sent again and again, keeps nobody else out: what it opens is closed after one round trip.
@@ -23,11 +26,11 @@ class CircuitBreaker:
         return f"<CircuitBreaker {state}, {self._failures} failures in a row>"
 
     def after_answer(self) -> None:
-        """Resets the breaker after an answered question or a successful health check."""
+        """Closes the breaker (allows calls again) after an answered policy query or a good health check."""
         self.is_open, self.cause, self._failures = False, "", 0
 
     def after_failure(self, cause: str) -> bool:
-        """Counts an unanswered question; returns whether the breaker opens by it."""
+        """Counts a policy query without an answer; returns whether the breaker opens (stops calls) by it."""
         self._failures += 1
         self.cause = cause
         opens = not self.is_open and self._failures >= FAILURES_MAXIMUM

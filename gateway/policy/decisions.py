@@ -1,4 +1,4 @@
-"""Makes the decisions of a policy engine from its answers; without an answer, a refusal with the fault."""
+"""Makes policy decisions from a policy engine's answers; without an answer, a refusal with the fault."""
 
 import itertools
 import os
@@ -9,7 +9,7 @@ from gateway.policy.masking import masked, unanswered
 
 
 class DecisionFactory:
-    """Makes the decisions of one policy engine, with unique ids.
+    """Makes the policy decisions of one policy engine, each with a unique id.
 
     Ids sort by the question's time, then by the order of evaluation; a random suffix keeps those of two
     processes apart.
@@ -29,7 +29,7 @@ class DecisionFactory:
         duration_seconds: float,
         engine_decision_id: str = "",
     ) -> Decision:
-        """Returns the decision for a complete answer of the rules."""
+        """Returns the policy decision for a complete answer of the rules."""
         return Decision(
             id=self._new_id(question),
             at=question.at,
@@ -46,7 +46,7 @@ class DecisionFactory:
         )
 
     def faulty(self, question: Question, fault: str, *, revision: str, duration_seconds: float) -> Decision:
-        """Returns the refusal for a question without a complete answer; `fault` is the reason."""
+        """Returns the refusal for a policy query without a complete answer; `fault` is the reason."""
         return Decision(
             id=self._new_id(question),
             at=question.at,

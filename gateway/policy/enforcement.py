@@ -1,4 +1,6 @@
-"""Enforces the levels of rules: advisory reasons, and soft ones with an exception, do not refuse. Pure.
+"""Enforces rules' levels: advisory reasons, and soft ones with a policy exception, do not refuse.
+
+Performs no I/O.
 
 It is the one check for what the gateway decides, for dry runs, `waypost policy eval` and replays. What no
 rule refuses by name (a rule that is missing, an engine that does not answer) stays refused.
@@ -24,7 +26,7 @@ LIFTED: Final[Mapping[str, Mapping[str, None]]] = {
 
 
 class WorkScope(Struct, frozen=True, kw_only=True):
-    """The tenant, workflow and document of a question, compared with an exception's scope."""
+    """The tenant, workflow and document of a policy query, compared with the scope of a policy exception."""
 
     tenant: str
     workflow: str
@@ -45,7 +47,7 @@ _decode = msgspec.json.Decoder(_Document).decode
 
 
 def scope_of(question: Question) -> WorkScope | None:
-    """Returns the tenant, workflow and document of a question; None if its action cannot have exceptions."""
+    """Returns a policy query's tenant, workflow and document; None if no policy exception can apply to it."""
     if question.workflow is None or kind_of(question.action) is not ActionKind.WORK:
         return None
     metadata = _decode(question.workflow).metadata
@@ -59,7 +61,7 @@ def scope_of(question: Question) -> WorkScope | None:
 def granted_to(
     scope: WorkScope | None, exceptions: Iterable[PolicyException], *, now: float
 ) -> Mapping[str, str]:
-    """Returns the ids of the exceptions in force for this work at `now`, by the rule that each overrides."""
+    """Returns the ids of the policy exceptions in force for this work at `now`, by the rule overridden."""
     if scope is None:
         return {}
     return {
@@ -70,7 +72,7 @@ def granted_to(
 
 
 def enforce(decision: Decision, granted: Mapping[str, str]) -> Decision:
-    """Applies the enforcement levels of a decision's reasons, and the exceptions `granted` (rule to id).
+    """Applies rules' levels to a policy decision, and the policy exceptions `granted` (rule to id).
 
     Allowed where nothing refuses: each reason is advisory, or soft and overridden. They become warnings.
     """
@@ -88,7 +90,7 @@ def enforce(decision: Decision, granted: Mapping[str, str]) -> Decision:
 
 
 def refuses(reason: Reason) -> bool:
-    """Whether the reason refuses: it is hard, or soft and no exception overrides it."""
+    """Whether the reason refuses: it is hard, or soft and no policy exception overrides it."""
     return reason.level is Level.HARD or (reason.level is Level.SOFT and not reason.exception)
 
 

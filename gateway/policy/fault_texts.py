@@ -1,4 +1,6 @@
-"""Removes document values from evaluators' error texts, for the record of a decision. Pure.
+"""Removes document values from evaluators' error texts, for the record of a policy decision.
+
+Performs no I/O.
 
 Nobody has said which values must not be seen. Kept are file and line, the builtin, and sentences that are
 known.
@@ -58,5 +60,5 @@ BUILTIN_ERROR: Final = "eval_builtin_error"
 
 
 def of_answer(text: str) -> str:
-    """Returns the text recorded for an answer that is not a decision, without values or names in it."""
+    """Returns the text recorded for an answer that is no policy decision, without values or names in it."""
     return _QUOTED.sub("...", text)

@@ -6,7 +6,7 @@ from gateway.core.decision import Decision, Question
 
 
 class PolicyEngine(Protocol):
-    """An engine that decides questions by Rego rules. Default deny: only a well-typed `allow: true` permits.
+    """An engine that answers policy queries by Rego rules. Only a well-typed `allow: true` permits.
 
     `decide` never raises: an error inside is a `Decision` with `fault` set and `allow` False, which becomes a
     503.

@@ -1,4 +1,7 @@
-"""Removes values from a question that policy keeps out of the record of its decision. Pure."""
+"""Removes the values from a policy query that policy keeps out of the record of its decision.
+
+Performs no I/O.
+"""
 
 import copy
 from collections.abc import Sequence
@@ -16,7 +19,7 @@ MASKABLE_CLAIMS: Final = {"client": "", "scopes": (), "groups": ()}
 
 
 def masked(question: Question, pointers: Sequence[str]) -> Question:
-    """Returns the question without the values at `pointers`, JSON pointers into the rules' input.
+    """Returns the policy query without the values at `pointers`, JSON pointers into the rules' input.
 
     A pointer to what is not there takes nothing out. The caller's subject, issuer and tenant stay.
     """
@@ -45,7 +48,7 @@ def masked(question: Question, pointers: Sequence[str]) -> Question:
 
 
 def unanswered(question: Question) -> Question:
-    """Returns a question without its document and context, as no rule has answered which values to mask."""
+    """Returns a policy query without document and context, as no rule has said which values to mask."""
     run = question.context.get("run")
     named = {"run": {"id": run["id"]}} if isinstance(run, dict) and isinstance(run.get("id"), str) else {}
     return structs.replace(question, workflow=None, context=named)

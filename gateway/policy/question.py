@@ -1,4 +1,4 @@
-"""Encodes a question as the `input` document of the rules, with the schema `schemas/input.json`:
+"""Encodes a policy query as the `input` document of the rules, with the schema `schemas/input.json`:
 
     {"workflow"?: the document, "context": {...}, "at": seconds, "action": "runs:submit", "principal": {...}}
 
@@ -27,11 +27,11 @@ ENTRY_POINTS: Final[Mapping[Action, str]] = {
 
 
 class QuestionError(Exception):
-    """Raised for a question that cannot be encoded: a part of it is not JSON."""
+    """Raised for a policy query that cannot be encoded: a part of it is not JSON."""
 
 
 def encode_question(question: Question) -> bytes:
-    """Encodes a question to policy as the input document of the rules, in UTF-8 JSON.
+    """Encodes a policy query as the input document of the rules, in UTF-8 JSON.
 
     Raises `QuestionError`, also for an integer beyond 2^53 - 1, which engines would round differently.
     """
@@ -55,7 +55,7 @@ def encode_question(question: Question) -> bytes:
 
 
 def _check_integers(value: Any) -> None:
-    """Raises `ValueError` for an integer that a double cannot hold. Documents were checked at submission."""
+    """Raises `ValueError` for an integer that a double cannot represent. Documents were checked before."""
     if isinstance(value, Mapping):
         value = value.values()
     elif not isinstance(value, (list, tuple)):

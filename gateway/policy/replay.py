@@ -1,4 +1,4 @@
-"""Replays the questions of recorded decisions on an engine with other rules, or on two engines."""
+"""Replays the queries of recorded policy decisions on an engine with other rules, or on two engines."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -34,7 +34,7 @@ _decode_input = msgspec.json.Decoder(_Input).decode
 
 
 def question_of(recorded: Recorded) -> Question | None:
-    """Returns the question of a recorded decision; None if it cannot be asked again.
+    """Returns the policy query of a recorded decision; None if it cannot be asked again.
 
     Policy did not answer it, part of it is masked, its document was too large to be kept, or the gateway
     refused an approval that policy permitted.
@@ -60,7 +60,7 @@ def question_of(recorded: Recorded) -> Question | None:
 async def replay(
     decisions: Iterable[Recorded], engine: PolicyEngine, *, at_once: int = 1
 ) -> AsyncIterator[tuple[Recorded, Flip | None]]:
-    """Replays each question on `engine`; yields each decision with the changed outcome, or None.
+    """Replays each policy query on `engine`; yields each decision with the changed outcome, or None.
 
     Reads `decisions` as they are needed, and asks `at_once` questions together: an OPA answers several.
     """
@@ -74,7 +74,7 @@ async def replay(
 async def compare(
     decisions: Iterable[Recorded], before: PolicyEngine, after: PolicyEngine, *, at_once: int = 1
 ) -> AsyncIterator[tuple[Recorded, Flip | None]]:
-    """Asks both engines each question; yields each decision, with the difference of their answers."""
+    """Asks both engines each policy query; yields each recorded decision, with how their answers differ."""
     askable = ((recorded, question) for recorded in decisions if (question := question_of(recorded)))
     while asked := list(islice(askable, at_once)):
         old = await asyncio.gather(*(before.decide(question) for _, question in asked))

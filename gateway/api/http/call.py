@@ -76,7 +76,7 @@ class Call:
     def question(
         self, action: Action, *, workflow: bytes | None = None, context: Mapping[str, Any] | None = None
     ) -> Question:
-        """Returns the question to policy whether the caller may do `action`."""
+        """Returns the policy query whether the caller may do `action`."""
         return Question(
             action=action,
             principal=self.principal,
@@ -146,7 +146,7 @@ class Call:
         return message.get("body", b""), message.get("more_body", False)
 
     def turn(self, places: Turns | None = None, *, wait_seconds: float | None = None) -> Turn:
-        """Returns a context that holds one of `places` (by default those of requests); tenants take turns.
+        """Returns a context that occupies one of `places` (by default those of requests); tenants take turns.
 
         Raises `NoTurn` where none was free within `wait_seconds`; None: the time that a request may wait.
         """

@@ -142,7 +142,7 @@ def decision_fields(decision: Decision) -> dict[str, str]:
 
 
 def _without_masked(fields: Mapping[str, str], decision: Decision) -> dict[str, str]:
-    """Returns the log fields without those that the record of the decision must not have either.
+    """Returns the log fields without those that the record of the policy decision must not have either.
 
     Where policy did not answer, nobody has said which these are: then it has no document.
     """

@@ -40,7 +40,7 @@ async def bundles(call: Call) -> Response:
 
 
 async def bundle(call: Call) -> Response:
-    """Get one policy bundle with its state, and the decisions on which it differed in shadow.
+    """Get one policy bundle with its state, and the policy decisions on which it differed in shadow.
 
     That is counted since the gateway's start; ids are those of decisions.
     """
@@ -75,7 +75,7 @@ async def upload(call: Call) -> Response:
 
 
 async def shadow(call: Call) -> Response:
-    """Put a bundle in shadow: it evaluates the same questions as the active one, and changes no decision."""
+    """Put a bundle in shadow: it answers the same policy queries as the active one, and decides nothing."""
     return await _take(call, Step.SHADOW)
 
 
@@ -147,7 +147,7 @@ async def _answer(call: Call, taken: Taken) -> Response:
 
 
 async def _authorize(call: Call, operation: dict[str, Any]) -> Act:
-    """Asks policy whether the caller may make the change; returns the `Act` (caller, time, decision)."""
+    """Asks policy whether the caller may change the rollout; returns the `Act` (caller, time, decision)."""
     question = call.question(Action.POLICY_OPERATE, context={"policy": operation})
     decision = await authorize(question, policy=call.services.policy)
     return Act(

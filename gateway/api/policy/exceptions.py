@@ -1,4 +1,4 @@
-"""The handlers for policy exceptions: request, list, approve, revoke. Each act is authorized and audited."""
+"""The handlers for policy exceptions (temporary overrides of a rule): request, list, approve, revoke."""
 
 import os
 from collections.abc import Callable, Collection, Iterator
@@ -162,7 +162,7 @@ async def _visible(call: Call) -> PolicyException:
 
 
 async def _authorize(call: Call, action: Action, one: PolicyException) -> Decision:
-    """Returns the policy decision that permits the action. Raises `Denied` or `Unavailable`."""
+    """Returns the policy decision that permits the action on an exception. Raises `Denied`, `Unavailable`."""
     context = {name: getattr(one, name) for name in ("tenant", "rule", "workflow", "asked_by")}
     question = call.question(action, context={"exception": context})
     return await authorize(question, policy=call.services.policy)
@@ -175,7 +175,7 @@ async def _change(
     kind: HistoryKind,
     decision_id: str,
 ) -> PolicyException:
-    """Stores the exception as changed by `change`, which is applied again if another writer came first."""
+    """Stores the policy exception as changed by `change`, applied again if another writer came first."""
     for _ in range(SWAPS_MAXIMUM):
         changed = change(one)
         if await _write(call, changed, kind, decision_id):
@@ -217,7 +217,7 @@ def _errors(asked: ExceptionRequest, call: Call) -> Iterator[FieldError]:
 
 
 def _not_soft(rule: str, bundles: Collection[Bundle]) -> str:
-    """Returns the reason why a rule allows no exception; empty if it is soft, or of unknown level."""
+    """Returns the reason why a rule allows no policy exception; empty if it is soft, or of unknown level."""
     # Data that only an OPA puts together has levels that are not seen here.
     if any(bundle.engine == OPA_ENGINE for bundle in bundles):
         return ""

@@ -55,7 +55,7 @@ class StepResult(BundleView, frozen=True, kw_only=True):
 
 
 class FlipView(Struct, frozen=True, kw_only=True):
-    """One decision on which the bundle in shadow differs from the active one."""
+    """One policy decision on which the bundle in shadow differs from the active one."""
 
     decision_id: str
     action: Action
@@ -67,7 +67,7 @@ class FlipView(Struct, frozen=True, kw_only=True):
 
 
 class ShadowView(Struct, frozen=True, kw_only=True):
-    """The comparison of a shadow bundle's answers with the decisions made, counted by this process."""
+    """How a shadow bundle's answers compare with the policy decisions made, counted by this process."""
 
     compared: int
     skipped: int
@@ -172,7 +172,7 @@ def _shadow_view(counts: ShadowCounts) -> ShadowView:
 
 
 def bundle_list(rollout: Rollout, deciding: str) -> BundleList:
-    """Returns the `BundleList` of a rollout; `deciding` is the revision in force."""
+    """Returns the `BundleList` of a rollout; `deciding` is the revision whose answers count."""
     active = rollout.active
     return BundleList(
         items=tuple(bundle_view(release) for release in reversed(rollout.releases)),

@@ -48,7 +48,7 @@ async def decisions(call: Call) -> Response:
 
 
 async def decision(call: Call) -> Response:
-    """Get one decision with the input of the rules, as far as policy lets it be recorded.
+    """Get one policy decision with the input of the rules, as far as policy lets it be recorded.
 
     Beside it, what OPA has logged of the evaluation itself.
     """

@@ -1,4 +1,4 @@
-"""The handler for the audit trail with its seals, which `waypost audit verify` checks."""
+"""The handler for the audit trail with its seals (signed digests), which `waypost audit verify` checks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ SEALS_OF_PAGE = 20
 
 
 class TrailPage(Struct, frozen=True, kw_only=True):
-    """A page of the audit trail: records and seals, each in order. Both are empty after the last page."""
+    """A page of the audit trail: entries, and the seals (signed digests) over them, each in order."""
 
     entries: tuple[Mapping[str, Any], ...]
     """The entries of accepted runs and people's actions as stored, each with its policy decision."""
@@ -30,7 +30,7 @@ class TrailPage(Struct, frozen=True, kw_only=True):
 
 
 async def trail(call: Call) -> Response:
-    """Get the audit trail with its seals, as it is stored.
+    """Get the audit trail with its seals (signed digests of its entries), as it is stored.
 
     `entry` and `seal` say after which entry and which seal it begins. A seal is about all tenants, so only
     callers who may see all get it.

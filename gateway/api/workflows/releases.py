@@ -62,7 +62,7 @@ class WorkflowPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"
 
 
 async def apply_workflow(call: Call) -> Response:
-    """Store a new version of a workflow: 201. The first is stable at once; later ones wait for a step.
+    """Store a new version of a workflow: 201. The first is stable at once; later ones wait for a release.
 
     200 where the newest version has this content. `source` says of which revision of its source it is.
     """

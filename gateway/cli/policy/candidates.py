@@ -31,7 +31,7 @@ AT_ONCE: Final = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A policy engine on rules that are not in force, and the number of questions it takes at once."""
+    """A policy engine on rules that are not in force, and the number of policy queries it takes at once."""
 
     engine: PolicyEngine
     at_once: int = 1

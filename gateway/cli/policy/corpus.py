@@ -1,4 +1,4 @@
-"""Reads recorded questions for trying rules: an export, line by line, or a folder of input documents."""
+"""Reads recorded policy queries for trying rules: an export, line by line, or a folder of input documents."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from gateway.policy.flips import Recorded
 
 
 class _Asked(msgspec.Struct, frozen=True):
-    """The fields that an input document shares with the record of a decision."""
+    """The fields that a rules' input document shares with the record of a policy decision."""
 
     action: Action
     principal: dict[str, msgspec.Raw]
@@ -22,7 +22,7 @@ _decode_asked = msgspec.json.Decoder(_Asked).decode
 
 
 def read_corpus(path: Path) -> Iterator[Recorded]:
-    """Reads the decisions in `path` lazily: an export, or a folder whose .json files are inputs.
+    """Reads the policy decisions in `path` lazily: an export, or a folder whose .json files are inputs.
 
     An input in a file of its own has no answer yet. Raises `CliError`, or `OSError`.
     """
@@ -35,7 +35,7 @@ def read_corpus(path: Path) -> Iterator[Recorded]:
 
 
 def parse_decision(line: bytes | msgspec.Raw) -> Recorded:
-    """Parses a decision that a gateway has exported. Raises `CliError`."""
+    """Parses a policy decision that a gateway has exported. Raises `CliError`."""
     try:
         return _decode_recorded(line)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Measures the cost of rules relative to the shipped rules: for each question, and as documents grow.
+"""Measures the cost of rules relative to the shipped rules: for each policy query, and as documents grow.
 
 Both are measured in one run, in processor time, and the least of some rounds counts: what else a machine does
 changes the ratio little.
@@ -55,7 +55,7 @@ class Cost(Struct, frozen=True, kw_only=True):
 def check_cost(
     bundle: Bundle, modules: Sequence[Module], *, budget: float, corpus: Sequence[bytes] = ()
 ) -> Cost:
-    """Compares the cost of decisions with that of the shipped rules, of which it may be `budget` times.
+    """Compares policy decisions' cost with that of the shipped rules, of which it may be `budget` times.
 
     Of the questions in `corpus` one in a hundred may cost more; without any, made-up ones are asked.
     """
@@ -126,7 +126,7 @@ def grown_input(tasks: int, data: str) -> bytes:
 
 
 def _compared(own: Interpreter, shipped: Interpreter, document: bytes, budget: float) -> tuple[float, float]:
-    """Returns the cost of one decision by own and by shipped rules, in seconds of processor time."""
+    """Returns the cost of one policy decision by own and by shipped rules, in seconds of processor time."""
     rule = ENTRY_POINTS[msgspec.json.decode(document, type=Asked).action]
     theirs = _seconds(shipped, rule, document, limit=math.inf)
     limit = max(FIRST_SECONDS, 3 * max(budget, 1) * theirs)

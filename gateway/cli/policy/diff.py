@@ -1,4 +1,4 @@
-"""`waypost policy diff`: compares two bundles, by their texts and by their decisions."""
+"""`waypost policy diff`: compares two policy bundles, by their texts and by their decisions."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -43,7 +43,7 @@ def diff(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Show which files, rules and data differ between OLD and NEW, and which decisions would change.
+    """Show which files, rules and data differ between OLD and NEW, and which policy decisions would change.
 
     With --since what the gateway has recorded is asked; without it and --decisions the texts alone are
     compared. Exit code 1 where something is newly allowed, or gets no answer from NEW.

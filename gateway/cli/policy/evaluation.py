@@ -25,7 +25,7 @@ from gateway.settings import DocumentLimits
 
 
 def read_input(file: str, *, action: Action, principal: Principal) -> bytes:
-    """Returns the rules' input document: `file` itself if it has `principal`, else a question about it.
+    """Returns the rules' input document: `file` itself if it has `principal`, else a policy query about it.
 
     The question is whether `principal` may do `action` with the workflow in `file`. Raises `CliError`.
     """
@@ -54,7 +54,7 @@ def read_input(file: str, *, action: Action, principal: Principal) -> bytes:
 
 
 def decide(bundle: Bundle, document: bytes, *, by_opa: bool, excepted: Collection[str]) -> Decision:
-    """Returns the decision that a gateway would make; rules in `excepted` count as excepted."""
+    """Returns the policy decision that a gateway would make; rules in `excepted` count as overridden."""
     found = answer(bundle, document, by_opa=by_opa)
     decision = Decision(
         id="",

@@ -1,4 +1,4 @@
-"""`waypost policy exceptions`: lists, requests, approves and revokes exceptions from soft policy rules."""
+"""`waypost policy exceptions`: lists, requests, approves and revokes overrides of soft policy rules."""
 
 import re
 import time
@@ -91,7 +91,7 @@ def approve(
 def revoke(
     exception: ExceptionId, /, *, output: Output = Format.TABLE, url: Url = None, token: Token = None
 ) -> None:
-    """Revoke a policy exception: from now on it permits nothing, and places no runs."""
+    """Revoke a policy exception: from now on it overrides no rule, and places no runs."""
     _print(_post(exception, "revoke", url, token), output)
 
 

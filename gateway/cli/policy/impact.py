@@ -1,4 +1,4 @@
-"""Measures the impact of other rules on recorded questions: changed decisions by tenant and rule."""
+"""Measures the impact of other rules on recorded policy queries: changed decisions by tenant and rule."""
 
 import time
 from collections import Counter
@@ -25,7 +25,7 @@ PROGRESS_EVERY: Final = 100
 
 
 class Impact(Struct, frozen=True, kw_only=True):
-    """The result of a replay: its changed decisions, the numbers of questions, and the time."""
+    """The result of a replay: its changed policy decisions, the numbers of queries, and the time."""
 
     flips: tuple[Flip, ...]
     read: int
@@ -38,7 +38,7 @@ async def measure(
     corpus: Iterable[Recorded],
     ask: Callable[[Iterator[Recorded]], AsyncIterator[tuple[Recorded, Flip | None]]],
 ) -> Impact:
-    """Replays every question of `corpus` by `ask`, with progress if standard error is a terminal."""
+    """Replays each policy query of `corpus` by `ask`, with progress if standard error is a terminal."""
     read = asked = 0
     flips: list[Flip] = []
 
@@ -62,7 +62,7 @@ async def measure(
 
 
 def print_flips(flips: Sequence[Flip], output: Format) -> None:
-    """Prints the changed decisions: grouped by tenant and rule for people, one by one for programs."""
+    """Prints the changed policy decisions: grouped by tenant and rule for people, singly for programs."""
     if output is not Format.TABLE:
         print_value(msgspec.to_builtins(list(flips)), output)
     elif flips:
@@ -70,7 +70,7 @@ def print_flips(flips: Sequence[Flip], output: Format) -> None:
 
 
 def print_counts(impact: Impact) -> None:
-    """Prints, on standard error, how many decisions differ between the two sets of rules, by kind."""
+    """Prints, on standard error, how many policy decisions differ between two sets of rules, by kind."""
     counts, left = Counter(flip.kind for flip in impact.flips), impact.read - impact.asked
     skipped = f", {left} cannot be asked again" if left else ""
     rate = f"; {impact.asked / impact.seconds:,.0f} a second" if impact.asked else ""
@@ -79,7 +79,7 @@ def print_counts(impact: Impact) -> None:
 
 
 def exit_code(impact: Impact, *, allow_widening: bool) -> Exit:
-    """Returns `FAILED` if a question is newly allowed (without `allow_widening`) or gets no answer."""
+    """Returns `FAILED` if a query is newly allowed (without `allow_widening`) or gets no answer."""
     kinds = {flip.kind for flip in impact.flips}
     failed = "unanswered" in kinds or ("allowed" in kinds and not allow_widening)
     return Exit.FAILED if failed else Exit.DONE

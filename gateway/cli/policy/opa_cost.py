@@ -24,7 +24,7 @@ SHARE: Final = 0.25
 
 
 def check_cost_in_opa(opa: Path, bundle: Bundle, *, budget: float, corpus: Sequence[bytes] = ()) -> Cost:
-    """Compares the number of OPA's evaluations for decisions with that of the shipped rules."""
+    """Compares the number of OPA's evaluations for policy decisions with that of the shipped rules."""
     source = structs.replace(read_bundle(SHIPPED_POLICIES, None).source, data=bundle.source.data)
     shipped = structs.replace(bundle, source=source)
     few, many = (grown_input(size, bundle.source.data) for size in SIZES[-2:])

@@ -16,7 +16,7 @@ NEVER: Final = {name for name, one in BUILTINS.items() if one.support is Support
 
 
 def check_rules(opa: Path, directory: Path, *, deciding: bool) -> list[Diagnostic]:
-    """Returns the problems that `opa check` finds; strictly for rules that are `deciding`.
+    """Returns the problems that `opa check` finds; strictly for rules whose answers count (`deciding`).
 
     Builtins that no decision may use are unknown to it, also where the embedded engine cannot read a module.
     """

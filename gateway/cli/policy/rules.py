@@ -116,7 +116,7 @@ def evaluate(
     opa: Annotated[bool, Parameter(negative="", help="Let an `opa` decide, in strict mode.")] = False,
     output: Output = Format.TABLE,
 ) -> int:
-    """Evaluate the rules in DIRECTORY for one DOCUMENT: the decision, and why.
+    """Evaluate the rules in DIRECTORY for one DOCUMENT: the policy decision, and why.
 
     The caller has every scope, unless --scope names some.
     """

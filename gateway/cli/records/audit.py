@@ -97,14 +97,14 @@ def _print_table(entries: Sequence[dict[str, Any]]) -> None:
 
 
 def _subject(entry: dict[str, Any]) -> str:
-    """Formats the object of an audited action: a run, region, policy bundle or exception."""
+    """Formats the object of an audited action: a run, region, policy bundle or policy exception."""
     detail = entry["detail"]
     bundle = f"bundle {detail['sequence']}" if "sequence" in detail else ""
     return str(entry["run"] or detail.get("region") or detail.get("exception") or bundle)
 
 
 def _more(detail: Mapping[str, Any]) -> str | None:
-    """Formats what an action on policy is about: an exception's rule and tenant, or a rollout step."""
+    """Formats what an action on policy is about: an exception's rule and tenant, or a rollout change."""
     tenants = [*detail.get("tenants", ()), *([f"{detail['percent']:g} %"] if detail.get("percent") else ())]
     facts = [
         f"{detail['rule']} of {detail['tenant']}" if "rule" in detail else "",

@@ -26,7 +26,7 @@ MAXIMUM_SHOWN: Final = 100
 
 
 class Line(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One line of an exported audit trail: an entry or a seal."""
+    """One line of an exported audit trail: an entry, or a seal (the signed digest of entries)."""
 
     entry: dict[str, Any] | None = None
     seal: Seal | None = None
@@ -34,7 +34,7 @@ class Line(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True)
 
 @command
 def key(path: Annotated[Path, Parameter(help="The file to be made; 0600.")], /) -> None:
-    """Make the key that a gateway seals its audit trail with, and print its public key.
+    """Make the key that a gateway signs (seals) its audit trail with, and print its public key.
 
     Keep what is printed where auditors find it, and not on the gateway's machine alone.
     """
@@ -47,7 +47,7 @@ def key(path: Annotated[Path, Parameter(help="The file to be made; 0600.")], /) 
 
 @command
 def export(*, url: Url = None, token: Token = None) -> None:
-    """Write the audit trail with its seals as lines of JSON, to keep and to verify without a gateway."""
+    """Write the audit trail with its seals (signed digests) as lines of JSON, to verify without a gateway."""
     for line in _lines(url, token):
         sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
 

@@ -92,7 +92,7 @@ def listing(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """List the recorded decisions of policy, newest first.
+    """List the recorded policy decisions, newest first.
 
     If there are more, standard error names the option that shows the next page.
     """
@@ -154,7 +154,7 @@ def get(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Show one decision with its question, the input of the rules."""
+    """Show one policy decision with the input of the rules."""
     with connect(url, token) as client:
         found = read_answer(client.get(api_path("decisions", decision)), "id")
     print_value(found, Format.YAML if output is Format.TABLE else output)
@@ -168,14 +168,14 @@ def export(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Write every decision as a line of JSON, with its input, newest first: for a SIEM, or for a replay."""
+    """Write every policy decision as a line of JSON, with its input, newest first: for a SIEM or a replay."""
     with connect(url, token) as client:
         for found in exported(filters or Filters(), client):
             sys.stdout.buffer.write(msgspec.json.format(bytes(found), indent=-1) + b"\n")
 
 
 def exported(filters: Filters, client: httpx.Client) -> Iterator[msgspec.Raw]:
-    """Yields every decision that matches the filters, with its input, newest first, page after page."""
+    """Yields every policy decision that matches the filters, with its input, newest first, by pages."""
     query = filters.query() | {"limit": PAGE, "inputs": "true"}
     while True:
         answer = client.get(api_path("decisions"), params=query)

@@ -1,4 +1,4 @@
-"""`waypost apply` and `waypost releases`: store versions of a workflow, and release them step by step."""
+"""`waypost apply` and `waypost releases`: store versions of a workflow, and release them in stages."""
 
 import time
 from typing import Annotated, Any

@@ -59,7 +59,7 @@ def bundles(
 
 
 def describe_pending(pending: dict[str, Any]) -> str:
-    """Formats the rollout step that waits for approval, for people."""
+    """Formats the rollout change (activate, ...) that waits for approval, for people."""
     what = f"{pending['step']} {pending['sequence']}{_share(pending)}, asked for by {pending['asked_by']}"
     left = pending["approvals"] - len(pending["approved_by"])
     ends = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(pending["expires_at"]))

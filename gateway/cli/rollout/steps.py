@@ -1,4 +1,4 @@
-"""`waypost policy upload|shadow|canary|activate|promote|rollback`: the steps of a rollout in a gateway."""
+"""`waypost policy upload|shadow|canary|activate|promote|rollback`: changes the rollout of a gateway."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -114,7 +114,7 @@ def approve(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Approve a rollout step that somebody else has asked for: `bundles` shows what waits."""
+    """Approve a rollout change (activate, ...) that another person asked for: `bundles` shows what waits."""
     return _take("approve", sequence, generation, output, url=url, token=token)
 
 
@@ -128,7 +128,7 @@ def _take(
     token: str | None,
     body: dict[str, Any] | None = None,
 ) -> int:
-    """Requests a rollout step from the gateway, at the generation given or else the rollout's present one."""
+    """Requests a rollout change (activate, ...), at the generation given or the rollout's present one."""
     with connect(url, token) as client:
         before = None
         if generation is None:

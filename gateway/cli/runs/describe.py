@@ -117,7 +117,7 @@ def _task_table(run: dict[str, Any]) -> Table:
 
 
 def _task_reason(task: dict[str, Any]) -> str:
-    """Formats the reason for a task's phase, its next try, and why the previous try failed."""
+    """Formats the reason for a task's phase, when it is started again, and why its previous start failed."""
     failure, reason = task.get("last_failure"), str(task["reason"])
     if task["phase"] == "Retrying":
         return f"{reason}; next try at {_format_time(task['next_try_at'])}"

@@ -16,7 +16,7 @@ from gateway.core.history import HistoryKind
 
 @command
 def explain(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, token: Token = None) -> None:
-    """Explain why a run went the way it went: the decisions behind it, its history, why it waits."""
+    """Explain why a run went as it went: the policy decisions behind it, its history, why it waits."""
     with connect(url, token) as client:
         run = resolve_run(client, run)
         story = read_answer(client.get(api_path("runs", run, "explain")), "history")

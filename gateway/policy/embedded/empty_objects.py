@@ -9,7 +9,7 @@ from gateway.policy.embedded.syntax_tree import Module, head_of, is_plain, only
 
 
 def empty_objects(modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
-    """Yields a module with a default for each object that would be undefined if none of its rules holds."""
+    """Yields a module with a default for each object that is undefined if none of its rules applies."""
     paths = {
         module.resolve(refr)
         for module in modules

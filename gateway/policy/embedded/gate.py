@@ -146,7 +146,7 @@ def recursion(modules: Sequence[Module]) -> Iterator[Diagnostic]:
 
 
 def unused_rules(modules: Sequence[Module], entry_points: Iterable[str]) -> list[Diagnostic]:
-    """Returns a diagnostic for each rule that no entry point needs, so that it changes no decision."""
+    """Returns a diagnostic for each rule that no entry point needs: it changes no policy decision."""
     graph, places = needs(modules)
     used = _needed(graph, entry_points)
     return sorted(

@@ -177,7 +177,7 @@ def with_body(text: str, line: int) -> str:
 
 
 def with_separators(module: Module) -> str:
-    """Adds a semicolon before each bracket that begins a line: regorus 0.13 takes it for that of a call."""
+    """Puts a semicolon before each bracket that begins a line: regorus 0.13 takes it for that of a call."""
     if not _BRACKET_BEGINS_A_LINE.search(module.text):
         return module.text.decode()
     ends = (extent(module, value["fcn"])[1] for kind, value in expressions(module.rules) if kind == "Call")

@@ -132,7 +132,7 @@ def _in_expression(module: Module, tree: Any, single: frozenset[str], around: in
 
 
 def _loops(statement: SyntaxNode, single: frozenset[str]) -> bool:
-    """Whether the statement, apart from nested queries, may hold several times, as a loop does."""
+    """Whether the statement, apart from nested queries, may be true several times, as a loop is."""
     return bool(loops_over(statement, single)) or any(
         kind == "SomeIn" or (kind == "Call" and only(value["fcn"])[1].get("value") == "walk")
         for kind, value in expressions(statement, closed=NESTED)

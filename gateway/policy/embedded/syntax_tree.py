@@ -32,7 +32,7 @@ class Module(Struct, frozen=True, kw_only=True):
     names: Mapping[str, tuple[str, ...]]
 
     def resolve(self, reference: SyntaxNode, own: frozenset[str] = frozenset()) -> tuple[str, ...]:
-        """Returns the full path of a reference up to its first computed step: `data.a.rule`.
+        """Returns the full path of a reference up to its first computed part: `data.a.rule`.
 
         `own` are names that the rule in which it stands declares itself.
         """
@@ -124,7 +124,7 @@ def names_in(pattern: Any) -> Iterator[str]:
 
 
 def path_of(node: SyntaxNode) -> list[str]:
-    """Returns the names of a reference up to its first computed step; ["?"] if it begins with no name."""
+    """Returns the names of a reference up to its first computed part; ["?"] if it begins with no name."""
     kind, value = only(node)
     if kind == "Var":
         return [value["value"]]
@@ -140,7 +140,7 @@ def path_of(node: SyntaxNode) -> list[str]:
 
 
 def is_plain(node: SyntaxNode) -> bool:
-    """Whether the node is a name, or a reference without computed steps."""
+    """Whether the node is a name, or a reference without computed parts."""
     kind, value = only(node)
     computed = kind == "RefBrack" and only(value["index"])[0] not in STRINGS
     return kind == "Var" or (kind in REFERENCES and not computed and is_plain(value["refr"]))

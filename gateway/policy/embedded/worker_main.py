@@ -16,7 +16,7 @@ class EvaluationRequest(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class EvaluationReply(Struct, frozen=True, kw_only=True, array_like=True):
-    """The reply to an evaluation request: the rule's value as JSON, or the error."""
+    """The answer to an evaluation request: the rule's value as JSON, or the error."""
 
     answer: str = ""
     error: str = ""

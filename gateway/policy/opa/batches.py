@@ -1,4 +1,4 @@
-"""Combines one tenant's questions into one call to OPA while an earlier call is under way.
+"""Combines one tenant's policy queries into one call to OPA while an earlier call is under way.
 
 A call costs the gateway 0.35 ms of processor time, and 0.05 ms for each question where sixteen share one. A
 question that comes alone waits for nobody, and has a number too, where the bundle has the rules. Tenants do
@@ -35,18 +35,18 @@ Call: TypeAlias = Callable[[str, bytes], Awaitable[Reply]]
 
 
 class _NoRules(ReplyError):
-    """Raised if the bundle in OPA has no rules for several questions in one call."""
+    """Raised if the bundle in OPA has no rules that answer several policy queries in one call."""
 
 
 class WaitingQuestion(Struct, frozen=True, eq=False):
-    """A question that waits for its turn, with the future of its answer."""
+    """A policy query that waits to be sent to OPA, with the future of its answer."""
 
     document: bytes
     reply: asyncio.Future[Reply]
 
 
 class Lane(Struct, eq=False):
-    """The queue of one tenant's questions to one rule, while a call with earlier ones is under way."""
+    """The queue of one tenant's policy queries to one rule, while a call with earlier ones is under way."""
 
     rule: str
     tenant: str
@@ -54,7 +54,7 @@ class Lane(Struct, eq=False):
 
 
 class QuestionBatches:
-    """Sends questions to OPA, several in one call; `call` queries one rule's value within a deadline.
+    """Sends policy queries to OPA, several in one call; `call` queries one rule's value within a deadline.
 
     A question that waits for its turn is answered within `seconds`, or not at all. Where a call gets no
     answer, the questions that wait for its end get none either.
@@ -97,13 +97,13 @@ class QuestionBatches:
             self._after_call(lane)
 
     async def close(self) -> None:
-        """Cancels the calls under way; the questions in them get an error."""
+        """Cancels the calls to OPA under way; the policy queries in them get an error."""
         for task in tuple(self._sending):
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
 
     def _after_call(self, lane: Lane) -> None:
-        """Starts the next call of `lane`, or removes the lane if no question waits."""
+        """Starts the next call to OPA of `lane` (a tenant's queue), or removes the lane if nothing waits."""
         # Nobody waits any more for those whose caller has gone, or which have failed.
         waiting = [question for question in lane.waiting if not question.reply.done()]
         count = _count_of_batch(waiting)
@@ -116,7 +116,7 @@ class QuestionBatches:
             del self._lanes[lane.rule, lane.tenant]
 
     async def _send(self, lane: Lane, batch: list[WaitingQuestion]) -> None:
-        """Sends the questions of `batch` in one call, and gives each its answer or the error."""
+        """Sends the policy queries of `batch` in one call to OPA, and gives each its answer or the error."""
         replies: list[Reply | BaseException] = []
         try:
             replies = await self._ask_all(lane.rule, [question.document for question in batch])
@@ -147,7 +147,7 @@ class QuestionBatches:
         return await asyncio.gather(*alone, return_exceptions=True)
 
     async def _ask_one(self, rule: str, document: bytes) -> Reply:
-        """Sends one question with a number, so that a reply to another question is recognized."""
+        """Sends one policy query with a number, so that OPA's answer to another query is recognized."""
         if rule in RULES and self._revision_without is None:
             with suppress(_NoRules):
                 return (await self._ask_together(rule, [document]))[0]
@@ -181,6 +181,6 @@ def _fail(waiting: list[WaitingQuestion], error: NoAnswer) -> None:
 
 
 def _count_of_batch(waiting: list[WaitingQuestion]) -> int:
-    """Returns how many of the waiting questions, from the first on, share the next call."""
+    """Returns how many of the waiting policy queries, from the first on, share the next call to OPA."""
     sizes = itertools.accumulate(len(question.document) for question in waiting[:BATCH_MAXIMUM])
     return sum(size <= BATCH_MAXIMUM_BYTES for size in sizes)

@@ -51,7 +51,7 @@ class StrictResponse:
             raise ReplyError(explain_error(self.status, self._body))
 
     async def json(self) -> Reply:
-        """Parses the response body as OPA's reply. Raises `ReplyError`."""
+        """Parses the body of OPA's response to a call. Raises `ReplyError`."""
         return parse_reply(self._body)
 
 

@@ -31,7 +31,7 @@ NO_RULE: Final = "data.waypost.none"
 
 
 class OpaPolicyEngine:
-    """Asks the OPA at `address`, which holds the rules as a bundle with a revision (a `PolicyEngine`).
+    """Asks the OPA at `address`, which has loaded the rules as a bundle with a revision (a `PolicyEngine`).
 
     An answer that takes longer than `deadline_seconds` (`large_deadline_seconds` for a document over 64 KiB)
     is none. Starts without OPA too: then every decision is a refusal with `fault` set until it is there.

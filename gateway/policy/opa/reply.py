@@ -1,4 +1,4 @@
-"""Parses OPA's replies strictly: a reply that parsers could understand differently is an error."""
+"""Parses OPA's responses strictly: one that parsers could understand differently is an error."""
 
 import json
 
@@ -10,11 +10,11 @@ from waypost.distinct_names import distinct
 
 
 class ReplyError(Exception):
-    """Raised for a reply that is not a complete answer of an OPA. The text shows nothing of the document."""
+    """Raised for a response that is not a complete answer of an OPA. The text shows none of the document."""
 
 
 class NoAnswer(Exception):
-    """Raised if no reply came, or not in time. The text says why, for the log."""
+    """Raised if OPA sent no response, or not in time. The text says why, for the log."""
 
 
 class BundleProvenance(Struct, frozen=True, kw_only=True):
@@ -24,14 +24,14 @@ class BundleProvenance(Struct, frozen=True, kw_only=True):
 
 
 class Provenance(Struct, frozen=True, kw_only=True):
-    """The provenance of a reply: which OPA has answered, with which bundles."""
+    """The provenance of an OPA's response: which OPA has answered, with which bundles."""
 
     version: str
     bundles: dict[str, BundleProvenance] = {}
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """OPA's reply to one question. `result` is the rule's value as JSON, or unset if it is undefined.
+    """OPA's response to one policy query. `result` is the rule's value as JSON, or unset if undefined.
 
     `warning` is what OPA has to say of the question: that it has seen no input.
     """

@@ -1,4 +1,4 @@
-"""The values of a rollout step of a policy bundle: the request, its result, and its audit entry."""
+"""The values of a rollout change (activate, canary, ...) of a policy bundle: request, result, audit entry."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ KINDS: Final[Mapping[Step, HistoryKind]] = {
 
 
 class Act(Struct, frozen=True, kw_only=True):
-    """A request for a rollout step: who asks, when, and which policy decision permits it."""
+    """A request for a rollout change (activate, canary, ...): who asks, when, permitted by which decision."""
 
     by: str
     at: float
@@ -34,7 +34,7 @@ class Act(Struct, frozen=True, kw_only=True):
 
 
 class Taken(Struct, frozen=True, kw_only=True):
-    """The result of a rollout step: the bundle after it, and the step itself if it waits for approval."""
+    """The result of a rollout change: the bundle after it, and the change itself if it waits for approval."""
 
     release: Release
     pending: PendingStep | None = None
@@ -42,7 +42,7 @@ class Taken(Struct, frozen=True, kw_only=True):
 
 
 def step_question(step: Step, sequence: int, act: Act) -> Question:
-    """Returns the question to policy whether the caller of `act` may make a rollout step."""
+    """Returns the policy query whether the caller of `act` may make a rollout change (activate, ...)."""
     principal = act.principal or Principal(subject=act.by, issuer="", tenant="")
     operation = {"operation": step.value, "sequence": sequence}
     return Question(
@@ -58,7 +58,7 @@ def audit_entry(
     decides: int | None = None,
     pending: PendingStep | None = None,
 ) -> HistoryEntry:
-    """Returns the audit entry of a rollout step; `pending` is the step that others had to approve."""
+    """Returns the audit entry of a rollout change; `pending` is the change that others had to approve."""
     share = release.share if pending is None else pending.share
     detail = PolicyDetail(
         sequence=release.sequence,
@@ -75,7 +75,7 @@ def audit_entry(
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """A context that raises the refusal of a rollout step as `Conflict`."""
+    """A context that raises the refusal of a rollout change (activate, canary, ...) as `Conflict`."""
     try:
         yield
     except StepRefused as error:

@@ -1,4 +1,6 @@
-"""Records rollout steps that wait for approval, and the approvals of other people. Pure.
+"""Records the rollout changes (activate, canary, ...) that wait for approval, and their approvals.
+
+Performs no I/O.
 
 Who may approve is decided as for every approval, by `gateway.core.approvals`. A step that is taken meanwhile
 ends what waits.
@@ -12,7 +14,7 @@ from gateway.policy.rollout.bundle_states import PendingStep, Rollout, Step, Ste
 
 
 def approvals_needed(rollout: Rollout, step: Step, act: Act) -> int:
-    """Returns how many others must approve a rollout step: by the rules, or as kept since a rollback."""
+    """Returns how many others must approve a rollout change: by the rules, or as kept since a rollback."""
     # Where no person asks (a bundle in a file), the settings of the gateway have approved it.
     if step not in (Step.CANARY, Step.ACTIVATE) or act.principal is None:
         return act.approvals
@@ -20,7 +22,7 @@ def approvals_needed(rollout: Rollout, step: Step, act: Act) -> int:
 
 
 def after_request(rollout: Rollout, pending: PendingStep) -> Rollout:
-    """Returns the rollout with a new step waiting for approvals. Raises `StepRefused` if one waits."""
+    """Returns the rollout with a new change waiting for approvals. Raises `StepRefused` if one waits."""
     before = rollout.pending
     if before is not None and before.asked_by != pending.asked_by and before.expires_at > pending.asked_at:
         raise StepRefused(
@@ -31,7 +33,7 @@ def after_request(rollout: Rollout, pending: PendingStep) -> Rollout:
 
 
 def after_approval(rollout: Rollout, sequence: int, *, by: str, at: float) -> Rollout:
-    """Returns the rollout with one more approval of the waiting step of the bundle `sequence`.
+    """Returns the rollout with one more approval of the change that waits for the bundle `sequence`.
 
     Raises `StepRefused` where none waits, and what `check_approval` raises.
     """

@@ -40,7 +40,7 @@ class BundleEngines(Protocol):
         ...
 
     async def trying_out(self, bundle: GatedBundle, *, shadow: bool, wait: bool) -> PolicyEngine:
-        """Returns the engine for a `bundle` in shadow or canary, beside the deciding engine.
+        """Returns the engine for a `bundle` in shadow or canary, beside the engine whose answers count.
 
         In `shadow` nobody waits for its answers. `wait`: it must hold the bundle before it is returned.
         Raises `BundleError` or `Invalid` where nothing here can evaluate it.
@@ -48,7 +48,7 @@ class BundleEngines(Protocol):
         ...
 
     def withdraw(self) -> None:
-        """Withdraws a bundle that `deciding` gave to an OPA, when its rollout step fails."""
+        """Withdraws a bundle that `deciding` gave to an OPA, when its rollout change fails."""
         ...
 
     def serve(self, bundle: GatedBundle, /) -> None:
@@ -56,7 +56,7 @@ class BundleEngines(Protocol):
         ...
 
     async def wait_until_held(self, bundle: GatedBundle, /) -> None:
-        """Waits, for a bounded time, until the deciding engine has loaded this bundle."""
+        """Waits, for a bounded time, until the engine whose answers count has loaded this bundle."""
         ...
 
 
@@ -186,7 +186,7 @@ async def _hold(opa: FedOpa, bundle: GatedBundle, which: str) -> None:
 
 
 class OpaEngines:
-    """Gives bundles to the deciding OPA, and candidates to another engine (a `BundleEngines`)."""
+    """Gives bundles to the OPA whose answers count, and candidate bundles to another (a `BundleEngines`)."""
 
     may_return = False
 
@@ -207,7 +207,7 @@ class OpaEngines:
         return self._deciding.engine
 
     async def _compile(self, bundle: GatedBundle) -> None:
-        """Has an OPA load a bundle before it is active: the candidates' OPA, if there is one."""
+        """Has an OPA load a bundle before it is active: the OPA for candidate bundles, if there is one."""
         if self._candidate is not None:
             self._candidate.serve(bundle)
             await _hold(self._candidate, bundle, CANDIDATE)

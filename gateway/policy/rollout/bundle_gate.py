@@ -30,7 +30,7 @@ class GatedBundle(Struct, frozen=True, kw_only=True):
 
 
 class BundleGate:
-    """Checks bundles and verifies their signatures with `key`. None: `unsigned` ones may pass.
+    """Checks uploaded bundles and verifies their signatures with `key`. None: `unsigned` ones are accepted.
 
     Without `key` and `unsigned` every bundle is refused.
     `opa`: the gateway asks an OPA, so that bundles may be for that alone.

@@ -1,4 +1,6 @@
-"""The state machine of a policy bundle, as a table: which event leads from which state to which. Pure.
+"""The state machine of a policy bundle, as a table: which event leads from which state to which.
+
+Performs no I/O.
 
 The rollout is all bundles together, one value with one generation: what the steps that people ask for make of
 it is decided here, and nothing is done. At most one bundle is active, and at most one is tried out beside it.
@@ -75,7 +77,7 @@ TRANSITIONS: Final[Mapping[tuple[BundleState, BundleEvent], BundleState]] = {
 
 
 class Step(StrEnum):
-    """The rollout steps that people can ask for: each is the last part of its path in the API."""
+    """The rollout changes (activate, canary, ...) that people can ask for, as the API's paths name them."""
 
     SHADOW = "shadow"
     CANARY = "canary"
@@ -124,7 +126,7 @@ class Release(Struct, frozen=True, kw_only=True):
 
 
 class PendingStep(Struct, frozen=True, kw_only=True):
-    """A rollout step that waits for the approval of other people."""
+    """A rollout change (activate, canary, ...) that waits for the approval of other people."""
 
     step: Step
     sequence: int
@@ -138,7 +140,7 @@ class PendingStep(Struct, frozen=True, kw_only=True):
 
 
 class StepRefused(Exception):
-    """Raised if the state of the rollout does not allow a step. The text says why."""
+    """Raised if the state of the rollout does not allow a change of it. The text says why."""
 
 
 class Rollout(Struct, frozen=True, kw_only=True):
@@ -199,7 +201,7 @@ def after_step(
     may_return: bool = True,
     approvals: int = 0,
 ) -> Rollout:
-    """Returns the rollout after a step with the bundle `sequence`. Raises `StepRefused`.
+    """Returns the rollout after one change (activate, ...) of the bundle `sequence`. Raises `StepRefused`.
 
     `may_return`: whether the gateway can decide without any bundle, by what it was started with. `approvals`:
     how many the active bundle asks for before an activation, at its rollback.

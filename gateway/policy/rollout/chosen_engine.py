@@ -1,4 +1,4 @@
-"""The policy engine that routes each question to the active engine or, by tenant, to the canary's."""
+"""The policy engine that routes each policy query to the active bundle or, by tenant, to the canary's."""
 
 import asyncio
 import math
@@ -23,7 +23,7 @@ RENEWED_RULES: Final = frozenset({Action.RUNS_SUBMIT, Action.RUNS_RETRY})
 
 
 class _Held:
-    """An engine whose context is entered, with the number of questions that it is answering."""
+    """A policy engine in use, with the number of policy queries that it is answering."""
 
     __slots__ = ("engine", "retired", "under_way")
 
@@ -32,7 +32,7 @@ class _Held:
 
 
 class ChosenEngine:
-    """Routes questions to the deciding engine, which can be replaced at any time (a `PolicyEngine`).
+    """Routes policy queries to the engine whose answers count; it can be replaced (a `PolicyEngine`).
 
     `base` is what decides until then. It and `others` are entered and closed with this one; every other
     engine is closed when it is replaced and has answered what it was asked. What was put in force (`base` at
@@ -127,7 +127,7 @@ class ChosenEngine:
         self._canary, self._share = _Held(engine), share
 
     def put_in_shadow(self, shadow: Shadow) -> None:
-        """Makes `shadow` compare each decision; replaces another canary or shadow."""
+        """Makes `shadow` compare each policy decision; replaces another bundle in canary or shadow."""
         self.end_trial()
         self._shadow = shadow
 
@@ -141,7 +141,7 @@ class ChosenEngine:
             self._in_background(self._closed_shadow(shadow))
 
     def discard(self, engine: PolicyEngine) -> None:
-        """Closes an engine that was made for a rollout step which was not committed."""
+        """Closes a policy engine that was made for a rollout change which was not committed."""
         self._retire(_Held(engine))
 
     def _retire(self, held: _Held) -> None:

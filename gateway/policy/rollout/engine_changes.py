@@ -1,4 +1,4 @@
-"""Replaces the deciding engine and the one in shadow or canary when the state of the rollout changes.
+"""Replaces the engine whose answers count, and the one in shadow or canary, when the rollout changes.
 
 What can fail is done in `prepare`, before the step is committed; `apply` cannot fail.
 """
@@ -110,14 +110,14 @@ class EngineChanges:
             self._chosen.put_in_canary(change.tried_out, TenantShare(change.candidate.share))
 
     def discard(self, change: PreparedChange) -> None:
-        """Closes the prepared engines, when the rollout step was not committed."""
+        """Closes the prepared policy engines, when the rollout change was not committed."""
         self._engines.withdraw()
         for engine in (change.deciding, change.tried_out):
             if engine is not None:
                 self._chosen.discard(engine)
 
     async def wait_until_held(self, change: PreparedChange) -> None:
-        """Waits, for a bounded time, until the deciding engine has loaded its bundle."""
+        """Waits, for a bounded time, until the engine whose answers count has loaded its bundle."""
         if change.bundle is not None:
             await self._engines.wait_until_held(change.bundle)
 

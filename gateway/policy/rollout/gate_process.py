@@ -38,7 +38,7 @@ class GateGreeting(Struct, frozen=True, kw_only=True):
 
 
 class GateReply(Struct, frozen=True, kw_only=True):
-    """The reply of a checking process: the manifest of a good bundle, or its problems."""
+    """The answer of a process that checks a bundle: the manifest of a good bundle, or its problems."""
 
     manifest: Manifest | None = None
     error: str = ""
@@ -46,7 +46,7 @@ class GateReply(Struct, frozen=True, kw_only=True):
 
 
 class GateProcess:
-    """Checks uploads as `gate` does, one after the other, each in a new process."""
+    """Checks uploaded bundles as `gate` does, one after the other, each in a new process."""
 
     def __init__(self, gate: BundleGate, *, budget_seconds: float = BUDGET_SECONDS) -> None:
         self._greeting, self._budget_seconds = msgspec.msgpack.encode(greeting_of(gate)), budget_seconds
@@ -80,7 +80,7 @@ class GateProcess:
 
 
 def greeting_of(gate: BundleGate) -> GateGreeting:
-    """Returns the start-up message of a process that checks as `gate` does."""
+    """Returns the start-up message of a process that checks bundles as `gate` does."""
     key = gate.key
     pem = None if key is None else key.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return GateGreeting(
@@ -92,7 +92,7 @@ def greeting_of(gate: BundleGate) -> GateGreeting:
 
 
 def reply_of(gate: BundleGate, archive: bytes) -> GateReply:
-    """Checks `archive` with `gate`, and returns the reply."""
+    """Checks the bundle `archive` with `gate`, and returns the manifest or the problems found."""
     try:
         return GateReply(manifest=gate.check(archive).manifest)
     except ArchiveError as error:
@@ -102,7 +102,7 @@ def reply_of(gate: BundleGate, archive: bytes) -> GateReply:
 
 
 def manifest_of_reply(reply: GateReply) -> Manifest:
-    """Returns the manifest in the reply. Raises `Invalid` if the bundle has problems."""
+    """Returns the manifest of a checked bundle. Raises `Invalid` if the bundle has problems."""
     if reply.manifest is not None:
         return reply.manifest
     raise Invalid(reply.error) if reply.error else invalid(reply.diagnostics)

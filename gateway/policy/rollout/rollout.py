@@ -1,4 +1,4 @@
-"""The policy rollout of a running gateway: uploads, rollout steps, their storage, and engine changes."""
+"""A running gateway's policy rollout: uploads, changes (activate, ...), storage and engine changes."""
 
 import asyncio
 import hashlib
@@ -34,7 +34,7 @@ from gateway.policy.rollout.shadow import ShadowCounts
 
 
 class BundleRollout:
-    """Rolls out policy bundles: uploads, steps, approvals. `async with` puts the stored bundles in force.
+    """Rolls out policy bundles: uploads, changes, approvals. `async with` puts the stored bundles in force.
 
     Raises `BundleError` where one cannot be evaluated: rules that are in force are never passed over.
     """
@@ -83,7 +83,7 @@ class BundleRollout:
         return await self._changes.rules(self.current)
 
     async def upload(self, archive: bytes, act: Act) -> Release:
-        """Stores a new bundle, in the state Gated; a bundle that is stored already changes nothing.
+        """Stores a new bundle that has been checked (state Gated); a stored bundle again changes nothing.
 
         Raises `Invalid`, with everything that is wrong with it, or `Conflict` where it is not a newer one.
         """
@@ -113,7 +113,7 @@ class BundleRollout:
     async def take(
         self, step: Step, sequence: int, act: Act, *, expected: int, share: Share = NOBODY, wait: bool = True
     ) -> Taken:
-        """Makes a rollout step with a bundle, if the rollout is still at the generation `expected`.
+        """Makes a rollout change (activate, ...) with a bundle, if the rollout is at generation `expected`.
 
         `wait`: the engine that decides must hold it, else it may come to that later. Where others must
         approve it, it waits for them. Raises `PreconditionFailed`, `Conflict` where the step is not possible
@@ -123,7 +123,7 @@ class BundleRollout:
         return await self._to_its_end(taking, wait=wait)
 
     async def approve(self, sequence: int, act: Act, *, expected: int) -> Taken:
-        """Approves the step that waits for a bundle, and carries it out after the last approval needed.
+        """Approves the rollout change that waits for a bundle; the last approval needed carries it out.
 
         Raises what `take` raises, and `Denied` where somebody approves what they have asked for themselves.
         """
@@ -196,7 +196,7 @@ class BundleRollout:
     async def _following(
         self, step: Step, release: Release, act: Act, *, share: Share, by: str = ""
     ) -> Rollout:
-        """Returns the rollout after a rollout step. Raises `Conflict` if the step is not possible."""
+        """Returns the rollout after a change (activate, ...). Raises `Conflict` if it is not possible."""
         approvals = await self._approvals_taken_back(step, release, act)
         with refusals():
             following = after_step(
@@ -214,7 +214,7 @@ class BundleRollout:
         return following
 
     async def _approvals_taken_back(self, step: Step, release: Release, act: Act) -> int:
-        """Returns how many approvals the active bundle asks for an activation, if this step rolls it back."""
+        """Returns how many approvals the active bundle's activation needs, if this change rolls it back."""
         if step is not Step.ROLL_BACK or release != self.current.active:
             return 0
         question = step_question(Step.ACTIVATE, release.sequence, act)
@@ -230,7 +230,7 @@ class BundleRollout:
         pending: PendingStep | None = None,
         wait: bool = True,
     ) -> tuple[Taken, PreparedChange]:
-        """Prepares the engines, commits the rollout step, then applies it: a failed step changes nothing."""
+        """Prepares the engines, commits the rollout change, then applies it: a failed one changes nothing."""
         asked_by = "" if pending is None else pending.asked_by
         following = await self._following(
             step, release_of(self.current, sequence), act, share=share, by=asked_by

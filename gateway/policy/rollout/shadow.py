@@ -1,4 +1,4 @@
-"""Evaluates a bundle in shadow on decided questions, off the hot path, and counts differing answers.
+"""Evaluates a bundle in shadow on decided policy queries, off the hot path; counts differing answers.
 
 Nobody gets its answers. What comes faster than it is asked is not asked: a bundle that is tried out must not
 cost those who are served.
@@ -39,7 +39,7 @@ class ShadowCounts(Struct, kw_only=True):
 
 
 class Shadow:
-    """Compares decisions with the answers of `engine`, at most `per_second` of them.
+    """Compares policy decisions with the answers of `engine`, at most `per_second` of them.
 
     `on_flip` is called with kind and rule of each flip; rules beyond a bound are one. `on_skipped` is called
     for each decision that is not compared.
@@ -64,7 +64,7 @@ class Shadow:
         self._task = asyncio.create_task(self._run())
 
     def offer(self, question: Question, decision: Decision) -> None:
-        """Queues a decision for comparison, if there is room. Costs next to nothing."""
+        """Queues a policy decision for comparison with the shadow bundle, if there is room. Nearly free."""
         size = len(question.workflow or b"")
         if (
             decision.fault
@@ -79,7 +79,7 @@ class Shadow:
         self._offered.set()
 
     async def close(self) -> None:
-        """Stops comparing; decisions still in the queue are not compared."""
+        """Stops comparing; policy decisions still in the queue are not compared."""
         await cancel_and_wait([self._task])
 
     async def _run(self) -> None:
@@ -117,7 +117,7 @@ class Shadow:
         self._on_flip(flip.kind, self._label(flip))
 
     def _label(self, flip: Flip) -> str:
-        """Returns the metric's label for a changed decision: its rule, from a bounded set of rules."""
+        """Returns the metric's label for a changed policy decision: its rule, from a bounded set of rules."""
         rule = flip.rules[0] if flip.rules else ""
         if rule not in self._rules and len(self._rules) >= RULES_MAXIMUM:
             return OTHER_RULE

@@ -1,4 +1,7 @@
-"""Chooses the tenants of a canary: those that are named, and a percentage of all others. Pure."""
+"""Chooses the tenants of a canary: those that are named, and a percentage of all others.
+
+Performs no I/O.
+"""
 
 import hashlib
 from collections.abc import Iterable, Sequence
