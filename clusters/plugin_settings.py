@@ -2,15 +2,19 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, inspect
 
 from waypost.json_pointer import located, parts_of
 from waypost.suggestions import closest
 
 S = TypeVar("S", bound=Struct)
+
+
+WRITTEN_AS_JSON: Final = (inspect.VarTupleType, inspect.DictType, inspect.StructType)
+"""The types of settings whose text is JSON."""
 
 
 class NoSettings(Struct, frozen=True, kw_only=True):
@@ -20,6 +24,7 @@ class NoSettings(Struct, frozen=True, kw_only=True):
 def plugin_settings(table: Mapping[str, Any], declared: type[S]) -> S:
     """Converts `table` to the settings type `declared`; text, as from a command line, is converted too.
 
+    The text of a list or a group is JSON.
     Raises `ValueError` for an unknown name and for a value that a setting cannot have; shows no value.
     """
     names = declared.__struct_fields__
@@ -28,8 +33,9 @@ def plugin_settings(table: Mapping[str, Any], declared: type[S]) -> S:
             near = closest(name, names, cutoff=0.5)
             hint = f"did you mean {near}?" if near else f"there are: {', '.join(names) or 'none'}"
             raise ValueError(f"there is no setting {name}; {hint}")
+    table = _decode_json(table, declared)
     try:
-        settings = msgspec.convert(dict(table), declared, strict=False)
+        settings = msgspec.convert(table, declared, strict=False)
     except msgspec.ValidationError as error:
         pointer, sentence = located(error)
         where = ".".join(parts_of(pointer))
@@ -37,6 +43,20 @@ def plugin_settings(table: Mapping[str, Any], declared: type[S]) -> S:
     if (path := next(wrong_numbers(settings), None)) is not None:
         raise ValueError(f"{'.'.join(path)}: expected a finite number that is not negative")
     return settings
+
+
+def _decode_json(table: Mapping[str, Any], declared: type[Struct]) -> dict[str, Any]:
+    """Returns the table with the text of lists and groups decoded. Raises `ValueError` for other text."""
+    known, decoded = inspect.type_info(declared), dict(table)
+    assert isinstance(known, inspect.StructType)
+    for field in known.fields:
+        text = table.get(field.name)
+        if isinstance(text, str) and isinstance(field.type, WRITTEN_AS_JSON):
+            try:
+                decoded[field.name] = msgspec.json.decode(text)
+            except msgspec.DecodeError as error:
+                raise ValueError(f"{field.name}: is not JSON: {error}") from error
+    return decoded
 
 
 def wrong_numbers(value: object, at: Sequence[str] = ()) -> Iterator[Sequence[str]]:

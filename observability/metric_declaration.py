@@ -62,7 +62,7 @@ OUTCOME: Final = Label("outcome", 20, "Ok, Accepted, Replayed, DryRun, or the re
 STEP: Final = Label("step", 4, "authenticate (of every call), read, authorize, admit (of submissions)")
 ACTION: Final = Label("action", 20, "an action of policy, such as `runs:submit`")
 ANSWER: Final = Label("outcome", 3, "permitted, refused, unanswered")
-ENGINE: Final = Label("engine", 10, "embedded, opa; gateway: no engine was asked, as rules are too old")
+ENGINE: Final = Label("engine", 10, "the kind of engine; gateway: none was asked, as rules are too old")
 ALERT_OUTCOME: Final = Label("outcome", 2, "New, Repeated")
 ROLLBACK_PHASES: Final = (
     "Intended",

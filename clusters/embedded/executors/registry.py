@@ -30,7 +30,10 @@ class RegisteredExecutor(Struct, Generic[S], frozen=True, kw_only=True):
     """The type of the executor's settings, which a cluster gets as `--executor.NAME.SETTING=VALUE`."""
     build: Callable[[ExecutorContext, S], Executor]
     unavailable: Callable[[ExecutorContext, S], str] = lambda *_: ""
-    """Returns a sentence that says why this host cannot run the executor; empty if it can. May block."""
+    """Returns a sentence that says why this host cannot run the executor; empty if it can.
+
+    It may block, for seconds at most: the cluster waits for it at its start.
+    """
 
 
 EXECUTORS: Final[Mapping[str, RegisteredExecutor[Any]]] = {

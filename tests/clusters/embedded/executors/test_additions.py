@@ -33,13 +33,14 @@ class DockerSettings(Struct, frozen=True, kw_only=True):
 
     socket: str = "/run/docker.sock"
     cpus: float = 1.0
+    images: tuple[str, ...] = ()
 
 
 class DockerExecutor(DelayExecutor):
     """An example executor whose output says what it would run, and its settings."""
 
     def __init__(self, context: ExecutorContext, settings: DockerSettings) -> None:
-        self._said = f"{context.region} {settings.socket} {settings.cpus}"
+        self._said = f"{context.region} {settings.socket} {settings.cpus} {' '.join(settings.images)}"
 
     async def execute(self, launch: Launch, folders: TaskFolders, lease: Lease | None) -> Outcome:
         return Outcome(succeeded=True, output=f"{launch.task.run['image']} {self._said}")
@@ -71,9 +72,16 @@ def settings(state: Path, **executors: dict[str, Any]) -> ClusterNodeSettings:
 
 async def test_another_executor_with_settings_is_one_entry(tmp_path: Path) -> None:
     """They reach what builds it, as text from the command line or as values."""
-    async with ClusterNode(settings(tmp_path, docker={"socket": "/run/mine.sock", "cpus": "2"})) as node:
+    given = {"socket": "/run/mine.sock", "cpus": "2", "images": '["alpine", "busybox"]'}
+    async with ClusterNode(settings(tmp_path, docker=given)) as node:
         await start(node, TaskSpec(name="a", type="docker", run={"image": "alpine"}))
-        assert (await finished(node))["a"].output == "alpine beijing /run/mine.sock 2.0"
+        assert (await finished(node))["a"].output == "alpine beijing /run/mine.sock 2.0 alpine busybox"
+
+
+async def test_the_text_of_a_list_is_json(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="images: is not JSON"):
+        async with ClusterNode(settings(tmp_path, docker={"images": "alpine,busybox"})):
+            pass
 
 
 async def test_an_executor_that_this_host_cannot_run_is_left_out(tmp_path: Path) -> None:
