@@ -39,10 +39,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     head_bytes: int = 32_768
     """The most bytes of request line and header fields together; a request with more gets 431."""
     head_seconds: float = 10.0
-    """The seconds within which a request head must be complete, from its first byte.
-
-    The first head of a connection: from the connection's start.
-    """
+    """The most seconds from a head's first byte, or the connection's start for its first head, to its end."""
     body_seconds: float = 30.0
     """The seconds after its head within which a body must be complete. Answers have no limit while read."""
     send_seconds: float = 30.0
@@ -141,6 +138,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         # one write, then a reset: the first goes on for ever.
         self._disconnect()
         super().connection_lost(exc)
+        # These refer back to it, and would keep it and its TLS buffers until a full garbage collection.
+        self.app_state, self._running = {}, None
+        self.scope = self.cycle = None  # type: ignore[assignment]  # as uvicorn sets them at the start
 
     def cut_off(self) -> None:
         """Closes the connection at once, without sending what is buffered; ends the request under way."""
