@@ -112,7 +112,7 @@ class PieceLimit:
         self._since, self._pieces, self._bytes = 0.0, 0, 0
 
     def add(self, size: int) -> None:
-        """Counts one piece of an answer.
+        """Counts one more piece of a cluster's answer towards the limit.
 
         Raises `ClusterError` (`BadAnswer`) where too many small ones came in a second.
         """

@@ -48,14 +48,14 @@ class ClusterAdapter(Protocol):
     async def __aexit__(self, *_: object) -> None: ...
 
     async def apply(self, batch: Batch) -> BatchAnswers:
-        """Sends orders to create and to end attempts, and lease grants; returns when they are durable.
+        """Sends orders to start and to end attempts, and lease grants; returns when they are durable.
 
         Idempotent.
         """
         ...
 
     async def attempts(self) -> Hello:
-        """Returns the attempts that the cluster holds, to be compared with the store."""
+        """Returns the attempts that the cluster has, to be compared with the store."""
         ...
 
     def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:

@@ -70,7 +70,7 @@ class RunSpec(Struct, frozen=True, kw_only=True):
 
 
 class Fence(Struct, frozen=True, kw_only=True, gc=False):
-    """The deadline of a create: a cluster may accept it until `not_after`, an uptime of the boot `boot`.
+    """The deadline of a create request: a cluster may accept it until `not_after`, an uptime of `boot`.
 
     Another boot may never accept it.
     """
@@ -80,7 +80,7 @@ class Fence(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ShardSpec(Struct, frozen=True, kw_only=True):
-    """An attempt to create, with the results of earlier epochs, whose tasks are not run again.
+    """An attempt to start, with the results of earlier epochs, whose tasks are not run again.
 
     `tries` holds how often each unfinished task was started, so that a failover grants no new retries: more
     than `TRIES_CARRIED` are refused as `Invalid`. The gateway leaves out `results` that are lost with the old
@@ -104,7 +104,7 @@ class Renewal(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """One request of a gateway to a cluster: orders to end attempts (tombstones), creates, lease renewals.
+    """One request of a gateway to a cluster: to end attempts (tombstones), to start attempts, leases.
 
     Repeating it is harmless. Each create and each tombstone has an answer of its own. Tombstones are
     journalled before creates are looked at. `acknowledged` is the last event seq whose effects the gateway
@@ -134,7 +134,7 @@ class CreateOutcome(StrEnum):
 
 
 class CreateAnswer(Struct, frozen=True, kw_only=True, gc=False):
-    """The answer to one create: whether the attempt was created, and if not, why.
+    """The answer to one create request: whether the attempt was created, and if not, why.
 
     `reason` of a refusal: `Late`, `OtherBoot`, `Tombstoned`, `OldEpoch`, `OldEra`, `Full`, `Invalid` or
     `Unsupported`; `detail` explains it in a sentence where that word is not enough.
@@ -179,7 +179,7 @@ class ClusterStatus(Struct, frozen=True, kw_only=True):
 
 
 class BatchAnswers(Struct, frozen=True, kw_only=True):
-    """The answers to a batch: one per create and per tombstone (order to end), in the batch's order."""
+    """The answers to a batch: one per create request and per order to end (tombstone), in its order."""
 
     status: ClusterStatus
     creates: tuple[CreateAnswer, ...] = ()
@@ -228,7 +228,7 @@ class LeaseAsked(Struct, frozen=True, kw_only=True, tag="lease"):
 
 
 class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
-    """The event that a task has started (`phase` Running, once per try), is to be retried, or has ended.
+    """The event that a task has started (`phase` Running, once per execution), is to be retried, or ended.
 
     Journalled, after the events of the tasks that it needs.
     Times are the cluster's wall clock, in seconds since 1970: for people, and for durations within one
@@ -286,7 +286,7 @@ ClusterEvent: TypeAlias = Hello | Beat | LeaseAsked | JournalledEvent
 
 
 class LogChunk(Struct, frozen=True, kw_only=True):
-    """A piece of a task's log: what its tries wrote to stdout and stderr, in order, decoded from UTF-8.
+    """A piece of a task's log: stdout and stderr of its executions, in order, decoded from UTF-8.
 
     Bytes that are not UTF-8 are replaced. `offset` is the byte at which the next chunk begins.
     """

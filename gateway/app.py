@@ -272,7 +272,7 @@ def _region_lost(controller: Controller) -> bool:
 
 
 def _sealing(audit: AuditSettings, store: Store, metrics: Metrics) -> Loops:
-    """The loop that signs digests (seals) of the audit trail; none without a key in the settings."""
+    """Returns the loop that seals (signs digests of) the audit trail; none without a key in the settings."""
     try:
         sealer = audit_sealer(audit, store, on_alarm=metrics.audit_alarms.inc)
     except AuditKeyError as error:

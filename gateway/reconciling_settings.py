@@ -87,7 +87,7 @@ class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class FailoverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of failover: when and how often shards move, and when calls and questions are repeated."""
+    """The settings of failover: when and how often shards move, when calls and policy queries repeat."""
 
     fence_seconds: float = 5.0
     """The time after an intent in which a cluster may accept its create, in cluster uptime."""

@@ -130,7 +130,7 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class AuditSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of the seals over the audit trail, which reveal every later change of it."""
+    """The settings of audit seals (signed digests of the audit trail), which reveal later changes of it."""
 
     key: str | None = None
     """Path of the PEM file with the private key of the seals (ECDSA P-256). None: the trail is not sealed."""

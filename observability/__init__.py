@@ -1,4 +1,4 @@
-"""Logs, metrics, dashboards and the audit trail's seals, for people and for Prometheus.
+"""Logs, metrics, dashboards, and the seals (signed digests) of the audit trail.
 
 Knows nothing of the gateway: values come in as plain words and numbers. May import `waypost` alone.
 """

@@ -45,7 +45,7 @@ def digest_of(entry: Mapping[str, Any]) -> str:
 
 
 def seal_digest(seal: Seal) -> str:
-    """Returns the digest of a whole seal, signature included, to which the next seal is chained."""
+    """Returns the digest of a whole audit seal, signature included, to which the next one is chained."""
     return hashlib.sha256(msgspec.json.encode(seal, order="deterministic")).hexdigest()
 
 
@@ -56,7 +56,7 @@ def make_seal(
     at: float,
     key: ec.EllipticCurvePrivateKey,
 ) -> Seal:
-    """Creates the signed seal over `entries`, given by their numbers, that follows the seal `last`."""
+    """Makes the audit seal (signed digest) of `entries`, given by their numbers, that follows `last`."""
     unsigned = Seal(
         number=1 if last is None else last.number + 1,
         before=FIRST if last is None else seal_digest(last),
@@ -68,7 +68,7 @@ def make_seal(
 
 
 def is_signed(seal: Seal, key: ec.EllipticCurvePublicKey) -> bool:
-    """Returns whether the seal has a valid signature by this key."""
+    """Returns whether the audit seal (signed digest of audit entries) has a valid signature by this key."""
     try:
         signature = base64.b64decode(seal.signature, validate=True)
         key.verify(signature, _signed_bytes(seal), ec.ECDSA(hashes.SHA256()))

@@ -1,4 +1,4 @@
-"""Verifies an audit trail by its seals: finds entries and seals edited, deleted, added or reordered.
+"""Verifies an audit trail by its seals (signed digests): finds entries and seals changed or missing.
 
 Pure.
 """
@@ -48,7 +48,7 @@ def verify(
     key: ec.EllipticCurvePublicKey,
     known: Iterable[Seal] = (),
 ) -> Verification:
-    """Verifies a trail: its entries, each with its number as `seq`, and its seals, in their given order.
+    """Verifies an audit trail: entries, each with its number as `seq`, and seals, in the given order.
 
     `known` are seals that were kept elsewhere, such as those of an earlier export: without them a trail whose
     end was cut off, seals and all, looks whole.
@@ -82,7 +82,7 @@ def _order(what: str, numbers: Sequence[int]) -> Iterator[Finding]:
 
 
 def _chain(seals: Sequence[Seal], entries: Iterable[int], unsigned: Collection[int]) -> Iterator[Finding]:
-    """Finds faults of the seals by themselves: signatures, gaps, and links to the seal before."""
+    """Finds faults of the audit seals by themselves: signatures, gaps, links to the seal before."""
     if not seals:
         yield Finding(detail="there is no seal: nothing shows that this is the trail, or all of it")
         return
@@ -107,7 +107,7 @@ def _chain(seals: Sequence[Seal], entries: Iterable[int], unsigned: Collection[i
 
 
 def _against_known(seals: Sequence[Seal], known: Iterable[Seal]) -> Iterator[Finding]:
-    """Finds differences from seals that were kept elsewhere: one finding for each kind."""
+    """Finds differences from audit seals that were kept elsewhere: one finding for each kind."""
     by_number = {seal.number: seal for seal in seals}
     kept = sorted(known, key=lambda seal: seal.number)
     gone = [seal.number for seal in kept if seal.number not in by_number]
@@ -135,7 +135,7 @@ def _digests(
 def _without_seal(
     unsealed: Mapping[int, Mapping[str, Any]], seals: Sequence[Seal]
 ) -> tuple[int, Sequence[Finding]]:
-    """Finds entries that should have a seal and have none, and counts those that need none yet.
+    """Finds audit entries that should have a seal (signed digest) and have none; counts the too new ones.
 
     Those are the short tail behind the newest seal.
     """
@@ -176,7 +176,7 @@ def _about(numbers: Sequence[int], done: str, *, seal: int | None = None) -> Fin
 
 
 def _pairs(seals: Sequence[Seal]) -> Iterator[tuple[Seal | None, Seal]]:
-    """Yields each seal with the one before it; None before the first."""
+    """Yields each audit seal with the one before it; None before the first."""
     return zip((None, *seals[:-1]), seals, strict=True)
 
 
@@ -185,7 +185,7 @@ def _is_gap(before: Seal | None, seal: Seal) -> bool:
 
 
 def _between(before: Seal | None, seal: Seal) -> range:
-    """Returns the numbers of the entries that could be between two seals."""
+    """Returns the numbers of the audit entries that could be between two seals (signed digests)."""
     first = before.entries[-1][0] + 1 if before is not None and before.entries else 0
     return range(first, seal.entries[0][0] if seal.entries else first)
 

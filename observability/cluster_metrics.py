@@ -67,7 +67,7 @@ JOURNAL: Final = histogram(
 
 
 class ClusterMetrics:
-    """The metrics of one cluster and the registry that holds them; each attribute is one metric."""
+    """The metrics of one cluster and their registry; each attribute is one metric."""
 
     def __init__(self) -> None:
         registry = self.registry = MetricRegistry()
@@ -88,11 +88,11 @@ class ClusterMetrics:
         self.journal_seconds = registry.histogram(JOURNAL)
 
     def count_start(self, executor: str, waited_seconds: float) -> None:
-        """Counts the start of a try, `waited_seconds` after its task was ready."""
+        """Increments the counter of started tries (starts of tasks), and observes the wait before it."""
         self.started.labels(executor).inc()
         self.wait_seconds.labels(executor).observe(waited_seconds)
 
     def count_end(self, executor: str, outcome: str, ran_seconds: float) -> None:
-        """Counts the end of a try by its outcome, and observes its duration."""
+        """Increments the counter of ended tries (starts of tasks) by outcome, and observes the duration."""
         self.ended.labels(executor, outcome).inc()
         self.run_seconds.labels(executor).observe(ran_seconds)

@@ -110,7 +110,7 @@ def histogram(
 
 
 class MetricRegistry(CollectorRegistry):
-    """A registry of the Prometheus client that creates its metrics from declarations."""
+    """A registry of the Prometheus client that makes its metrics from declarations."""
 
     def __init__(self) -> None:
         super().__init__()

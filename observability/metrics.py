@@ -52,7 +52,7 @@ class CountedDecision(Protocol):
 
 
 class Metrics:
-    """The gateway's metrics and the registry that holds them; each attribute is one metric."""
+    """The gateway's metrics and their registry; each attribute is one metric."""
 
     def __init__(self) -> None:
         self.registry = MetricRegistry()
@@ -122,7 +122,7 @@ class Metrics:
         self.tombstones = registry.counter(table.TOMBSTONES)
 
     def count_request(self, call: str, outcome: str, seconds: float, trace_id: str) -> None:
-        """Counts one answered call, and observes its duration. Labels come from closed lists."""
+        """Increments the counter of answered calls, and observes the duration. Labels: from closed lists."""
         children = self._request_children.get((call, outcome))
         if children is None:
             children = (self.requests.labels(call, outcome), self.request_seconds.labels(call))
@@ -136,7 +136,7 @@ class Metrics:
         self._steps[step].observe(seconds)
 
     def count_decision(self, decision: CountedDecision) -> None:
-        """Counts one decision of policy, and observes its duration."""
+        """Increments the counter of policy decisions, and observes the decision's duration."""
         outcome = "unanswered" if decision.fault else "permitted" if decision.allow else "refused"
         key = (decision.engine, decision.action, outcome)
         child = self._decision_children.get(key)
@@ -160,7 +160,7 @@ class Metrics:
         children[outcome].inc()
 
     def count_task(self, executor: str, outcome: str) -> None:
-        """Counts the committed end of a task, or the failure of one try."""
+        """Increments the counter of tasks by recorded final state, or that of failed starts (tries)."""
         child = self._task_children.get((executor, outcome))
         if child is None:
             child = self._task_children[executor, outcome] = self.tasks_ended.labels(executor, outcome)

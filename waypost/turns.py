@@ -60,7 +60,7 @@ class Turns:
         return f"<Turns {self._free} of {self._places} free, held {dict(self._held)}, waiting {waiting}>"
 
     def turn(self, key: str, wait_seconds: float | None = None) -> "Turn":
-        """Returns a context manager that holds a place; waits at most `wait_seconds` for it (`NoTurn`)."""
+        """Returns a context manager that occupies a place; waits at most `wait_seconds` for it (`NoTurn`)."""
         return Turn(self, key, wait_seconds)
 
     def now(self) -> float:

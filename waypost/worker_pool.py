@@ -280,6 +280,6 @@ async def _exchange(process: Process, payload: bytes) -> bytes:
 
 
 def _environment() -> dict[str, str]:
-    """Returns the environment variables of a child process: none of this process's, which hold secrets."""
+    """Returns the environment variables of a child process: none of ours, which contain secrets."""
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     return kept | {"PYTHONPATH": str(Path(__file__).parents[1])}

@@ -57,7 +57,7 @@ class EventStreams:
         self._open: set[EventStream] = set()
 
     def notify(self, step: Step) -> None:
-        """Wakes the streams if a journalled step has events or lease requests."""
+        """Wakes the gateways' event streams if a written scheduler decision has events or lease requests."""
         if step.lease_requests or step.events:
             for stream in self._open:
                 stream.notify(step.lease_requests)

@@ -168,7 +168,7 @@ class ClusterNode:
         self._evaluator.start()
 
     async def __aexit__(self, *_: object) -> None:
-        """Kills the tries under way and closes the journal.
+        """Kills all tasks that are running and closes the journal.
 
         The gateway could neither see nor end those tries any more.
         """
@@ -242,7 +242,7 @@ class ClusterNode:
     # Actions
 
     def _act(self, step: Step) -> None:
-        """Carries out the actions of a scheduler step whose records are journalled."""
+        """Carries out the actions of a scheduler decision (step) whose records are in the journal."""
         # While the node closes, steps from before may still be journalled. Their tries would not be killed.
         for launch in () if self._closing else step.launches:
             self._task_runner.start(launch)
@@ -256,7 +256,7 @@ class ClusterNode:
         self._set_timer()
 
     def _set_timer(self) -> None:
-        """Schedules the call of the scheduler's `tick` for its next timer, which any step may change."""
+        """Schedules the call of the scheduler's `tick` for its next timer, which any decision may change."""
         at = self._scheduler.next_timer
         if self._timer is not None:
             self._timer.cancel()

@@ -10,7 +10,7 @@ from clusters.errors import ClusterError
 
 
 class Owner(Struct, frozen=True, kw_only=True):
-    """The gateway's store that owns a cluster: its identity, and the newest era that it has shown.
+    """The gateway's store that owns a cluster: its identity, and the newest era (generation) it has shown.
 
     An empty identity: the cluster has no owner yet.
     """

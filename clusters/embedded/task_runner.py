@@ -1,4 +1,4 @@
-"""Runs the tries of one cluster: starts each in its executor, kills it when asked, reports its outcome."""
+"""Runs the tasks of one cluster: starts each in its executor, kills it when asked, reports its outcome."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from waypost.files.permissions import make_private_folder
 
 
 class TaskRunner:
-    """Starts and kills the tries of a cluster, and holds the leases of their attempts.
+    """Starts and kills the task executions of a cluster, with the leases of their attempts.
 
     `report` is called once for each try, when none of its processes is left, with the seconds that it took.
     """
@@ -35,7 +35,7 @@ class TaskRunner:
         """The attempts whose files were removed, and the reason."""
 
     def __len__(self) -> int:
-        """Returns the number of tries under way."""
+        """Returns the number of task executions under way."""
         return len(self._running)
 
     def __repr__(self) -> str:
@@ -49,7 +49,7 @@ class TaskRunner:
         task.add_done_callback(lambda done: self._finish(launch, done, began))
 
     def kill(self, attempt: AttemptId, task: str) -> None:
-        """Kills a try if it is under way, without waiting for its end."""
+        """Kills a task's execution if it is under way, without waiting for its end."""
         running = self._running.get((attempt, task))
         # Once only: a second cancellation would interrupt the executor while it waits for the last process to
         # end.
@@ -57,14 +57,14 @@ class TaskRunner:
             running.cancel()
 
     async def kill_all(self) -> None:
-        """Kills all tries, and returns when none is left and each outcome was reported."""
+        """Kills all task executions, and returns when none is left and each outcome was reported."""
         running = dict(self._running)
         for attempt, task in running:
             self.kill(attempt, task)
         await asyncio.gather(*running.values(), return_exceptions=True)
 
     def evict(self, attempts: Iterable[AttemptId], reason: str) -> "asyncio.Future[list[Any]]":
-        """Kills the tries of `attempts` and fails their later ones, for `reason`.
+        """Kills the running tasks of `attempts` and fails their later ones, for `reason`.
 
         The future that it returns is done when none is left. A later task would not find the files that the
         earlier ones have left to it.

@@ -1,4 +1,7 @@
-"""The four-eyes rule: checks that a request is approved by people other than the requester. Pure."""
+"""The four-eyes rule: checks that a request is approved by people other than the requester.
+
+Performs no I/O.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import ClassVar

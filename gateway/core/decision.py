@@ -1,4 +1,4 @@
-"""The values of policy evaluation: the question to policy and the decision with obligations and reasons."""
+"""The values of policy evaluation: the policy query, and the decision with obligations and reasons."""
 
 from enum import StrEnum
 from typing import Any, Final, assert_never
@@ -45,7 +45,7 @@ class ActionKind(StrEnum):
 
 
 def kind_of(action: Action) -> ActionKind:
-    """Returns the kind of an action. mypy reports an action that is missing here."""
+    """Returns the kind of an action. mypy reports an action that this function leaves out."""
     match action:
         case Action.RUNS_SUBMIT | Action.RUNS_PLACE | Action.RUNS_RETRY:
             return ActionKind.WORK
@@ -126,7 +126,7 @@ TOO_OLD: Final = "the policy bundle in force is older than it may be (policy.bun
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """A question to policy: the action, the caller, and all else that the rules may look at.
+    """A policy query: the action, the caller, and all else that the rules may look at.
 
     A replay of the same question gives the same answer.
 
@@ -147,7 +147,7 @@ class Question(Struct, frozen=True, kw_only=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """Policy's answer to one question: whether the action is allowed, by which rules, with which obligations.
+    """Policy's answer to one query: whether the action is allowed, by which rules, with which obligations.
 
     It is stored under its `id`, by which runs and their history refer to it.
     """

@@ -18,7 +18,7 @@ def suspect_wait_seconds(
     deadline_in_seconds: float | None,
     settings: FailoverSettings,
 ) -> float:
-    """The seconds that a Suspect shard waits for its region before it moves to another (T7).
+    """The seconds that a Suspect shard waits for its lost region before it moves to another.
 
     An idempotent shard waits as long as its running tasks have run, within bounds: waiting then costs at most
     about what moving would have cost (the ski rental problem). A near deadline cuts the wait short. An
@@ -75,12 +75,12 @@ def _losses_count(shard: Shard, wall: float, settings: FailoverSettings) -> bool
 
 
 def loss_event(attempts_lost: int, settings: FailoverSettings) -> Event:
-    """Returns the event of one more lost attempt (T9): `LOST`, or `EXHAUSTED` if it is the last."""
+    """Returns the event after one more lost attempt (T9): `LOST`, or `EXHAUSTED` if it was the last."""
     return Event.EXHAUSTED if attempts_lost + 1 >= settings.attempts_maximum else Event.LOST
 
 
 def failover_event(failovers: int, settings: FailoverSettings) -> Event:
-    """Returns the event of one more failover (T7): `ABANDONED`, or `EXHAUSTED` if it is the last.
+    """Returns the event of one more move to another region: `ABANDONED`, or `EXHAUSTED` if it was the last.
 
     Without the bound a shard that every region loses would move for ever.
     """

@@ -122,7 +122,7 @@ class UnplaceableDetail(Detail, frozen=True, kw_only=True):
 
 
 class TaskDetail(Detail, frozen=True, kw_only=True):
-    """The end of a task, or of a try that is followed by another, in the shard's current attempt."""
+    """How a task ended, or one start (try) of it that another follows, in the shard's current attempt."""
 
     task: str
     phase: TaskPhase
@@ -144,7 +144,7 @@ class OrphanDetail(Detail, frozen=True, kw_only=True):
 
 
 class SubmissionDetail(Detail, frozen=True, kw_only=True):
-    """The caller who submitted or retried the run, and the decision that allowed it."""
+    """The caller who submitted or retried the run, and the policy decision that allowed it."""
 
     subject: str
     issuer: str

@@ -1,4 +1,4 @@
-"""The details of history entries about what people do: to regions, policy, workflows and exceptions."""
+"""The details of history entries on people's actions: on regions, policy, workflows, policy exceptions."""
 
 from msgspec import Struct
 
@@ -8,7 +8,7 @@ class Detail(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class OperationDetail(Detail, frozen=True, kw_only=True):
-    """An operator's order for a region, and the decision that allowed it. The entry's `run` is empty."""
+    """An operator's order for a region, and the policy decision allowing it. The entry's `run` is empty."""
 
     region: str
     decision_id: str
@@ -31,7 +31,7 @@ class PolicyDetail(Detail, frozen=True, kw_only=True):
 
 
 class WorkflowDetail(Detail, frozen=True, kw_only=True):
-    """A new version of a workflow, or a step of its release. The entry's `run` is empty."""
+    """A new version of a workflow, or a change of its release. The entry's `run` is empty."""
 
     tenant: str
     workflow: str

@@ -1,4 +1,4 @@
-"""One moment in time on two clocks: monotonic and wall. Read outside and passed to each decision."""
+"""One moment in time on two clocks: monotonic and wall. Read outside, and passed to what decides."""
 
 from typing import Final
 

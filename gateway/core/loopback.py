@@ -1,4 +1,7 @@
-"""Decides whether a host is this machine itself: secrets may go there without TLS. Pure."""
+"""Decides whether a host is this machine itself: secrets may go there without TLS.
+
+Performs no I/O.
+"""
 
 import ipaddress
 

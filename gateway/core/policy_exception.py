@@ -1,4 +1,7 @@
-"""The policy exception, which overrides a soft rule for one tenant for a time: value and states. Pure."""
+"""The policy exception, which overrides a soft rule for one tenant for a time: value and states.
+
+Performs no I/O.
+"""
 
 from enum import StrEnum
 from typing import Final
@@ -44,7 +47,7 @@ class PolicyException(Struct, frozen=True, kw_only=True):
     """The subject of the person who revoked the exception; empty if nobody has."""
 
     def state_at(self, now: float) -> ExceptionState:
-        """Returns the exception's state at `now`, in wall-clock seconds since 1970."""
+        """Returns the policy exception's state at `now`, in wall-clock seconds since 1970."""
         if self.revoked_by:
             return ExceptionState.REVOKED
         if now >= self.expires_at:
@@ -52,5 +55,5 @@ class PolicyException(Struct, frozen=True, kw_only=True):
         return ExceptionState.ACTIVE if len(self.approvals) >= APPROVERS else ExceptionState.PENDING
 
     def covers(self, *, tenant: str, workflow: str, document: str) -> bool:
-        """Whether the exception covers work of this tenant, workflow name and SHA-256 of the document."""
+        """Whether the policy exception covers work of this tenant, workflow name and document (SHA-256)."""
         return self.tenant == tenant and self.workflow in ("", workflow) and self.document in ("", document)

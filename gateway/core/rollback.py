@@ -34,7 +34,7 @@ class Alert(Struct, frozen=True, kw_only=True):
 
 
 class RollbackPhase(StrEnum):
-    """The phase of a rollback, from the decision to its verification."""
+    """The phase of an automatic rollback, from the decision about the alert to its verification."""
 
     INTENDED = "Intended"
     """The rollback is decided and stored; the release is rolled back next."""

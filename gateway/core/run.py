@@ -67,7 +67,7 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 class FailedTry(Struct, frozen=True, kw_only=True, gc=False):
-    """A failed try of a task that was, or will be, followed by another try."""
+    """A failed start (try) of a task that was, or will be, followed by another."""
 
     tries: int
     """The number of the failed try, counted from 1."""
@@ -101,7 +101,7 @@ class TaskRow(Struct, frozen=True, kw_only=True):
 
     @property
     def over(self) -> bool:
-        """Whether the task's attempt starts no further try of the task."""
+        """Whether the task's attempt never starts the task again."""
         return self.phase not in (TaskPhase.RUNNING, TaskPhase.RETRYING)
 
     @property

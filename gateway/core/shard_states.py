@@ -174,13 +174,13 @@ class Shard(Struct, frozen=True, kw_only=True):
         return structs.replace(self, rev=rev)
 
     def find_orphan(self, region: str, epoch: int) -> Orphan | None:
-        """Returns the orphan with that epoch in that region; None if none is listed."""
+        """Returns the orphan (replaced attempt) with that epoch in that region; None if none is listed."""
         return next(
             (orphan for orphan in self.orphans if (orphan.region, orphan.epoch) == (region, epoch)), None
         )
 
     def without_orphan(self, orphan: Orphan) -> "Shard":
-        """Returns the shard with `orphan` taken off its list."""
+        """Returns the shard with `orphan` (a replaced attempt that may still run) taken off its list."""
         return structs.replace(self, orphans=tuple(other for other in self.orphans if other != orphan))
 
 

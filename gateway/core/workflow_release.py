@@ -1,4 +1,6 @@
-"""Releases of workflows: a named workflow's versions, their states, and the steps between them. Pure.
+"""Releases of workflows: a named workflow's versions, their states, and the changes between them.
+
+Performs no I/O.
 
 A version never changes. The stable one is the last known good: submissions by name run it, but for the share
 that a version in canary gets.
@@ -30,7 +32,7 @@ class VersionState(StrEnum):
 
 
 class ReleaseStep(StrEnum):
-    """A step that moves a version of a workflow from one state to another."""
+    """A release change, which moves a version of a workflow from one state to another."""
 
     CANARY = "canary"
     PROMOTE = "promote"
@@ -81,7 +83,7 @@ class ReleasedWorkflow(Struct, frozen=True, kw_only=True):
 
 
 class StepRefused(Exception):
-    """Raised for a step that the versions' states do not permit. The text says why."""
+    """Raised for a release change that the versions' states do not permit. The text says why."""
 
 
 def after_apply(
@@ -114,7 +116,7 @@ def after_apply(
 def after_step(
     workflow: ReleasedWorkflow, step: ReleaseStep, number: int, *, by: str, at: float, percent: float = 0.0
 ) -> ReleasedWorkflow:
-    """Returns the workflow after a step of one version. Raises `StepRefused`."""
+    """Returns the workflow after a release change of one version. Raises `StepRefused`."""
     version = workflow.version(number)
     if version is None:
         raise StepRefused(f"there is no version {number}")

@@ -24,7 +24,7 @@ def condition_text_errors(workflow: Workflow) -> Iterator[FieldError]:
 
 
 class ConditionTrial:
-    """The conditions of one workflow as questions for an evaluating process, and the errors in its answers.
+    """A workflow's conditions as questions for an evaluating process, and the errors in its answers.
 
     Each text is asked about once, and once for each form of item where it reads the shard. `first` is the
     questions without which the document cannot be accepted: they compile each text.
@@ -43,7 +43,7 @@ class ConditionTrial:
         ]
 
     def further(self, first: Sequence[ConditionAnswer]) -> Iterator[ConditionQuestion]:
-        """Yields the questions about further forms of item, after the answers to the `first` questions."""
+        """Yields the conditions to try on further forms of item, after the answers to the `first` ones."""
         texts = self._of_shards(first)
         for shard in self._shards[1:]:
             yield from (ConditionQuestion(text=text, shard=shard) for text in texts)

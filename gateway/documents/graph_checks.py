@@ -1,4 +1,7 @@
-"""Checks that a document's tasks form a DAG: distinct names, existing needs, no cycle. Pure."""
+"""Checks that a document's tasks form a DAG: distinct names, existing needs, no cycle.
+
+Performs no I/O.
+"""
 
 from collections import Counter
 from collections.abc import Iterator

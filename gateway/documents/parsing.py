@@ -152,7 +152,7 @@ def _is_certainly_strict(workflow: Workflow, value: Any, body: bytes, depth: int
 
 
 def _free_form_values(workflow: Workflow) -> list[Any]:
-    """Returns the values in the workflow that may hold any JSON; the schema bounds all others."""
+    """Returns the values in the workflow that may be any JSON; the schema bounds all others."""
     spec = workflow.spec
     found = [task.run for task in spec.tasks]
     found += [data for task in spec.tasks for data in (task.source, task.target) if data is not None]

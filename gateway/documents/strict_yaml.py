@@ -173,7 +173,7 @@ class _Composer:
         self._add(ended.value, ended.size)
 
     def _add(self, value: Any, size: int) -> None:
-        """Adds `value` to the innermost open container."""
+        """Appends `value` to the innermost list or mapping of the YAML that is still open."""
         if not self._open:
             self._root = value
             return

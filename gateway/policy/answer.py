@@ -23,7 +23,7 @@ Decisions are stored with their run: ten thousand banned images must not make te
 
 
 class PolicyAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The value of a `decision` rule, from which a `Decision` is made. All fields but `levels` are needed."""
+    """The value of a `decision` rule: it becomes a policy `Decision`. All fields but `levels` are needed."""
 
     allow: bool
     rules: tuple[str, ...]

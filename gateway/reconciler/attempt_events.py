@@ -80,7 +80,7 @@ def apply_task_change(
 def _apply_retry(
     tracked: TrackedShard, region: Region, event: TaskChanged, limit: int, now: Instant
 ) -> Reception:
-    """Records that a try of a task failed and another follows, of at most `limit`."""
+    """Records that a start (try) of a task failed and another follows, of at most `limit`."""
     failed = tracked.failed_tries.get(event.task)
     if failed is not None and event.tries <= failed.tries:
         return Reception.KNOWN
@@ -176,7 +176,7 @@ def leave_region(
 
 
 def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Marks a Suspect shard's attempt to be sent again (T6), under the same epoch and a new fence.
+    """Marks a Suspect shard's attempt to be sent again (T6): the same epoch, a new deadline (fence).
 
     One that may be poison, and have ended the region, waits for another place instead, apart from others like
     it: where all attempts go on together, nobody could tell which ends or silences the region again.
@@ -203,7 +203,7 @@ def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: Fa
 def compare_attempts(
     ws: WorkingSet, region: Region, hello: Hello, *, began: float, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Updates the shards placed in `region` to match the attempts that its cluster holds.
+    """Updates the shards placed in `region` to match the attempts that its cluster has.
 
     `hello` lists them; `began` is when it was asked for, in monotonic seconds.
     """
@@ -253,7 +253,7 @@ def _compare_one(
 
 
 def unlisted_attempts(ws: WorkingSet, region: Region, hello: Hello) -> list[AttemptId]:
-    """Returns the attempts that the cluster holds and no shard lists, as current one or orphan."""
+    """Returns the attempts that the cluster has and no shard lists, as its current or a replaced one."""
     return [
         attempt
         for attempt, _ in hello.attempts
@@ -262,7 +262,7 @@ def unlisted_attempts(ws: WorkingSet, region: Region, hello: Hello) -> list[Atte
 
 
 def drop_ended_unknowns(region: Region, held: Set[AttemptId]) -> None:
-    """Drops those of the region's unknown attempts that its cluster no longer holds."""
+    """Drops those of the region's unknown attempts that its cluster no longer has."""
     region.unknown_attempts = {
         attempt: sent_at for attempt, sent_at in region.unknown_attempts.items() if attempt in held
     }

@@ -1,4 +1,4 @@
-"""Commits the changes of a reconciliation pass to the store, before anything is sent to a region."""
+"""Commits what one round of reconciliation changed to the store, before anything is sent to a region."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,7 +60,7 @@ async def commit_changes(ws: WorkingSet, store: Store) -> CommitResult:
 
 
 def count_committed(committed: Sequence[CommittedShard], metrics: Metrics, now: Instant) -> None:
-    """Counts each shard's committed history in the metrics, and stops the timing of finished failovers."""
+    """Increments the counters for each shard's committed history, and stops timing finished failovers."""
     for done in committed:
         tracked = done.tracked
         since_lost = None if tracked.lost_at is None else now.monotonic - tracked.lost_at
@@ -79,7 +79,7 @@ def count_history(
     since_lost: float | None,
     tasks: Mapping[str, TaskSpec] | None = None,
 ) -> None:
-    """Counts one shard's history in the metrics. `since_lost`: seconds since it lost its region, or None.
+    """Increments the counters for a shard's history. `since_lost`: seconds since it lost its region, or None.
 
     `tasks` are those of its run, whose types are the labels of what is counted of tasks.
     """

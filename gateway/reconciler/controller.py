@@ -1,4 +1,4 @@
-"""The reconciliation controller: each pass processes reports, decides, commits, then calls the regions.
+"""The reconciliation controller: each round processes reports, decides, commits, then calls regions.
 
 `reconcile_once` awaits the store and the policy, never a region: one that hangs delays no other. Nothing else
 writes a shard.
@@ -50,7 +50,7 @@ RECOVERY_SECONDS = 0.5
 
 
 class Controller:
-    """Reconciles the working set with the store and the regions, in one pass after the other.
+    """Reconciles the shards in memory with the store and the regions, in one round after the other.
 
     `rng` gives every random choice, so that a seeded run repeats itself. `store_restored`: an operator says
     that the store is an older copy of itself.
@@ -120,7 +120,7 @@ class Controller:
         ]
 
     async def run(self, wake: asyncio.Event) -> None:
-        """Makes passes for ever: one soon after `wake` is set, and one every `PASS_SECONDS` in any case."""
+        """Reconciles for ever: soon after `wake` is set, and every `PASS_SECONDS` in any case."""
         try:
             await self.start(_now())
         except Unavailable as error:
@@ -155,14 +155,14 @@ class Controller:
             self._logged_step = step
 
     async def start(self, now: Instant) -> None:
-        """Loads the shards that are under way from the store. To be called before the first pass."""
+        """Loads the shards that are under way from the store. To be called before reconciling begins."""
         await load_active(self._ws, self._store, now, self._failover)
         if self._store_restored:
             await begin_era(self._ws, self._store, now, region="")
             self._store_restored = False
 
     async def reconcile_once(self, now: Instant) -> None:
-        """Makes one pass: processes reports, updates regions, places shards, commits, then calls the regions.
+        """Reconciles once: processes reports, updates regions, places shards, commits, then calls regions.
 
         If the store fails in it, the changes that were not committed are dropped when the store is back.
         """

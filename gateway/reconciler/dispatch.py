@@ -46,7 +46,7 @@ FATAL = ("Invalid", "Unsupported")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreateSize:
-    """The size of one create (the request to start an attempt), by which batches are kept within limits."""
+    """The size of one create request (to start an attempt), by which batches are kept within limits."""
 
     run: str
     tenant: str
@@ -57,7 +57,7 @@ class CreateSize:
 
 
 def create_size(tracked: TrackedShard) -> CreateSize:
-    """Measures the shard's create request; results that are not read from the store yet count as 0."""
+    """Measures the shard's create request; task results not read from the store yet count as 0."""
     results = () if tracked.resumption is None else tracked.resumption.results
     return CreateSize(
         run=tracked.shard.run,
@@ -88,7 +88,7 @@ class BatchLoad:
         return self.creates >= BATCH_CREATES or self.tasks >= BATCH_TASKS or self.size >= BATCH_BYTES
 
     def add(self, create: CreateSize) -> bool:
-        """Adds a create request to the batch's load if it fits; else closes the batch to its tenant."""
+        """Counts a create request into the batch's load if it fits; else closes the batch to its tenant."""
         if not self._fits(create):
             self.closed.add(create.tenant)
             return False
@@ -129,7 +129,7 @@ def due_creates(
 
 
 def open_batches(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> dict[str, BatchLoad]:
-    """Returns the load of the next batch of each region to which more creates could be sent now.
+    """Returns the load of the next batch of each region to which more create requests could be sent now.
 
     An intent for any other region could not be sent at once, and its fence would run out while it waits.
     """
@@ -146,7 +146,7 @@ def open_batches(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> di
 async def load_resumptions(
     ws: WorkingSet, store: Store, region: Region, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Reads the task results that go with the creates of the next batch to `region`, up to its limits."""
+    """Reads the task results that go with the next batch of create requests to `region`, up to its limits."""
     load = BatchLoad()
     for tracked in due_creates(ws, region, now, settings):
         if load.full:
@@ -198,7 +198,7 @@ def mark_sent(ws: WorkingSet, region: Region, batch: Batch, now: Instant) -> Non
 
 
 def _take_fitting(due: Iterable[TrackedShard], load: BatchLoad) -> list[TrackedShard]:
-    """Returns the create requests that fit into `load`, in order, and adds them to it."""
+    """Returns the create requests that fit into `load`, in order, and counts them into it."""
     return [tracked for tracked in due if not load.full and load.add(create_size(tracked))]
 
 
@@ -246,7 +246,7 @@ def _apply_create_answer(
 def _apply_refusal(
     tracked: TrackedShard, answer: CreateAnswer, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Applies the refusal of a create (T3): the shard waits for another region, is quarantined, or fails.
+    """Applies a refused create request (T3): the shard waits for another region, is quarantined or fails.
 
     Unless the shard fails, the attempt becomes an orphan: an earlier copy of the create, which was not
     refused, may still arrive before its fence.

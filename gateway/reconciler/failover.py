@@ -1,4 +1,4 @@
-"""Marks the shards of a lost region as Suspect, and moves them when waiting costs more (T5-T7, T14)."""
+"""Marks the shards of a lost region as Suspect, and moves them once waiting costs more (T5-T7, T14)."""
 
 from collections.abc import Sequence
 
@@ -43,7 +43,7 @@ def reclaim_suspects(ws: WorkingSet, region: Region, now: Instant, settings: Fai
 def fail_over(
     ws: WorkingSet, healths: Sequence[RegionHealth], now: Instant, settings: FailoverSettings
 ) -> None:
-    """Takes Suspect shards that have waited long enough from their region (T7), leaving orphans there.
+    """Moves Suspect shards that have waited long enough to other regions; the old attempts become orphans.
 
     The shards wait for another place, or are quarantined after too many failovers.
 
@@ -74,7 +74,7 @@ def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: Failo
 
 
 def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> None:
-    """Withdraws Dispatching attempts that no cluster confirmed before their fence (T14).
+    """Withdraws Dispatching attempts that no cluster confirmed before their deadline, the fence (T14).
 
     The shards wait for another place: no cluster takes such a create any more. Whether one took it before is
     for the tombstone to find out.

@@ -98,7 +98,7 @@ def _failure_of(region: Region, probe: ProbeResult) -> tuple[str | None, str]:
 
 
 def _update_status(region: Region, status: ClusterStatus, at: float) -> None:
-    """Stores the newest status of the journal bound to the region's name, received at `at` (monotonic)."""
+    """Stores the newest status of the cluster whose journal is bound to the region, received at `at`."""
     if region.incarnation and status.incarnation != region.incarnation:
         # Its slots, boot and clock are those of another cluster: fences and placement must not use them.
         region.unknown_journal = status.incarnation

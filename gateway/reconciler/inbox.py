@@ -106,7 +106,7 @@ class InboxProcessor:
         return reports
 
     async def _bind_journal(self, region: Region, now: Instant) -> None:
-        """Binds the region's name to the first journal that answers under it.
+        """Binds the region's name to the cluster journal that first answers under it.
 
         Another journal waits until an operator releases the bound one.
         """
@@ -181,7 +181,7 @@ class InboxProcessor:
             self._metrics.stale_reports.labels(region.name).inc()
 
     async def _renew_lease(self, region: Region, asked: LeaseAsked, now: Instant) -> None:
-        """Renews the run-lease of an exclusive attempt with the next batch, if it may hold one."""
+        """Renews the run-lease of an exclusive attempt with the next batch, if the attempt may have one."""
         tracked = self._ws.find_current(region.name, asked.attempt)
         if tracked is None or not may_hold_lease(tracked, asked.attempt):
             self._metrics.lease_renewals.labels(region.name, "Refused").inc()

@@ -34,7 +34,7 @@ _decode = msgspec.json.Decoder(Workflow).decode
 
 
 def render_run(run: Run) -> LoadedRun:
-    """Returns the run as the working set holds it: its document decoded, its tasks as clusters get them.
+    """Returns the run in the form kept in memory: its document decoded, its tasks as clusters get them.
 
     Placeholders for params are filled in. A document that this version cannot read gives a run without tasks.
     """
@@ -166,7 +166,7 @@ async def load_active(ws: WorkingSet, store: Store, now: Instant, settings: Fail
 
 
 def _add_removed_regions(ws: WorkingSet, active: Sequence[Shard], now: Instant) -> None:
-    """Adds the regions that shards name and the settings do not: attempts there must be moved and ended."""
+    """Takes in regions that shards name and the settings do not: attempts there must be moved and ended."""
     named = {shard.region for shard in active if shard.region is not None}
     named |= {orphan.region for shard in active for orphan in shard.orphans}
     for name in sorted(named - ws.regions.keys()):
@@ -201,6 +201,6 @@ async def reload_conflicts(
 
 
 async def load_resumption(store: Store, tracked: TrackedShard, incarnation: str) -> None:
-    """Loads the stored results from which the shard's attempt in the journal `incarnation` starts."""
+    """Loads the stored results from which the shard's attempt on the cluster journal `incarnation` starts."""
     rows = await store.tasks(tracked.shard.run, tracked.shard.index) if tracked.shard.epoch else ()
     tracked.start_from(resume(tracked.run.spec.tasks, rows, incarnation=incarnation), rows)

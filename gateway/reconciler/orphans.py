@@ -20,7 +20,7 @@ BATCH_TOMBSTONES = 1000
 def due_tombstones(
     ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings
 ) -> tuple[AttemptId, ...]:
-    """Returns the attempts in `region` that must be sent a tombstone now, at most `BATCH_TOMBSTONES`.
+    """Returns the attempts in `region` that must be ordered to end now (tombstones), up to the batch limit.
 
     A tombstone is the order to a cluster to end an attempt or never to take it.
 
@@ -57,7 +57,7 @@ def mark_tombstones_sent(
 def apply_tombstone_answer(
     ws: WorkingSet, region: Region, answer: TombstoneAnswer, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Removes the orphan from its shard's list, if the cluster confirms that nothing of it is left."""
+    """Takes the orphaned attempt off its shard's list, if the cluster confirms that nothing of it is left."""
     if not answer.gone:
         return
     region.unknown_attempts.pop(answer.attempt, None)
@@ -78,7 +78,7 @@ def apply_tombstone_answer(
 
 
 def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Removes the orphans in a region that an operator has forgotten from their shards' lists.
+    """Takes orphans (replaced attempts) in a region that an operator has forgotten off their shards' lists.
 
     Leases are waited for all the same: an operator may err, and nothing exclusive must run twice at once.
     """
@@ -92,7 +92,7 @@ def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: Failo
 
 
 def stop_cancelled(ws: WorkingSet, lost: frozenset[str], now: Instant, settings: FailoverSettings) -> None:
-    """Ends Cancelling shards as Cancelled (T10) once all their orphans, if any, are in `lost` regions.
+    """Ends Cancelling shards as Cancelled (T10) once their orphaned attempts, if any, are in `lost` regions.
 
     Attempts that may run in a lost region stay listed as orphans. A region that has not been heard since the
     gateway's start is not lost: it is soon heard, or Unreachable.

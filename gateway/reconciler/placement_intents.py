@@ -12,7 +12,7 @@ from gateway.settings import FailoverSettings
 
 
 def next_epoch(epoch: int, era: int) -> int:
-    """Returns the epoch of the attempt after the one numbered `epoch`, in a store whose era is `era`.
+    """Returns the epoch of the attempt after the one numbered `epoch`, in the store's generation `era`.
 
     Epochs only grow, and those of an era outrank all of older eras.
     """
@@ -28,7 +28,7 @@ def write_intent(
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
-    """Gives the shard its next epoch, of the store's `era`, in `region`, and adds the reasons to its history.
+    """Gives the shard its next epoch (of the store's generation `era`) in `region`, with reasons as history.
 
     The next commit stores both. `placement` has the scores and the reasons against the other regions.
     """

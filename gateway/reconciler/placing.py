@@ -70,11 +70,11 @@ class Placer:
         """The regions where a possibly poisonous shard is on trial: no other such shard is placed there."""
 
     def request(self) -> None:
-        """Requests that the next pass looks at the waiting shards, since something has changed for them."""
+        """Requests that the next placing round looks at the waiting shards: something has changed."""
         self._placed_at = NEVER
 
     async def place_pending(self, now: Instant, views: Iterable[RegionView]) -> None:
-        """Places waiting shards, if it is time to look at them, up to a limit for one pass.
+        """Places waiting shards, if it is time to look at them, up to a limit for one round.
 
         Raises `Unavailable` where the store cannot answer.
         """
@@ -148,7 +148,7 @@ class Placer:
             await self._place_under(shard, *found, now)
 
     async def _place_under(self, shard: Shard, run: LoadedRun, fresh: bool, now: Instant) -> None:
-        """Places the shard of a run whose decision is `fresh`, if a region takes the shard now."""
+        """Places the shard of a run whose policy decision is `fresh`, if a region takes the shard now."""
         self._pass_shares.observe(run.stored.tenant, now)
         if self._crowded[run.stored.tenant] >= CROWDED_MAXIMUM:
             return
@@ -225,13 +225,13 @@ class Placer:
         )
 
     def _demand(self, run: LoadedRun) -> Demand:
-        """Returns the demand of each shard of the run, computed once a pass (it looks at all tasks)."""
+        """Returns the demand of each shard of the run, computed once a placing round (all tasks count)."""
         if run.stored.id not in self._demands:
             self._demands[run.stored.id] = demand_of(run.workflow, run.stored.permitted)
         return self._demands[run.stored.id]
 
     def _spread(self, run_id: str) -> Counter[str]:
-        """Returns the number of the run's placed shards by region, counted once a pass."""
+        """Returns the number of the run's placed shards by region, counted once a placing round."""
         if run_id not in self._spreads:
             self._spreads[run_id] = self._ws.count_placed(run_id)
         return self._spreads[run_id]
@@ -245,7 +245,7 @@ class Placer:
         return tracked
 
     async def _reauthorized(self, run_id: str, now: Instant) -> tuple[LoadedRun, bool] | None:
-        """Returns the run, and whether its decision is fresh: False if policy did not answer.
+        """Returns the run, and whether its policy decision is fresh: False if policy did not answer.
 
         None: policy has been asked often enough in this pass.
         """
@@ -286,7 +286,7 @@ class Placer:
     async def _record_reason(
         self, shard: Shard, run: LoadedRun, reason: str, now: Instant, *, rejected: dict[str, str] | None
     ) -> None:
-        """Adds a new reason why the shard waits to its history."""
+        """Writes a new reason why the shard waits into the shard's history."""
         # The history says so once for each reason: a million shards that wait must not write at every look.
         if shard.reason != reason:
             tracked = await self._tracked(shard, run, now)

@@ -1,4 +1,4 @@
-"""Asks policy again where a run may be placed, once the decision in force is no longer fresh."""
+"""Asks policy again where a run may be placed, once the policy decision in force is no longer fresh."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from gateway.store.rules import permitted_regions
 async def reauthorize(
     run: LoadedRun, *, store: Store, policy: PolicyEngine, now: Instant
 ) -> LoadedRun | None:
-    """Returns `run` under a new decision, which is stored first; None if policy could not answer.
+    """Returns `run` under a new policy decision, which is stored first; None if policy could not answer.
 
     A refusal is an answer too: the run is permitted nowhere until a later decision permits it again.
     """
@@ -51,7 +51,7 @@ async def reauthorize(
 
 
 def withdraw_forbidden(ws: WorkingSet, run: LoadedRun, now: Instant) -> None:
-    """Withdraws Dispatching attempts from regions that policy no longer permits (T3).
+    """Withdraws unconfirmed (Dispatching) attempts from regions that policy no longer permits.
 
     Attempts that run there already may finish: the decision that placed them was in force then.
     """

@@ -1,4 +1,4 @@
-"""Assesses the regions in each pass: which are lost or back, and whether the gateway itself is cut off.
+"""Assesses the regions once a round: which are lost or back, and whether the gateway itself is cut off.
 
 `assess_regions` decides and changes nothing; `apply_assessment` moves the shards by what was decided.
 """

@@ -1,4 +1,4 @@
-"""Limits a tenant's share of each region and of each placing pass, so that no tenant fills them."""
+"""Limits a tenant's share of each region and of each placing round, so that no tenant fills them."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ ASKED_BYTES: Final = 64 * 1024
 
 
 class PassShares:
-    """Limits a tenant's share of one placing pass, and keeps the order in which tenants take turns."""
+    """Limits a tenant's share of one placing round, and keeps the order in which tenants take turns."""
 
     def __init__(self) -> None:
         self.last_tenant = ""
@@ -42,7 +42,7 @@ class PassShares:
         self._asked_bytes: Counter[str] = Counter()
 
     def begin(self, batch: int, now: Instant) -> int:
-        """Begins a placing pass; returns the number of shards that it looks at, at most `batch`.
+        """Begins a placing round; returns the number of shards that it looks at, at most `batch`.
 
         While tenants compete it is short, but has a turn for each of them.
         """
@@ -55,14 +55,14 @@ class PassShares:
         return min(batch, max(1, batch // CONTENDED_PART, len(self._seen_at) + 1))
 
     def observe(self, tenant: str, now: Instant) -> None:
-        """Records that the pass looks at a shard of the tenant."""
+        """Records that the placing round looks at a shard of the tenant."""
         if self.last_tenant not in ("", tenant):
             self._contended_until = now.monotonic + CONTENDED_SECONDS
         self.last_tenant = tenant
         self._seen_at[tenant] = now.monotonic
 
     def may_ask(self, run: Run) -> bool:
-        """Whether policy may be asked about the run in this pass; if so, counts the question."""
+        """Whether policy may be asked about the run in this placing round; if so, counts the query."""
         tenant, size = run.tenant, len(run.workflow)
         if self._asked[tenant] and (
             self._asked[tenant] >= ASKED_MAXIMUM or self._asked_bytes[tenant] + size > ASKED_BYTES
@@ -89,7 +89,7 @@ class TenantShares:
                 self.add(tracked, orphan.region)
 
     def add(self, tracked: TrackedShard, region: str) -> None:
-        """Adds an attempt to the counts of its tenant and region."""
+        """Counts one more attempt for its tenant and region."""
         key = (tracked.run.stored.tenant, region)
         self._attempts[key] += 1
         self._tasks[key] += len(tracked.run.tasks)

@@ -83,7 +83,7 @@ def removed(name: str, now: float, reason: str) -> RegionHealth:
 
 
 def condition_of(health: RegionHealth) -> RegionCondition:
-    """Returns the condition that follows from the health's evidence: the worst one that holds."""
+    """Returns the condition that follows from the health's evidence: the worst one that applies."""
     if health.lost_at is not None:
         return RegionCondition.UNREACHABLE
     if not health.ever_answered:

@@ -1,4 +1,4 @@
-"""Outlier detection, after Envoy's: calls that fail eject a region for a time, even while its probes pass.
+"""Outlier detection, after Envoy's: calls that fail eject a region for a time, even if probes succeed.
 
 As in Envoy, faults in a row or a low success rate eject, and the n-th ejection lasts n times the first.
 Unlike Envoy, a loss that probes found counts as an incident too, so a region that flaps stays out for longer

@@ -9,7 +9,7 @@ from typing import Final
 
 
 class RegionCondition(StrEnum):
-    """The conditions of a region, as this gateway sees it. `health.condition_of` decides which one holds."""
+    """The conditions of a region, as this gateway sees it. `health.condition_of` says which one applies."""
 
     HEALTHY = "Healthy"
     DEGRADED = "Degraded"

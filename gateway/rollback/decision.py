@@ -1,4 +1,6 @@
-"""Decides whether a release is rolled back, by a chain of gates, each of which can only refuse. Pure.
+"""Decides whether a release is rolled back, by a chain of checks, each of which can only refuse.
+
+Performs no I/O.
 
 Without evidence nothing is ever taken back. What is not proven yet is looked at again, for as long as the
 alert fires and the release is young enough to be the cause.
@@ -20,7 +22,7 @@ DAY_SECONDS: Final = 86_400.0
 
 
 class Outcome(StrEnum):
-    """The outcome of a decision about an alert."""
+    """The outcome of deciding whether an alert leads to a rollback."""
 
     ROLL_BACK = "RollBack"
     DRY_RUN = "DryRun"
@@ -38,7 +40,7 @@ class Outcome(StrEnum):
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """The decision about an alert: its outcome, with the reason."""
+    """What was decided about an alert: the outcome (a rollback or not), with the reason."""
 
     outcome: Outcome
     why: str

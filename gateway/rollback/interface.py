@@ -88,7 +88,7 @@ class Releases(Protocol):
         ...
 
     async def take_back(self, rollback: Rollback, *, at: float) -> None:
-        """Rolls the release back by the same step as people, with its checks and its audit.
+        """Rolls the release back by the same call as people do, with its checks and its audit.
 
         Raises `Unavailable` where it is to be tried again, and another `GatewayError` where it is not
         possible.

@@ -1,4 +1,7 @@
-"""Verifies, some minutes after a rollback, whether it has helped. Pure."""
+"""Verifies, some minutes after a rollback, whether it has helped.
+
+Performs no I/O.
+"""
 
 from gateway.core.rollback import Rollback, RollbackPhase
 from gateway.rollback.decision import unusable

@@ -1,4 +1,6 @@
-"""Parses the webhooks of Alertmanager (version 4) and Grafana, and authenticates their senders. Pure.
+"""Parses the webhooks of Alertmanager (version 4) and Grafana, and authenticates their senders.
+
+Performs no I/O.
 
 Both have the same form where it matters; fields that are not named here are passed over.
 """

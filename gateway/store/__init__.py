@@ -1,4 +1,4 @@
-"""The store of runs, shards, task results, decisions and history.
+"""The store of runs, shards, task results, policy decisions and history.
 
 `interface` is the protocol that every store implements, `rules` are the decisions that all stores make alike,
 `subscriptions` wakes callers of this process when a run changes. Each database has a room of its own:

@@ -8,7 +8,7 @@ from gateway.core.history import ACTS, HistoryEntry, HistoryKind
 
 
 class ActQuery(Struct, frozen=True, kw_only=True):
-    """A query for audited actions, newest first: an action is listed if all conditions hold."""
+    """A query for audited actions, newest first: an action is listed if it meets all conditions."""
 
     tenants: tuple[str, ...] | None
     """The tenants whose runs the caller may see; None: all. Actions on regions are listed for everybody."""

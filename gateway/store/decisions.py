@@ -13,7 +13,7 @@ DOCUMENT_BYTES: Final = 1_048_576
 
 
 class DecisionQuery(Struct, frozen=True, kw_only=True):
-    """A query for recorded decisions, newest first: a decision is listed if all conditions hold."""
+    """A query for recorded policy decisions, newest first: one is listed if it meets all conditions."""
 
     tenants: tuple[str, ...] | None
     """The tenants of the callers whose decisions are listed; None: all."""
@@ -34,7 +34,7 @@ class DecisionQuery(Struct, frozen=True, kw_only=True):
 
 
 class RecordedDecision(Struct, frozen=True, kw_only=True):
-    """A recorded decision of policy, with its question and the run or region that it was about.
+    """A recorded policy decision, with its query and the run or region that it was about.
 
     In lists the question has no document, unless it is asked for.
     """
@@ -47,7 +47,7 @@ class RecordedDecision(Struct, frozen=True, kw_only=True):
 
 
 class FoundDecisions(Struct, frozen=True, kw_only=True):
-    """A page of decisions, and the id after which the next page begins; None on the last page."""
+    """A page of policy decisions, and the id after which the next page begins; None on the last page."""
 
     decisions: tuple[RecordedDecision, ...]
     next: str | None
@@ -60,25 +60,25 @@ class KeepsDecisions(Protocol):
     """
 
     async def decision(self, decision_id: str) -> Decision | None:
-        """Returns a stored decision, its question without the document; None if there is no such decision."""
+        """Returns a stored policy decision, its query without the document; None if there is none."""
         ...
 
     async def recorded_decision(self, decision_id: str) -> RecordedDecision | None:
-        """Returns a stored decision with its question and document; None if there is no such decision.
+        """Returns a stored policy decision with its query and document; None if there is none.
 
         The document is absent where policy masks it, and where it was too large for a refusal.
         """
         ...
 
     async def decisions(self, query: DecisionQuery) -> FoundDecisions:
-        """Returns one page of the decisions that match `query`, newest first.
+        """Returns one page of the policy decisions that match `query`, newest first.
 
         A page may be short though more follow: the rows read for one are bounded. Raises `Unavailable`.
         """
         ...
 
     async def record_decision(self, decision: Decision) -> None:
-        """Stores one decision for good, without a run or history entry."""
+        """Stores one policy decision for good, without a run or history entry."""
         ...
 
     async def record_refused_act(self, decision: Decision, *, entry: HistoryEntry) -> None:
@@ -95,7 +95,7 @@ class KeepsDecisions(Protocol):
         ...
 
     async def record_passing(self, decisions: Sequence[Decision], *, of_tenant: int, in_all: int) -> int:
-        """Stores decisions, keeping only the newest `of_tenant` of each tenant and `in_all` in total.
+        """Stores policy decisions, keeping only the newest `of_tenant` of each tenant and `in_all` in total.
 
         Returns the number of older decisions that were deleted for them.
 

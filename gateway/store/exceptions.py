@@ -9,7 +9,7 @@ from gateway.core.policy_exception import PolicyException
 
 
 class ExceptionQuery(Struct, frozen=True, kw_only=True):
-    """A query for policy exceptions, newest first: an exception is listed if all conditions hold."""
+    """A query for policy exceptions, newest first: one is listed if it meets all conditions."""
 
     tenants: tuple[str, ...] | None = None
     """The tenants whose exceptions are listed; None: all."""
@@ -31,11 +31,11 @@ class KeepsExceptions(Protocol):
     """The part of a store that keeps policy exceptions."""
 
     async def exception(self, exception_id: str) -> PolicyException | None:
-        """Returns the stored exception with this id; None if there is none."""
+        """Returns the stored policy exception with this id; None if there is none."""
         ...
 
     async def exceptions(self, query: ExceptionQuery) -> FoundExceptions:
-        """Returns one page of the exceptions that match `query`, newest first.
+        """Returns one page of the policy exceptions that match `query`, newest first.
 
         The page may be short though more follow: the rows read for one page are bounded.
         """

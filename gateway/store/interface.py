@@ -81,7 +81,7 @@ class FoundRuns(Struct, frozen=True, kw_only=True):
 
 
 class RunQuery(Struct, frozen=True, kw_only=True):
-    """A query for runs, newest first: a run is listed if all conditions hold."""
+    """A query for runs, newest first: a run is listed if it meets all conditions."""
 
     tenants: tuple[str, ...] | None
     """The tenants whose runs policy lets the caller see; None: all."""
@@ -112,11 +112,11 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, KeepsWorkflows,
 
     @property
     def era(self) -> int:
-        """The store's era, which rises when it is restored from a copy. Epochs are `era << 32 | n`."""
+        """The store's generation (era); it rises on a restore from a copy. Epochs are `era << 32 | n`."""
         ...
 
     async def raise_era(self, *, entry: HistoryEntry) -> None:
-        """Begins a new era, whose epochs are above all that were given since the store was copied."""
+        """Begins a new era (generation), whose epochs are above all given since the store was copied."""
         ...
 
     async def admit(self, admission: Admission) -> Admitted:
@@ -202,7 +202,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, KeepsWorkflows,
         ...
 
     async def active(self) -> Sequence[Shard]:
-        """Lists every shard that is placed or Cancelling, or that has orphans in whatever phase.
+        """Lists every shard that is placed or Cancelling, or has orphans (replaced attempts that may run).
 
         A controller loads them when it starts.
         """
@@ -225,7 +225,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, KeepsWorkflows,
         ...
 
     async def retry(self, run_id: str, *, run: Run, decision: Decision, entry: HistoryEntry) -> bool:
-        """Reopens a Failed or Cancelled run (T13).
+        """Reopens a Failed or Cancelled run, as its caller asked by `retry`.
 
         Its shards that did not succeed are Pending, with counts at zero. Tasks in phase Failed are deleted.
         Document, labels, priority and deadline are those of `run`, for all of its shards, and `decision` is
@@ -234,7 +234,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, KeepsWorkflows,
         ...
 
     async def replace_decision(self, run_id: str, *, decision: Decision) -> None:
-        """Stores a newer placement decision of a run, and sets its permitted regions by it."""
+        """Stores a newer placement decision of policy for a run, and sets its permitted regions by it."""
         ...
 
     async def record(self, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> Sequence[bool]:
@@ -247,18 +247,18 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, KeepsWorkflows,
         ...
 
     async def cursors(self) -> Mapping[str, Cursor]:
-        """Returns the event cursors by region; a region that was never bound to a journal is absent."""
+        """Returns the event cursors by region; a region never bound to a cluster's journal is absent."""
         ...
 
     async def bind_incarnation(self, region: str, incarnation: str) -> str:
-        """Binds the region's name to the journal `incarnation`, unless another journal is bound to it.
+        """Binds the region's name to the cluster journal `incarnation`, unless another is bound to it.
 
         Returns the journal that is bound now. The cursor of a journal that is newly bound begins at 0.
         """
         ...
 
     async def release_incarnation(self, region: str, *, entry: HistoryEntry) -> bool:
-        """Unbinds the region's name from its journal; False, with nothing written, if it had none."""
+        """Unbinds the region's name from its cluster's journal; False, with nothing written, if unbound."""
         ...
 
     async def taints(self) -> Mapping[str, frozenset[Taint]]:
@@ -266,7 +266,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, KeepsWorkflows,
         ...
 
     async def add_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
-        """Adds `taint` to a region; returns whether `entry` was written to the history.
+        """Puts `taint` on a region; returns whether `entry` was written to the history.
 
         Where the region has the taint already, it is noted if the last of its kind there is somebody else's.
         """

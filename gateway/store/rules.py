@@ -1,4 +1,4 @@
-"""Business rules of runs and shards that every store applies, whatever its database. Pure: no SQL, no clock.
+"""Business rules of runs and shards that every store applies, whatever its database.
 
 A store reads the rows, calls the rule inside its transaction, and writes what the rule returns. Which rows a
 query selects is the database's own work; the phases that it selects by are here, and the conformance suite
@@ -59,7 +59,7 @@ def key_expired(*, made_at: float, now: float) -> bool:
 
 
 def permitted_regions(decision: Decision) -> tuple[str, ...]:
-    """Returns the regions in which a decision permits a run: none for a refusal, whatever its obligations."""
+    """Returns the regions in which a policy decision permits a run: none for a refusal."""
     return decision.obligations.regions if decision.allow else ()
 
 
@@ -104,7 +104,7 @@ def may_cancel(run: Run) -> bool:
 
 
 def run_after_retry(run: Run, decision: Decision) -> Run:
-    """Returns the run after a retry (T13): under `decision`, without an end or a cancellation."""
+    """Returns the run after a retry (T13): under the policy `decision`, without an end or a cancellation."""
     return structs.replace(
         run,
         cancel_requested_at=None,
@@ -162,7 +162,7 @@ def cursors_to_write(took: Iterable[bool], cursors: Mapping[str, Cursor]) -> Map
 
 
 def cursor_after_binding(cursor: Cursor | None, incarnation: str) -> Cursor:
-    """Returns a region's cursor after its name was bound to the journal `incarnation`.
+    """Returns a region's event cursor after its name was bound to the cluster journal `incarnation`.
 
     Sequence numbers count within one journal: another journal is read from its beginning.
     """
@@ -172,7 +172,7 @@ def cursor_after_binding(cursor: Cursor | None, incarnation: str) -> Cursor:
 
 
 def next_era(era: int) -> int:
-    """Returns the number of the era after `era`, for a store that was restored from a copy.
+    """Returns the number of the era (store generation) after `era`, for a store restored from a copy.
 
     `next_epoch` gives its epochs, which outrank those of all earlier eras.
     """

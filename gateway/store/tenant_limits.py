@@ -1,4 +1,7 @@
-"""Takes shards from tenants in fair turns, and limits a tenant's open work, alike in every store. Pure."""
+"""Takes shards from tenants in fair turns, and limits a tenant's open work, alike in every store.
+
+Performs no I/O.
+"""
 
 import heapq
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The part of a store that keeps the audit trail (acceptances and people's actions) and its seals."""
+"""The part of a store that keeps the audit trail and its seals (signed digests of audit entries)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -13,7 +13,7 @@ TRAIL_KINDS: Final = (HistoryKind.ACCEPTED, *ACTS)
 
 
 class Stretch(Struct, frozen=True, kw_only=True):
-    """A range of consecutive entries of the audit trail, each as JSON: history entry with its decision."""
+    """Consecutive entries of the audit trail, each as JSON: a history entry with its policy decision."""
 
     entries: Mapping[int, Mapping[str, Any]]
     """The entries by number; numbers rise and have gaps, since other history lies between."""
@@ -22,20 +22,20 @@ class Stretch(Struct, frozen=True, kw_only=True):
 
 
 class KeepsTrail(Protocol):
-    """The part of a store that keeps the audit trail and its seals."""
+    """Keeps the audit trail and its seals (signed digests of audit entries): a part of a store."""
 
     async def trail(self, *, after: int) -> Stretch:
         """Returns the next entries after the number `after`; the number of scanned entries is bounded."""
         ...
 
     async def seals(self, *, after: int, limit: int) -> Sequence[Seal]:
-        """Returns the first `limit` seals with a number above `after`, in order."""
+        """Returns the first `limit` audit seals (signed digests) with a number above `after`, in order."""
         ...
 
     async def last_seal(self) -> Seal | None:
-        """Returns the newest seal; None if there is none."""
+        """Returns the newest audit seal (signed digest of audit entries); None if there is none."""
         ...
 
     async def add_seal(self, seal: Seal) -> bool:
-        """Stores a seal; returns False, with nothing written, if its number is taken."""
+        """Stores an audit seal (signed digest); False, with nothing written, if its number is taken."""
         ...

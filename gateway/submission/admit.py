@@ -86,7 +86,7 @@ def _asked(sent: Run | Submission) -> bytes:
 
 
 def admission(submission: Submission, decision: Decision, run_id: str) -> Admission:
-    """Returns the values that the acceptance of `submission` writes: run, shards, decision and history."""
+    """Returns the values written when `submission` is accepted: run, shards, policy decision and history."""
     workflow, principal, at = submission.workflow, submission.principal, submission.at
     run = Run(
         id=run_id,
@@ -117,7 +117,7 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
 
 
 def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run, HistoryEntry]:
-    """Returns the values that a retry of `run` writes (T13): the reopened run, and the history entry.
+    """Returns the values that a retry of `run` writes: the reopened run, and the history entry.
 
     The run follows the obligations of `decision`, and its deadline counts from `submission.at`.
     """
@@ -144,7 +144,7 @@ async def check_limits(run: Run, decision: Decision, *, store: Store, limits: Te
 
 
 def limits_of(decision: Decision, limits: TenantSettings) -> OpenWork:
-    """Returns the limits of the tenant's open work: the decision's, else those of the settings."""
+    """Returns the limits of the tenant's open work: by the policy decision, else by the settings."""
     obliged = decision.obligations
     return OpenWork(
         runs=limits.open_runs if obliged.max_open_runs is None else obliged.max_open_runs,
@@ -167,7 +167,7 @@ def _deadline_at(submission: Submission, decision: Decision) -> float | None:
 
 
 def _entry(kind: HistoryKind, run_id: str, submission: Submission, decision: Decision) -> HistoryEntry:
-    """Returns the history entry of an acceptance or retry: by whom, and by which decision."""
+    """Returns the history entry of an acceptance or retry: by whom, and by which policy decision."""
     principal = submission.principal
     detail = SubmissionDetail(
         subject=principal.subject,

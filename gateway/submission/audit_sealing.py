@@ -1,4 +1,4 @@
-"""Seals the audit trail in the background, and detects changes that others make to it."""
+"""Seals (signs digests of) the audit trail in the background, and detects changes others make to it."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from waypost.files.permissions import write_private
 
 
 class AuditKeyError(Exception):
-    """Raised if the key of the audit seals cannot be used; the text says why."""
+    """Raised if the key that signs audit seals cannot be used; the text says why."""
 
 
 def read_audit_key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -33,7 +33,7 @@ def read_audit_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def make_audit_key(path: Path) -> str:
-    """Creates the private key of audit seals in the file `path` (0600), and returns its public key as PEM.
+    """Makes the private key that signs audit seals, in the file `path` (0600); returns its public key as PEM.
 
     Raises `AuditKeyError` where there is such a file: seals made with its key would no longer be verified.
     """
@@ -51,7 +51,7 @@ SEALED_AT_ONCE: Final = 50
 
 
 class AuditSealer:
-    """Seals the audit entries recorded since the last seal, every `seal_seconds`, in the background."""
+    """Seals (signs a digest of) the new audit entries every `seal_seconds`, in the background."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class AuditSealer:
             await asyncio.sleep(self._seal_seconds)
 
     async def seal_all(self) -> None:
-        """Seals all recorded entries that have no seal yet. Raises `Unavailable`."""
+        """Signs digests (seals) of all recorded audit entries that have none yet. Raises `Unavailable`."""
         if self._looked_at is None:
             self._last = await self._store.last_seal()
             self._looked_at = self._last.entries[-1][0] if self._last else 0
@@ -90,7 +90,7 @@ class AuditSealer:
             self._looked_at = found.last
 
     async def _seal(self, entries: Mapping[int, Mapping[str, Any]]) -> bool:
-        """Stores a seal over `entries`; returns False if another process has made or changed a seal."""
+        """Stores a seal (signed digest) of `entries`; False if another process has made or changed one."""
         stored = await self._store.last_seal()
         if stored != self._last:
             self._alarm("the last seal in the store is not the one that was made")

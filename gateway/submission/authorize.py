@@ -32,7 +32,7 @@ class PolicyFault(Exception):
 
 
 async def authorize(question: Question, *, policy: PolicyEngine) -> Decision:
-    """Asks policy about an action, and returns the decision that allows it.
+    """Asks policy about an action, and returns the policy decision that allows it.
 
     Raises `Denied` (403, with every reason) or `Unavailable` (503: policy could not answer, so nothing is
     decided).

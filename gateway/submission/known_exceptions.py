@@ -17,7 +17,7 @@ ENDED: Final = (ExceptionState.EXPIRED, ExceptionState.REVOKED)
 
 
 class KnownExceptions:
-    """A cache of pending and active exceptions, filled from the store at the start and by each change."""
+    """A cache of pending and active policy exceptions, filled from the store at start and by each change."""
 
     def __init__(self) -> None:
         self._known: dict[str, PolicyException] = {}
@@ -39,11 +39,11 @@ class KnownExceptions:
             query = structs.replace(query, before=found.next)
 
     def count(self, tenant: str, *, now: float) -> int:
-        """Returns the number of the tenant's exceptions that have not ended at `now`."""
+        """Returns the number of the tenant's policy exceptions that have not ended at `now`."""
         return sum(one.tenant == tenant and one.state_at(now) not in ENDED for one in self._known.values())
 
     def put(self, exceptions: Iterable[PolicyException], *, now: float) -> None:
-        """Adds stored exceptions to the cache; an older state does not replace a newer one."""
+        """Puts stored policy exceptions into the cache; an older state does not replace a newer one."""
         for one in exceptions:
             known = self._known.get(one.id)
             if known is None or known.rev < one.rev:
@@ -51,7 +51,7 @@ class KnownExceptions:
         self._known = {one.id: one for one in self._known.values() if one.state_at(now) not in ENDED}
 
     def enforced(self, decision: Decision, question: Question) -> Decision:
-        """Applies the enforcement levels of rules, and the exceptions in force, to the engine's decision."""
+        """Applies rules' enforcement levels, and the policy exceptions in force, to the engine's decision."""
         if decision.allow is True or not can_be_excepted(decision):
             return enforce(decision, {})
         scope = scope_of(question)

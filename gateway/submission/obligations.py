@@ -12,7 +12,7 @@ from waypost.workflow.task import SideEffects
 
 
 def apply_obligations(workflow: Workflow, decision: Decision, *, exclusive: frozenset[str]) -> Workflow:
-    """Applies the decision's obligations to a workflow; returns the same object if they change nothing.
+    """Applies a policy decision's obligations to a workflow; returns the same object if nothing changes.
 
     The priorities of run and tasks are capped, and labels and side effects are as policy says. `exclusive`
     names the executors that can keep a task from running twice. Raises `Denied` where it cannot meet

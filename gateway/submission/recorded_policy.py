@@ -1,4 +1,4 @@
-"""A policy engine that also records decisions: permissions of changes for good, refusals up to a limit.
+"""A policy engine that records its decisions: permissions of changes for good, refusals to a limit.
 
 What admits, retries or places a run stores its decision with the run itself, in the same commit.
 """
@@ -95,7 +95,7 @@ class RecordedPolicy:
         return decision
 
     async def run(self) -> None:
-        """Writes the queued decisions periodically until it is cancelled."""
+        """Writes the queued policy decisions periodically until it is cancelled."""
         while True:
             await self._offered.wait()
             # Many refusals share a commit.
@@ -103,7 +103,7 @@ class RecordedPolicy:
             await self.flush()
 
     async def _record_first(self, decision: Decision) -> Decision:
-        """Records a decision first, then returns it; returns a refusal if it cannot be recorded."""
+        """Records a policy decision first, then returns it; returns a refusal if it cannot be recorded."""
         try:
             await self._store.record_decision(decision)
         except Unavailable as error:
@@ -121,7 +121,7 @@ class RecordedPolicy:
         self._offered.set()
 
     async def flush(self) -> None:
-        """Writes the queued decisions now; those that the store does not accept are counted as unrecorded."""
+        """Writes the queued policy decisions now; those that the store refuses count as unrecorded."""
         decisions, self._waiting = self._waiting, []
         self._waiting_by_tenant.clear()
         self._offered.clear()

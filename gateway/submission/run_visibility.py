@@ -32,7 +32,7 @@ async def readable_run(
 def question_about(
     run: Run, action: Action, *, principal: Principal, at: float, trace_id: str = ""
 ) -> Question:
-    """Returns the question to policy about an action on a run. `at` is in seconds since 1970."""
+    """Returns the policy query about an action on a run. `at` is in seconds since 1970."""
     return Question(
         action=action,
         principal=principal,

@@ -72,7 +72,7 @@ class ConditionEvaluator:
         await self._pool.close()
 
     def start(self) -> None:
-        """Starts the child processes in the background, so that the first question does not wait for them."""
+        """Starts the child processes in the background, so that the first evaluation need not wait."""
         self._pool.start()
 
     async def evaluate(
@@ -102,7 +102,7 @@ class ConditionEvaluator:
         return ConditionAnswers(answers=answers, processor_seconds=spent, complete=True)
 
     async def _batch(self, questions: Sequence[ConditionQuestion], params: Raw) -> ConditionBatch:
-        """Builds one message with the first of the questions, as many as fit into it."""
+        """Builds one message with the first of the questions about conditions, as many as fit into it."""
         shards: dict[int, tuple[int, Raw]] = {}
         encoded: list[EncodedQuestion] = []
         size = 0
@@ -136,7 +136,7 @@ class ConditionEvaluator:
         )
 
     async def _ask(self, batch: ConditionBatch, caller: str) -> ConditionReply:
-        """Sends a batch to a child process; returns its reply, which answers at least the first question."""
+        """Sends a batch of questions to a child process; returns its answers, at least to the first one."""
         try:
             reply = await self._pool.call(msgspec.msgpack.encode(batch), caller=caller)
         except WorkerEnded as error:
@@ -144,7 +144,7 @@ class ConditionEvaluator:
         return msgspec.msgpack.decode(reply, type=ConditionReply)
 
     async def _answers_before(self, error: WorkerEnded, batch: ConditionBatch, caller: str) -> ConditionReply:
-        """Builds the reply to a batch whose question ended the process: answers before it, an error for it.
+        """Builds the answers to a batch whose question ended the process: those before it, an error for it.
 
         The questions before it, which took little, are asked once more, since their answers are lost.
         """

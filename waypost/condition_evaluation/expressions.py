@@ -44,7 +44,7 @@ class ConditionError(Exception):
 
 
 def answer(question: ConditionQuestion, params: dict[str, Any]) -> ConditionAnswer:
-    """Answers a question: compiles its condition and, unless only that is asked for, evaluates it."""
+    """Answers about a condition: compiles it and, unless only that is asked for, evaluates it."""
     reads: ConditionReads | None = None
     try:
         expression, found = _compile(question.text)

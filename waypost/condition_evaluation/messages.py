@@ -54,7 +54,7 @@ class ConditionQuestion(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ConditionAnswer(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """The answer to one `ConditionQuestion`: whether the condition holds, or why it cannot be evaluated."""
+    """The answer to one `ConditionQuestion`: whether the condition is true, or why it cannot be evaluated."""
 
     holds: bool | None = None
     """Whether the condition is true; None where there is an error or it was only compiled."""
@@ -85,7 +85,7 @@ class ConditionBatch(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class ConditionReply(Struct, frozen=True, kw_only=True, array_like=True):
-    """The reply to a `ConditionBatch`: answers to its first questions, and the time that they took.
+    """What answers a `ConditionBatch`: answers to its first questions, and the time that they took.
 
     The process stops early, so that other callers are served in between.
     """

@@ -76,7 +76,7 @@ class SyntaxTree:
         return {first(entry, 1): first(entry, 2) for entry in entries}
 
     def check(self) -> None:
-        """Raises `Refused` for a number that no double holds, and for map keys that may be equal."""
+        """Raises `Refused` for a number that no double can represent, and for map keys that may be equal."""
         for node in self._nodes:
             kind, content = node[-1]
             if kind == CONSTANT and _is_infinite(content):

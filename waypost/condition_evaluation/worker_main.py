@@ -25,12 +25,12 @@ _decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
 def prepare(_: bytes) -> Answer:
-    """Returns the function that answers requests; the pool's greeting needs no preparation here."""
+    """Returns the function that answers requests; a worker that evaluates conditions needs no preparation."""
     return answer_batch
 
 
 def answer_batch(payload: bytes, progress: Progress) -> bytes:
-    """Answers the questions of a batch in order, until `SLICE_SECONDS` have passed.
+    """Answers a batch of questions about conditions in order, until `SLICE_SECONDS` have passed.
 
     A question that takes more than its budget ends the process: the library holds the interpreter lock, so
     only the kernel can stop it. Processor time is counted, so that a busy machine makes none fail.

@@ -48,7 +48,7 @@ class Executor(Protocol):
     async def __aexit__(self, *_: object) -> None: ...
 
     async def execute(self, launch: Launch, folders: TaskFolders, lease: Lease | None) -> Outcome:
-        """Runs one try of a task and returns its outcome; `lease` is None if the attempt is not exclusive.
+        """Executes a task once (one try) and returns the outcome; `lease` is None if it is not exclusive.
 
         Raises only `asyncio.CancelledError`: every error is an `Outcome` that did not succeed.
         """

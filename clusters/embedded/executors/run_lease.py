@@ -1,4 +1,4 @@
-"""The run-lease of one exclusive attempt: the time until which its tries may run."""
+"""The run-lease of one exclusive attempt: the time until which its tasks may run."""
 
 import asyncio
 

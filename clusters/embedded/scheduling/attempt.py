@@ -26,7 +26,7 @@ class TaskGraph:
 
 @dataclass(kw_only=True, slots=True, repr=False)
 class Attempt:
-    """The state of one attempt of a shard: its results, tries, waiting and running tasks, and its end.
+    """The state of one attempt of a shard: its results, executions, waiting and running tasks, and its end.
 
     Journalled are `spec`, `finished`, `tries`, `failure`, `end_seq` and `ended_at`; the rest is of one boot.
     """

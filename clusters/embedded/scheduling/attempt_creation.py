@@ -1,4 +1,4 @@
-"""Handles creates, the gateway's requests to start an attempt: starts, recognizes or resumes the attempt."""
+"""Handles create requests of the gateway: starts an attempt, or recognizes or resumes a known one."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, assert_never
@@ -20,7 +20,7 @@ from clusters.protocol_bounds import TRIES_CARRIED
 
 
 class Refuse(Struct, frozen=True, kw_only=True):
-    """The decision to refuse a create for good: under this epoch and fence it is not sent again.
+    """The decision to refuse a create request for good: under this epoch and fence it is not sent again.
 
     `reason` and `detail` as in `CreateAnswer`.
     """
@@ -30,20 +30,20 @@ class Refuse(Struct, frozen=True, kw_only=True):
 
 
 class Ignore(Struct, frozen=True, kw_only=True):
-    """The decision to do nothing, for a create that was sent again: its attempt goes on or has ended.
+    """The decision to do nothing for a create request sent again: its attempt goes on or has ended.
 
     The answer to the first one was lost.
     """
 
 
 class Wake(Struct, frozen=True, kw_only=True):
-    """The decision to resume the create's attempt, which was found in the journal after a restart."""
+    """The decision to resume the attempt of a create request, found in the journal after a restart."""
 
     attempt: Attempt
 
 
 class Create(Struct, frozen=True, kw_only=True):
-    """The decision to create a new attempt of a shard of this run."""
+    """The decision to start a new attempt of a shard of this run."""
 
     run: RunSpec
 
@@ -53,7 +53,7 @@ CreateDecision: TypeAlias = Refuse | Ignore | Wake | Create
 
 
 class AttemptCreation:
-    """Decides about creates and carries the decisions out; holds at most `slots` attempts."""
+    """Decides about create requests and carries the decisions out; keeps at most `slots` attempts."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class AttemptCreation:
         mismatch_of: Callable[[str], Mismatch | None],
         step: Step,
     ) -> CreateAnswer:
-        """Decides about the create `spec`, carries the decision out, and returns the answer to it.
+        """Decides about the create request `spec`, carries the decision out, and returns the answer to it.
 
         `run` is the create's run, None where the batch lacks it; `mismatch_of` as in `decide`.
         """
@@ -106,7 +106,7 @@ class AttemptCreation:
         mismatch_of: Callable[[str], Mismatch | None],
         now: float,
     ) -> CreateDecision:
-        """Decides about the create `spec` at uptime `now`; `run` is its run, None if unknown.
+        """Decides about the create request `spec` at uptime `now`; `run` is its run, None if unknown.
 
         `mismatch_of` gives, by a run's name, the reason why the run cannot run here.
         """
@@ -186,7 +186,7 @@ class AttemptCreation:
         return graph
 
     def withdraw_late(self, steps: Sequence[Step], now: float) -> None:
-        """Removes the creates that are past their fence at uptime `now` from unjournalled `steps`.
+        """Takes the create requests past their deadline (fence) at uptime `now` out of unjournalled `steps`.
 
         The gateway has given them up, and may have their shards run elsewhere.
         """
@@ -204,7 +204,7 @@ class AttemptCreation:
         self._lifecycle.launch_queued_tasks(steps[-1])
 
     def after_commit(self, answers: BatchAnswers) -> BatchAnswers:
-        """Returns the answers to send once their step is journalled.
+        """Returns the answers to create requests, to be sent once their step is in the journal.
 
         Creates that were withdrawn or tombstoned by then are refused.
         """

@@ -99,18 +99,18 @@ class AttemptLifecycle:
             self._launch(attempt, task, step, waited_seconds=step.now - entry.since)
 
     def acknowledge(self, seq: int, now: float) -> None:
-        """Records that the gateway has committed events up to `seq`, and frees tasks held back for that."""
+        """Records that the gateway has committed events up to `seq`, and frees tasks that waited for that."""
         self._reports.acknowledge(seq, now)
         self.queue.release()
 
     def release_overdue(self, now: float) -> None:
-        """Frees tasks that have been held back too long while the gateway acknowledged no events."""
+        """Frees tasks that have waited too long while the gateway acknowledged no events."""
         if now >= self._reports.patient_until:
             self.queue.release()
 
     @property
     def next_timer(self) -> float | None:
-        """Returns the next uptime at which an attempt's timer fires or held-back tasks are freed, or None."""
+        """Returns the next uptime at which an attempt's timer fires or waiting tasks are freed, or None."""
         release = self._reports.patient_until if self.queue.holds else None
         timers = (self._attempts.next_timer, release)
         return min((at for at in timers if at is not None), default=None)
@@ -130,14 +130,14 @@ class AttemptLifecycle:
         step.launches.append(launch)
 
     def end_try(self, attempt: Attempt, task: str) -> float:
-        """Frees the processors of a try that has ended; returns when it began, in seconds since 1970."""
+        """Frees the processors of a task execution that has ended; returns when it began (Unix time)."""
         self._processors.release(attempt.tasks[task])
         return attempt.running.pop(task)
 
     def schedule_retry(
         self, attempt: Attempt, task: str, pause: float, reason: str, began: float, step: Step
     ) -> None:
-        """Schedules a task's next try after `pause` seconds; reports that if the try failed (`reason`)."""
+        """Schedules a task's next execution after `pause` seconds; reports that if one failed (`reason`)."""
         due = step.wall + pause
         if pause:
             step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=attempt.tries[task], due=due))
@@ -168,7 +168,7 @@ class AttemptLifecycle:
         self._report(attempt, task, phase, began, step, output=result.output)
 
     def fail_task(self, attempt: Attempt, task: str, reason: str, began: float, step: Step) -> None:
-        """Records that a task, and with it the attempt, has failed for good; kills the attempt's tries.
+        """Records that a task, and so the attempt, has failed for good; kills the attempt's other tasks.
 
         `began`: the start of the task's last try, in seconds since 1970; the present where none was started.
         """
@@ -193,7 +193,7 @@ class AttemptLifecycle:
         return True
 
     def lose_lease(self, attempt: Attempt, task: str, began: float, step: Step) -> None:
-        """Ends an attempt as lost because its lease has ended; does not count the tries killed by that."""
+        """Ends an attempt as lost because its lease has ended; executions killed by that do not count."""
         for name, since in {task: began, **attempt.running}.items():
             attempt.tries[name] -= 1
             step.tasks.append(TaskRecord(attempt=attempt.id, task=name, tries=attempt.tries[name]))
@@ -209,13 +209,13 @@ class AttemptLifecycle:
     # Ends
 
     def stop(self, attempt: Attempt, step: Step) -> None:
-        """Stops an attempt that the gateway ended or replaced: kills its tries, and starts none again."""
+        """Stops an attempt that the gateway ended or replaced: kills its tasks, and starts none again."""
         self._attempts.mark_stopped(attempt)
         self._withdraw_waiting_tasks(attempt)
         self._kill_tries(attempt, step)
 
     def end_if_done(self, attempt: Attempt, step: Step) -> None:
-        """Ends an attempt that has no try under way and no task to start.
+        """Ends an attempt that has no running task and none to start.
 
         A newer attempt of the shard that waited for that goes on.
         """
@@ -235,14 +235,14 @@ class AttemptLifecycle:
             )
 
     def withdraw(self, attempt: Attempt) -> None:
-        """Removes an attempt whose create was not journalled; the tries in its step are never started."""
+        """Removes an attempt whose create request was not journalled; tasks in its step never start."""
         self._withdraw_waiting_tasks(attempt)
         for task in attempt.running:
             self._processors.release(attempt.tasks[task])
         self._attempts.remove(attempt)
 
     def put_to_sleep(self, attempt: Attempt, step: Step) -> None:
-        """Kills an attempt's tries and starts none of its tasks until the gateway creates it again."""
+        """Kills an attempt's tasks and starts none until the gateway requests the attempt again."""
         attempt.awake = attempt.end_seq > 0
         self._withdraw_waiting_tasks(attempt)
         self._kill_tries(attempt, step)

@@ -42,7 +42,7 @@ class Capabilities:
         return tuple(sorted(self._executors))
 
     def mismatch(self, run: RunSpec | None) -> Mismatch | None:
-        """Returns the reason why a run cannot run here, or None if it can.
+        """Returns the reason why a run cannot run on this cluster, or None if it can.
 
         `run` is None where the batch of the create did not contain it.
         """

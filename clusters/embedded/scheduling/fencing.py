@@ -1,4 +1,4 @@
-"""Refuses late, repeated or superseded creates (requests to start an attempt), known as fencing."""
+"""Refuses late, repeated or superseded create requests (to start an attempt), known as fencing."""
 
 from collections.abc import Container, Mapping
 
@@ -6,7 +6,7 @@ from clusters.protocol import ERA_BITS, AttemptId, ShardSpec
 
 
 class Fencing:
-    """Refuses creates that are past their fence, or older than the newest epoch of their shard or era.
+    """Refuses create requests past their deadline (fence), or below the newest epoch of shard or era.
 
     `boot` names this boot of the cluster. `highest`: the newest epoch that was created or tombstoned here, by
     (run, shard).
@@ -21,7 +21,7 @@ class Fencing:
         return f"Fencing(boot {self._boot}, era {self._era}, epochs of {len(self._highest)} shards)"
 
     def observe(self, identity: AttemptId) -> None:
-        """Records an epoch that was created or ended by order here, so that older ones are refused."""
+        """Records an epoch created or ended by order on this cluster, so that older ones are refused."""
         shard = (identity.run, identity.shard)
         self._highest[shard] = max(self._highest.get(shard, 0), identity.epoch)
         self._era = max(self._era, identity.epoch >> ERA_BITS)
@@ -34,7 +34,7 @@ class Fencing:
         self._highest = {shard: epoch for shard, epoch in self._highest.items() if shard in shards}
 
     def refusal(self, spec: ShardSpec, now: float) -> str:
-        """Returns the reason to refuse a create at uptime `now`, as in `CreateAnswer`; empty to accept it."""
+        """Returns why to refuse a create request at uptime `now`, as in `CreateAnswer`; empty to accept."""
         identity = spec.attempt
         # The fence is an uptime of one boot: another boot's clock says nothing about it.
         if spec.fence.boot != self._boot:

@@ -1,4 +1,4 @@
-"""The two values of a try (one start of a task): its `Launch`, run by an executor, and its `Outcome`."""
+"""The two values of one execution of a task (try): its `Launch`, run by an executor, and its `Outcome`."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from waypost.workflow.task import TaskSpec
 
 
 class Launch(Struct, frozen=True, kw_only=True):
-    """One try of one task, ready to be run by an executor."""
+    """One execution of one task (try), ready to be run by an executor."""
 
     attempt: AttemptId
     task: TaskSpec
@@ -26,7 +26,7 @@ class Launch(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """The outcome of a try: success with an output, or failure. `reason` is a sentence about a failure."""
+    """The outcome of a task's execution: success with an output, or failure, with a sentence as `reason`."""
 
     succeeded: bool
     output: Any = None
@@ -45,7 +45,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Launch:
-    """Builds the next try of `task`, with the values of `shard` filled in. Raises `PlaceholderError`."""
+    """Builds the next execution of `task`, with `shard`'s values filled in. Raises `PlaceholderError`."""
     shard = attempt.shard_values
     run, source, target = (
         render(value, {"shard": shard}, last=True) for value in (task.run, task.source, task.target)

@@ -20,7 +20,7 @@ MARGIN_SECONDS = 1.0
 
 
 class LeaseRequests:
-    """Creates the lease requests of a cluster and applies the gateway's grants.
+    """Makes the run-lease requests of a cluster and applies the gateway's grants.
 
     The numbers of requests differ between boots, so that a late grant fits none.
     """
@@ -30,7 +30,7 @@ class LeaseRequests:
         self._numbers = itertools.count(first)
 
     def request(self, attempt: Attempt, now: float) -> LeaseAsked:
-        """Creates the next lease request of `attempt`, and schedules the one after it."""
+        """Makes the next run-lease request of `attempt`, and schedules the one after it."""
         number = next(self._numbers)
         attempt.next_lease_request_at = now + REQUEST_SECONDS
         # A grant of an older request would give a lease that has ended: it need not be remembered.

@@ -1,4 +1,4 @@
-"""Decides what follows for a task and its attempt after a try has ended; changes nothing."""
+"""Decides what follows for a task and its attempt after one execution (try) has ended; changes nothing."""
 
 from typing import TypeAlias
 
@@ -12,13 +12,13 @@ from waypost.workflow.task import Retry
 
 
 class FinishTask(Struct, frozen=True, kw_only=True):
-    """The consequence of a try that succeeded: the task is finished, with this result."""
+    """The consequence of an execution (try) that succeeded: the task is finished, with this result."""
 
     result: TaskResult
 
 
 class RetryTask(Struct, frozen=True, kw_only=True):
-    """The consequence of a try that failed or was killed: the task is tried again after a pause."""
+    """The consequence of an execution (try) that failed or was killed: the task runs again after a pause."""
 
     pause_seconds: float
     reason: str = ""
@@ -26,13 +26,13 @@ class RetryTask(Struct, frozen=True, kw_only=True):
 
 
 class FailTask(Struct, frozen=True, kw_only=True):
-    """The consequence of a failed try that may not be repeated: the task and its attempt have failed."""
+    """The consequence of a failure that may not be repeated: the task and its attempt have failed."""
 
     reason: str
 
 
 class LoseAttempt(Struct, frozen=True, kw_only=True):
-    """The consequence of a try that this cluster cannot run: the attempt is lost.
+    """The consequence of a task that this cluster cannot execute: the attempt is lost.
 
     The task does not count as failed, and another cluster may run it.
     """
@@ -41,11 +41,11 @@ class LoseAttempt(Struct, frozen=True, kw_only=True):
 
 
 class LoseLease(Struct, frozen=True, kw_only=True):
-    """The consequence of a missing run-lease: the attempt is lost, and the killed tries are not counted."""
+    """The consequence of a missing run-lease: the attempt is lost, and killed executions do not count."""
 
 
 class NoConsequence(Struct, frozen=True, kw_only=True):
-    """The consequence of a try's end in an attempt that is being ended anyway: nothing is done."""
+    """The consequence of an execution's end in an attempt that is being ended anyway: nothing is done."""
 
 
 Consequence: TypeAlias = FinishTask | RetryTask | FailTask | LoseAttempt | LoseLease | NoConsequence
@@ -53,7 +53,7 @@ Consequence: TypeAlias = FinishTask | RetryTask | FailTask | LoseAttempt | LoseL
 
 
 def consequence_of(outcome: Outcome, attempt: Attempt, task: str, now: float) -> Consequence:
-    """Decides what follows from `outcome`, with which a try of `attempt`'s `task` has ended."""
+    """Decides what follows from `outcome`, with which an execution of `attempt`'s `task` has ended."""
     if attempt.stopped:
         return NoConsequence()
     if outcome.succeeded:
@@ -79,7 +79,7 @@ def consequence_of(outcome: Outcome, attempt: Attempt, task: str, now: float) ->
 
 
 def retry_pause(retry: Retry, tries: int) -> float:
-    """Returns the seconds between try number `tries` and the next: exponential back-off with a maximum.
+    """Returns the seconds between execution number `tries` and the next: exponential back-off to a maximum.
 
     See `Retry`.
     """

@@ -96,7 +96,7 @@ class ReadyQueue:
 
     @property
     def holds(self) -> bool:
-        """Returns whether any fairness key is held back."""
+        """Returns whether any fairness key waits because its results are not acknowledged."""
         return bool(self._held)
 
     def __repr__(self) -> str:
@@ -192,7 +192,7 @@ class Reports:
 
     @property
     def patient_until(self) -> float:
-        """Returns the uptime from which on no task is held back for missing acknowledgements."""
+        """Returns the uptime from which on no task waits for missing acknowledgements."""
         return self._acknowledged_at + PATIENCE_SECONDS
 
     def add(self, seq: int, key: str, now: float) -> None:

@@ -84,7 +84,7 @@ class Scheduler:
     # Calls of the gateway
 
     def apply(self, batch: Batch, now: float, wall: float) -> tuple[BatchAnswers, Step]:
-        """Applies tombstones (orders to end), creates, renewals. `after_commit` completes the answers."""
+        """Applies orders to end attempts (tombstones), create requests and lease renewals of the gateway."""
         step = Step(now=now, wall=wall)
         if batch.acknowledged > self.acknowledged:
             self.acknowledged = step.acknowledged = batch.acknowledged
@@ -130,11 +130,11 @@ class Scheduler:
         self._lifecycle.queue_ready_tasks(attempt, step)
 
     def withdraw_late_creates(self, steps: Sequence[Step], now: float) -> None:
-        """Removes creates that are past their fence at uptime `now` from unjournalled `steps`."""
+        """Takes create requests past their deadline (fence) at `now` out of unjournalled `steps`."""
         self._creation.withdraw_late(steps, now)
 
     def after_commit(self, answers: BatchAnswers) -> BatchAnswers:
-        """Returns the answers to send after the commit; creates withdrawn meanwhile are refused."""
+        """Returns the answers to send after the commit; create requests withdrawn meanwhile are refused."""
         return self._creation.after_commit(answers)
 
     def change_owner(self, owner: Owner, now: float, wall: float) -> Step:
@@ -143,7 +143,7 @@ class Scheduler:
         return Step(now=now, wall=wall, owner=owner)
 
     def change_incarnation(self, incarnation: str, now: float, wall: float) -> Step:
-        """Gives a journal that is a copy a new incarnation; its attempts sleep until created again."""
+        """Gives a copied journal a new identity (incarnation); its attempts sleep until requested again."""
         step = Step(now=now, wall=wall, incarnation=incarnation)
         self.incarnation, self.acknowledged = incarnation, 0
         for attempt in self._attempts.by_id.values():
@@ -158,7 +158,7 @@ class Scheduler:
     def record_outcome(
         self, identity: AttemptId, task: str, outcome: Outcome, now: float, wall: float
     ) -> Step:
-        """Records the outcome of a try whose processes have all ended, and applies what follows from it."""
+        """Records the outcome of a task's execution, all processes of which have ended, and what follows."""
         step, attempt = Step(now=now, wall=wall), self._attempts.by_id[identity]
         began = self._lifecycle.end_try(attempt, task)
         consequence = consequence_of(outcome, attempt, task, now)
@@ -205,7 +205,7 @@ class Scheduler:
     # The passing of time
 
     def tick(self, now: float, wall: float) -> Step:
-        """Applies timers due `now`: queues retries, requests leases, kills tries whose lease ends."""
+        """Applies timers due `now`: queues retries, requests leases, kills tasks whose lease ends."""
         step = Step(now=now, wall=wall)
         for attempt in self._attempts.pop_timers(now):
             if attempt.over or not attempt.awake or self._lifecycle.expire(attempt, step):
@@ -233,7 +233,7 @@ class Scheduler:
         return self._lifecycle.next_timer
 
     def remove_expired(self, now: float, wall: float) -> Step:
-        """Drops ended attempts and tombstones past their retention, and the epochs of their shards."""
+        """Drops ended attempts and orders to end (tombstones) past retention, with their shards' epochs."""
         step = Step(now=now, wall=wall)
         step.expired += self._retention.expired(wall, held=self._attempts.by_id)
         self._retention.remove(step.expired)
@@ -242,7 +242,7 @@ class Scheduler:
         return step
 
     def close(self) -> None:
-        """Stops starting tasks; tries under way go on."""
+        """Stops starting tasks; running ones go on."""
         self._processors.close()
 
     # State, as others see it
@@ -253,7 +253,7 @@ class Scheduler:
         return self._retention.shards.union(self._attempts.shards)
 
     def leases(self, now: float) -> int:
-        """Returns the number of exclusive attempts that hold a run-lease at uptime `now`."""
+        """Returns the number of exclusive attempts that have a run-lease at uptime `now`."""
         return sum(attempt.lease_until > now for attempt in self._attempts.by_id.values() if not attempt.over)
 
     @property

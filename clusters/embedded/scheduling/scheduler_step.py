@@ -27,7 +27,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True):
 
 @dataclass(kw_only=True, slots=True)
 class Step:
-    """The decision of one call of the scheduler: records to journal, and actions to take only after that."""
+    """What one call of the scheduler decides: records to journal, and actions to take only after that."""
 
     now: float
     """The cluster's uptime at the call, in seconds."""
@@ -71,7 +71,7 @@ class Step:
 
     @property
     def has_records(self) -> bool:
-        """Returns whether the step has any record to journal."""
+        """Returns whether the scheduler decision (step) has any record to write to the journal."""
         records = (
             self.runs
             or self.created

@@ -85,7 +85,7 @@ def _measured(root: Path, kinds: tuple[str, ...], unit: str) -> Iterator[tuple[s
 
 
 def _held_open(root: Path) -> Iterator[tuple[tuple[str, int], int]]:
-    """Yields shards with the bytes of files that only their processes hold open, which du does not count.
+    """Yields shards with the bytes of deleted files that only their open processes keep, which du misses.
 
     Counts files on the disk of `root`.
     """

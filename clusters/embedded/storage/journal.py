@@ -48,7 +48,7 @@ _decode_event: Callable[[bytes], JournalledEvent] = msgspec.json.Decoder(Journal
 
 
 def open_journal(db: sqlite3.Connection) -> RecoveredState:
-    """Creates missing tables and columns, and reads the state that the journal holds.
+    """Makes missing tables and columns, and reads the cluster's state from the journal.
 
     A new journal gets a new incarnation. Raises `sqlite3.Error` where the file is no journal.
     """
@@ -125,7 +125,7 @@ def _load_attempt(
 
 
 def write_steps(db: sqlite3.Connection, steps: Sequence[Step], wall: float) -> None:
-    """Writes the records of scheduler steps in order; `wall` is the time, in seconds since 1970."""
+    """Writes the records of scheduler decisions (steps) in order; `wall` is the time (Unix seconds)."""
     for step in steps:
         _write_step(db, step, wall)
     newest = max((event.seq for step in steps for event in step.events), default=0)

@@ -39,7 +39,7 @@ def move_aside(path: Path, folder: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Creates the folder `path`, replacing a file or link that a task has put there. Raises `OSError`."""
+    """Makes the folder `path`, replacing a file or link that a task has put there. Raises `OSError`."""
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
     if not stat.S_ISDIR(path.lstat().st_mode):

@@ -1,4 +1,4 @@
-"""The layout of a cluster's state folder, and the removal of files of shards that it no longer holds."""
+"""The layout of a cluster's state folder, and the removal of files of shards that are no longer its own."""
 
 import contextlib
 import itertools
@@ -15,7 +15,7 @@ KINDS = ("workspaces", "scratch", "logs")
 
 
 class TaskFolders(Struct, frozen=True, kw_only=True):
-    """The paths for one try of a task: workspace, scratch folder and log file."""
+    """The paths for one execution of a task (try): workspace, scratch folder and log file."""
 
     workspace: Path
     """The folder of the shard, shared by its tasks and attempts; it stays when the try has ended."""
@@ -37,7 +37,7 @@ class StateFolder:
         self._trash = self.root / "trash"
 
     def task_folders(self, attempt: AttemptId, task: str) -> TaskFolders:
-        """Returns the paths for a try of `task`, without creating folders or file."""
+        """Returns the paths for one execution of `task`, without making folders or file."""
         workspaces, scratch, logs = (self.root / kind / attempt.run / str(attempt.shard) for kind in KINDS)
         epoch = str(attempt.epoch)
         return TaskFolders(workspace=workspaces, scratch=scratch / epoch, log=logs / epoch / f"{task}.log")

@@ -1,4 +1,4 @@
-"""Reads and shortens the log files of tasks, which a task's tries append to."""
+"""Reads and shortens the log files of tasks, to which each execution of a task appends."""
 
 import asyncio
 import codecs

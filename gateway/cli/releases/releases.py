@@ -152,7 +152,7 @@ def _take(
     *,
     body: dict[str, Any] | None = None,
 ) -> None:
-    """Asks the gateway for a step, at the revision that the workflow has now unless one is given."""
+    """Asks the gateway for a release change (canary, ...), at the given or else the present revision."""
     with connect(url, token) as client:
         if rev is None:
             found = client.get(api_path("workflows", name), params=_of(tenant))

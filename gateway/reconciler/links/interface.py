@@ -30,7 +30,7 @@ class Link(Protocol):
         ...
 
     def list_attempts(self) -> None:
-        """Requests the attempts that the cluster holds; an `AttemptListing` follows if it answers."""
+        """Requests the attempts that the cluster has; an `AttemptListing` follows if it answers."""
         ...
 
     def reopen_stream(self, cursor: Cursor) -> None:

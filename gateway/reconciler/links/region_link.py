@@ -103,7 +103,7 @@ class RegionLink:
             self._start("acknowledge", self._acknowledge())
 
     def list_attempts(self) -> None:
-        """Requests the attempts that the cluster holds."""
+        """Requests the list of the attempts that the region's cluster has."""
         self._start("list", self._list_attempts())
 
     def reopen_stream(self, cursor: Cursor) -> None:

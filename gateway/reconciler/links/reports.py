@@ -58,7 +58,7 @@ class BatchResult(Struct, frozen=True, kw_only=True):
 
 
 class AttemptListing(Struct, frozen=True, kw_only=True):
-    """The attempts that a cluster holds, in its `hello`: requested at `began`, received at `at`."""
+    """The attempts that a cluster has, in its `hello`: requested at `began`, received at `at`."""
 
     began: float
     at: float

@@ -101,7 +101,7 @@ class Region:
 
     @property
     def admitted(self) -> bool:
-        """Whether the journal bound to the region's name answers and has opened the event stream.
+        """Whether the cluster journal bound to the region's name answers and has opened the event stream.
 
         A cluster does not open it for a store that holds less than was acknowledged to the cluster: that
         store is an old copy, and nothing may be sent by it.
@@ -112,7 +112,7 @@ class Region:
 
     @property
     def event_lag(self) -> int:
-        """The number of events in the region's journal, as last reported, that are not received here yet."""
+        """The number of events in the region's journal, as last reported, that the gateway still lacks."""
         if self.status is None or self.status.incarnation != self.cursor.incarnation:
             return 0
         return max(0, self.status.seq - self.cursor.seq)
@@ -127,7 +127,7 @@ class Region:
         return self.beat_at > max(until, self.reopened_at)
 
     def fence(self, now: Instant, seconds: float) -> Fence | None:
-        """Returns a fence `seconds` from now, on the cluster's own clock; None without its status.
+        """Returns the deadline (fence) `seconds` from now, on the cluster's clock; None without its status.
 
         A fence is the uptime after which the cluster takes no create.
 

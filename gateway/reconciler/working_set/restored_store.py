@@ -1,4 +1,4 @@
-"""Detects that the store was restored from an older copy, and begins a new era then.
+"""Detects that the store was restored from an older copy, and begins a new generation (era) of epochs.
 
 A cluster refuses its event stream as `Restored` where it was sent that more is committed than the store
 holds. One cluster's word is not enough for a new era, which ends all attempts in all regions. A gateway that
@@ -57,7 +57,7 @@ def verdict_of(ws: WorkingSet, now: Instant) -> Verdict:
 
 
 async def check_restored(ws: WorkingSet, store: Store, now: Instant) -> None:
-    """Begins a new era if the regions' reports prove that the store was restored.
+    """Begins a new era (generation of epochs) if the regions' reports prove that the store was restored.
 
     A region whose report is refuted is a failing region, with that as its reason.
     """
@@ -104,7 +104,7 @@ def _refute(ws: WorkingSet, reporting: Sequence[Region], now: Instant) -> None:
 
 
 async def begin_era(ws: WorkingSet, store: Store, now: Instant, *, region: str) -> None:
-    """Begins a new era in a store that is an older copy of itself, and ends all current attempts as lost.
+    """Begins a new era (generation) of a store restored from a copy; ends all current attempts as lost.
 
     Attempts that the store shows as under way may be over, or followed by others that it does not know.
     `region` is one that has shown it; empty where an operator has said so.

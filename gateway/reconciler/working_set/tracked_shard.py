@@ -117,7 +117,7 @@ class TrackedShard:
         return f"<TrackedShard {', '.join(parts)}>"
 
     def add_history(self, now: Instant, kind: HistoryKind, detail: Detail) -> None:
-        """Adds an entry to the shard's history, which the shard's next write stores."""
+        """Appends an entry to the shard's history, which the shard's next write stores."""
         shard = self.shard
         self.history.append(
             HistoryEntry(run=shard.run, shard=shard.index, kind=kind, at=now.wall, detail=detail)
@@ -157,7 +157,7 @@ class TrackedShard:
         return now.monotonic - max(self.left_at, self.fenced_until) >= wait_seconds
 
     def drop_orphan(self, orphan: Orphan) -> None:
-        """Removes `orphan` from the shard's list; the caller adds the reason to the history."""
+        """Takes `orphan` (a replaced attempt) off the shard's list; the caller writes why to the history."""
         self.tombstoned_at.pop(orphan, None)
         self.shard = self.shard.without_orphan(orphan)
 
@@ -179,7 +179,7 @@ class TrackedShard:
         )
 
     def mark_committed(self) -> None:
-        """Records that the write was made, so that the store has the shard as it is here."""
+        """Records that the shard was written: the store has the shard as it is in memory."""
         self.stored_rev += 1
         self.shard = self.shard.with_rev(self.stored_rev)
         self.rows.clear()

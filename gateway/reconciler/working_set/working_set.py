@@ -1,4 +1,4 @@
-"""The regions and the shards under way that each pass of the controller looks at."""
+"""The regions and the shards under way that the controller looks at in each round."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class WorkingSet:
 
     @property
     def era_began(self) -> bool:
-        """Whether this gateway has begun a new era since its start."""
+        """Whether this gateway has begun a new era (generation of the store) since its start."""
         return self.era_began_at > NEVER
 
     def keep_large(self, run: LoadedRun) -> None:
@@ -41,7 +41,7 @@ class WorkingSet:
         self.large_runs[run.stored.id] = run
 
     def add(self, tracked: TrackedShard) -> None:
-        """Adds a shard to the set, replacing one with the same key."""
+        """Puts a shard into the working set, replacing one with the same key."""
         self.shards[tracked.shard.key] = tracked
 
     def find_current(self, region: str, attempt: AttemptId) -> TrackedShard | None:
@@ -71,7 +71,7 @@ class WorkingSet:
         )
 
     def count_inflight(self) -> Counter[str]:
-        """Returns the number of attempts by region: current ones, and orphans that may still run there."""
+        """Returns the number of attempts by region: current ones, and replaced ones that may still run."""
         counts: Counter[str] = Counter()
         for tracked in self.shards.values():
             if tracked.shard.phase.placed and tracked.shard.region is not None:

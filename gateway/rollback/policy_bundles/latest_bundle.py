@@ -1,4 +1,7 @@
-"""Finds the release that an alert may be about: the newest change of the policy in force. Pure."""
+"""Finds the release that an alert may be about: the newest change of the policy in force.
+
+Performs no I/O.
+"""
 
 from gateway.core.rollback import ReleaseKind
 from gateway.policy.rollout.bundle_states import BundleState, Release, Rollout

@@ -1,4 +1,7 @@
-"""The PromQL queries about a policy bundle: submissions by the revision that decided, and refusals. Pure."""
+"""The PromQL queries about a policy bundle: submissions by the revision that decided, and refusals.
+
+Performs no I/O.
+"""
 
 from typing import Final
 

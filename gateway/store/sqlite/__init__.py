@@ -1,4 +1,4 @@
-"""Stores runs, decisions and history in one SQLite file, for one gateway process.
+"""Stores runs, policy decisions and history in one SQLite file, for one gateway process.
 
 `store` implements the interface, `transactions` writes, `sql_statements` has all SQL, `row_mapping` turns
 values into rows and back, and `schema_migrations` applies the numbered files in `migrations/`. Durability and

@@ -66,14 +66,14 @@ _decode_name = msgspec.json.Decoder(_Document).decode
 
 
 def insert(db: sqlite3.Connection, decision: Decision, run: Run | None, *, passing: bool = False) -> None:
-    """Stores a decision, about `run` if there is one."""
+    """Stores a policy decision, about `run` if there is one."""
     db.execute(_INSERT, _row(decision, run, passing=passing))
 
 
 def insert_passing(
     db: sqlite3.Connection, decisions: Sequence[Decision], *, of_tenant: int, in_all: int
 ) -> int:
-    """Stores decisions and deletes older ones beyond the limits; returns how many were deleted."""
+    """Stores policy decisions and deletes older ones beyond the limits; returns how many were deleted."""
     deleted = 0
     for decision in decisions:
         insert(db, decision, None, passing=True)
@@ -89,24 +89,24 @@ def insert_opa_records(db: sqlite3.Connection, records: Sequence[tuple[str, byte
 
 
 def find_opa_record(db: sqlite3.Connection, engine_decision_id: str) -> bytes | None:
-    """Returns OPA's decision log event for a decision; None if there is none."""
+    """Returns the event of OPA's decision log for a policy decision; None if there is none."""
     row = db.execute(_OPA_RECORD, (engine_decision_id,)).fetchone()
     return None if row is None else str(row[0]).encode()
 
 
 def keep_document(db: sqlite3.Connection, run: Run) -> None:
-    """Copies the run's document into its decisions, before a retry gives the run another document."""
+    """Copies the run's document into its policy decisions, before a retry gives the run another document."""
     db.execute(_KEEP_DOCUMENT, (run.workflow, hashlib.sha256(run.workflow).digest(), run.id))
 
 
 def find_decision(db: sqlite3.Connection, decision_id: str) -> Decision | None:
-    """Returns a stored decision without the workflow document that it is about; None if there is none."""
+    """Returns a stored policy decision without the workflow document it is about; None if there is none."""
     row = db.execute(_STATE, (decision_id,)).fetchone()
     return None if row is None else _decode(row[0])
 
 
 def find_recorded(db: sqlite3.Connection, decision_id: str) -> RecordedDecision | None:
-    """Returns a stored decision with its document, if still known; None if there is none."""
+    """Returns a stored policy decision with its document, if still known; None if there is none."""
     row = db.execute(_RECORDED, (decision_id,)).fetchone()
     if row is None:
         return None
@@ -121,7 +121,7 @@ def find_recorded(db: sqlite3.Connection, decision_id: str) -> RecordedDecision 
 
 
 def find_decisions(db: sqlite3.Connection, query: DecisionQuery) -> FoundDecisions:
-    """Returns one page of the decisions that match `query`, newest first."""
+    """Returns one page of the policy decisions that match `query`, newest first."""
     found: list[RecordedDecision] = []
     scanned, last, size = 0, query.before or _NEWEST, 0
     for decision_id, tenant, run, name, state in db.execute(_SCAN[query.refused], (last, SCANNED_MAXIMUM)):
@@ -160,7 +160,7 @@ def _matches(decision: Decision, run: str, query: DecisionQuery) -> bool:
 
 
 def _row(decision: Decision, run: Run | None, *, passing: bool) -> tuple[Any, ...]:
-    """Returns the SQL parameters of `_INSERT` for a decision."""
+    """Returns the SQL parameters of `_INSERT` for a policy decision."""
     question = decision.question
     tenant, run_id, name = "", "", ""
     document = digest = None

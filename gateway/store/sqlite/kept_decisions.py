@@ -12,7 +12,7 @@ from gateway.store.sqlite.transactions import append_history
 
 
 class SqliteDecisions(SqliteAccess):
-    """Stores the decisions of policy in SQLite (`KeepsDecisions`)."""
+    """Stores policy decisions in SQLite (`KeepsDecisions`)."""
 
     async def decision(self, decision_id: str) -> Decision | None:
         return await self._read(lambda db: decision_queries.find_decision(db, decision_id))

@@ -23,7 +23,7 @@ from gateway.store.sqlite.schema_migrations import migrate
 
 
 def prepare(db: sqlite3.Connection) -> tuple[str, int]:
-    """Migrates the schema; returns the store's identity and era, after making them for a new file."""
+    """Migrates the schema; returns the store's identity and era (generation), made for a new file."""
     migrate(db)
     db.execute(sql.IDENTIFY, (uuid.uuid4().hex,))
     db.execute(sql.BEGIN_ERAS, (str(rules.FIRST_ERA),))
@@ -52,7 +52,7 @@ def try_write(db: sqlite3.Connection) -> None:
 
 
 def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
-    """Stores a new run with its shards, its decision and the history of its acceptance.
+    """Stores a new run with its shards, its policy decision and the history of its acceptance.
 
     Writes nothing where its idempotency key has already made a run, or where its tenant would pass a limit.
     """
@@ -86,7 +86,7 @@ def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
 
 
 def _run_by_key(db: sqlite3.Connection, run: Run) -> Run | None:
-    """Returns the stored run that holds the idempotency key of `run`; None if there is none."""
+    """Returns the stored run that has the idempotency key of `run`; None if there is none."""
     row = db.execute(sql.RUN_BY_KEY, (run.tenant, run.idempotency_key)).fetchone()
     return None if row is None else row_mapping.read_run(row)
 
@@ -204,7 +204,7 @@ def replace_decision(db: sqlite3.Connection, run_id: str, decision: Decision) ->
 
 
 def bind_incarnation(db: sqlite3.Connection, region: str, incarnation: str) -> str:
-    """Binds the region's name to the journal `incarnation` unless another is bound; returns the bound one."""
+    """Binds the region's name to the cluster journal `incarnation`, unless bound; returns the bound one."""
     if db.execute(sql.BIND_INCARNATION, (region, incarnation)).rowcount:
         row = db.execute(sql.CURSOR, (region,)).fetchone()
         cursor = None if row is None else Cursor(incarnation=row[0], seq=row[1])
@@ -217,12 +217,12 @@ def _write_cursor(db: sqlite3.Connection, region: str, cursor: Cursor) -> None:
 
 
 def release_incarnation(db: sqlite3.Connection, region: str, entry: HistoryEntry) -> bool:
-    """Unbinds the region's name from its journal; returns False if no journal was bound."""
+    """Unbinds the region's name from its cluster's journal; returns False if no journal was bound."""
     return _change(db, sql.RELEASE_INCARNATION, (region,), entry)
 
 
 def add_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryEntry) -> bool:
-    """Adds a taint to a region; returns whether a history entry was written, see `Store.add_taint`."""
+    """Puts a taint on a region; returns whether a history entry was written, see `Store.add_taint`."""
     return _change(db, sql.ADD_TAINT, (region, taint), entry) or _note_repeated(db, region, entry)
 
 
@@ -249,7 +249,7 @@ def _change(db: sqlite3.Connection, statement: str, parameters: tuple[str, ...],
 
 
 def raise_era(db: sqlite3.Connection, entry: HistoryEntry) -> int:
-    """Begins the store's next era and returns its number."""
+    """Begins the store's next era (generation, after a restore from a copy) and returns its number."""
     era = rules.next_era(int(db.execute(sql.READ_ERA).fetchone()[0]))
     db.execute(sql.WRITE_ERA, (str(era),))
     append_history(db, [entry])

@@ -1,4 +1,4 @@
-"""The messages between a gateway and its reader processes: start-up, requests, replies."""
+"""The messages between a gateway and its reader processes: start-up, requests to read, what was read."""
 
 from typing import TypeAlias
 
@@ -43,7 +43,7 @@ ReaderRequest: TypeAlias = ReadRequest | ObligeRequest
 
 
 class ReadReply(Struct, frozen=True, kw_only=True, array_like=True):
-    """The reply to a `ReadRequest`: the document's outline and JSON, or its errors."""
+    """What a `ReadRequest` read: the document's outline (one task per type) and JSON, or its errors."""
 
     name: str = ""
     """The name of the workflow, if it could be read."""

@@ -1,4 +1,7 @@
-"""Changes workflows after reading: fills in the tenant, and reduces large ones to an outline. Pure."""
+"""Changes workflows after reading: fills in the tenant; keeps one task of each type of large ones.
+
+Performs no I/O.
+"""
 
 from collections.abc import Sequence
 
@@ -10,7 +13,7 @@ from waypost.workflow.task import TaskSpec
 
 
 def outline_of(workflow: Workflow) -> Workflow:
-    """Returns the outline of a workflow: one task for each type, without params and the shards' items.
+    """Returns the workflow reduced to one task of each type, without params and the shards' items.
 
     That task has the highest priority and the most processors of those of its type.
     """
@@ -37,7 +40,7 @@ def encoded_items(workflow: Workflow) -> list[bytes] | None:
 
 
 def with_items(outline: Workflow, items: Sequence[bytes] | None) -> Workflow:
-    """Returns the outline with the shards' items restored, as JSON that is not decoded."""
+    """Returns the reduced workflow (`outline_of`) with the shards' items restored, as undecoded JSON."""
     if items is None:
         return outline
     shards = structs.replace(outline.spec.shards, items=tuple(map(Raw, items)))

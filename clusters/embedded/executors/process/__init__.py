@@ -1,4 +1,4 @@
-"""The executor of `process` tasks: runs commands, and leaves no process of a try behind, whatever is killed.
+"""The executor of `process` tasks: runs commands; no process of one execution of a task (try) outlives it.
 
 `executor.py` runs one try from start to end. `process_spec.py` describes its process, `process_start.py`
 starts it (within `memory_limit.py`), `child_exit.py` waits for it, `output.py` reads its result,

@@ -1,4 +1,4 @@
-"""Finds and kills the processes that a try left behind, including those outside its process group.
+"""Finds and kills the processes that a task's execution left behind, also outside its process group.
 
 A process that leaves the group (setsid(2)) and loses its parent becomes a child of this process, which is a
 subreaper (PR_SET_CHILD_SUBREAPER, prctl(2)). The environment that it was started with says which try it
@@ -59,7 +59,7 @@ ADOPTED: Final = AdoptedChildren()
 
 
 class Leftovers(Struct, frozen=True, kw_only=True):
-    """The remaining processes of a try at one moment; as a bool, whether there may be any."""
+    """The remaining processes of one execution of a task (try); as a bool, whether there may be any."""
 
     groups: tuple[int, ...]
     """The try's process groups that still have a member, even if only a zombie."""
@@ -73,7 +73,7 @@ class Leftovers(Struct, frozen=True, kw_only=True):
 
 
 def find_leftovers(groups: Collection[int], identity: Collection[bytes]) -> Leftovers:
-    """Finds the remaining processes of a try: members of `groups`, and adopted ones with its `identity`."""
+    """Finds what remains of a task's execution: processes in `groups`, and adopted ones by `identity`."""
     return Leftovers(
         groups=tuple(group for group in groups if _has_members(group)),
         adopted=tuple(ADOPTED.started_with(identity)),
@@ -82,7 +82,7 @@ def find_leftovers(groups: Collection[int], identity: Collection[bytes]) -> Left
 
 
 def kill_leftovers(leftovers: Leftovers) -> None:
-    """Sends SIGKILL to the process groups of all leftovers, and reaps our own children."""
+    """Sends SIGKILL to the process groups of all remaining processes, and reaps our own children."""
     for group in leftovers.groups:
         signal_group(group)
         with contextlib.suppress(ChildProcessError):  # none of its members is our child, for now
@@ -94,7 +94,7 @@ def kill_leftovers(leftovers: Leftovers) -> None:
 
 
 async def clear_leftovers(groups: Collection[int], identity: Collection[bytes]) -> None:
-    """Kills the remaining processes of a try, repeatedly until none is left.
+    """Kills the remaining processes of one execution of a task (try), repeatedly until none is left.
 
     A process may have started another just before it was killed. Gives up after `GONE_SECONDS`: a process may
     hang in the kernel.

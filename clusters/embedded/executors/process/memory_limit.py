@@ -72,7 +72,7 @@ def log_size(log: Path) -> int:
 
 
 def memory_reason(spec: ProcessSpec, reason: str, log_begin: int) -> str:
-    """Returns the reason why a try under a memory limit failed, with the limit in its text.
+    """Returns why a task's execution under a memory limit failed, with the limit in its text.
 
     A program that gets no more memory ends as it likes, so `reason` alone (exit code 1) does not say it. What
     it wrote last, behind byte `log_begin` of its log, usually does.

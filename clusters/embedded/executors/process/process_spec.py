@@ -1,4 +1,4 @@
-"""Describes the process of a try: its command, working directory, environment and memory limit."""
+"""Describes the process of one execution of a task: command, working directory, environment, memory limit."""
 
 import errno
 import os
@@ -70,7 +70,7 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
 def process_spec(
     launch: Launch, run: ProcessRun, folders: TaskFolders, *, region: str, input_file: Path, output_file: Path
 ) -> ProcessSpec:
-    """Builds the description of a try's process, and creates its working directory.
+    """Builds the description of the process that executes a task once, and makes its working directory.
 
     Raises `ValueError` for what no process can be started with, `OSError` for a fault of this machine.
     """
@@ -100,14 +100,14 @@ def process_spec(
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Creates a file with `content`, after removing what an earlier task has put there: a pipe, a link."""
+    """Writes a new file with `content`, after removing what an earlier task has put there: a pipe, a link."""
     remove(path)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
         file.write(content)
 
 
 def _working_directory(workspace: Path, relative: str | None) -> Path:
-    """Creates the working directory of a task and returns its resolved path.
+    """Makes the working directory of a task and returns its resolved path.
 
     Raises `ValueError` where the workspace can have no such folder, `OSError` for this machine's faults.
     """

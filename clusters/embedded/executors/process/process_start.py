@@ -1,4 +1,4 @@
-"""Starts the process of a try: the command itself, or a wrapper program of ours that limits it."""
+"""Starts the process of a task's execution: the command itself, or a wrapper program that limits it."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from clusters.embedded.storage.task_logs import open_regular
 
 
 def start_process(spec: ProcessSpec, guard: LeaseGuard | None) -> "subprocess.Popen[Any]":
-    """Starts a try's command in a session of its own, or the lease guard that will start the command.
+    """Starts a task's command in a session of its own, or the lease guard that will start the command.
 
     Raises `OSError` and `ValueError`.
     """

@@ -1,4 +1,4 @@
-"""Ends the processes of a try: SIGTERM, a grace period, then SIGKILL until no process is left."""
+"""Ends the processes of a task's execution: SIGTERM, a grace period, then SIGKILL until none is left."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ async def terminate(
     *,
     grace_seconds: float,
 ) -> None:
-    """Ends the processes of a try; `child` is its command, or the `guard` that runs the command.
+    """Ends the processes of one execution of a task; `child` is its command, or the `guard` that runs it.
 
     A command that still runs gets SIGTERM and `grace_seconds`. Returns when nothing that was started with
     `identity` is left.

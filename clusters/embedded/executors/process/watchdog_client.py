@@ -53,7 +53,7 @@ class WatchdogClient:
         return f"WatchdogClient(watchdog={pid}, groups={sorted(self._groups)})"
 
     def watch(self, group: int) -> None:
-        """Adds a process group to the watchdog's list.
+        """Puts a process group on the list of those that the watchdog kills if the cluster's process dies.
 
         Raises `OSError` where there is no watchdog: then the group must not run.
         """
