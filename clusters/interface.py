@@ -25,7 +25,7 @@ class RegionConnection(Struct, frozen=True, kw_only=True):
 
     @property
     def address(self) -> str:
-        """Returns the part of the URL after `://`."""
+        """Returns the part of the region's URL after `://`, which its adapter connects to."""
         return self.url.partition("://")[2]
 
 

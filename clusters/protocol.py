@@ -257,7 +257,7 @@ The tries that were killed for that do not count.
 
 
 class AttemptEndKind(StrEnum):
-    """How an attempt ended: succeeded, failed or lost."""
+    """The ways in which an attempt of a shard ends: succeeded, failed or lost."""
 
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"

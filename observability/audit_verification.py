@@ -71,7 +71,7 @@ def verify(
 
 
 def _order(what: str, numbers: Sequence[int]) -> Iterator[Finding]:
-    """Finds numbers that occur twice, and, in one finding, those that stand behind a higher number."""
+    """Finds audit entries whose numbers occur twice, and, as one finding, those behind a higher number."""
     for number, times in sorted(Counter(numbers).items()):
         if times > 1:
             yield Finding(**{what: number}, detail=f"occurs {times} times: one of them at most is genuine")

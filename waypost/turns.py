@@ -18,7 +18,7 @@ turn_key: ContextVar[str | None] = ContextVar("turn_key", default=None)
 
 
 class NoTurn(Exception):
-    """Raised where no place became free within the caller's waiting time."""
+    """Raised where no place among `Turns` became free within the caller's waiting time."""
 
 
 class Turns:
@@ -60,7 +60,7 @@ class Turns:
         return f"<Turns {self._free} of {self._places} free, held {dict(self._held)}, waiting {waiting}>"
 
     def turn(self, key: str, wait_seconds: float | None = None) -> "Turn":
-        """Returns a context manager that occupies a place; waits at most `wait_seconds` for it (`NoTurn`)."""
+        """Returns a context manager that occupies one of the places; waits `wait_seconds` (or `NoTurn`)."""
         return Turn(self, key, wait_seconds)
 
     def now(self) -> float:

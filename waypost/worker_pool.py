@@ -258,7 +258,7 @@ class _Worker:
             self._process.kill()
 
     async def close(self) -> None:
-        """Kills the process, if one is running."""
+        """Kills the worker process, if one is running."""
         self._kill()
         if self._process is not None:
             # Waits for the exit status, which ends the zombie, and closes the pipes. Forgotten only then:

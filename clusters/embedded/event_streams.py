@@ -23,7 +23,7 @@ EVENTS_AT_ONCE = 500
 
 
 class EventStream:
-    """One open stream and its unsent lease requests, of which only the newest of each attempt is kept."""
+    """One open event stream to a gateway, with its unsent lease requests, the newest of each attempt."""
 
     def __init__(self, requests: Iterable[LeaseAsked]) -> None:
         self.news = asyncio.Event()
@@ -40,7 +40,7 @@ class EventStream:
 
 
 class EventStreams:
-    """All open event streams of one node.
+    """All open streams of events from one embedded cluster (node) to gateways.
 
     Each sends every event and lease request: any of them may be half open, without a reader.
     """

@@ -195,7 +195,7 @@ class ClusterNode:
         metrics.leases.set(self._scheduler.leases(self._uptime()))
 
     def _uptime(self) -> float:
-        """Returns the seconds since this boot, by the monotonic clock, which nobody can set."""
+        """Returns the seconds since this start (boot) of the cluster, by the monotonic clock."""
         return time.monotonic() - self._booted
 
     async def claim(self, claim: Owner) -> None:

@@ -55,7 +55,7 @@ async def _story(call: Call, run: Run) -> Response:
 
 
 async def _history(store: Store, run: Run) -> Sequence[HistoryEntry]:
-    """Returns the run's history from its beginning, cut off after the page that reaches `STORY_MAXIMUM`."""
+    """Returns the run's history from its beginning, up to the page that reaches `STORY_MAXIMUM`."""
     history: list[HistoryEntry] = []
     while page := await store.history(run.id, after=history[-1].seq if history else 0, limit=PAGE_ENTRIES):
         history += page

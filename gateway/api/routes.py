@@ -128,7 +128,7 @@ OPENAPI: Final = encode_json(openapi_document(OPERATIONS))
 
 
 def api(services: Services) -> Router:
-    """Returns the ASGI application of the public port."""
+    """Returns the ASGI application that serves the public port of the gateway."""
     routes = [
         Route(path, Resource(services=services, operations=operations))
         for path, operations in OPERATIONS.items()

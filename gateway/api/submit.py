@@ -135,7 +135,7 @@ async def _ask_policy(call: Call, workflow: Workflow, canonical: bytes) -> Decis
 
 
 async def _obliged_document(call: Call, reading: Reading, obliged: Workflow, decision: Decision) -> bytes:
-    """Returns the JSON of the whole workflow with policy's obligations applied."""
+    """Returns the JSON of the whole workflow with policy's obligations (changes and limits) applied."""
     if reading.whole:
         return msgspec.json.encode(obliged)
     return await call.services.reader.oblige(

@@ -174,7 +174,7 @@ class RegionState(Struct, frozen=True, kw_only=True):
 
 
 class RegionList(Struct, frozen=True, kw_only=True):
-    """Every region of this gateway.
+    """The response that lists every region of this gateway.
 
     `cut_off`: the gateway takes itself, not its regions, to be unreachable; it places and moves nothing.
     """

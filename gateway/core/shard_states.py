@@ -13,7 +13,7 @@ from clusters.protocol import AttemptId, Fence
 
 
 class Phase(StrEnum):
-    """The phases of a shard's life cycle."""
+    """The phases of a shard's life cycle, from Pending to its end."""
 
     PENDING = "Pending"
     DISPATCHING = "Dispatching"
@@ -170,7 +170,7 @@ class Shard(Struct, frozen=True, kw_only=True):
         return AttemptId(run=self.run, shard=self.index, epoch=self.epoch)
 
     def with_rev(self, rev: int) -> "Shard":
-        """Returns the shard with another revision number."""
+        """Returns a copy of the shard with another revision number of its stored row."""
         return structs.replace(self, rev=rev)
 
     def find_orphan(self, region: str, epoch: int) -> Orphan | None:

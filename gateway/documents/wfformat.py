@@ -42,7 +42,7 @@ class ExecutedTask(Struct, rename="camel"):
 
 
 class Specification(Struct):
-    """The DAG of a recorded workflow."""
+    """The DAG of a recorded workflow (WfFormat): its specified tasks."""
 
     tasks: Annotated[list[SpecifiedTask], Meta(min_length=1)]
 

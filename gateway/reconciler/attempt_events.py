@@ -126,7 +126,7 @@ def apply_attempt_end(
 
 
 def confirm_attempt(tracked: TrackedShard, now: Instant) -> None:
-    """Moves a Dispatching shard to Running (T4): this boot of the cluster has the attempt and runs it.
+    """Moves a Dispatching shard to Running: its cluster confirms that it has the attempt and runs it (T4).
 
     To be called for a cluster's answer or list, not for an event: an event of its journal may be older than a
     restart, after which nothing of the attempt runs.
@@ -215,7 +215,7 @@ def compare_attempts(
 
 
 def _was_restarted(ws: WorkingSet, region: Region, boot: str) -> bool:
-    """Whether the cluster was restarted: attempts that should run were sent to an earlier boot."""
+    """Whether the cluster was restarted: attempts that should run were sent to an earlier start (boot)."""
     placed = ws.placed_in(region.name, Phase.DISPATCHING, Phase.RUNNING)
     return any(tracked.shard.fence is not None and tracked.shard.fence.boot != boot for tracked in placed)
 
@@ -230,7 +230,7 @@ def _compare_one(
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
-    """Updates one shard to match `held`: the attempts in the boot `boot`, and whether each one runs."""
+    """Updates one shard to match `held`: the attempts in the cluster's start `boot`, and which run."""
     shard = tracked.shard
     if shard.incarnation != region.incarnation:
         # The journal that had the attempt is gone, and with it all that was known of the attempt.

@@ -49,7 +49,7 @@ BINDING_SECONDS = 1.0
 
 
 class InboxProcessor:
-    """Drains the inboxes of all regions and applies their reports to the working set.
+    """Empties the inboxes of all regions and applies their reports to the shards and regions in memory.
 
     `request_placement` is called when something may have changed for shards that wait. `dice` gives a random
     number in 0..1, for jitter.

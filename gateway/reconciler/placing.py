@@ -128,7 +128,7 @@ class Placer:
         return deferral is not None and not self._any_takes_work(deferral.regions)
 
     def _count_kept_waiting(self, now: Instant) -> int:
-        """Returns how many Pending shards wait for a lease to end, or a region without a trial."""
+        """Returns how many Pending shards wait for a run-lease to end, or may be poison (kept apart)."""
         wait = self._failover.exclusive_wait_seconds
         return sum(
             tracked.shard.phase is Phase.PENDING
@@ -186,7 +186,7 @@ class Placer:
                 self._deferred[shard.run] = Deferral(regions=preferred, until=self._deferred_until(now))
 
     async def _intend(self, shard: Shard, run: LoadedRun, found: Placement, now: Instant) -> None:
-        """Writes the intent for the chosen region, if the shard still waits and the batch has room for it."""
+        """Writes the intent (decision to place) for the chosen region, if the shard still waits and fits."""
         if run.stored.tenant in self._batches[found.region].closed:
             return
         tracked = await self._tracked(shard, run, now)

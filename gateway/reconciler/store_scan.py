@@ -27,7 +27,7 @@ SILENT_SECONDS = 10.0
 
 
 async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: FailoverSettings) -> bool:
-    """Applies the stored taints, cancellations and passed deadlines to the working set.
+    """Applies the stored taints, cancellations and passed deadlines to the shards and regions in memory.
 
     Returns whether there may be more, for the next pass. Raises `Unavailable` where the store cannot answer.
     """

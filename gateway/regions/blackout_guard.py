@@ -23,7 +23,7 @@ def is_cut_off(
     *,
     canary: RegionHealth | None = None,
 ) -> bool:
-    """Whether the gateway must consider itself cut off from its regions, after a blackout.
+    """Whether the gateway must consider itself cut off from its regions, after losing most at once.
 
     `canary` is the health of an address that is probed like a region and depends on none; None without one.
     """
@@ -44,7 +44,7 @@ def is_cut_off(
 def after_blackout_check(
     healths: Sequence[RegionHealth], settings: HealthSettings, *, canary: RegionHealth | None = None
 ) -> tuple[RegionHealth, ...]:
-    """Returns the healths, in the same order, with `lost_in_blackout` set on regions lost in a blackout.
+    """Returns the healths, in the same order, with `lost_in_blackout` set on regions that a blackout lost.
 
     To be called at each pass of the controller; `canary` as in `is_cut_off`. Such a region was well all the
     time: while it is lost it is probed at the quick pace, and it returns without slow start and without an

@@ -60,7 +60,7 @@ def ejection_reason(outcomes: CallOutcomes, settings: HealthSettings) -> str | N
 
 
 class Ejections(Struct, frozen=True, kw_only=True):
-    """The number of a region's recent incidents (ejections and losses), and its newest ejection.
+    """The number of a region's recent ejections and losses (incidents), and its newest ejection.
 
     The more incidents, the longer the next ejection. Times are monotonic seconds.
     """
@@ -79,7 +79,7 @@ class Ejections(Struct, frozen=True, kw_only=True):
 def after_incidents(
     ejections: Ejections, *, now: float, incidents: int, settings: HealthSettings
 ) -> Ejections:
-    """Returns the ejections with `incidents` more that end at `now`; old ones are forgotten."""
+    """Returns the ejections with `incidents` more losses or ejections, ending `now`; old ones are dropped."""
     forgotten = now - ejections.incident_ended_at >= settings.ejection_forgotten_seconds
     before = 0 if forgotten else ejections.incidents
     return structs.replace(ejections, incidents=before + incidents, incident_ended_at=now)
@@ -101,7 +101,7 @@ def begin_ejection(
 
 
 def end_ejection(ejections: Ejections) -> Ejections:
-    """Returns the ejections with the present one ended; its incident stays counted."""
+    """Returns the ejections with the present one ended; it stays counted as an incident."""
     return structs.replace(ejections, until=None)
 
 

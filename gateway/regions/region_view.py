@@ -41,7 +41,7 @@ class RegionView(Struct, frozen=True, kw_only=True):
 
     @property
     def executors(self) -> tuple[str, ...]:
-        """The types of tasks that the region runs."""
+        """The types of tasks that the region's cluster can execute."""
         return () if self.status is None else self.status.executors
 
     @property

@@ -87,7 +87,7 @@ def decide(
 def _by_past(
     release: LatestRelease, past: Sequence[Rollback], settings: RollbackSettings, *, now: float
 ) -> Verdict | None:
-    """Returns the verdict by the release's age and by earlier rollbacks; None if they decide nothing."""
+    """Returns why not to roll back, by the release's age and earlier rollbacks; None if they allow it."""
     done = [rollback for rollback in past if rollback.phase in ACTED]
     if any(rollback.kind is release.kind and rollback.digest == release.digest for rollback in done):
         return Verdict(outcome=Outcome.NOTHING, why=f"{release.name} was taken back before")
@@ -117,7 +117,7 @@ def _by_past(
 
 
 def _by_evidence(evidence: Evidence | NoEvidence, settings: RollbackSettings) -> Verdict | None:
-    """Returns the verdict by the evidence; None if the evidence proves that the release is bad."""
+    """Returns why not to roll back, by the evidence; None if it proves that the release is bad."""
     if isinstance(evidence, NoEvidence):
         return Verdict(outcome=Outcome.FREEZE, why=evidence.why)
     fault = unusable(evidence, settings)

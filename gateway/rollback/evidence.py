@@ -15,7 +15,7 @@ class Shares(Struct, frozen=True, kw_only=True):
 
     @property
     def share(self) -> float:
-        """The part that went badly, from 0 to 1."""
+        """The share of what was counted that went badly, from 0 to 1."""
         return self.bad / self.total if self.total else 0.0
 
     @property

@@ -74,7 +74,7 @@ class Prometheus:
     async def evidence(
         self, queries: Queries, counted: Counted, *, window_seconds: int
     ) -> Evidence | NoEvidence:
-        """Queries the evidence about a release."""
+        """Queries Prometheus for the evidence that a release is good or bad."""
         asked = {**structs.asdict(queries), "failovers": FAILOVERS.format(window=window_seconds)}
         number, offset = dict[str, float](), 0.0
         try:

@@ -10,7 +10,7 @@ from gateway.rollback_settings import RollbackSettings
 
 
 def is_due(rollback: Rollback, settings: RollbackSettings, *, now: float) -> bool:
-    """Whether it is time to verify a rollback."""
+    """Whether it is time to verify that a rollback has helped."""
     return rollback.phase is RollbackPhase.DONE and now - rollback.steps[-1].at >= settings.verify_seconds
 
 

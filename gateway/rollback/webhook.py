@@ -28,7 +28,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class SentAlert(Struct, frozen=True, kw_only=True, rename="camel"):
-    """One alert of a webhook notification."""
+    """One alert in a webhook notification by Alertmanager or Grafana."""
 
     status: Literal["firing", "resolved"]
     labels: dict[str, str]
@@ -37,7 +37,7 @@ class SentAlert(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Notification(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The body of a webhook notification."""
+    """The body of a webhook notification by Alertmanager or Grafana."""
 
     group_key: Text
     alerts: Annotated[tuple[SentAlert, ...], Meta(max_length=500)]

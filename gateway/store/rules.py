@@ -104,7 +104,7 @@ def may_cancel(run: Run) -> bool:
 
 
 def run_after_retry(run: Run, decision: Decision) -> Run:
-    """Returns the run after a retry (T13): under the policy `decision`, without an end or a cancellation."""
+    """Returns the run after a retry: under the policy `decision`, without an end or a cancellation."""
     return structs.replace(
         run,
         cancel_requested_at=None,

@@ -18,7 +18,7 @@ class ConditionRead(Struct, frozen=True, array_like=True, gc=False):
 
 
 class ConditionReads(Struct, frozen=True, array_like=True, gc=False):
-    """The values that a condition reads."""
+    """The values that a workflow's condition reads: of tasks, params and the shard."""
 
     mentions: tuple[ConditionRead, ...] = ()
     """Every value that the condition mentions, each once, in order."""

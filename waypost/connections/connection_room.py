@@ -59,7 +59,7 @@ class ConnectionRoom:
             self.arriving.pop(connection, None)
 
     def leave(self, connection: Connection) -> None:
-        """Removes a closed connection from the counts."""
+        """Takes a closed connection out of the counts of open ones."""
         self.open.discard(connection)
         for kind in (self.arriving, self.idle, self.stalled, self.refused):
             kind.pop(connection, None)

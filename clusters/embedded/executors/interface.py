@@ -37,7 +37,7 @@ class Lease(Protocol):
 
 
 class Executor(Protocol):
-    """The protocol (interface) of an executor: runs tries of tasks, many at once, within `async with`.
+    """The protocol (interface) of an executor: executes tasks, many at once, within `async with`.
 
     Cancelling `execute` kills the try. Either way `execute` ends only when none of the try's processes is
     left. Time-outs are applied by the caller, which cancels.

@@ -36,5 +36,5 @@ class RunLease:
         self._renewal = asyncio.Event()
 
     async def wait_for_renewal(self) -> None:
-        """Waits until the lease is renewed the next time."""
+        """Waits until the run-lease of the attempt is renewed the next time."""
         await self._renewal.wait()

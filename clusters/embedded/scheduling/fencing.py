@@ -27,7 +27,7 @@ class Fencing:
         self._era = max(self._era, identity.epoch >> ERA_BITS)
 
     def forget_except(self, shards: Container[tuple[str, int]]) -> None:
-        """Drops the epochs of all shards but `shards`.
+        """Drops the newest epochs known of all shards but `shards`.
 
         A create for another shard that is still on its way is past its fence, and so refused anyway.
         """

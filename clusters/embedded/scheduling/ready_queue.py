@@ -244,7 +244,7 @@ class Processors:
 
     @property
     def busy(self) -> float:
-        """Returns the number of processors in use."""
+        """Returns the number of the cluster's processors that run tasks."""
         return self._busy / 1000
 
     def close(self) -> None:

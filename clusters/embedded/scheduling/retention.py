@@ -1,4 +1,4 @@
-"""Decides how long ended attempts and orders to end one (tombstones) are kept, with logs and workspaces."""
+"""Decides how long records of ended attempts and orders to end one (tombstones) are kept, with files."""
 
 from collections.abc import Container, Iterable, Mapping
 

@@ -10,7 +10,7 @@ from clusters.protocol import AttemptId, JournalledEvent, LeaseAsked, RunSpec, S
 
 
 class TaskRecord(Struct, frozen=True, kw_only=True):
-    """A task's row in the journal: its number of tries, the time of the next one, and its result."""
+    """A task's row in the journal: its number of executions (tries), the time of the next, its result."""
 
     attempt: AttemptId
     task: str

@@ -23,7 +23,7 @@ VERBOSE: Final = frozenset({b"verbose", b"verbose=true"})
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of one readiness check."""
+    """The result of one readiness check of the gateway: which part, whether it works, and detail."""
 
     name: str
     ok: bool

@@ -102,7 +102,7 @@ class BundleList(Struct, frozen=True, kw_only=True):
 
 
 def bundle_view(release: Release) -> BundleView:
-    """Returns the `BundleView` of a bundle."""
+    """Returns the `BundleView` (the API's form) of a policy bundle."""
     return BundleView(
         sequence=release.sequence,
         revision=release.revision,

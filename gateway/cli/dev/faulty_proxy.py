@@ -83,12 +83,12 @@ class Proxy:
 
     @property
     def port(self) -> int:
-        """The port on which the proxy listens."""
+        """The TCP port on which the fault-simulating proxy listens."""
         return self._port
 
     @property
     def mode(self) -> Mode:
-        """The present mode of the proxy."""
+        """The kind of network fault, if any, that the proxy simulates now."""
         return self._mode
 
     async def switch(self, mode: Mode) -> None:

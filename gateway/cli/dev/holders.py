@@ -55,7 +55,7 @@ def holder_of_port(port: int) -> Holder | None:
 
 
 def kill_command(holders: list[Holder]) -> str:
-    """Returns the shell command that ends `holders`."""
+    """Returns the shell command that ends the processes `holders`."""
     return f"kill {' '.join(str(holder.pid) for holder in holders)}"
 
 

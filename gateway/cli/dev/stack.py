@@ -71,12 +71,12 @@ class Stack:
 
     @property
     def configuration(self) -> Path:
-        """The path of the gateway's settings file."""
+        """The path of the settings file of the gateway that `waypost up` started."""
         return self.state / "gateway.toml"
 
     @property
     def url(self) -> str:
-        """The URL of the gateway's API."""
+        """The URL of the API of the gateway that `waypost up` started."""
         return f"http://127.0.0.1:{self.ready['gateway']['port']}"
 
     @property
@@ -254,7 +254,7 @@ class Stack:
         self.processes[name].kill()
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """Sends the signal `number` to the process `name`."""
+        """Sends the signal `number` to the stack's process called `name`."""
         self.processes[name].send_signal(number)
 
     async def _stop_all(self) -> None:

@@ -134,7 +134,7 @@ def _compared(own: Interpreter, shipped: Interpreter, document: bytes, budget: f
 
 
 class Asked(Struct):
-    """The action that an input document is about."""
+    """The action that a rules' input document asks policy about."""
 
     action: Action
 

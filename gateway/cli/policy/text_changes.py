@@ -54,7 +54,7 @@ def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
 
 
 def _rules(bundle: Bundle) -> dict[str, dict[str, list[str]]]:
-    """Returns the texts of each rule, by file and full name. Empty for a file that cannot be parsed here."""
+    """Returns the texts of each rule, by file and full name. Empty for a file that cannot be parsed."""
     try:
         modules = parse_modules(bundle.source.modules)
     except BundleError:

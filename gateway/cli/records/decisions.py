@@ -71,7 +71,7 @@ class RefusalCount:
     subjects: list[str] = field(default_factory=list)
 
     def add(self, subject: str) -> None:
-        """Counts one more refusal, of `subject`."""
+        """Counts one more refused policy decision, of the caller `subject`."""
         self.decisions += 1
         if subject not in self.subjects:
             self.subjects.append(subject)

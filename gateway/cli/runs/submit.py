@@ -99,7 +99,7 @@ def _not_followed(accepted: str, error: CliError) -> CliError:
 
 
 def _print_accepted(answer: dict[str, Any], output: Format, *, watch: bool) -> None:
-    """Prints the accepted run, at least its id."""
+    """Prints the run that the gateway accepted, at least its id."""
     if output is Format.TABLE:
         console().print(f"{escape(answer['id'])}  {colored(answer['phase'])}")
     elif not watch or output is Format.NAME:

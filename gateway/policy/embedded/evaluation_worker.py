@@ -69,5 +69,5 @@ class EvaluationWorker:
         return reply.answer
 
     async def close(self) -> None:
-        """Kills the child process, if one is running."""
+        """Kills the child process that evaluates rules, if one is running."""
         await self._pool.close()

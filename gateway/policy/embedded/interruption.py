@@ -52,7 +52,7 @@ class DataSize(Struct, frozen=True, kw_only=True):
 
 
 def size_of(data: Any) -> DataSize:
-    """Measures the size of `data`, a JSON value."""
+    """Measures the size of `data`, a JSON value: its members and values."""
     members, values, left = 0, 0, [data]
     while left:
         value = left.pop()

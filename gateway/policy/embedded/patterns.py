@@ -76,7 +76,7 @@ def _some(pattern: str, text: str, number: float) -> Iterator[Any]:
 
 
 def match(pattern: str, text: str) -> bool:
-    """Whether the pattern matches anywhere in `text`."""
+    """Whether the regular expression matches anywhere in `text`."""
     return next(_matches(pattern, text.encode()), None) is not None
 
 

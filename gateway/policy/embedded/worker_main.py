@@ -23,7 +23,7 @@ class EvaluationReply(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 def prepare(greeting: bytes) -> Answer:
-    """Returns the process's request handler, for the `PolicySource` in its start-up message `greeting`."""
+    """Returns a worker's request handler, for the rules (`PolicySource`) in its start-up message."""
     evaluator = Interpreter(msgspec.msgpack.decode(greeting, type=PolicySource))
 
     def answer(payload: bytes, _: Progress) -> bytes:

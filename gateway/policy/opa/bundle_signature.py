@@ -64,7 +64,7 @@ class VerificationKey(Struct, frozen=True, kw_only=True):
 
 
 class _SignedFile(Struct, frozen=True, kw_only=True):
-    """The entry of one file in a bundle's signature."""
+    """The entry of one file in a bundle's signature: its name, digest and algorithm."""
 
     name: str
     hash: str

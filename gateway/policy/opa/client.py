@@ -179,11 +179,11 @@ class _QuietConnector(aiohttp.BaseConnector):
 
 
 class _UnixConnector(_QuietConnector, aiohttp.UnixConnector):
-    """The connection pool for a Unix socket."""
+    """The connection pool to an OPA that listens on a Unix socket."""
 
 
 class _TcpConnector(_QuietConnector, aiohttp.TCPConnector):
-    """The connection pool for a host and a port."""
+    """The connection pool to an OPA that listens on a host and a port."""
 
 
 async def _in_chunks(body: bytes) -> AsyncIterator[bytes]:

@@ -153,7 +153,7 @@ class FedOpa:
         self.engine, self.feed = engine, feed
 
     def serve(self, bundle: GatedBundle) -> None:
-        """Replaces the bundle in the feed."""
+        """Replaces the bundle that is offered to the OPA (in the feed) by this one."""
         self.feed.serve(ServedBundle(archive=bundle.archive, manifest=bundle.manifest))
 
     async def holds(self, bundle: GatedBundle) -> bool:

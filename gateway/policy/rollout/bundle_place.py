@@ -55,7 +55,7 @@ class BundlePlace:
         return None
 
     async def run(self) -> None:
-        """Polls the file until it is cancelled."""
+        """Polls the bundle file for new bundles until it is cancelled."""
         while self._place is not None:
             await asyncio.sleep(LOOK_SECONDS)
             await self.look()

@@ -132,7 +132,7 @@ class ChosenEngine:
         self._shadow = shadow
 
     def end_trial(self) -> None:
-        """Ends the canary or shadow, if there is one."""
+        """Ends the trial of a candidate bundle, in canary or shadow, if there is one."""
         canary, self._canary, self._share = self._canary, None, None
         shadow, self._shadow = self._shadow, None
         if canary is not None:

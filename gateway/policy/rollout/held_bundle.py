@@ -23,13 +23,13 @@ class HeldBundleWatch:
         self._logged = ""
 
     async def run(self) -> None:
-        """Polls the OPA until it is cancelled."""
+        """Polls the OPA for the bundle revision that it has loaded, until it is cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             await self.look()
 
     async def look(self) -> None:
-        """Checks the OPA's revision once."""
+        """Compares the bundle revision that the OPA has loaded with the one it is served, once."""
         served = self._opa.feed.current
         if served is None:
             return

@@ -74,7 +74,7 @@ class RegionLink:
 
     @property
     def idle(self) -> bool:
-        """Whether no batch is being sent."""
+        """Whether no batch of requests is being sent to the region's cluster."""
         return "send" not in self._tasks
 
     def drain(self) -> list[Report]:
@@ -91,7 +91,7 @@ class RegionLink:
         return reports
 
     def probe(self) -> None:
-        """Requests the cluster's status."""
+        """Requests the status of the region's cluster, as a health probe."""
         self._start("probe", self._probe())
 
     def send(self, batch: Batch) -> None:

@@ -62,7 +62,7 @@ def keep_apart(tracked: TrackedShard, now: Instant, settings: FailoverSettings) 
 
 
 def acquit_outlived(ws: WorkingSet) -> None:
-    """Subtracts one loss from each shard on trial that has run until after its `apart_until`.
+    """Subtracts one region loss from each possibly poisonous shard that has outlived its trial.
 
     Its region may get other shards that may be poison now.
     """
@@ -93,7 +93,7 @@ def in_order_of_trial(
 
 
 def regions_on_trial(ws: WorkingSet) -> set[str]:
-    """Returns the regions that get no further shard on trial now, because one is on trial there."""
+    """Returns the regions that get no further possibly poisonous shard now: one is on trial there."""
     return {
         tracked.shard.region
         for tracked in ws.shards.values()

@@ -1,4 +1,4 @@
-"""Stores policy decisions in SQLite."""
+"""Stores policy decisions, and OPA's decision log events, in SQLite."""
 
 import sqlite3
 from collections.abc import Sequence

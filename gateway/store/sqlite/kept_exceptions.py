@@ -1,4 +1,4 @@
-"""Stores policy exceptions in SQLite."""
+"""Stores policy exceptions (temporary overrides of a rule) in SQLite."""
 
 import sqlite3
 from typing import Final

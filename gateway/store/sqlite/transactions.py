@@ -98,7 +98,7 @@ def open_work(db: sqlite3.Connection, tenant: str) -> OpenWork:
 
 
 def append_history(db: sqlite3.Connection, entries: Iterable[HistoryEntry]) -> None:
-    """Appends history entries, numbered in this order."""
+    """Writes history entries to the store, numbered in this order."""
     for entry in entries:
         db.execute(sql.INSERT_HISTORY, row_mapping.history_row(entry))
 
@@ -174,7 +174,7 @@ def _run(db: sqlite3.Connection, run_id: str) -> Run | None:
 
 
 def retry(db: sqlite3.Connection, run: Run, decision: Decision, entry: HistoryEntry) -> bool:
-    """Reopens a run that ended without success (T13); False, with nothing written, for any other run."""
+    """Reopens a run that ended without success; False, with nothing written, for any other run."""
     stored = db.execute(sql.RUN_PHASE, (run.id,)).fetchone()
     if stored is None or RunPhase(stored[0]) not in rules.RETRYABLE:
         return False

@@ -40,7 +40,7 @@ ERRORS: Final[dict[str, type[GatewayError]]] = {
 
 
 class Reading(Struct, frozen=True, kw_only=True):
-    """A document that was read without errors."""
+    """A workflow document that was read without errors, with its JSON and warnings."""
 
     workflow: Workflow
     """The workflow, or its outline (`outline_of`) if a reader process read it."""
@@ -72,7 +72,7 @@ def reader_greeting(limits: DocumentLimits, executors: DeclaredExecutors, region
 
 
 def reader_pool(greeting: bytes, *, size: int) -> WorkerPool:
-    """Returns the pool of reader processes."""
+    """Returns the pool of processes that read workflow documents."""
     return WorkerPool(
         "gateway.submission.reading.worker_main", size=size, budget_seconds=WAIT_SECONDS, greeting=greeting
     )

@@ -22,7 +22,7 @@ class ReaderGreeting(Struct, frozen=True, kw_only=True):
 
 
 class ReadRequest(Struct, frozen=True, kw_only=True, array_like=True, tag=True):
-    """A request to read a document."""
+    """A request to a reader process to read and check a document."""
 
     body: bytes
     media_type: str
@@ -33,7 +33,7 @@ class ReadRequest(Struct, frozen=True, kw_only=True, array_like=True, tag=True):
 
 
 class ObligeRequest(Struct, frozen=True, kw_only=True, array_like=True, tag=True):
-    """A request to apply policy's obligations to a document that was already read."""
+    """A request to apply policy's obligations (changes, limits) to a document that was already read."""
 
     canonical: bytes
     obligations: Obligations

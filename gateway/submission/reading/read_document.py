@@ -27,7 +27,7 @@ class Rules(Struct, frozen=True, kw_only=True):
 
 
 def read_document(request: ReadRequest, rules: Rules, progress: Progress) -> ReadReply:
-    """Reads the document; returns its outline (one task of each type for large ones), or all its errors."""
+    """Reads the document; returns its outline (one task of each type), or every error in it."""
     try:
         return _read(request, rules, progress)
     except GatewayError as error:
