@@ -80,7 +80,7 @@ class Fence(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ShardSpec(Struct, frozen=True, kw_only=True):
-    """An attempt to start, with the results of earlier epochs, whose tasks are not run again.
+    """An attempt to start, with the results of the shard's earlier attempts; their tasks do not run again.
 
     `tries` holds how often each unfinished task was started, so that a failover grants no new retries: more
     than `TRIES_CARRIED` are refused as `Invalid`. The gateway leaves out `results` that are lost with the old
@@ -122,7 +122,7 @@ class Batch(Struct, frozen=True, kw_only=True):
 
 
 class CreateOutcome(StrEnum):
-    """The kinds of answer to a create (a request to start an attempt)."""
+    """The kinds of answer to a create request (which asks a cluster to start an attempt)."""
 
     CREATED = "Created"
     EXISTS = "Exists"
@@ -134,7 +134,7 @@ class CreateOutcome(StrEnum):
 
 
 class CreateAnswer(Struct, frozen=True, kw_only=True, gc=False):
-    """The answer to one create request: whether the attempt was created, and if not, why.
+    """The answer to one create request (to start an attempt): whether it was created, and if not, why.
 
     `reason` of a refusal: `Late`, `OtherBoot`, `Tombstoned`, `OldEpoch`, `OldEra`, `Full`, `Invalid` or
     `Unsupported`; `detail` explains it in a sentence where that word is not enough.

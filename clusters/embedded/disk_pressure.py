@@ -23,7 +23,7 @@ WARN_SECONDS = 60.0
 
 
 class Eviction(Struct, frozen=True, kw_only=True):
-    """The decision to evict a shard: its files are removed and its tasks fail with the reason."""
+    """The decision to evict a shard to free disk space: its files are removed and its tasks fail."""
 
     shard: tuple[str, int]
     reason: str

@@ -147,7 +147,7 @@ class Question(Struct, frozen=True, kw_only=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """Policy's answer to one query: whether the action is allowed, by which rules, with which obligations.
+    """Policy's answer to one query: whether it allows the action, by which rules, with which conditions.
 
     It is stored under its `id`, by which runs and their history refer to it.
     """

@@ -1,4 +1,4 @@
-"""The refusals that a caller of the API can get, as a tree of exceptions.
+"""The refusals that a caller of the API can get, as a tree of exception classes.
 
 Each has an HTTP status, a stable CamelCase reason, and says whether the same request may succeed later.
 

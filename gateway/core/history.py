@@ -86,7 +86,7 @@ class HistoryKind(StrEnum):
 
 
 class TransitionDetail(Detail, frozen=True, kw_only=True, rename={"before": "from", "after": "to"}):
-    """The transition of a shard from one phase to another. `epoch` is the shard's epoch after the event."""
+    """The transition of a shard from one phase to another. `epoch` numbers its attempt after the event."""
 
     reason: str = ""
     before: Phase

@@ -15,7 +15,7 @@ class OperationDetail(Detail, frozen=True, kw_only=True):
 
 
 class PolicyDetail(Detail, frozen=True, kw_only=True):
-    """An upload or rollout change of a policy bundle, and the decision that allowed it."""
+    """An upload or rollout change of a policy bundle, and the policy decision that allowed it."""
 
     sequence: int
     revision: str

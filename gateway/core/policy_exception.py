@@ -25,7 +25,7 @@ class ExceptionState(StrEnum):
 
 
 class PolicyException(Struct, frozen=True, kw_only=True):
-    """An exception from one soft rule for the work of one tenant, with its requester and justification."""
+    """An override of one soft rule for the work of one tenant, with its requester and justification."""
 
     id: str
     rev: int = 1

@@ -56,7 +56,7 @@ def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: s
 
 
 def _to_run(tasks: Sequence[TaskSpec], finished: Mapping[str, TaskRow], incarnation: str) -> set[str]:
-    """The tasks that an attempt on the cluster with the journal `incarnation` has to run, maybe again."""
+    """The tasks that an attempt on the cluster with the journal `incarnation` must run, even again."""
     # Backwards through the order, since a finished task is needed again only by one that runs.
     by_name = {task.name: task for task in tasks}
     to_run: set[str] = set()

@@ -24,7 +24,7 @@ def condition_text_errors(workflow: Workflow) -> Iterator[FieldError]:
 
 
 class ConditionTrial:
-    """A workflow's conditions as questions for an evaluating process, and the errors in its answers.
+    """A workflow's conditions, as requests to a process that evaluates them, and the errors in its answers.
 
     Each text is asked about once, and once for each form of item where it reads the shard. `first` is the
     questions without which the document cannot be accepted: they compile each text.

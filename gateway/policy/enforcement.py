@@ -108,7 +108,7 @@ def _with_exception(reason: Reason, granted: Mapping[str, str]) -> Reason:
 
 
 def _as_allowed(obligations: Obligations, reasons: Iterable[Reason]) -> Obligations:
-    """Returns the obligations with a warning for each reason, and without the limits that were overridden."""
+    """Returns the obligations with a warning for each reason, and without the limits that are overridden."""
     warnings, lifted = list(obligations.warnings), dict[str, None]()
     for reason in reasons:
         by = f" (exception {reason.exception})" if reason.exception else ""

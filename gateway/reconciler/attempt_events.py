@@ -1,4 +1,4 @@
-"""Applies a cluster's reports about attempts to the shards in the working set; commits nothing.
+"""Applies a cluster's reports about attempts to the shards in memory; commits nothing.
 
 Only a shard's current attempt is believed: a region that was given up may go on and finish its work, and that
 must never count.
@@ -98,7 +98,7 @@ def _apply_retry(
 def apply_attempt_end(
     ws: WorkingSet, region: Region, event: AttemptEnded, now: Instant, settings: FailoverSettings
 ) -> Reception:
-    """Ends a shard's current attempt, of which the cluster says that no process is left (T8, T9).
+    """Ends a shard's current attempt when the cluster says that no process of it is left (T8, T9).
 
     Returns `STALE`, and changes nothing, where the attempt is not current.
     """

@@ -123,7 +123,7 @@ def log_committed(committed: Iterable[CommittedShard]) -> None:
 
 
 def evict_idle(ws: WorkingSet, committed: Sequence[CommittedShard]) -> None:
-    """Removes shards from the working set that have ended, or that only wait for a region."""
+    """Removes shards from memory (the working set) that have ended, or that only wait for a region."""
     for done in committed:
         shard = done.tracked.shard
         # A shard that was lost is kept while it waits: `lost_at` measures how long its failover takes.

@@ -1,4 +1,4 @@
-"""Marks the shards of a lost region as Suspect, and moves them once waiting costs more (T5-T7, T14)."""
+"""Marks shards of a lost region as Suspect, and moves them to others once waiting costs more."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ from gateway.settings import FailoverSettings
 
 
 def suspect_shards(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Marks the shards in an Unreachable region as Suspect (T5); their attempts may still run there."""
+    """Marks the shards in an Unreachable region as Suspect; their attempts may still run there."""
     blame_shards(ws, region, now, settings)
     for tracked in list(ws.placed_in(region.name, Phase.DISPATCHING, Phase.RUNNING)):
         tracked.apply_event(now, Event.REGION_LOST, reason=region.health.reason, suspect_since=now.wall)
@@ -43,7 +43,7 @@ def reclaim_suspects(ws: WorkingSet, region: Region, now: Instant, settings: Fai
 def fail_over(
     ws: WorkingSet, healths: Sequence[RegionHealth], now: Instant, settings: FailoverSettings
 ) -> None:
-    """Moves Suspect shards that have waited long enough to other regions; the old attempts become orphans.
+    """Takes Suspect shards that waited long enough from their region; their attempts there become orphans.
 
     The shards wait for another place, or are quarantined after too many failovers.
 
@@ -74,7 +74,7 @@ def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: Failo
 
 
 def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> None:
-    """Withdraws Dispatching attempts that no cluster confirmed before their deadline, the fence (T14).
+    """Withdraws Dispatching attempts that no cluster confirmed before their deadline (fence).
 
     The shards wait for another place: no cluster takes such a create any more. Whether one took it before is
     for the tombstone to find out.

@@ -1,4 +1,4 @@
-"""Loads runs and shards from the store into the working set.
+"""Loads runs and shards from the store into memory (the reconciler's working set).
 
 A controller that loads a shard is a new owner: it knows none of the monotonic times of the one before, so
 every wait begins again.
@@ -62,7 +62,7 @@ def _unreadable(run: Run) -> LoadedRun:
 
 
 async def load_run(ws: WorkingSet, store: Store, run_id: str) -> LoadedRun:
-    """Reads the run and renders its document, unless the rendered one is in the working set.
+    """Reads the run and renders its document, unless the rendered one is in memory (the working set).
 
     Raises `LookupError` where the store has shards of a run that it does not have: its promise to the caller
     is broken, and nothing may go on as if it were not.
@@ -133,7 +133,7 @@ async def track_shard(
     *,
     runs: dict[str, LoadedRun],
 ) -> TrackedShard:
-    """Returns the tracked shard; loads it into the working set unless it is there as new or with changes.
+    """Returns the shard as tracked in memory; loads it there unless it is there as new or with changes.
 
     `runs` are those loaded in this pass already; a run that is loaded is added to them.
     """

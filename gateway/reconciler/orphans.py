@@ -1,4 +1,4 @@
-"""Ends orphans: attempts that are no longer their shard's current one (T11).
+"""Ends orphans: attempts that a newer one has replaced and that may still run.
 
 A tombstone goes out first, so that a create that is still under way is refused; it is sent again and again
 until the cluster confirms that nothing of the attempt is left.

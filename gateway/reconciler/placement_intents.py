@@ -1,4 +1,4 @@
-"""Writes intents (the region and epoch of a shard's next attempt), committed BEFORE any call (T2)."""
+"""Writes intents (the region and epoch of a shard's next attempt), committed BEFORE any call."""
 
 from clusters.protocol import ERA_BITS
 from gateway.core.history import HistoryKind, PlacementDetail

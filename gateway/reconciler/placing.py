@@ -237,7 +237,7 @@ class Placer:
         return self._spreads[run_id]
 
     async def _tracked(self, shard: Shard, run: LoadedRun, now: Instant) -> TrackedShard:
-        """Returns the shard in the working set; loads it if absent or older than the store's."""
+        """Returns the shard in memory (the working set); loads it if absent or older than the store's."""
         tracked = self._ws.shards.get(shard.key)
         if tracked is None or tracked.stored_rev != shard.rev:
             tracked = await load_shard(self._store, shard, run, now, self._failover)

@@ -101,7 +101,7 @@ class TenantShares:
         return [one for one in tenants if len(self.used_up(one, open_regions)) == len(open_regions)]
 
     def used_up(self, tenant: str, regions: Iterable[RegionView]) -> frozenset[str]:
-        """Returns the regions in which the tenant has used up its share, so that it gets no more of them."""
+        """Returns the regions in which the tenant has used up its share and gets no further place."""
         return frozenset(
             region.name
             for region in regions

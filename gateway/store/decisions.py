@@ -86,8 +86,7 @@ class KeepsDecisions(Protocol):
         ...
 
     async def record_of_opa(self, records: Sequence[tuple[str, bytes]], *, kept: int) -> None:
-        """Stores OPA's decision log events as JSON under OPA's own ids, and keeps only the newest `kept`
-        in all."""
+        """Stores events of OPA's decision log as JSON under OPA's own ids; keeps only the newest `kept`."""
         ...
 
     async def opa_record(self, engine_decision_id: str) -> bytes | None:

@@ -25,7 +25,7 @@ def apply_obligations(workflow: Workflow, decision: Decision, *, exclusive: froz
 
 
 def obliged_workflow(workflow: Workflow, obligations: Obligations) -> Workflow:
-    """Applies the obligations that change a workflow; returns the same object if nothing changes."""
+    """Applies policy's obligations that change a workflow; returns the same object if nothing changes."""
     metadata, spec = workflow.metadata, workflow.spec
     if obligations.labels and not obligations.labels.items() <= metadata.labels.items():
         metadata = structs.replace(metadata, labels=metadata.labels | obligations.labels)
@@ -47,7 +47,7 @@ def obliged_workflow(workflow: Workflow, obligations: Obligations) -> Workflow:
 def _unmet(
     workflow: Workflow, obliged: Workflow, obligations: Obligations, exclusive: frozenset[str]
 ) -> Reason | None:
-    """Returns the first obligation that the workflow cannot meet, as a reason; None without one."""
+    """Returns the first obligation of policy that the workflow cannot meet, as a reason; None without one."""
     spec = obliged.spec
     requested = spec.placement.regions
     if not obligations.regions:

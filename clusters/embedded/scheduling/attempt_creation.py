@@ -186,7 +186,7 @@ class AttemptCreation:
         return graph
 
     def withdraw_late(self, steps: Sequence[Step], now: float) -> None:
-        """Takes the create requests past their deadline (fence) at uptime `now` out of unjournalled `steps`.
+        """Takes create requests past their deadline (fence) at `now` out of decisions not yet journalled.
 
         The gateway has given them up, and may have their shards run elsewhere.
         """
@@ -204,7 +204,7 @@ class AttemptCreation:
         self._lifecycle.launch_queued_tasks(steps[-1])
 
     def after_commit(self, answers: BatchAnswers) -> BatchAnswers:
-        """Returns the answers to create requests, to be sent once their step is in the journal.
+        """Returns the answers to create requests, to be sent once the decisions are in the journal.
 
         Creates that were withdrawn or tombstoned by then are refused.
         """

@@ -235,7 +235,7 @@ class AttemptLifecycle:
             )
 
     def withdraw(self, attempt: Attempt) -> None:
-        """Removes an attempt whose create request was not journalled; tasks in its step never start."""
+        """Removes an attempt whose create request was not journalled; tasks started with it never run."""
         self._withdraw_waiting_tasks(attempt)
         for task in attempt.running:
             self._processors.release(attempt.tasks[task])

@@ -6,7 +6,7 @@ from clusters.protocol import ERA_BITS, AttemptId, ShardSpec
 
 
 class Fencing:
-    """Refuses create requests past their deadline (fence), or below the newest epoch of shard or era.
+    """Refuses create requests past their deadline (fence), below the shard's newest epoch, or of an old era.
 
     `boot` names this boot of the cluster. `highest`: the newest epoch that was created or tombstoned here, by
     (run, shard).

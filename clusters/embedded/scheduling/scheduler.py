@@ -130,7 +130,7 @@ class Scheduler:
         self._lifecycle.queue_ready_tasks(attempt, step)
 
     def withdraw_late_creates(self, steps: Sequence[Step], now: float) -> None:
-        """Takes create requests past their deadline (fence) at `now` out of unjournalled `steps`."""
+        """Takes create requests past their deadline (fence) out of scheduler decisions not yet written."""
         self._creation.withdraw_late(steps, now)
 
     def after_commit(self, answers: BatchAnswers) -> BatchAnswers:

@@ -104,7 +104,7 @@ def _subject(entry: dict[str, Any]) -> str:
 
 
 def _more(detail: Mapping[str, Any]) -> str | None:
-    """Formats what an action on policy is about: an exception's rule and tenant, or a rollout change."""
+    """Formats what an action on policy is about: an override's rule and tenant, or a rollout change."""
     tenants = [*detail.get("tenants", ()), *([f"{detail['percent']:g} %"] if detail.get("percent") else ())]
     facts = [
         f"{detail['rule']} of {detail['tenant']}" if "rule" in detail else "",

@@ -38,7 +38,7 @@ class _ErrorCode(Struct, frozen=True):
 
 
 class OpaRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The part of a decision log event that is stored, under OPA's own names."""
+    """The part of an event of OPA's decision log that is stored, under OPA's own names."""
 
     decision_id: str
     timestamp: str = ""

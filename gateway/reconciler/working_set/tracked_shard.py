@@ -149,8 +149,10 @@ class TrackedShard:
             self.left_at = NEVER if event is Event.ABANDONED else now.monotonic
 
     def leases_ended(self, now: Instant, wait_seconds: float) -> bool:
-        """Whether the leases of all orphans have ended, so that another attempt may run (`wait_seconds`
-        each)."""
+        """Whether the run-leases of all replaced attempts (orphans) have ended, so that another may run.
+
+        Each lease ends within `wait_seconds`.
+        """
         if not self.run.exclusive or not self.shard.orphans:
             return True  # attempts of an idempotent shard may overlap
         # Until the fence a late create may start an orphan, which holds a lease from that moment on.

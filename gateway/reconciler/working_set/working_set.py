@@ -16,7 +16,7 @@ LARGE_RUNS = 8
 
 @dataclass(kw_only=True, slots=True)
 class WorkingSet:
-    """The controller's working set: all regions by name, and the shards under way by (run, index)."""
+    """The reconciler's in-memory copy of all regions by name, and of shards under way by (run, index)."""
 
     regions: dict[str, Region]
     shards: dict[tuple[str, int], TrackedShard] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class WorkingSet:
         self.large_runs[run.stored.id] = run
 
     def add(self, tracked: TrackedShard) -> None:
-        """Puts a shard into the working set, replacing one with the same key."""
+        """Puts a shard into memory (the working set), replacing one with the same key."""
         self.shards[tracked.shard.key] = tracked
 
     def find_current(self, region: str, attempt: AttemptId) -> TrackedShard | None:
@@ -52,7 +52,7 @@ class WorkingSet:
         return tracked if tracked.shard.phase.placed else None
 
     def find_orphan(self, region: str, attempt: AttemptId) -> TrackedShard | None:
-        """Returns the shard that lists this attempt as an orphan in that region; None if no shard does."""
+        """Returns the shard that lists this attempt as replaced (orphan) in that region, or None."""
         tracked = self.shards.get((attempt.run, attempt.shard))
         if tracked is None or tracked.shard.find_orphan(region, attempt.epoch) is None:
             return None
