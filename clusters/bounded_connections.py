@@ -34,7 +34,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         self._head_bytes, self._in_head = 0, True
 
     def begin_body(self) -> None:
-        """Lifts the limit on bytes, once the head of the answer has been read."""
+        """Lifts the limit on the bytes of a cluster's answer, once the head of the answer has been read."""
         self._in_head = False
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -106,7 +106,7 @@ def begin_body(response: httpx.Response) -> None:
 
 
 class PieceLimit:
-    """Limits the number of small pieces of one answer, since each costs as much work as a large one."""
+    """Limits the number of small pieces of a cluster's answer; each costs as much work as a large one."""
 
     def __init__(self) -> None:
         self._since, self._pieces, self._bytes = 0.0, 0, 0

@@ -25,7 +25,7 @@ RETRY_SECONDS = 1.0
 
 
 class ConditionRunner:
-    """Evaluates the conditions of waiting tasks, in one asyncio task for each run that has any.
+    """Evaluates the `when` conditions of waiting tasks, in one asyncio task for each run that has any.
 
     The runs of one fairness key take turns. `uptime` gives seconds since the node's boot; `report` journals
     and carries out the scheduler's step that follows from the answers.
@@ -58,7 +58,7 @@ class ConditionRunner:
             self._waiting[identity.run].append((identity, name))
 
     async def close(self) -> None:
-        """Stops the evaluations; unevaluated conditions are evaluated after the restart."""
+        """Stops evaluating the conditions of waiting tasks; the rest are evaluated after the restart."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

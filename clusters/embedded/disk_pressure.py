@@ -1,4 +1,4 @@
-"""Keeps free space on a node's disk: when space is short, evicts the shards that use most of it."""
+"""Keeps free space on a cluster's disk: when space is short, evicts the shards that use most of it."""
 
 import asyncio
 import subprocess
@@ -89,7 +89,7 @@ class DiskPressure:
 
 
 def next_eviction(usage: Mapping[tuple[str, int], int], room: Room) -> Eviction | None:
-    """Decides which shard to evict: the largest of the run that uses most; None to evict none.
+    """Decides which shard to evict for disk space: the largest of the run that uses most; None for none.
 
     None where that run uses less than the reserve: then something else fills the disk, such as another
     region's tasks.

@@ -1,4 +1,4 @@
-"""Streams events after a cursor, lease requests and heartbeats from a node to its gateway."""
+"""Streams events after a cursor, run-lease requests and heartbeats from a cluster to its gateway."""
 
 import asyncio
 import time
@@ -63,7 +63,7 @@ class EventStreams:
                 stream.notify(step.lease_requests)
 
     async def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:
-        """Yields events after `cursor`, lease requests and heartbeats, as `ClusterAdapter.watch` defines it.
+        """Yields events after `cursor`, run-lease requests, heartbeats, as `ClusterAdapter.watch` defines it.
 
         Raises `ClusterError`: `Restored`, or `Unavailable` where the journal does not answer.
         """

@@ -19,7 +19,7 @@ BATCH = 200
 
 
 class GarbageCollector:
-    """Removes expired records and the files of forgotten shards, at the start and then hourly.
+    """Removes expired records and the files of shards no longer known, at the start and then hourly.
 
     `collected` is set after the first time.
     """

@@ -79,11 +79,11 @@ class TaskRunner:
         return asyncio.gather(*ending, return_exceptions=True)
 
     def renew_lease(self, attempt: AttemptId, expires_at: float) -> None:
-        """Extends an exclusive attempt's lease to `expires_at`, on the machine's monotonic clock."""
+        """Extends an exclusive attempt's run-lease to `expires_at`, on the machine's monotonic clock."""
         self._leases.setdefault(attempt, RunLease()).renew(expires_at)
 
     def forget_shards_except(self, shards: Container[tuple[str, int]]) -> None:
-        """Drops the leases and the evictions of all shards but `shards`."""
+        """Drops the run-leases and the evictions (for disk space) of all shards but `shards`."""
         self._evicted = {
             attempt: reason
             for attempt, reason in self._evicted.items()

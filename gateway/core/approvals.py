@@ -37,7 +37,7 @@ class AlreadyApproved(ApprovalRefused):
 
 
 def denied(error: ApprovalRefused, decision: Decision | None) -> Denied:
-    """Returns the 403 error for a refused approval; `decision` permits the person to approve at all."""
+    """Returns the 403 error for a refused approval; by the policy `decision` the person may approve."""
     return Denied(str(error), reasons=(Reason(rule=error.rule, message=str(error)),), decision=decision)
 
 

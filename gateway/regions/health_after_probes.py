@@ -40,7 +40,7 @@ def after_probe(
 
 
 def after_stream_end(health: RegionHealth, now: float) -> RegionHealth:
-    """Returns the health after the event stream ended or fell silent: a probe is due at once."""
+    """Returns a region's health after its event stream ended or fell silent: a probe is due at once."""
     if health.failures:
         # probes fail already, and the next one is near. With one at each refused stream, three failures would
         # come within milliseconds, and a short interruption would count as a loss

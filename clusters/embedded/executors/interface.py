@@ -25,14 +25,14 @@ class Lease(Protocol):
 
     @property
     def expires_at(self) -> float:
-        """Returns the end of the lease, in seconds of the machine's monotonic clock.
+        """Returns the end of the run-lease, in seconds of the machine's monotonic clock.
 
         A renewal makes it later.
         """
         ...
 
     async def wait_for_renewal(self) -> None:
-        """Waits for the next renewal of the lease: `expires_at` has grown when it returns."""
+        """Waits for the next renewal of the run-lease: `expires_at` has grown when it returns."""
         ...
 
 

@@ -19,14 +19,14 @@ class RunLease:
 
     @property
     def expires_at(self) -> float:
-        """Returns the end of the lease, in seconds of the machine's monotonic clock.
+        """Returns the end of the attempt's run-lease, in seconds of the machine's monotonic clock.
 
         It is minus infinity before the first renewal.
         """
         return self._expires_at
 
     def renew(self, expires_at: float) -> None:
-        """Extends the lease to `expires_at`, in seconds of the machine's monotonic clock.
+        """Extends the run-lease to `expires_at`, in seconds of the machine's monotonic clock.
 
         It never becomes shorter.
         """

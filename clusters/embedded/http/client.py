@@ -91,7 +91,7 @@ class EmbeddedCluster:
         )
 
     async def probe(self) -> ClusterStatus:
-        """Sends an empty batch and returns the cluster's status.
+        """Sends an empty batch of requests to the cluster and returns the cluster's status.
 
         If the caller is cancelled, the call goes on until its own time-outs: cancelling it would close its
         connection. On a slow network path the next probe would then have to wait for a handshake, and be too

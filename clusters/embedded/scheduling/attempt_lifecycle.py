@@ -193,7 +193,7 @@ class AttemptLifecycle:
         return True
 
     def lose_lease(self, attempt: Attempt, task: str, began: float, step: Step) -> None:
-        """Ends an attempt as lost because its lease has ended; executions killed by that do not count."""
+        """Ends an attempt as lost because its run-lease has ended; executions killed by that do not count."""
         for name, since in {task: began, **attempt.running}.items():
             attempt.tries[name] -= 1
             step.tasks.append(TaskRecord(attempt=attempt.id, task=name, tries=attempt.tries[name]))

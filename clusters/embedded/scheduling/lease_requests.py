@@ -41,14 +41,14 @@ class LeaseRequests:
         return LeaseAsked(attempt=attempt.id, ask=number)
 
     def grant(self, attempt: Attempt, number: int) -> None:
-        """Extends the lease, counted from the request `number`, and drops that request and earlier ones."""
+        """Extends the run-lease, counted from the request `number`; drops that request and earlier ones."""
         requested_at = attempt.lease_requests[number]
         attempt.lease_until = max(attempt.lease_until, requested_at + LEASE_SECONDS)
         attempt.lease_requests = {later: at for later, at in attempt.lease_requests.items() if later > number}
 
 
 def lease_is_ending(attempt: Attempt, now: float) -> bool:
-    """Returns whether the lease ends within the margin, has ended, or was never granted.
+    """Returns whether the run-lease ends within the margin, has ended, or was never granted.
 
     Nothing may run under it then.
     """
@@ -56,7 +56,7 @@ def lease_is_ending(attempt: Attempt, now: float) -> bool:
 
 
 def pending_requests(attempts: Iterable[Attempt]) -> list[LeaseAsked]:
-    """Returns the newest lease request of each attempt that waits for a grant."""
+    """Returns the newest run-lease request of each attempt that waits for a grant."""
     return [
         LeaseAsked(attempt=attempt.id, ask=max(attempt.lease_requests))
         for attempt in attempts

@@ -104,7 +104,7 @@ class ReadyQueue:
 
     @property
     def first(self) -> QueuedTask | None:
-        """Returns the next task to start, or a stale entry; None where the queue is empty."""
+        """Returns the next task to start, or an outdated (stale) entry; None where the queue is empty."""
         return self._keys[self._turns[0][2]].heap[0] if self._turns else None
 
     def add(self, attempt: Attempt, task: str, now: float) -> None:

@@ -291,7 +291,7 @@ class Scheduler:
         return Hello(status=self.status(now), attempts=(*known, *ended))
 
     def pending_lease_requests(self) -> list[LeaseAsked]:
-        """Returns the lease requests that are not granted yet, for a newly opened stream."""
+        """Returns the run-lease requests that are not granted yet, for a newly opened event stream."""
         return pending_requests(self._attempts.by_id.values())
 
     def is_unfinished(self, identity: AttemptId, task: str) -> bool:

@@ -49,7 +49,7 @@ KINDS: Final = {
 
 
 class CanaryShare(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of a canary: the share of submissions by name that the version gets."""
+    """The body of a release's canary request: the share of submissions by name that the version gets."""
 
     percent: Annotated[float, Meta(gt=0, le=100)]
 

@@ -92,7 +92,7 @@ class Proxy:
         return self._mode
 
     async def switch(self, mode: Mode) -> None:
-        """Changes the mode, for open connections and new ones."""
+        """Changes the kind of network fault, for open connections and new ones."""
         self._mode = mode
         for connection in list(self._connections):
             if mode is Mode.CUT or (mode is Mode.PASS and connection.has_lost_bytes):

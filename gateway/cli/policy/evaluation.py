@@ -71,7 +71,7 @@ def decide(bundle: Bundle, document: bytes, *, by_opa: bool, excepted: Collectio
 
 
 def answer(bundle: Bundle, document: bytes, *, by_opa: bool) -> PolicyAnswer:
-    """Returns the answer of the rules of `bundle` for `document`. Raises `CliError` if they give none."""
+    """Returns the answer that the rules of `bundle` give for `document`. Raises `CliError` if none."""
     try:
         action = Action(msgspec.json.decode(document).get("action", Action.RUNS_SUBMIT))
     except ValueError as error:

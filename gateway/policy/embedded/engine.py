@@ -90,7 +90,7 @@ class EmbeddedPolicyEngine:
 
     @property
     def bundle(self) -> Bundle | None:
-        """The policy bundle in use; None until the engine is entered."""
+        """The policy bundle in use; None until the engine is started by `async with`."""
         return self._bundle
 
     @property

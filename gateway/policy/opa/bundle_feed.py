@@ -47,7 +47,7 @@ class BundleFeed:
             self.end()
 
     def serve(self, bundle: ServedBundle | None) -> None:
-        """Replaces the bundle that the feed gives to OPA; None: it gives none."""
+        """Replaces the bundle that the feed offers to OPA for download; None: it offers none."""
         self.current, self.trouble = bundle, ""
         self._wake()
 

@@ -52,7 +52,7 @@ class BundleEngines(Protocol):
         ...
 
     def serve(self, bundle: GatedBundle, /) -> None:
-        """Gives the active bundle, once it is committed, to the feed from which an OPA fetches it."""
+        """Gives the active bundle, once it is committed, to the feed from which an OPA downloads it."""
         ...
 
     async def wait_until_held(self, bundle: GatedBundle, /) -> None:
@@ -61,7 +61,7 @@ class BundleEngines(Protocol):
 
 
 async def embedded_engine(bundle: GatedBundle, *, shadow: bool = False) -> EmbeddedPolicyEngine:
-    """Returns the embedded engine for `bundle`, entered. Raises `BundleError` if it is for OPA alone."""
+    """Returns the embedded engine for `bundle`, started. Raises `BundleError` if it is for OPA alone."""
     if bundle.manifest.engine == OPA_ENGINE:
         detail = "this bundle wants engine opa: name an OPA for trials in policy.candidate_engine"
         raise BundleError([Diagnostic(file=MANIFEST, line=0, detail=detail)])

@@ -122,7 +122,7 @@ class ChosenEngine:
         self._on_in_force(since)
 
     def put_in_canary(self, engine: PolicyEngine, share: TenantShare) -> None:
-        """Makes `engine`, entered, decide for the tenants of `share`; replaces another canary or shadow."""
+        """Makes the started `engine` answer for the tenants of `share`; replaces another canary or shadow."""
         self.end_trial()
         self._canary, self._share = _Held(engine), share
 

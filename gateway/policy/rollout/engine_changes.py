@@ -20,7 +20,7 @@ MakeShadow = Callable[[PolicyEngine], Shadow]
 
 
 class PreparedChange(Struct, frozen=True, kw_only=True):
-    """The engines for the next state of the rollout, entered. None: that engine stays as it is."""
+    """The policy engines for the rollout's next state, started. None: that engine stays as it is."""
 
     deciding: PolicyEngine | None = None
     bundle: GatedBundle | None = None

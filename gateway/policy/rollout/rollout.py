@@ -132,7 +132,7 @@ class BundleRollout:
     async def _to_its_end(
         self, step: Coroutine[Any, Any, tuple[Taken, PreparedChange | None]], *, wait: bool = True
     ) -> Taken:
-        """Finishes an operation even if its caller is cancelled.
+        """Finishes an upload or rollout change even if its caller is cancelled.
 
         Else the store could have another state than this gateway.
         """

@@ -22,7 +22,7 @@ def queries(release: LatestRelease, *, window_seconds: int, now: float) -> Queri
 
 
 def queries_after(revision: str, *, window_seconds: int) -> Queries:
-    """Returns the queries after a rollback: the rolled-back bundle need not have any series."""
+    """Returns the PromQL queries after a rollback: the rolled-back bundle need not have any series."""
     return _queries(revision, window_seconds, before="", absent=NOT_REFUSED_YET)
 
 

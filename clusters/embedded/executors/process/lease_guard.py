@@ -1,4 +1,4 @@
-"""The executor's connection to a lease guard: a process that kills an exclusive command at its lease's end.
+"""The executor's connection to a lease guard: a process that kills a command when its run-lease ends.
 
 The guard itself is `watchdog.py lease`, a process between the cluster and the command. It keeps the promise
 of the lease even while the cluster is stopped, overloaded or dead. The two talk over a socket pair, which is
@@ -16,7 +16,7 @@ from clusters.embedded.executors.process.watchdog_client import PROGRAM
 
 
 class LeaseGuard:
-    """Talks to one lease guard process: forwards lease renewals to it and reads its reports, within `with`.
+    """Talks to one lease guard process: forwards run-lease renewals and reads its reports, within `with`.
 
     Enter it first, then start the guard with `command_line` and with `guard_end` as its standard input.
     `on_started` is called with the process group of the command as soon as the guard has started it.
@@ -86,7 +86,7 @@ class LeaseGuard:
                 self._apply(line)
 
     def _apply(self, report: bytes) -> None:
-        """Records one report of the guard: command started, command ended, or lease expired.
+        """Records one report of the lease guard: command started, command ended, or run-lease expired.
 
         The form of reports is described in `watchdog.py`.
         """

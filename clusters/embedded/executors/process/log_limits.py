@@ -40,7 +40,7 @@ class LogLimits:
 
 
 def is_too_long(log: Path) -> bool:
-    """Returns whether a log file is over `LOG_BYTES`; False where there is no file."""
+    """Returns whether a task's log file is over `LOG_BYTES`; False where there is no file."""
     with contextlib.suppress(OSError):
         return log.lstat().st_size > LOG_BYTES
     return False

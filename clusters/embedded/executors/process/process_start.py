@@ -18,7 +18,7 @@ from clusters.embedded.storage.task_logs import open_regular
 
 
 def start_process(spec: ProcessSpec, guard: LeaseGuard | None) -> "subprocess.Popen[Any]":
-    """Starts a task's command in a session of its own, or the lease guard that will start the command.
+    """Starts a task's command in a session of its own, or the lease guard process that will start it.
 
     Raises `OSError` and `ValueError`.
     """

@@ -1,4 +1,4 @@
-"""The watchdog process and the lease guard: they kill processes that must not outlive a cluster or a lease.
+"""The watchdog process and lease guard: they kill processes that must not outlive a cluster or run-lease.
 
 Runs as a program, on the standard library alone.
 
@@ -127,7 +127,7 @@ def watch_groups(folder: str) -> int:
 
 
 class LeaseInput:
-    """The lease of a guard's command, as read from standard input: valid until the latest time in it.
+    """The run-lease of a guarded command, as read from standard input: valid until the latest time in it.
 
     It also ends when standard input closes.
     """
@@ -136,7 +136,7 @@ class LeaseInput:
         self._expires_at, self._partial_line = expires_at, b""
 
     def read_arrived(self) -> bool:
-        """Reads the renewals that have arrived, without waiting; returns whether the lease is still valid.
+        """Reads the renewals that have arrived, without waiting; returns whether the run-lease still holds.
 
         It is not where it has expired or the input is closed.
         """
@@ -149,7 +149,7 @@ class LeaseInput:
         return False
 
     def wait_for_exit(self, pidfd: int) -> bool:
-        """Waits until a process has ended or the lease has; returns whether the process ended in time.
+        """Waits until a process has ended or the run-lease has; returns whether the process ended in time.
 
         `pidfd` stands for the process. False: the lease expired first, or the input closed.
         """
@@ -180,7 +180,7 @@ def _read_environment(descriptor: int) -> dict[bytes, bytes]:
 
 
 def guard_lease(expires_at: float, memory_bytes: int, descriptor: int, command: list[str]) -> int:
-    """Runs `command` under a lease and kills it when that ends; returns the guard's exit code.
+    """Runs `command` under a run-lease and kills it when that ends; returns the guard's exit code.
 
     The exit code says nothing about the command.
     """
