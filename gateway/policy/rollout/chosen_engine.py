@@ -111,7 +111,7 @@ class ChosenEngine:
         )
 
     def activate(self, engine: PolicyEngine, *, at: float | None = None) -> None:
-        """Replaces the active engine by `engine`, already entered, in force since `at` (None: as before)."""
+        """Replaces the active policy engine by `engine`, started and in force since `at` (or as before)."""
         before, self._active = self._active, _Held(engine)
         if at is not None:
             self._note_in_force(at)
