@@ -52,15 +52,16 @@ async def submit(call: Call) -> Response:
     key = _idempotency_key(call)
     body = await call.body(services.settings.documents.maximum_bytes)
     media_type = call.header(b"content-type") or "application/json"
-    # What has conditions would be parsed twice: it goes to a process in any case.
     released = None
     if media_type == "application/json" and names_a_release(body):
         # The same key gets the same version, as long as shares do not change.
         chance = os.urandom(8) if key is None else key.encode()
-        released = await released_document(
-            body, tenant=call.principal.tenant, chance=chance, store=services.store
-        )
+        async with call.turn():
+            released = await released_document(
+                body, tenant=call.principal.tenant, chance=chance, store=services.store
+            )
         body = released.document
+    # What has conditions would be parsed twice: it goes to a process in any case.
     if len(body) <= INLINE_BYTES and media_type == "application/json" and b'"when":' not in body:
         async with call.turn():
             if (quick := _read_quickly(body, call.principal.tenant, services)) is not None:

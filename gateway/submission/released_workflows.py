@@ -11,7 +11,7 @@ from gateway.core.workflow_release import ReleasedWorkflow, WorkflowVersion, ver
 from gateway.documents.parsing import parse_json
 from gateway.documents.workflow import DnsLabel
 from gateway.store.workflows import KeepsWorkflows
-from waypost.json_pointer import FieldError
+from waypost.json_pointer import FieldError, below
 
 REQUEST_MAXIMUM_BYTES: Final = 65_536
 """The largest submission by name: it is parsed on the event loop."""
@@ -39,8 +39,8 @@ class ReleasedDocument(Struct, frozen=True, kw_only=True):
 
 def names_a_release(body: bytes) -> bool:
     """Whether the JSON of a submission names a released workflow, and is no document itself."""
-    # Every document names its version: nothing of one is parsed here.
-    if len(body) > REQUEST_MAXIMUM_BYTES or b'"apiVersion"' in body or b'"workflow"' not in body:
+    # Hardly a document has this word: little of those is parsed here.
+    if len(body) > REQUEST_MAXIMUM_BYTES or b'"workflow"' not in body:
         return False
     try:
         names = _decode_names(body)
@@ -90,10 +90,7 @@ def _with_params(document: bytes, params: dict[str, Any]) -> bytes:
     unknown = sorted(set(params) - set(known))
     if unknown:
         names = ", ".join(sorted(known)) or "none"
-        errors = [
-            FieldError(f"/params/{name.replace('~', '~0').replace('/', '~1')}", f"there are: {names}")
-            for name in unknown
-        ]
+        errors = [FieldError(below("/params", name), f"there are: {names}") for name in unknown]
         raise Invalid("the released workflow has no such parameter", errors=errors)
     found["spec"]["params"] = known | params
     return msgspec.json.encode(found)

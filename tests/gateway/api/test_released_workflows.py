@@ -96,6 +96,12 @@ async def test_params_are_set_where_the_version_has_them(client: httpx.AsyncClie
     assert errors == [("/params/a~1b", "there are: day, depth"), ("/params/dya", "there are: day, depth")]
 
 
+async def test_a_parameter_may_be_a_manifest(client: httpx.AsyncClient) -> None:
+    """One of Kubernetes has an apiVersion, as a document of ours has."""
+    await applied(client, 1, manifest={})
+    assert (await ran(client, params={"manifest": {"apiVersion": "v1", "kind": "Pod"}}))["name"] == "nightly"
+
+
 async def test_the_same_key_is_the_same_run_whatever_is_stable_meanwhile(client: httpx.AsyncClient) -> None:
     """A retry after a promotion asks for the same, though the document is another."""
     await applied(client, 1, 2)
