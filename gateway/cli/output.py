@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, ParamSpec
 
@@ -130,6 +131,15 @@ def print_value(value: Any, output: Format) -> None:
         sys.stdout.write(serialize(value, output))
 
 
+def print_more(page: Mapping[str, Any]) -> None:
+    """Prints how to go on to the next page of a list, if there is one.
+
+    On standard error, so that a program reads one list whether there is more or not.
+    """
+    if more := page.get("continue"):
+        console(stderr=True).print(f"there are more: go on with --continue {more}", markup=False)
+
+
 def print_names(names: Iterable[str]) -> None:
     """Prints `names`, one per line, for scripts."""
     sys.stdout.writelines(f"{visible(name)}\n" for name in names)
@@ -171,6 +181,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
 
 def _cell(cell: object) -> str:
     return cell if isinstance(cell, Markup) else escape(str(cell))
+
+
+def format_time(at: float) -> str:
+    """Returns the local date and time of `at`, in seconds since 1970."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def format_duration(seconds: float) -> str:

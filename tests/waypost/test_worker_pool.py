@@ -64,6 +64,7 @@ async def test_the_processes_give_way_to_their_parent_also_as_sessions(pool: Wor
     for _ in range(3):
         await pool.call(b"x", caller="a")
 
+    assert pids(pool)
     for pid in pids(pool):
         while (os.getpriority(os.PRIO_PROCESS, pid), autogroup(pid)) not in lowered:
             await pool.call(b"x", caller="a")

@@ -4,31 +4,29 @@ Each step names in `If-Match` the state of the rollout that it is about, and is 
 what is active, never by a bundle that is tried out.
 """
 
-import re
 from typing import Any, Final
 
 import msgspec
 from loguru import logger
 from starlette.responses import Response
 
+from gateway.api.expected_state import etag, expected_revision, path_number
 from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
 from gateway.api.policy.refused_approvals import record_refused_approval
 from gateway.api.policy.views import bundle_detail, bundle_list, bundle_view, step_view
 from gateway.core.decision import Action
-from gateway.core.errors import Conflict, Denied, Invalid, NotFound, PreconditionFailed, PreconditionRequired
+from gateway.core.errors import Conflict, Denied, Invalid, NotFound
 from gateway.core.history import HistoryKind
 from gateway.policy.opa.bundle_archive import ARCHIVE_MAXIMUM_BYTES
 from gateway.policy.rollout.acts import Act, Taken, audit_entry
-from gateway.policy.rollout.bundle_states import NOBODY, Rollout, Share, Step
+from gateway.policy.rollout.bundle_states import NOBODY, Share, Step
 from gateway.policy.rollout.tenant_share import unknown_tenants
 from gateway.submission.authorize import authorize
 from waypost.json_pointer import FieldError, located
 
-SEQUENCE: Final = re.compile(r"[0-9]{1,16}")
 BODY_MAXIMUM: Final = 65_536
 _decode_share = msgspec.json.Decoder(Share).decode
-ETAG: Final = re.compile(r'"([0-9]{1,16})"')
 
 
 async def bundles(call: Call) -> Response:
@@ -36,7 +34,7 @@ async def bundles(call: Call) -> Response:
     services = call.services
     await authorize(call.question(Action.POLICY_READ), policy=services.policy)
     rollout = services.rollout.current
-    return JsonResponse(bundle_list(rollout, services.policy.revision), etag=_etag(rollout))
+    return JsonResponse(bundle_list(rollout, services.policy.revision), etag=etag(rollout.generation))
 
 
 async def bundle(call: Call) -> Response:
@@ -47,11 +45,11 @@ async def bundle(call: Call) -> Response:
     services = call.services
     await authorize(call.question(Action.POLICY_READ), policy=services.policy)
     rollout = services.rollout.current
-    release = rollout.release(_sequence(call))
+    release = rollout.release(path_number(call, "sequence"))
     if release is None:
         raise NotFound("there is no such bundle")
     counts = services.rollout.shadow_counts(release.sequence)
-    return JsonResponse(bundle_detail(release, counts), etag=_etag(rollout))
+    return JsonResponse(bundle_detail(release, counts), etag=etag(rollout.generation))
 
 
 async def upload(call: Call) -> Response:
@@ -70,8 +68,8 @@ async def upload(call: Call) -> Response:
         services.metrics.policy_bundles.labels("Refused").inc()
         raise
     path = f"/v1/policy/bundles/{release.sequence}"
-    etag = _etag(services.rollout.current)
-    return JsonResponse(bundle_view(release), status=201, location=path, etag=etag)
+    tag = etag(services.rollout.current.generation)
+    return JsonResponse(bundle_view(release), status=201, location=path, etag=tag)
 
 
 async def shadow(call: Call) -> Response:
@@ -108,14 +106,14 @@ async def rollback(call: Call) -> Response:
 
 async def approve(call: Call) -> Response:
     """Approve a rollout change that somebody else requested; the last approval needed carries it out."""
-    sequence = _sequence(call)
+    sequence = path_number(call, "sequence")
     act = await _authorize(call, {"operation": "approve", "sequence": sequence})
     rollout = call.services.rollout
     pending, release = rollout.current.pending, rollout.current.release(sequence)
     if release is None:
         raise NotFound("there is no such bundle")
     try:
-        taken = await rollout.approve(sequence, act, expected=_expected(call))
+        taken = await rollout.approve(sequence, act, expected=expected_revision(call, of="rollout"))
     except Denied as refusal:
         kind = HistoryKind.POLICY_APPROVAL_REFUSED
         detail = audit_entry(kind, release, act, pending=pending).detail
@@ -125,7 +123,7 @@ async def approve(call: Call) -> Response:
 
 
 async def _take(call: Call, step: Step, share: Share = NOBODY) -> Response:
-    sequence = _sequence(call)
+    sequence = path_number(call, "sequence")
     operation: dict[str, Any] = {"operation": step.value, "sequence": sequence}
     if step is Step.CANARY:
         operation |= {"tenants": share.tenants, "percent": share.percent}
@@ -133,7 +131,9 @@ async def _take(call: Call, step: Step, share: Share = NOBODY) -> Response:
     rollout = call.services.rollout
     if rollout.current.release(sequence) is None:
         raise NotFound("there is no such bundle")
-    taken = await rollout.take(step, sequence, act, expected=_expected(call), share=share)
+    taken = await rollout.take(
+        step, sequence, act, expected=expected_revision(call, of="rollout"), share=share
+    )
     return await _answer(call, taken)
 
 
@@ -142,8 +142,8 @@ async def _answer(call: Call, taken: Taken) -> Response:
     rollout, named = call.services.rollout, taken.release.share.tenants
     unknown = unknown_tenants(named, await rollout.rules()) if named and taken.pending is None else ()
     status = 200 if taken.pending is None else 202
-    etag = _etag(call.services.rollout.current)
-    return JsonResponse(step_view(taken.release, taken.pending, unknown), status=status, etag=etag)
+    tag = etag(call.services.rollout.current.generation)
+    return JsonResponse(step_view(taken.release, taken.pending, unknown), status=status, etag=tag)
 
 
 async def _authorize(call: Call, operation: dict[str, Any]) -> Act:
@@ -158,24 +158,3 @@ async def _authorize(call: Call, operation: dict[str, Any]) -> Act:
         decision=decision,
         approvals=decision.obligations.approvals or 0,
     )
-
-
-def _sequence(call: Call) -> int:
-    text = call.path_parameters["sequence"]
-    # Of what is no number there is no bundle: -1 is none's.
-    return int(text) if SEQUENCE.fullmatch(text) else -1
-
-
-def _etag(rollout: Rollout) -> str:
-    return f'"{rollout.generation}"'
-
-
-def _expected(call: Call) -> int:
-    """Returns the rollout's generation from the `If-Match` header of the request."""
-    text = call.header(b"if-match")
-    if text is None:
-        raise PreconditionRequired("say in If-Match which state of the rollout you have seen: its ETag")
-    found = ETAG.fullmatch(text)
-    if found is None:
-        raise PreconditionFailed(f"If-Match: {text!r:.50} is no ETag of the rollout")
-    return int(found[1])

@@ -5,12 +5,12 @@ in the audit.
 """
 
 import hashlib
-import re
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 from starlette.responses import Response
 
+from gateway.api.expected_state import etag, expected_revision, path_number
 from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
 from gateway.api.pages import decode_cursor, encode_cursor, visible_tenants
@@ -20,7 +20,6 @@ from gateway.core.errors import (
     Malformed,
     NotFound,
     PreconditionFailed,
-    PreconditionRequired,
     TooLarge,
 )
 from gateway.core.history import HistoryEntry, HistoryKind, WorkflowDetail
@@ -36,8 +35,6 @@ from gateway.documents.parsing import parse_json
 from gateway.submission.authorize import authorize
 from gateway.submission.released_workflows import VERSION_MAXIMUM_BYTES
 
-NUMBER: Final = re.compile(r"[0-9]{1,9}")
-ETAG: Final = re.compile(r'"([0-9]{1,16})"')
 SOURCE_MAXIMUM: Final = 200
 BODY_MAXIMUM: Final = 1_024
 OVERTAKEN: Final = "the workflow was changed meanwhile: look at it again"
@@ -95,7 +92,7 @@ async def apply_workflow(call: Call) -> Response:
             raise Conflict(OVERTAKEN)
         call.log_act(f"applied {name}@{version.number}", decision_id)
     status = 200 if after is before else 201
-    return JsonResponse(after, status, location=f"/v1/workflows/{name}", etag=_etag(after))
+    return JsonResponse(after, status, location=f"/v1/workflows/{name}", etag=etag(after.rev))
 
 
 async def workflows(call: Call) -> Response:
@@ -120,7 +117,7 @@ async def workflow(call: Call) -> Response:
         found = await call.services.store.released_workflow(tenant, call.path_parameters["workflow"])
     if found is None:
         raise NotFound("there is no such released workflow")
-    return JsonResponse(found, etag=_etag(found))
+    return JsonResponse(found, etag=etag(found.rev))
 
 
 async def canary_workflow(call: Call) -> Response:
@@ -140,7 +137,7 @@ async def rollback_workflow(call: Call) -> Response:
 
 
 async def _take(call: Call, step: ReleaseStep, percent: float = 0.0) -> Response:
-    store, name, number = call.services.store, call.path_parameters["workflow"], _number(call)
+    store, name, number = call.services.store, call.path_parameters["workflow"], path_number(call, "version")
     tenant = call.query.value("tenant") or call.principal.tenant
     operation: dict[str, Any] = {"tenant": tenant, "workflow": name, "operation": step.value}
     operation |= {"version": number} | ({"percent": percent} if step is ReleaseStep.CANARY else {})
@@ -148,7 +145,7 @@ async def _take(call: Call, step: ReleaseStep, percent: float = 0.0) -> Response
     before = await store.released_workflow(tenant, name)
     if before is None or before.version(number) is None:
         raise NotFound("there is no such version of a released workflow")
-    if before.rev != _expected(call):
+    if before.rev != expected_revision(call, of="workflow"):
         raise PreconditionFailed(OVERTAKEN)
     try:
         after = after_step(before, step, number, by=call.principal.subject, at=call.at, percent=percent)
@@ -159,7 +156,7 @@ async def _take(call: Call, step: ReleaseStep, percent: float = 0.0) -> Response
     if not await store.write_workflow(after, entry=_entry(call, after, version, KINDS[step], decision_id)):
         raise PreconditionFailed(OVERTAKEN)
     call.log_act(f"{step} of {name}@{number}", decision_id)
-    return JsonResponse(after, etag=_etag(after))
+    return JsonResponse(after, etag=etag(after.rev))
 
 
 async def _authorize(call: Call, operation: dict[str, Any]) -> str:
@@ -186,26 +183,6 @@ def _entry(
         decision_id=decision_id,
     )
     return HistoryEntry(run="", kind=kind, at=call.at, actor=call.principal.subject, detail=detail)
-
-
-def _number(call: Call) -> int:
-    text = call.path_parameters["version"]
-    # There is no version -1: what is no number is not found.
-    return int(text) if NUMBER.fullmatch(text) else -1
-
-
-def _etag(workflow: ReleasedWorkflow) -> str:
-    return f'"{workflow.rev}"'
-
-
-def _expected(call: Call) -> int:
-    text = call.header(b"if-match")
-    if text is None:
-        raise PreconditionRequired("say in If-Match which state of the workflow you have seen: its ETag")
-    found = ETAG.fullmatch(text)
-    if found is None:
-        raise PreconditionFailed(f"If-Match: {text!r:.50} is no ETag of the workflow")
-    return int(found[1])
 
 
 def _after(cursor: str | None) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from gateway.cli.arguments import Continued, Format, Limit, Output, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.errors import CliError, Exit
-from gateway.cli.output import colored, command, console, print_value, table
+from gateway.cli.output import colored, command, console, print_more, print_value, table
 from gateway.cli.records.audit import UNITS
 
 app = App(name="exceptions", help="Exceptions from soft rules: ask for them, approve and revoke them.")
@@ -35,9 +35,7 @@ def listing(
         query["ended"] = "true"
     with connect(url, token) as client:
         page = read_answer(client.get(api_path("policy", "exceptions"), params=query), "items")
-    # on standard error, so that a program reads one list whether there is more or not
-    if more := page.get("continue"):
-        console(stderr=True).print(f"there are more: go on with --continue {more}", markup=False)
+    print_more(page)
     if output is Format.TABLE:
         rows = ([colored(one["state"]), *_cells(one)] for one in page["items"])
         columns = ["STATE", "RULE", "TENANT", "FOR", "UNTIL", "ASKED BY", "APPROVED BY", "TICKET", "ID"]

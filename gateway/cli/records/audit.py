@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from gateway.cli.arguments import Continued, Format, Limit, Output, Since, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.errors import CliError, Exit
-from gateway.cli.output import command, console, print_names, print_value, table
+from gateway.cli.output import command, console, format_time, print_more, print_names, print_value, table
 from gateway.cli.records import audit_trail
 from gateway.cli.runs.run_ids import resolve_run
 from gateway.core.history import ACTS
@@ -62,9 +62,7 @@ def listing(
         if run is not None:
             query["run"] = _known_run(client, run)
         page = read_answer(client.get(api_path("audit"), params=query), "items")
-    # on standard error, so that a program reads one list whether there is more or not
-    if more := page.get("continue"):
-        console(stderr=True).print(f"there are more: go on with --continue {more}", markup=False)
+    print_more(page)
     if output is Format.TABLE:
         _print_table(page["items"])
     elif output is Format.NAME:
@@ -84,7 +82,7 @@ def _known_run(client: httpx.Client, name: str) -> str:
 def _print_table(entries: Sequence[dict[str, Any]]) -> None:
     rows = (
         [
-            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry["at"])),
+            format_time(entry["at"]),
             entry["kind"],
             _subject(entry),
             entry["actor"],

@@ -1,7 +1,6 @@
 """`waypost decisions`: lists, shows and exports recorded policy decisions."""
 
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Final
@@ -13,7 +12,7 @@ from cyclopts import App, Parameter
 from gateway.cli.arguments import Continued, Format, Limit, Output, Quiet, Since, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.errors import CliError, Exit
-from gateway.cli.output import command, console, print_names, print_value, table
+from gateway.cli.output import command, console, format_time, print_more, print_names, print_value, table
 from gateway.cli.records.audit import seconds_since
 
 app = App(name="decisions", help="What policy decided, about whom and why.")
@@ -101,9 +100,7 @@ def listing(
         query["continue"] = continued
     with connect(url, token) as client:
         page = read_answer(client.get(api_path("decisions"), params=query), "items")
-    # on standard error, so that a program reads one list whether there is more or not
-    if more := page.get("continue"):
-        console(stderr=True).print(f"there are more: go on with --continue {more}", markup=False)
+    print_more(page)
     if output is Format.TABLE and not quiet:
         _print_table(page["items"])
     else:
@@ -196,7 +193,7 @@ def exported(filters: Filters, client: httpx.Client) -> Iterator[msgspec.Raw]:
 def _print_table(items: Sequence[dict[str, Any]]) -> None:
     rows = (
         [
-            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(item["at"])),
+            format_time(item["at"]),
             "permitted" if item["allow"] else "no answer" if item["fault"] else "refused",
             item["action"],
             item["tenant"],

@@ -1,13 +1,12 @@
 """`waypost rollbacks`: lists automatic rollbacks, done or declined, and shows the evidence of one."""
 
-import time
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from gateway.cli.arguments import Continued, Format, Limit, Output, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
-from gateway.cli.output import command, console, print_names, print_value, table
+from gateway.cli.output import command, console, format_time, print_more, print_names, print_value, table
 
 app = App(name="rollbacks", help="What the gateway has taken back by itself, and why.")
 
@@ -29,8 +28,7 @@ def listing(
     query: dict[str, Any] = {"limit": limit} | ({} if continued is None else {"continue": continued})
     with connect(url, token) as client:
         page = read_answer(client.get(api_path("rollbacks"), params=query), "items")
-    if more := page.get("continue"):
-        console(stderr=True).print(f"there are more: go on with --continue {more}", markup=False)
+    print_more(page)
     found = page["items"]
     if output is Format.NAME:
         print_names(str(one["id"]) for one in found)
@@ -38,7 +36,7 @@ def listing(
         print_value(found, output)
     else:
         rows = (
-            [one["id"], _time(one["changed_at"]), one["phase"], _release(one), one["alert"], one["why"]]
+            [one["id"], format_time(one["changed_at"]), one["phase"], _release(one), one["alert"], one["why"]]
             for one in found
         )
         console().print(table(["ID", "TIME", "PHASE", "RELEASE", "ALERT", "WHY"], rows))
@@ -66,7 +64,7 @@ def describe(
     returns_to = found["returns_to"] or "what the gateway was started with"
     head = f"rollback {found['id']} of {_release(found)}, revision {found['revision']}: {found['phase']}"
     console().print(f"{head}; alert {found['alert']}; returns to {returns_to}", markup=False)
-    rows = ([_time(step["at"]), step["phase"], step["detail"], _seen(step)] for step in found["steps"])
+    rows = ([format_time(step["at"]), step["phase"], step["detail"], _seen(step)] for step in found["steps"])
     console().print(table(["TIME", "PHASE", "WHY", "SEEN"], rows))
 
 
@@ -76,7 +74,3 @@ def _release(rollback: dict[str, Any]) -> str:
 
 def _seen(step: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value:.6g}" for name, value in step["seen"].items())
-
-
-def _time(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

@@ -1,6 +1,5 @@
 """`waypost apply` and `waypost releases`: store versions of a workflow, and release them in stages."""
 
-import time
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -8,7 +7,7 @@ from cyclopts import App, Parameter
 from gateway.cli.arguments import Continued, Format, Limit, Output, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.documents import detect_media_type, read_bytes
-from gateway.cli.output import command, console, print_names, print_value, table
+from gateway.cli.output import command, console, format_time, print_more, print_names, print_value, table
 
 app = App(name="releases", help="Released workflows: versions, canaries and what is stable.")
 
@@ -59,8 +58,7 @@ def listing(
     query: dict[str, Any] = {"limit": limit} | ({} if continued is None else {"continue": continued})
     with connect(url, token) as client:
         page = read_answer(client.get(api_path("workflows"), params=query | _of(tenant)), "items")
-    if more := page.get("continue"):
-        console(stderr=True).print(f"there are more: go on with --continue {more}", markup=False)
+    print_more(page)
     found = page["items"]
     if output is Format.NAME:
         print_names(one["name"] for one in found)
@@ -176,7 +174,7 @@ def _show(workflow: dict[str, Any], output: Format) -> None:
             _state(one),
             one["source"],
             one["applied_by"],
-            _time(one["changed_at"]),
+            format_time(one["changed_at"]),
             one["changed_by"],
         ]
         for one in reversed(workflow["versions"])
@@ -199,7 +197,3 @@ def _state(version: dict[str, Any]) -> str:
 
 def _share(version: dict[str, Any]) -> str:
     return f" {version['percent']:g} %" if version["percent"] else ""
-
-
-def _time(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

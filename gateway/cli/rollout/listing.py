@@ -1,13 +1,12 @@
 """`waypost policy bundles`: lists the policy bundles of a gateway, with their states."""
 
-import time
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from gateway.cli.arguments import Format, Output, Quiet, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
-from gateway.cli.output import command, console, format_count, print_names, print_value, table
+from gateway.cli.output import command, console, format_count, format_time, print_names, print_value, table
 
 Sequence = Annotated[int, Parameter(help="The bundle's sequence.")]
 
@@ -43,7 +42,7 @@ def bundles(
                 bundle["revision"],
                 bundle["state"] + _share(bundle),
                 bundle["uploaded_by"],
-                time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(bundle["changed_at"])),
+                format_time(bundle["changed_at"]),
                 bundle["changed_by"],
             ]
             for bundle in found
@@ -62,7 +61,7 @@ def describe_pending(pending: dict[str, Any]) -> str:
     """Formats the rollout change (activate, ...) that waits for approval, for people."""
     what = f"{pending['step']} {pending['sequence']}{_share(pending)}, asked for by {pending['asked_by']}"
     left = pending["approvals"] - len(pending["approved_by"])
-    ends = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(pending["expires_at"]))
+    ends = format_time(pending["expires_at"])
     how = f"waypost policy approve {pending['sequence']}"
     return f"{what}; {format_count(left, 'approval')} needed until {ends}: {how}"
 

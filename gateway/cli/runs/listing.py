@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from gateway.cli.arguments import Continued, Format, Output, Quiet, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
-from gateway.cli.output import colored, command, console, format_duration, print_value, table
+from gateway.cli.output import colored, command, console, format_duration, print_more, print_value, table
 from gateway.core.run import RunPhase
 
 
@@ -43,9 +43,7 @@ def runs(
     query = {name: value for name, value in filters.items() if value is not None}
     with connect(url, token) as client:
         page = read_answer(client.get(api_path("runs"), params=query), "items")
-    # on standard error, so that a program reads one list whether there is more or not
-    if more := page.get("continue"):
-        console(stderr=True).print(f"there are more: go on with --continue {more}", markup=False)
+    print_more(page)
     # As kubectl writes selectors; here they are a label's value, which no run has.
     if not page["items"] and any(pair.partition("=")[2].startswith("=") or "," in pair for pair in label):
         hint = "no run has such a label: write --label NAME=VALUE, once for each label"

@@ -120,12 +120,14 @@ class NoBundles:
     def started_with(self) -> Bundle | None:
         return None
 
-    async def deciding(self, bundle: GatedBundle | None, /, *, is_new: bool) -> PolicyEngine:  # noqa: ARG002
+    async def deciding(self, bundle: GatedBundle | None, /, *, is_new: bool) -> PolicyEngine:
+        del is_new
         if bundle is not None:
             raise _not_evaluated(bundle)
         return self._base
 
-    async def trying_out(self, bundle: GatedBundle, *, shadow: bool, wait: bool) -> PolicyEngine:  # noqa: ARG002
+    async def trying_out(self, bundle: GatedBundle, *, shadow: bool, wait: bool) -> PolicyEngine:
+        del shadow, wait
         raise _not_evaluated(bundle)
 
     def withdraw(self) -> None:
