@@ -4,7 +4,6 @@ Only a shard's current attempt is believed: a region that was given up may go on
 must never count.
 """
 
-from collections.abc import Set
 from enum import StrEnum
 from typing import assert_never
 
@@ -69,8 +68,11 @@ def apply_task_change(
     tracked.tasks[event.task] = event.phase
     tracked.rows.append(_row(region, event, tracked.failed_tries.get(event.task)))
     if event.phase is TaskPhase.RUNNING:
-        tracked.running_since[event.task] = now.monotonic
         tracked.dirty = True
+        if event.seq <= tracked.unheard_until:
+            _count_unheard_loss(tracked, now, settings)
+        else:
+            tracked.running_since[event.task] = now.monotonic
         return Reception.ACCEPTED
     tracked.running_since.pop(event.task, None)
     tracked.add_history(now, HistoryKind.TASK_FINISHED, _task_detail(region, event))
@@ -181,9 +183,11 @@ def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: Fa
     One that may be poison, and have ended the region, waits for another place instead, apart from others like
     it: where all attempts go on together, nobody could tell which ends or silences the region again.
     """
-    boot = None if region.status is None else region.status.boot
+    boot, newest = (None, 0) if region.status is None else (region.status.boot, region.status.seq)
     restarted = tracked.shard.fence is not None and tracked.shard.fence.boot != boot
     if restarted:
+        # A task may have started and ended its region before that was heard: then the journal still says so.
+        tracked.unheard_until = 0 if tracked.blamed or tracked.running_since else newest
         tracked.running_since.clear()
     # A task may have stopped the cluster's process for a while. In a blackout it was our own network.
     tracked.blamed &= restarted or not region.health.lost_in_blackout
@@ -198,6 +202,14 @@ def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: Fa
     tracked.sent_at = NEVER
     # Results have come in since the create was first sent.
     tracked.resumption = None
+
+
+def _count_unheard_loss(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
+    """Counts the last loss of its region against the shard: a task had started there, as is heard late."""
+    tracked.blamed, tracked.unheard_until = True, 0
+    count_loss(tracked, now, settings)
+    if may_be_poison(tracked.shard, now.wall, settings):
+        leave_region(tracked, now, "Restarted", settings, event=Event.LOST)
 
 
 def compare_attempts(
@@ -250,22 +262,6 @@ def _compare_one(
     elif shard.phase is Phase.DISPATCHING and held.get(shard.attempt):
         # The answer to the create was lost.
         confirm_attempt(tracked, now)
-
-
-def unlisted_attempts(ws: WorkingSet, region: Region, hello: Hello) -> list[AttemptId]:
-    """Returns the attempts that the cluster has and no shard lists, as its current or a replaced one."""
-    return [
-        attempt
-        for attempt, _ in hello.attempts
-        if ws.find_current(region.name, attempt) is None and ws.find_orphan(region.name, attempt) is None
-    ]
-
-
-def drop_ended_unknowns(region: Region, held: Set[AttemptId]) -> None:
-    """Drops those of the region's unknown attempts that its cluster no longer has."""
-    region.unknown_attempts = {
-        attempt: sent_at for attempt, sent_at in region.unknown_attempts.items() if attempt in held
-    }
 
 
 def _task_detail(region: Region, event: TaskChanged) -> TaskDetail:

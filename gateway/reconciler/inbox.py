@@ -16,8 +16,6 @@ from gateway.reconciler.attempt_events import (
     apply_task_change,
     compare_attempts,
     confirm_attempt,
-    drop_ended_unknowns,
-    unlisted_attempts,
 )
 from gateway.reconciler.dispatch import apply_answers, may_hold_lease
 from gateway.reconciler.health_updates import update_health
@@ -30,6 +28,7 @@ from gateway.reconciler.links.reports import (
     StreamEnded,
     StreamEvent,
 )
+from gateway.reconciler.orphans import drop_ended_unknowns, unlisted_attempts
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.restored_store import check_restored
 from gateway.reconciler.working_set.working_set import WorkingSet

@@ -4,7 +4,9 @@ A tombstone goes out first, so that a create that is still under way is refused;
 until the cluster confirms that nothing of the attempt is left.
 """
 
-from clusters.protocol import AttemptId, TombstoneAnswer
+from collections.abc import Set
+
+from clusters.protocol import AttemptId, Hello, TombstoneAnswer
 from gateway.core.history import HistoryKind, OrphanDetail
 from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Event, Phase
@@ -15,6 +17,22 @@ from gateway.settings import FailoverSettings
 
 BATCH_TOMBSTONES = 1000
 """The maximum number of tombstones (orders to end an attempt) in one call."""
+
+
+def unlisted_attempts(ws: WorkingSet, region: Region, hello: Hello) -> list[AttemptId]:
+    """Returns the attempts that the cluster has and no shard lists, as its current or a replaced one."""
+    return [
+        attempt
+        for attempt, _ in hello.attempts
+        if ws.find_current(region.name, attempt) is None and ws.find_orphan(region.name, attempt) is None
+    ]
+
+
+def drop_ended_unknowns(region: Region, held: Set[AttemptId]) -> None:
+    """Drops those of the region's unknown attempts that its cluster no longer has."""
+    region.unknown_attempts = {
+        attempt: sent_at for attempt, sent_at in region.unknown_attempts.items() if attempt in held
+    }
 
 
 def due_tombstones(

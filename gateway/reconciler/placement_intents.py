@@ -55,5 +55,5 @@ def write_intent(
     )
     tracked.fenced_until = now.monotonic + settings.fence_seconds
     # When the attempt before was sent says nothing of this one, which is due at once.
-    tracked.sent_at, tracked.intended_at = NEVER, now.monotonic
+    tracked.sent_at, tracked.intended_at, tracked.unheard_until = NEVER, now.monotonic, 0
     keep_apart(tracked, now, settings)

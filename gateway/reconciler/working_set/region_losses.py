@@ -39,8 +39,12 @@ def _may_run(tracked: TrackedShard, region: Region) -> bool:
     """Whether a task of the shard may run in the region, as far as is known, and not just be queued there."""
     if tracked.shard.phase is Phase.DISPATCHING:
         return tracked.sent_at > NEVER
+    # One on trial leaves the region, and would never be known to have started just before its end. It is the
+    # likeliest cause, and at worst is blamed as if it had run.
+    if tracked.running_since or tracked.apart_until > NEVER:
+        return True
     # A beat comes after all events before it: without one the start of a task may not have been reported.
-    return bool(tracked.running_since) or tracked.confirmed_at > region.beat_at
+    return tracked.confirmed_at > region.beat_at
 
 
 def count_loss(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
