@@ -81,7 +81,7 @@ class TrackedShard:
     blamed: bool = False
     """Whether a task of the shard ran when its region was lost, which may count against the shard."""
     unheard_until: int = 0
-    """The newest event in the journal at the region's last restart, if no task was known to run there; or 0."""
+    """The newest event of the journal at the region's last restart, if no task was known to run there."""
     ran_seconds: float = 0.0
     """The longest time that a task of the shard had run when it lost a region."""
     apart_until: float = NEVER
