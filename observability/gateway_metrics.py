@@ -26,12 +26,15 @@ from observability.metric_declaration import (
     POOL,
     RECOVERY,
     REGION,
+    RELEASE,
+    RELEASE_OUTCOME,
     REQUEST,
     REVISION,
     ROLLBACK_PHASE,
     RULE,
     SIZES,
     STEP,
+    TASK,
     TASK_OUTCOME,
     VERSION,
     counter,
@@ -253,6 +256,14 @@ SHARDS_ENDED: Final = counter(
     "Shards that ended, by phase.",
     "how much is done since the gateway's start, and how much of it fails",
     PHASE,
+)
+RELEASE_SHARD_SECONDS: Final = histogram(
+    "waypost_release_shard_seconds",
+    "From a run's acceptance to the end of each shard, by released version. Cancelled ones are left out.",
+    "a new version is slower, or fails more, than the one before: rollbacks are decided by it",
+    RELEASE,
+    RELEASE_OUTCOME,
+    buckets=TASK,
 )
 TASKS_ENDED: Final = counter(
     "waypost_tasks_ended_total",

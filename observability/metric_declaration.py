@@ -1,7 +1,7 @@
 """The types that declare metrics, with their labels and histogram buckets, and the registry of metrics.
 
-A label takes the words of a closed list, or the names that operators have configured: never a tenant, a run
-or anything else that a caller chooses. Each says how many values it has at most; tests hold it to that.
+A label takes the words of a closed list, or the names that operators have configured: never a run or
+anything else that any caller chooses. Each says how many values it has at most; tests hold it to that.
 """
 
 from typing import Final, Literal
@@ -80,6 +80,11 @@ BUNDLE_OUTCOME: Final = Label("outcome", 2, "Activated, Refused")
 REVISION: Final = Label("revision", 1, "the revision in force; the one before is dropped")
 DECIDING: Final = Label("revision", 20, "the revisions that decided first lately; the oldest are dropped")
 FLIP: Final = Label("kind", 4, "allowed, unanswered, refused, changed")
+RELEASE: Final = Label(
+    "release", 51, "a released version, as `demo/nightly@3`; versions beyond 50 are `other`"
+)
+RELEASE_OUTCOMES: Final = ("succeeded", "failed")
+RELEASE_OUTCOME: Final = Label("outcome", 2, ", ".join(RELEASE_OUTCOMES))
 RULE: Final = Label("rule", 52, "the rules that were seen first; the others are `other`")
 REGION: Final = Label("region", 100, "a region of the settings")
 CONDITION: Final = Label("condition", 8, "a condition of a region")

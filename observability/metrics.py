@@ -11,6 +11,7 @@ from prometheus_client import Counter, Histogram
 
 from observability import gateway_metrics as table
 from observability.metric_declaration import DECIDING, ROLLBACK_PHASES, MetricRegistry
+from observability.release_counts import ReleaseCounts
 
 SUBMISSION: Final = "runs:submit"
 ANSWERS: Final = ("permitted", "refused", "unanswered")
@@ -115,6 +116,7 @@ class Metrics:
         self.shards = registry.gauge(table.SHARDS)
         self.queue_age = registry.gauge(table.QUEUE_AGE)
         self.shards_ended = registry.counter(table.SHARDS_ENDED)
+        self.releases = ReleaseCounts(registry.histogram(table.RELEASE_SHARD_SECONDS))
         self.tasks_ended = registry.counter(table.TASKS_ENDED)
         self.failovers = registry.counter(table.FAILOVERS)
         self.recovery_seconds = registry.histogram(table.RECOVERY_SECONDS)

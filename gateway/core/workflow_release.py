@@ -144,6 +144,16 @@ def after_step(
     )
 
 
+def label_of(workflow: ReleasedWorkflow, version: WorkflowVersion) -> str:
+    """Returns the name of a version within its tenant, such as `nightly@3`."""
+    return f"{workflow.name}@{version.number}"
+
+
+def release_label(tenant: str, label: str) -> str:
+    """Returns the name of a version among those of all tenants, such as `demo/nightly@3`."""
+    return f"{tenant}/{label}"
+
+
 def version_for(workflow: ReleasedWorkflow, chance: float) -> WorkflowVersion | None:
     """Returns the version that a submission runs, by `chance` from 0 to 1; None if none may run."""
     canary = workflow.canary

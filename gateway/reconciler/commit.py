@@ -3,17 +3,27 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from loguru import logger
 
 from gateway.core.history import HistoryEntry, HistoryKind, OrphanDetail, TaskDetail, TransitionDetail
 from gateway.core.instant import NEVER, Instant
+from gateway.core.run import Run
 from gateway.core.shard_states import Phase
+from gateway.core.workflow_release import release_label
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.store.interface import Store
 from observability.metrics import Metrics
 from waypost.workflow.task import TaskSpec
+
+RELEASE_OUTCOMES: Final = {
+    Phase.SUCCEEDED: "succeeded",
+    Phase.FAILED: "failed",
+    Phase.QUARANTINED: "failed",
+}
+"""How a shard's end counts for the released version that it ran; a cancelled one counts not at all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +74,9 @@ def count_committed(committed: Sequence[CommittedShard], metrics: Metrics, now: 
     for done in committed:
         tracked = done.tracked
         since_lost = None if tracked.lost_at is None else now.monotonic - tracked.lost_at
-        count_history(done.history, metrics, since_lost=since_lost, tasks=tracked.run.tasks)
+        count_history(
+            done.history, metrics, since_lost=since_lost, tasks=tracked.run.tasks, run=tracked.run.stored
+        )
         if tracked.shard.phase is Phase.RUNNING:
             tracked.lost_at = None
             if tracked.intended_at > NEVER and tracked.shard.region is not None:
@@ -78,16 +90,22 @@ def count_history(
     *,
     since_lost: float | None,
     tasks: Mapping[str, TaskSpec] | None = None,
+    run: Run | None = None,
 ) -> None:
     """Increments the counters for a shard's history. `since_lost`: seconds since it lost its region, or None.
 
-    `tasks` are those of its run, whose types are the labels of what is counted of tasks.
+    `tasks` are those of its `run`, whose types are the labels of what is counted of tasks.
     """
     for entry in history:
         match entry.detail:
             case TransitionDetail(after=phase, region=region, failover=failover):
                 if phase.terminal:
                     metrics.shards_ended.labels(phase).inc()
+                    if run is not None and run.released and phase in RELEASE_OUTCOMES:
+                        release, took = release_label(run.tenant, run.released), entry.at - run.created_at
+                        metrics.releases.observe(
+                            release, RELEASE_OUTCOMES[phase], max(took, 0.0), at=entry.at
+                        )
                 if failover:
                     # The event is the cause; its reason may be a cluster's own words, which are no label.
                     metrics.failovers.labels(region or "", entry.kind).inc()

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from gateway.core.errors import Invalid, NotFound
-from gateway.core.workflow_release import ReleasedWorkflow, WorkflowVersion, version_for
+from gateway.core.workflow_release import ReleasedWorkflow, label_of, version_for
 from gateway.documents.parsing import parse_json
 from gateway.documents.workflow import DnsLabel
 from gateway.store.workflows import KeepsWorkflows
@@ -70,11 +70,6 @@ async def released_document(
         document=_with_params(document, asked.params),
         requested=hashlib.sha256(msgspec.json.encode(asked, order="sorted")).digest(),
     )
-
-
-def label_of(workflow: ReleasedWorkflow, version: WorkflowVersion) -> str:
-    """Returns the name of a version, such as `nightly@3`."""
-    return f"{workflow.name}@{version.number}"
 
 
 def _part(workflow: ReleasedWorkflow, chance: bytes) -> float:

@@ -1,6 +1,9 @@
 """Tests the metrics that are counted when a shard's history is committed."""
 
+from dataclasses import replace
+
 from loguru import logger
+from msgspec import structs
 
 from clusters.protocol import BatchAnswers, CreateAnswer, CreateOutcome, TaskPhase
 from gateway.core.history import HistoryEntry, HistoryKind, OrphanDetail, TaskDetail, TransitionDetail
@@ -71,6 +74,37 @@ def test_the_end_of_a_shard_is_counted_once() -> None:
     assert value(metrics, "waypost_shards_ended_total", phase="Succeeded") == 1
     assert value(metrics, "waypost_shards_ended_total", phase="Failed") == 1
     assert value(metrics, "waypost_shards_ended_total", phase="Running") is None
+
+
+def test_shards_of_released_versions_are_counted_by_version() -> None:
+    """A cancelled one says nothing about the version; a document that was sent whole has none."""
+    metrics, stored = Metrics(), loaded_run(tenant="demo").stored
+    run = structs.replace(stored, released="nightly@3", created_at=history_entry(HistoryKind.FAILED).at - 2)
+    ended = [
+        moved(HistoryKind.COMPLETED, Phase.RUNNING, Phase.SUCCEEDED),
+        moved(HistoryKind.EXPIRED, Phase.PENDING, Phase.FAILED),
+        moved(HistoryKind.EXHAUSTED, Phase.SUSPECT, Phase.QUARANTINED),
+        moved(HistoryKind.STOPPED, Phase.RUNNING, Phase.CANCELLED),
+        moved(HistoryKind.CONFIRMED, Phase.DISPATCHING, Phase.RUNNING),
+    ]
+    count_history(ended, metrics, since_lost=None, run=run)
+    count_history(ended, metrics, since_lost=None, run=structs.replace(run, released=""))
+
+    name, of = "waypost_release_shard_seconds", {"release": "demo/nightly@3"}
+    assert value(metrics, f"{name}_count", outcome="succeeded", **of) == 1
+    assert value(metrics, f"{name}_count", outcome="failed", **of) == 2
+    assert value(metrics, f"{name}_sum", outcome="failed", **of) == 4.0
+    assert value(metrics, f"{name}_count", release="other", outcome="failed") == 0
+
+
+def test_committed_shards_are_counted_for_the_version_of_their_run() -> None:
+    metrics, run = Metrics(), loaded_run(tenant="demo")
+    shard = tracked(replace(run, stored=structs.replace(run.stored, released="nightly@3")), 0)
+    ended = (moved(HistoryKind.COMPLETED, Phase.RUNNING, Phase.SUCCEEDED),)
+    count_committed([CommittedShard(tracked=shard, history=ended)], metrics, NOW)
+
+    of = {"release": "demo/nightly@3", "outcome": "succeeded"}
+    assert value(metrics, "waypost_release_shard_seconds_count", **of) == 1
 
 
 def test_tasks_are_counted_by_their_type() -> None:

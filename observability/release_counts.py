@@ -1,0 +1,61 @@
+"""Counts ended shards by released version of a workflow, with a bound on the number of versions."""
+
+from typing import Final
+
+from msgspec import Struct
+from prometheus_client import Histogram
+
+from observability.metric_declaration import RELEASE, RELEASE_OUTCOMES
+
+OTHER: Final = "other"
+IDLE_SECONDS: Final = 3_600.0
+"""The time without an ended shard after which a version gives way to another one."""
+
+
+class _Version(Struct):
+    outcomes: dict[str, Histogram]
+    counted_at: float
+
+
+class ReleaseCounts:
+    """The counts of ended shards by released version; `other` has those of versions beyond the bound.
+
+    A version that is counted stays counted while its shards end: one that gave way at once would leave counts
+    with gaps, which look like evidence.
+    """
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
+        self._versions: dict[str, _Version] = {}
+        """The counted versions by name, the one longest idle first."""
+        self._other = self._children(OTHER)
+
+    def __repr__(self) -> str:
+        return f"<ReleaseCounts of {len(self._versions)} versions>"
+
+    def observe(self, release: str, outcome: str, seconds: float, *, at: float) -> None:
+        """Counts a shard of the version `release` that ended at the wall-clock time `at`."""
+        version = self._versions.pop(release, None)
+        if version is None:
+            if not self._has_room(at):
+                self._other[outcome].observe(seconds)
+                return
+            version = _Version(outcomes=self._children(release), counted_at=at)
+        version.counted_at = at
+        self._versions[release] = version
+        version.outcomes[outcome].observe(seconds)
+
+    def _has_room(self, at: float) -> bool:
+        if len(self._versions) < RELEASE.most - 1:
+            return True
+        idle, version = next(iter(self._versions.items()))
+        if at - version.counted_at < IDLE_SECONDS:
+            return False
+        del self._versions[idle]
+        for outcome in version.outcomes:
+            self._histogram.remove(idle, outcome)
+        return True
+
+    def _children(self, release: str) -> dict[str, Histogram]:
+        # All from the start: a counter that appears with its first failure hides that one from rates.
+        return {outcome: self._histogram.labels(release, outcome) for outcome in RELEASE_OUTCOMES}
