@@ -26,6 +26,13 @@ POLICY: Final = (
         unit="percentunit",
     ),
     Panel(
+        title="Submissions refused, by rules",
+        text="The share that each revision of the rules refuses. Higher for a new one: look at its release.",
+        lines=(("waypost:submission_refusals:ratio_rate1m", "{{revision}}"),),
+        unit="percentunit",
+        alerts=("WaypostPolicyRefusalsJump",),
+    ),
+    Panel(
         title="Time to decide",
         text="The slowest 1 % of policy's answers.",
         lines=((p99("waypost_decision_seconds"), "decision"),),
@@ -97,7 +104,7 @@ TRUST: Final = (
         title="Rollbacks by the gateway itself",
         text="Done: it was taken back. Frozen, Wanted, Failed, Unhelpful, Unverified: it is left to you.",
         lines=(("sum by (phase) (increase(waypost_rollbacks_total[1h]))", "{{phase}}"),),
-        alerts=("WaypostRollbackWanted",),
+        alerts=("WaypostRollbackWanted", "WaypostRolledBack"),
     ),
     Panel(
         title="Refusals without a record",

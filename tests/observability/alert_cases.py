@@ -40,6 +40,12 @@ def latency(quick: str, slow: str) -> dict[str, str]:
     }
 
 
+def deciding(revision: str, permitted: str, refused: str) -> dict[str, str]:
+    """Returns series of the submissions that one revision of the rules permitted and refused."""
+    series = f'waypost_submission_decisions_total{{revision="{revision}",outcome="%s"}}'
+    return {series % "permitted": permitted, series % "refused": refused}
+
+
 def gauge(name: str, fires: str, silent: str, at: str, alert: str) -> AlertCase:
     return AlertCase(alert, at, {name: fires}, {name: silent})
 
@@ -130,6 +136,15 @@ CASES: Final = (
         "WaypostPolicyDoesNotAnswer",
     ),
     gauge('waypost_policy_stale{instance="g"}', "1x40", "1x10 0x40", "7m", "WaypostPolicyStale"),
+    AlertCase(
+        "WaypostPolicyRefusalsJump",
+        "28m",
+        deciding("old", "0+98x160", "0+2x160") | deciding("new", "_x100 0+20x60", "_x100 0+5x60"),
+        deciding("old", "0+90x160", "0+10x160") | deciding("new", "_x100 0+80x60", "_x100 0+16x60"),
+    ),
+    gauge(
+        'waypost_rollbacks_total{instance="g",phase="Done"}', "0x4 1x20", "1x24", "4m", "WaypostRolledBack"
+    ),
     gauge(
         'waypost_rollbacks_total{instance="g",phase="Frozen"}',
         "0x4 1x20",

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from gateway.core.errors import GatewayError
+from gateway.core.rollback import ReleaseKind, RollbackPhase
 from gateway.core.shard_states import Phase
 from gateway.regions.region_condition import RegionCondition
 from observability.cluster_metrics import ClusterMetrics
@@ -88,11 +89,17 @@ def test_each_alert_has_been_seen_to_fire() -> None:
 def test_each_alert_says_how_bad_it_is_and_what_to_do() -> None:
     """Who is woken at 3 a.m. gets a sentence and a page, not a formula."""
     for name, alert in alerts().items():
-        assert alert["labels"].keys() == {"severity"}, name
+        assert alert["labels"].keys() - {"rollback"} == {"severity"}, name
         assert alert["labels"]["severity"] in ("page", "ticket"), name
         assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}, name
         page = RUNBOOKS.parent.parent / alert["annotations"]["runbook_url"]
         assert re.findall(r"^## (.+)$", page.read_text(), re.MULTILINE) == SECTIONS, page
+
+
+def test_an_alert_that_triggers_rollbacks_names_a_kind_of_release() -> None:
+    """The gateway passes over a kind that it does not know: nothing would ever be taken back."""
+    named = {alert["labels"]["rollback"] for alert in alerts().values() if "rollback" in alert["labels"]}
+    assert named <= {kind.value for kind in ReleaseKind}
 
 
 def test_each_runbook_belongs_to_an_alert() -> None:
@@ -114,7 +121,7 @@ def test_the_values_of_labels_in_rules_exist() -> None:
     """`condition="Down"` never matches. Errors are exactly the reasons whose status says that it is ours."""
     text = "\n".join(rule["expr"] for rule in rules())
     assert set(re.findall(r'condition="(\w+)"', text)) <= {condition.value for condition in RegionCondition}
-    assert set(re.findall(r'phase="(\w+)"', text)) <= {phase.value for phase in Phase}
+    assert set(re.findall(r'phase="(\w+)"', text)) <= {*Phase, *RollbackPhase}
     assert set(re.findall(r'outcome=~"([^"]+)"', text)) == {"|".join(sorted(_errors(GatewayError)))}
 
 
