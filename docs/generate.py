@@ -56,6 +56,9 @@ def error_reasons() -> str:
     rows = ["| status | reason | retryable | meaning |", "| --- | --- | --- | --- |"]
     for kind in sorted(_descendants(GatewayError), key=lambda kind: (kind.status, kind.reason)):
         meaning = (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ")
+        # The first column has the status.
+        meaning = meaning.removeprefix(f"HTTP {kind.status}: ")
+        meaning = meaning[:1].upper() + meaning[1:]
         rows.append(f"| {kind.status} | `{kind.reason}` | {'yes' if kind.retryable else 'no'} | {meaning} |")
     return "\n".join(rows)
 

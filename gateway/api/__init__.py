@@ -1,4 +1,4 @@
-"""The HTTP API of a gateway: routes, operation handlers, response types and the OpenAPI document.
+"""The gateway's HTTP API: routes, the handler of each operation, response types and the OpenAPI document.
 
 Calls are authenticated, authorized and admitted by `gateway/submission`; handlers read and write through
 `gateway/store` and see regions as the controller last saw them. A handler's docstring is its summary in

@@ -1,4 +1,4 @@
-"""Finds the region of a shard's earlier attempt in the history of its run."""
+"""`region_of_attempt`, which finds in a run's history where a shard's earlier attempt was placed."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ PAGE: Final = 1000
 
 
 async def region_of_attempt(store: Store, run_id: str, shard: int, epoch: int) -> str | None:
-    """Returns the region in which a shard's attempt was placed; None if the shard had no such attempt."""
+    """Returns the region where the shard's attempt `epoch` was placed; None if there was no such attempt."""
     seq = 0
     while entries := await store.history(run_id, after=seq, limit=PAGE):
         for entry in entries:

@@ -1,4 +1,4 @@
-"""The handler of a run's event stream: its history as server-sent events, resumed by `Last-Event-ID`."""
+"""The API handler of a run's event stream: sends the run's history as server-sent events while it grows."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -14,7 +14,7 @@ from gateway.core.errors import Malformed, Unavailable
 
 
 async def events(call: Call) -> Response:
-    """Follow a run: its history as server-sent events, from after `Last-Event-ID` until the run ends."""
+    """Follow a run: stream its history as server-sent events, after `Last-Event-ID`, until the run ends."""
     services, requests = call.services, call.services.settings.requests
     run = await visible_run(call)
     after = _last_event_id(call)
@@ -28,7 +28,7 @@ async def events(call: Call) -> Response:
 
 
 async def _stream(call: Call, run_id: str, after: int) -> AsyncGenerator[bytes, None]:
-    """Yields the run's events after the one numbered `after`, a page at a time, as they occur.
+    """Yields the run's history entries after the one numbered `after`, as server-sent events, as they occur.
 
     Ends when the run ends, the server stops or the store cannot be read; also when the caller's token
     expires: the next call must bring another.

@@ -1,4 +1,4 @@
-"""Optimistic concurrency of the API: entity tags from revision numbers, and what `If-Match` expects."""
+"""ETags and `If-Match` of the API: clients change a resource only in the state that they have seen."""
 
 import re
 from typing import Final
@@ -11,14 +11,15 @@ ETAG: Final = re.compile(r'"([0-9]{1,16})"')
 
 
 def etag(revision: int) -> str:
-    """Returns the entity tag of what is at this revision."""
+    """Returns the value of the `ETag` header for a resource with this revision number."""
     return f'"{revision}"'
 
 
 def expected_revision(call: Call, of: str) -> int:
-    """Returns the revision from the `If-Match` header of the request. `of` says what has it, for people.
+    """Returns the revision number in the request's `If-Match` header.
 
-    Raises `PreconditionRequired` without the header, `PreconditionFailed` where it is no tag of ours.
+    `of` names the resource in error texts. Raises `PreconditionRequired` without the header,
+    `PreconditionFailed` where its value is no ETag of this API.
     """
     text = call.header(b"if-match")
     if text is None:
@@ -30,6 +31,6 @@ def expected_revision(call: Call, of: str) -> int:
 
 
 def path_number(call: Call, name: str) -> int:
-    """Returns the number that stands in the path as `name`; -1, which nothing has, for what is none."""
+    """Returns the number in the path parameter `name`; -1, which no resource has, if it is not a number."""
     text = call.path_parameters[name]
     return int(text) if NUMBER.fullmatch(text) else -1

@@ -1,4 +1,4 @@
-"""The handler of `explain`: a run's policy decisions, its whole history, and what its shards wait for."""
+"""The API handler of `explain`: shows a run's policy decisions, its history, and why its shards wait now."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -19,17 +19,16 @@ from gateway.store.interface import Store
 PAGE_ENTRIES: Final = 500
 """The number of history entries that are read from the store in one query."""
 STORY_MAXIMUM: Final = 20_000
-"""The maximum number of history entries in one explanation; the rest is left out.
+"""The number of history entries after which an explanation leaves out the rest.
 
 That is enough for a thousand shards that each failed over.
 """
 
 
 async def explain(call: Call) -> Response:
-    """Explain why a run went the way it went.
+    """Explain a run: its policy decisions, its history, and the reasons why it waits now.
 
-    Shows who asked for it, what policy said and by which rules, each placement with every score, each attempt
-    and failover.
+    Shows who submitted it, which rules decided, each placement with every score, each attempt and failover.
     """
     run = await visible_run(call)
     async with call.large_answer():
@@ -55,7 +54,7 @@ async def _story(call: Call, run: Run) -> Response:
 
 
 async def _history(store: Store, run: Run) -> Sequence[HistoryEntry]:
-    """Returns the run's history from its beginning, up to the page that reaches `STORY_MAXIMUM`."""
+    """Returns the run's history from its beginning, cut off after about `STORY_MAXIMUM` entries."""
     history: list[HistoryEntry] = []
     while page := await store.history(run.id, after=history[-1].seq if history else 0, limit=PAGE_ENTRIES):
         history += page
@@ -65,7 +64,7 @@ async def _history(store: Store, run: Run) -> Sequence[HistoryEntry]:
 
 
 async def _decisions(store: Store, run: Run, history: Sequence[HistoryEntry]) -> tuple[Decision, ...]:
-    """Returns the policy decisions that the history names, in its order, and the one in force."""
+    """Returns the policy decisions named in the history entries, in their order, and the one now in force."""
     named = [entry.decision_id for entry in history if entry.decision_id is not None]
     # a dict, for one of each in the order of their first mention
     found = [await store.decision(decision_id) for decision_id in dict.fromkeys([*named, run.decision_id])]

@@ -1,4 +1,4 @@
-"""The handler of task logs: reads a task's output from its region, and follows the shard to another."""
+"""The API handler of task logs: reads a task's output from its region; a follower moves with the shard."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -26,9 +26,9 @@ OFFSET_MAXIMUM: Final = 2**53
 """The maximum offset in bytes: larger integers are not exact in readers that use doubles."""
 
 FIRST_SECONDS: Final = 1.0
-"""The seconds for which a response that follows a log waits for first output before it begins."""
+"""The seconds that a response that follows a log waits for first output before it begins."""
 WINDOW_CHARACTERS: Final = 262_144
-"""The number of characters of a log that are read from a cluster at once, for a slower caller."""
+"""The number of characters of a log that are read from a cluster at once and kept for a slow client."""
 FOLLOWERS: Final = RequestSettings(streams_per_tenant=32, streams_maximum=CONNECTIONS[Purpose.FOLLOW] - 8)
 """The limits on followed logs in one region, per tenant and in all: fewer than the connections for them.
 
@@ -53,7 +53,7 @@ class LogPosition(Struct, frozen=True, kw_only=True):
 
 
 class LogLine(Struct, frozen=True, kw_only=True):
-    """A piece of a task's log, as a line of NDJSON.
+    """A piece of a task's log, sent as one line of NDJSON.
 
     `offset`: where the next piece of this attempt's log begins, in bytes.
     """
@@ -88,15 +88,15 @@ async def logs(call: Call) -> Response:
         if follow:
             limits = call.services.settings.requests
             exits.enter_context(call.services.streams.slot(call.principal.tenant, limits))
-        open_log = _followed if follow else _read
-        chunks = await _begin(
+        open_log = _follow_attempt if follow else _read_attempt
+        chunks = await _await_first_chunk(
             open_log(call, source, task, offset),
             source,
             exits,
             wait_seconds=FIRST_SECONDS if follow else None,
         )
         position = LogPosition(source=source, task=task, offset=offset)
-        lines = _follow(call, run, position, chunks) if follow else _lines(source, chunks)
+        lines = _follow_task(call, run, position, chunks) if follow else _lines(source, chunks)
         response = _streaming(lines, ndjson=NDJSON in (call.header(b"accept") or ""))
         seconds = call.seconds_left if follow else None
         return ClosingResponse(response, exits.pop_all().close, seconds=seconds)
@@ -114,7 +114,7 @@ async def _encoded(lines: AsyncGenerator[LogLine, None], *, ndjson: bool) -> Asy
 
 
 async def _newest_source(call: Call, run: Run, shard: int, task: str) -> LogSource | None:
-    """Returns the attempt that reported the task last; None if no attempt has reported it."""
+    """Returns the region and attempt that last reported the task; None if no attempt has reported it."""
     row = await call.services.store.task(run.id, shard, task)
     if row is None:
         return None
@@ -123,7 +123,10 @@ async def _newest_source(call: Call, run: Run, shard: int, task: str) -> LogSour
 
 
 async def _chosen_source(call: Call, run: Run, shard: int) -> LogSource:
-    """Returns the attempt that the query names. Raises `NotFound` if the shard had no such attempt."""
+    """Returns the region and attempt that the query names.
+
+    Raises `NotFound` if the shard had no such attempt.
+    """
     epoch = call.query.number("attempt", default=0, minimum=1, maximum=OFFSET_MAXIMUM)
     region = await region_of_attempt(call.services.store, run.id, shard, epoch)
     if region is None:
@@ -138,14 +141,19 @@ async def _chosen_source(call: Call, run: Run, shard: int) -> LogSource:
 
 
 def _cluster(call: Call, source: LogSource) -> ClusterAdapter:
-    """Returns the cluster of `source`. Raises `Unavailable` if its region was removed from the settings."""
+    """Returns the cluster of the source's region.
+
+    Raises `Unavailable` if the settings have no such region.
+    """
     cluster = call.services.clusters.get(source.region)
     if cluster is None:
         raise Unavailable(f"region {source.region}, where the task ran, is not known to this gateway")
     return cluster
 
 
-async def _read(call: Call, source: LogSource, task: str, offset: int) -> AsyncGenerator[LogChunk, None]:
+async def _read_attempt(
+    call: Call, source: LogSource, task: str, offset: int
+) -> AsyncGenerator[LogChunk, None]:
     """Yields a task's log from byte `offset` to its present end.
 
     It is read from the cluster in windows, so that a caller who reads slowly holds no connection to it.
@@ -158,7 +166,7 @@ async def _read(call: Call, source: LogSource, task: str, offset: int) -> AsyncG
         window: list[LogChunk] = []
         size, ended = 0, True
         chunks = cluster.logs(source.attempt, task, offset=offset, follow=False)
-        async with turn, _closing(chunks):
+        async with turn, _closed_at_end(chunks):
             async for chunk in chunks:
                 window.append(chunk)
                 size, offset = size + len(chunk.text), chunk.offset
@@ -172,7 +180,9 @@ async def _read(call: Call, source: LogSource, task: str, offset: int) -> AsyncG
         turn = services.log_reads[source.region].turn(tenant)
 
 
-async def _followed(call: Call, source: LogSource, task: str, offset: int) -> AsyncGenerator[LogChunk, None]:
+async def _follow_attempt(
+    call: Call, source: LogSource, task: str, offset: int
+) -> AsyncGenerator[LogChunk, None]:
     """Yields a task's log from byte `offset` on, as it is written.
 
     Raises `TooManyRequests` where the tenant follows too many logs of that region already.
@@ -181,14 +191,14 @@ async def _followed(call: Call, source: LogSource, task: str, offset: int) -> As
     place = call.services.followers.slot(call.principal.tenant, FOLLOWERS, among=source.region)
     chunks = cluster.logs(source.attempt, task, offset=offset, follow=True)
     with place:
-        async with _closing(chunks):
+        async with _closed_at_end(chunks):
             async for chunk in chunks:
                 yield chunk
 
 
 @asynccontextmanager
-async def _closing(chunks: AsyncIterator[LogChunk]) -> AsyncIterator[None]:
-    """Closes the connection behind `chunks` at the end, even if not all of them are read."""
+async def _closed_at_end(chunks: AsyncIterator[LogChunk]) -> AsyncIterator[None]:
+    """A context that closes the log stream `chunks` and its connection at the end, even if partly read."""
     try:
         yield
     finally:
@@ -196,10 +206,10 @@ async def _closing(chunks: AsyncIterator[LogChunk]) -> AsyncIterator[None]:
             await chunks.aclose()
 
 
-async def _begin(
+async def _await_first_chunk(
     chunks: AsyncGenerator[LogChunk, None], source: LogSource, exits: ExitStack, *, wait_seconds: float | None
 ) -> AsyncGenerator[LogChunk, None]:
-    """Waits for the first chunk, at most `wait_seconds`; returns all chunks, including the first.
+    """Waits for the first chunk of a log, at most `wait_seconds`; returns all chunks, with the first.
 
     Raises `NotFound` if the region has no such log, `Unavailable` if it cannot be read. The chunk is awaited
     before the response begins, so that such a failure is a status, not a broken stream.
@@ -237,7 +247,7 @@ async def _resumed(
 
 
 async def _lines(source: LogSource, chunks: AsyncGenerator[LogChunk, None]) -> AsyncGenerator[LogLine, None]:
-    """Yields the chunks of one attempt's log as lines; ends without an error if the region is lost.
+    """Yields the chunks of one attempt's log as `LogLine`s; ends without an error if the region is lost.
 
     The store then knows where the task runs next.
     """
@@ -251,10 +261,10 @@ async def _lines(source: LogSource, chunks: AsyncGenerator[LogChunk, None]) -> A
         return
 
 
-async def _follow(
+async def _follow_task(
     call: Call, run: Run, position: LogPosition, chunks: AsyncGenerator[LogChunk, None]
 ) -> AsyncGenerator[LogLine, None]:
-    """Yields the task's log, from one attempt after another, until the task or the run has ended.
+    """Yields a task's log from one attempt after another, until the task or the run has ended.
 
     Ends before that where the server stops or the caller's token expires.
     """
@@ -282,4 +292,4 @@ async def _follow(
             # Another attempt runs the task from its beginning, and its log is another file.
             offset = position.offset if source.attempt == position.source.attempt else 0
             position = structs.replace(position, source=source, offset=offset)
-            chunks = _followed(call, source, position.task, offset)
+            chunks = _follow_attempt(call, source, position.task, offset)

@@ -1,4 +1,4 @@
-"""Makes the API's OpenAPI document from its list of routes and the types of its answers."""
+"""Builds the API's OpenAPI document from its list of routes and the types of its responses."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -81,7 +81,7 @@ async def workflow_schema(_: Call) -> Response:
 
 
 def openapi_document(operations: Mapping[str, Mapping[str, Operation]]) -> dict[str, Any]:
-    """Returns the OpenAPI document of `operations` (by path, then method)."""
+    """Builds the OpenAPI document of the operations, given by path, then HTTP method."""
     _, components = msgspec.json.schema_components(BODIES, ref_template="#/components/schemas/{name}")
     components |= {
         name: _with_component_references(value) for name, value in document_schema()["$defs"].items()
@@ -163,7 +163,7 @@ def _headers(*names: str) -> dict[str, Any]:
 
 
 def _with_items(value: Any) -> Any:
-    """Returns a copy of the schema `value` in which every array names its items' schema: `{}` for any.
+    """Returns a copy of a JSON schema in which each array without `items` gets `items: {}` (any value).
 
     JSON Schema leaves that out, and generators of clients then leave out the calls that use the array.
     """
@@ -180,7 +180,7 @@ def _contents(bodies: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
 
 
 def _content(media_type: str, *schemas: str) -> dict[str, Any]:
-    """Returns OpenAPI's description of a body of `media_type` that matches one of `schemas`.
+    """Returns the OpenAPI description of a body of `media_type` that matches one of `schemas`.
 
     Without schemas it is any object where the media type is JSON, else text.
     """
@@ -193,7 +193,7 @@ def _content(media_type: str, *schemas: str) -> dict[str, Any]:
 
 
 def _event_stream(data: str) -> dict[str, Any]:
-    """Returns the schema of server-sent events: text, and the decoded events, with `data` as JSON."""
+    """Returns the schema of server-sent events: the text, and the decoded events with `data` as JSON."""
     json_text = {"contentMediaType": JSON, "contentSchema": {"$ref": f"#/components/schemas/{data}"}}
     event = {
         "type": "object",
@@ -208,7 +208,7 @@ def _event_stream(data: str) -> dict[str, Any]:
 
 
 def _with_component_references(value: Any) -> Any:
-    """Returns a copy of the schema `value` with `components` (OpenAPI) in place of `$defs` (JSON Schema)."""
+    """Returns a copy of a JSON schema whose references point to OpenAPI's `components`, not to `$defs`."""
     if isinstance(value, dict):
         return {
             k: v.replace("#/$defs/", "#/components/schemas/")

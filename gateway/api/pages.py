@@ -1,4 +1,4 @@
-"""Pagination of lists: encodes and decodes cursors, and determines the tenants that a list may show."""
+"""Pagination of the API's lists: page cursors, and the tenants whose entries a list may show."""
 
 import base64
 from typing import Final
@@ -11,7 +11,7 @@ CURSOR_VERSION: Final = "1"
 
 
 def visible_tenants(decision: Decision, own: str, asked: str | None) -> tuple[str, ...] | None:
-    """Returns the tenants whose runs are listed: None for all, empty if the requested one is not permitted.
+    """Returns the tenants whose entries a list may show: None for all, empty if `asked` is not permitted.
 
     Where policy names no tenants, the caller's `own` alone is permitted.
     """
@@ -22,7 +22,7 @@ def visible_tenants(decision: Decision, own: str, asked: str | None) -> tuple[st
 
 
 def encode_cursor(last_id: str) -> str:
-    """Returns the cursor of the page after the entry `last_id`.
+    """Encodes the id of a page's last entry as the cursor with which clients ask for the next page.
 
     Opaque to clients: encoded, so that nobody builds on its form.
     """
@@ -30,7 +30,7 @@ def encode_cursor(last_id: str) -> str:
 
 
 def decode_cursor(text: str | None) -> str | None:
-    """Decodes a page cursor to its id; None without a cursor. Raises `Malformed` for an invalid one."""
+    """Decodes a page cursor to an entry's id; None without a cursor. Raises `Malformed` if it is invalid."""
     if text is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Explains, in sentences for people, why shards wait, from the present state of the regions.
+"""Makes the sentences that say why the shards and tasks of a run wait now.
 
 While no region takes work the controller looks at no shard and records nothing: the history has no reason.
 """
@@ -31,7 +31,7 @@ _decode = msgspec.json.Decoder(Workflow).decode
 
 
 def pending_reason(run: Run, shards: Sequence[Shard], services: Services, at: float) -> str | None:
-    """Returns a sentence that says why shards of `run` wait at wall-clock second `at`.
+    """Returns a sentence on why Suspect or Pending shards of `run` wait at `at`, in wall-clock seconds.
 
     It is about Suspect shards that cannot move, if there are any, else about Pending ones. None where there
     are neither, or where the stored document cannot be read.
@@ -63,7 +63,7 @@ def pending_reason(run: Run, shards: Sequence[Shard], services: Services, at: fl
 async def task_waits(
     run: Run, shards: Sequence[Shard], store: Store, regions: Sequence[RegionView], at: float
 ) -> str | None:
-    """Returns a sentence on which tasks of Running shards wait at wall-clock second `at`, and for what.
+    """Returns a sentence on which tasks of Running shards wait at `at`, in wall-clock seconds, and for what.
 
     It names the first few. None where none waits, or where the stored document cannot be read.
     """
@@ -78,32 +78,32 @@ async def task_waits(
     waits: list[str] = []
     for shard in running[:SHARDS_READ]:
         rows = {row.task: row for row in await store.tasks(run.id, shard.index, outputs=False)}
-        waits += _waits_in(shard, tasks, rows, views.get(shard.region or ""), at)
+        waits += _task_waits_of(shard, tasks, rows, views.get(shard.region or ""), at)
     named, more = waits[:TASKS_NAMED], len(waits) - TASKS_NAMED
     named += [f"{more} more of its tasks wait"] if more > 0 else []
     return "; ".join(named) or None
 
 
-def _waits_in(
+def _task_waits_of(
     shard: Shard, tasks: Sequence[TaskSpec], rows: Mapping[str, TaskRow], region: RegionView | None, at: float
 ) -> Iterator[str]:
-    """Yields a clause for each task of `shard` that waits for anything but the tasks that it needs."""
+    """Yields a clause for each task of `shard` that waits, unless it waits for the tasks that it needs."""
     for task in tasks:
         row = rows.get(task.name)
         name = f"task {task.name} of shard {shard.index}"
         if row is not None and row.phase is TaskPhase.RETRYING and row.next_try_at is not None:
             failed = f"{row.tries} failed ({row.reason})"
             left = row.next_try_at - at
-            pause = f"for {left:.0f} s more" if left > 0 else _processor(task, shard, region)
+            pause = f"for {left:.0f} s more" if left > 0 else _processor_wait(task, shard, region)
             yield f"{name} waits to be tried again, {pause}: try {failed}"
         elif (row is None or row.phase is TaskPhase.STOPPED) and all(
             need in rows and rows[need].finished for need in task.needs
         ):
-            yield f"{name} waits {_processor(task, shard, region)}"
+            yield f"{name} waits {_processor_wait(task, shard, region)}"
 
 
-def _processor(task: TaskSpec, shard: Shard, region: RegionView | None) -> str:
-    """Returns a clause on what a task waits for whose region could start it."""
+def _processor_wait(task: TaskSpec, shard: Shard, region: RegionView | None) -> str:
+    """Returns a clause on how a task waits to be started in its region, and how many tasks queue there."""
     if region is None or not region.queued:
         return f"to be started in {shard.region}"
     owned = "" if region.cpu is None else f" of {region.cpu:g}"

@@ -1,4 +1,4 @@
-"""The schemas of the API's query parameters, by parameter name, as the OpenAPI document has them."""
+"""The JSON schemas of the API's query parameters, by parameter name, for the OpenAPI document."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""The handlers for regions: list them as placement sees them; cordon, uncordon, drain, forget and replace."""
+"""The API handlers for regions: list, cordon, uncordon, drain, forget and replace."""
 
 import asyncio
 from typing import Final
@@ -26,7 +26,7 @@ The controller reads taints twice a second: a cordon is in force well within 40 
 
 
 async def regions(call: Call) -> Response:
-    """List the regions with their condition and score."""
+    """List the regions with their condition and placement score."""
     services = call.services
     question = call.question(Action.REGIONS_READ)
     await authorize(question, policy=services.policy)
@@ -36,7 +36,7 @@ async def regions(call: Call) -> Response:
 
 
 async def replace(call: Call) -> Response:
-    """Give up a region's journal (its cluster's state) for good: the next one that answers is admitted."""
+    """Give up a region's cluster journal for good: the next journal that answers there is admitted."""
     view, entry = await _authorize_operation(call, HistoryKind.JOURNAL_RELEASED)
     # Releasing the journal of a region that answers would admit any other, even one that comes months later.
     if view.condition.ready:
@@ -51,7 +51,10 @@ async def replace(call: Call) -> Response:
 
 
 async def cordon(call: Call) -> Response:
-    """Place no new work in a region; what runs there finishes. A second cordon changes nothing."""
+    """Cordon a region: no new work is placed there; what runs there finishes.
+
+    Repeating it changes nothing.
+    """
     view, entry = await _authorize_operation(call, HistoryKind.CORDONED)
     if await call.services.store.add_taint(view.name, Taint.CORDONED, entry=entry):
         _log_operation(call, entry)
@@ -71,7 +74,7 @@ async def drain(call: Call) -> Response:
 
 
 async def _wait_until_cordoned(services: Services, name: str) -> RegionView:
-    """Waits until the controller has read the cordon; returns the region, or raises `Unavailable`.
+    """Waits until the controller has read the cordon of a region; returns the region's newest view.
 
     Gives up after `CORDON_POLLS` polls. Before the cordon is read, `inflight` may not count an intent that is
     on its way there, and the region would seem drained.
@@ -90,7 +93,7 @@ async def _wait_until_cordoned(services: Services, name: str) -> RegionView:
 
 
 async def uncordon(call: Call) -> Response:
-    """Place work in a region again. A second uncordon changes nothing."""
+    """Uncordon a region: work is placed there again. Repeating it changes nothing."""
     view, entry = await _authorize_operation(call, HistoryKind.UNCORDONED)
     if await call.services.store.remove_taint(view.name, Taint.CORDONED, entry=entry):
         _log_operation(call, entry)
@@ -98,7 +101,7 @@ async def uncordon(call: Call) -> Response:
 
 
 async def forget(call: Call) -> Response:
-    """Give up an unreachable region: the gateway waits for nothing there, and places its shards elsewhere.
+    """Give up an unreachable region: the gateway moves its shards elsewhere without waiting for it.
 
     The region is taken back when it answers again.
     """
@@ -116,10 +119,10 @@ async def forget(call: Call) -> Response:
 
 
 async def _authorize_operation(call: Call, kind: HistoryKind) -> tuple[RegionView, HistoryEntry]:
-    """Authorizes an operation on the region that the path names.
+    """Asks policy whether the caller may do the operation `kind` on the region in the path.
 
-    Returns the region and the history entry, of this `kind`, that records the operation. Raises `Denied` or
-    `Unavailable` before `NotFound`: only those who may operate regions learn which there are.
+    Returns the region, and the history entry that records the operation. Raises `Denied` or `Unavailable`
+    before `NotFound`: only those who may operate regions learn which there are.
     """
     services, name = call.services, call.path_parameters["region"]
     question = call.question(Action.REGIONS_OPERATE, context={"region": name})

@@ -1,4 +1,4 @@
-"""Every path of the API with its operations, in one list, and the ASGI application that serves them."""
+"""All routes of the API: each path with its operations, and the ASGI application that serves them."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -128,7 +128,7 @@ OPENAPI: Final = encode_json(openapi_document(OPERATIONS))
 
 
 def api(services: Services) -> Router:
-    """Returns the ASGI application that serves the public port of the gateway."""
+    """Builds the ASGI application of the gateway's public port, with all operations of the API."""
     routes = [
         Route(path, Resource(services=services, operations=operations))
         for path, operations in OPERATIONS.items()

@@ -1,4 +1,4 @@
-"""The handlers for accepted runs: list, describe, cancel, retry."""
+"""The API handlers for accepted runs: list, show, cancel and retry."""
 
 import re
 from collections.abc import Sequence
@@ -76,7 +76,7 @@ async def describe(call: Call) -> Response:
 
 
 async def cancel(call: Call) -> Response:
-    """Cancel a run: 202 once the request is durable. Its attempts are ended, wherever they are."""
+    """Cancel a run: 202 once the request is durable. Its attempts are ended in every region."""
     store = call.services.store
     run = await visible_run(call)
     question = question_about(
@@ -107,7 +107,7 @@ async def cancel(call: Call) -> Response:
 async def retry(call: Call) -> Response:
     """Retry a failed or cancelled run under a new policy decision: 202.
 
-    What did not succeed runs again; what has succeeded stays done.
+    Tasks that did not succeed run again; what has succeeded stays done.
     """
     services = call.services
     run = await visible_run(call)
@@ -139,7 +139,7 @@ async def retry(call: Call) -> Response:
 
 
 async def visible_run(call: Call) -> Run:
-    """Returns the run that the path names. Raises `NotFound` if the caller may not see it."""
+    """Returns the run with the id in the path. Raises `NotFound` if the caller may not see the run."""
     run = await call.services.store.run(call.path_parameters["id"])
     return await readable_run(
         run,
@@ -157,7 +157,7 @@ def _id_prefix(text: str | None) -> str:
 
 
 def _first_cursor(cursor: str | None, prefix: str) -> str | None:
-    """Returns the id after which a list begins: the cursor's, but not before the first with the `prefix`."""
+    """Returns the run id after which a page of the list begins, if all its ids must begin with `prefix`."""
     if not prefix:
         return cursor
     # greater than every id that begins with `prefix`, since no id has a g

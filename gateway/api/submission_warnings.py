@@ -1,4 +1,4 @@
-"""Makes `Warning` headers for an accepted workflow that no region can run now, or with a likely mistake."""
+"""Makes the HTTP `Warning` headers for an accepted workflow with likely mistakes or without a region now."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -18,7 +18,7 @@ WARNING_MAXIMUM: Final = 300
 
 
 def warnings_for(reading: Reading, obligations: Obligations, services: Services) -> list[tuple[bytes, bytes]]:
-    """Returns the `Warning` headers (RFC 7234, 299 as Kubernetes sends them) for an accepted workflow."""
+    """Returns the HTTP `Warning` headers (RFC 7234, code 299) for an accepted workflow."""
     texts = [*_placement_warnings(reading.workflow, reading.canonical, obligations.regions, services)]
     texts += reading.mistakes
     texts += obligations.warnings
@@ -28,7 +28,7 @@ def warnings_for(reading: Reading, obligations: Obligations, services: Services)
 
 
 def _header_value(text: str) -> bytes:
-    """Returns the value of a `Warning` header with `text` in it; the text may have any characters."""
+    """Formats `text`, which may have any characters, as the value of a `Warning` header."""
     # Control characters would end the header, or be obeyed by a terminal.
     line = "".join(char if char.isprintable() else " " for char in text[:WARNING_MAXIMUM])
     quoted = line.replace("\\", "\\\\").replace('"', '\\"')
@@ -38,7 +38,7 @@ def _header_value(text: str) -> bytes:
 def _placement_warnings(
     workflow: Workflow, canonical: bytes, permitted: tuple[str, ...], services: Services
 ) -> Iterator[str]:
-    """Yields warnings if no region could take the workflow. Unknown processors count as enough."""
+    """Yields a warning if no region could take the workflow now. Unknown processors count as enough."""
     # Wishes of which policy permits none are refused by policy itself.
     if services.clusters and not any(name in services.clusters for name in permitted):
         there = ", ".join(sorted(services.clusters))

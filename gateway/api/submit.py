@@ -1,4 +1,4 @@
-"""The handler of a submission: reads, authorizes and admits a workflow. It is the hot path of the API."""
+"""The API handler that accepts a workflow as a run: reads, authorizes and admits it. It is the hot path."""
 
 import os
 from random import choice
@@ -78,7 +78,7 @@ async def submit(call: Call) -> Response:
 async def _decide(
     call: Call, key: str | None, reading: Reading, released: ReleasedDocument | None
 ) -> Response:
-    """Authorizes and admits a submission; for a dry run only returns the result that it would have."""
+    """Authorizes and admits a submission; for a dry run returns the result without storing anything."""
     services, workflow, canonical = call.services, reading.workflow, reading.canonical
     decision = await _ask_policy(call, workflow, canonical)
     obliged = apply_obligations(workflow, decision, exclusive=services.executors.exclusive)
@@ -120,7 +120,7 @@ async def _decide(
 
 
 async def _ask_policy(call: Call, workflow: Workflow, canonical: bytes) -> Decision:
-    """Returns the policy decision that permits the submission, after applying its rate for the tenant.
+    """Asks policy about the submission; sets the tenant's rate limit, and returns the permitting decision.
 
     Raises what `authorize` raises where policy does not permit it.
     """
@@ -155,7 +155,7 @@ def _idempotency_key(call: Call) -> str | None:
 
 
 def _read_quickly(body: bytes, tenant: str, services: Services) -> Reading | None:
-    """Reads a small JSON document; returns None if that may take longer than the event loop can spare.
+    """Parses a small JSON document on the event loop; returns None if it must be read in a process.
 
     Something is wrong with it, or it has conditions or items of shards.
     """

@@ -1,4 +1,4 @@
-"""The response types of the API, and the functions that make them from stored values.
+"""The response types of the API, and the functions that build them from stored values.
 
 Names are snake_case (only the workflow document itself is camelCase), times are wall-clock seconds since
 1970, durations are seconds. The docstrings are the descriptions of the schemas in `/openapi.json`.
@@ -19,14 +19,14 @@ from gateway.regions.region_view import RegionView
 
 SHOWN_TASKS: Final = 10_000
 SHOWN_BYTES: Final = 20 * 1024 * 1024
-"""The maximum bytes of tasks with outputs that are shown.
+"""The maximum bytes of tasks with outputs in one response.
 
 A shard's outputs are 16 MiB at most, so that one shard is shown whole.
 """
 
 
 class RunSummary(Struct, frozen=True, kw_only=True):
-    """A run without its shards and tasks, as it is shown in a list."""
+    """A run without its shards and tasks, as lists of runs show it."""
 
     id: str
     tenant: str
@@ -60,7 +60,7 @@ class ShardView(Struct, frozen=True, kw_only=True):
 
 
 class TaskView(Struct, frozen=True, kw_only=True):
-    """The last known state of a task of a shard. A task that was never started is not listed."""
+    """The last reported state of a task of a shard. A task that was never started is not listed."""
 
     shard: int
     task: str
@@ -124,14 +124,14 @@ class RunStory(Struct, frozen=True, kw_only=True):
     complete: bool
     """Whether the whole history is shown; False if it is longer."""
     waiting: str | None
-    """The reason why Pending or Suspect shards wait now, and which tasks of Running shards do.
+    """The sentences on why Pending or Suspect shards, and tasks of Running shards, wait now.
 
     Null if nothing waits.
     """
 
 
 class RegionPlan(Struct, frozen=True, kw_only=True):
-    """A region's score, or its refusal, for the placement of a dry run's first shard.
+    """A region's score, or why it is not chosen, for the placement of a dry run's first shard.
 
     `score` (lower is better), or in `rejected` why it is not taken; both where another region is preferred to
     one that fits.
@@ -143,7 +143,7 @@ class RegionPlan(Struct, frozen=True, kw_only=True):
 
 
 class DryRun(Struct, frozen=True, kw_only=True):
-    """The response to a dry run: what would happen to the submission.
+    """The response to a dry run: what would happen if the submission were sent without `dryRun`.
 
     `region` is where the first shard would go, `unplaceable` why nowhere for now.
     """
@@ -157,7 +157,7 @@ class DryRun(Struct, frozen=True, kw_only=True):
 
 
 class RegionState(Struct, frozen=True, kw_only=True):
-    """The present state of a region. Placement compares the `score`: lower is better."""
+    """The present state of a region. Placement prefers the region with the lowest `score`."""
 
     name: str
     condition: str
@@ -174,7 +174,7 @@ class RegionState(Struct, frozen=True, kw_only=True):
 
 
 class RegionList(Struct, frozen=True, kw_only=True):
-    """The response that lists every region of this gateway.
+    """The list of all regions of this gateway.
 
     `cut_off`: the gateway takes itself, not its regions, to be unreachable; it places and moves nothing.
     """
@@ -184,13 +184,13 @@ class RegionList(Struct, frozen=True, kw_only=True):
 
 
 class JournalRelease(Struct, frozen=True, kw_only=True):
-    """The response to `replace`: the region's name is free for the next cluster journal that answers."""
+    """The response to `replace`: the region admits the next cluster journal that answers there."""
 
     region: str
 
 
 class CordonStatus(Struct, frozen=True, kw_only=True):
-    """The response to cordon, uncordon, drain and forget: the present state of the region.
+    """The response to cordon, uncordon, drain and forget: the state of the region afterwards.
 
     `inflight`: the number of attempts that are, or may still be, there; a drain is done when it is 0.
     """
@@ -201,14 +201,14 @@ class CordonStatus(Struct, frozen=True, kw_only=True):
 
 
 def summary(run: Run) -> RunSummary:
-    """Returns the `RunSummary` of `run`, as lists show it."""
+    """Converts a run to the `RunSummary` that lists show."""
     return convert(run, RunSummary, from_attributes=True)
 
 
 def detail(
     run: Run, shards: Sequence[Shard], tasks: Sequence[TaskRow], counts: Mapping[TaskPhase, int]
 ) -> RunDetail:
-    """Returns the `RunDetail` of `run` with `shards` and `tasks`; `counts` has all its tasks by phase."""
+    """Builds the `RunDetail` of a run from its `shards` and `tasks`; `counts` has all its tasks by phase."""
     return RunDetail(
         **structs.asdict(summary(run)),
         permitted=run.permitted,
@@ -222,7 +222,7 @@ def detail(
 
 
 def region_state(view: RegionView, score: float) -> RegionState:
-    """Returns the `RegionState` of a region: `view` as the API shows it, with its `score`.
+    """Converts a `RegionView` and its placement score to the API's `RegionState`.
 
     Values that `view` computes are named here, its fields are copied.
     """

@@ -1,4 +1,4 @@
-"""Values that every layer of the gateway shares, and pure rules about them.
+"""The data types that every layer of the gateway shares, and pure functions that compute with them.
 
 Runs (`run.py`), the life of a shard as a table (`shard_states.py`), their history (`history.py`), the results
 that a new attempt starts from (`resume.py`), the waits and bounds of failover (`failover_rules.py`), callers

@@ -37,12 +37,15 @@ class AlreadyApproved(ApprovalRefused):
 
 
 def denied(error: ApprovalRefused, decision: Decision | None) -> Denied:
-    """Returns the 403 error for a refused approval; by the policy `decision` the person may approve."""
+    """Converts a refused approval to the HTTP 403 error.
+
+    `decision`: policy's decision on the approver's call.
+    """
     return Denied(str(error), reasons=(Reason(rule=error.rule, message=str(error)),), decision=decision)
 
 
 def with_approval(asked_by: str, approvals: Sequence[Approval], approval: Approval) -> tuple[Approval, ...]:
-    """Returns the approvals with one more added. Raises what `check_approval` raises."""
+    """Checks `approval` with `check_approval`, and returns the request's approvals with it appended."""
     check_approval(asked_by, [given.subject for given in approvals], approval.subject)
     return (*approvals, approval)
 

@@ -1,4 +1,4 @@
-"""The values of policy evaluation: the policy query, and the decision with obligations and reasons."""
+"""The data types of policy evaluation: `Question` (a query to policy) and `Decision` (its answer)."""
 
 from enum import StrEnum
 from typing import Any, Final, assert_never
@@ -9,7 +9,7 @@ from gateway.core.principal import Principal
 
 
 class Action(StrEnum):
-    """An action on the API that policy is asked to allow; a rule sees the value as `input.action`."""
+    """An action on the API that policy is asked to allow, such as submitting a run. Rego: `input.action`."""
 
     RUNS_SUBMIT = "runs:submit"
     RUNS_PLACE = "runs:place"
@@ -31,7 +31,7 @@ class Action(StrEnum):
 
 
 class ActionKind(StrEnum):
-    """The kind of an action, which determines how policy's permission of it is recorded."""
+    """The kind of an API action: a read, a change, or work for a tenant. Permissions are recorded by kind."""
 
     READ = "read"
     """An action that changes nothing: its permission is recorded only if the settings say so."""
@@ -45,7 +45,7 @@ class ActionKind(StrEnum):
 
 
 def kind_of(action: Action) -> ActionKind:
-    """Returns the kind of an action. mypy reports an action that this function leaves out."""
+    """Returns the `ActionKind` of an API action. An action missing here is an error of mypy."""
     match action:
         case Action.RUNS_SUBMIT | Action.RUNS_PLACE | Action.RUNS_RETRY:
             return ActionKind.WORK
@@ -74,10 +74,10 @@ def kind_of(action: Action) -> ActionKind:
 
 
 class Level(StrEnum):
-    """The enforcement level of a policy rule, by rule id in `levels` of the bundle's data."""
+    """The enforcement level of one policy rule. Levels stand in the policy bundle's data, by rule id."""
 
     HARD = "hard"
-    """The rule refuses, and no exception overrides it. The level of every rule for which none is named."""
+    """The rule refuses, and no policy exception overrides it. This is the default level of a rule."""
     SOFT = "soft"
     """The rule refuses unless a policy exception was approved."""
     ADVISORY = "advisory"
@@ -95,7 +95,7 @@ class Reason(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 
 
 class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The limits and changes that policy sets for work that it allows. A limit of None: policy sets none."""
+    """The limits and changes that a policy decision sets for the work that it allows. None: no limit."""
 
     regions: tuple[str, ...] = ()
     """The regions where the work may run; empty: nowhere."""
@@ -126,7 +126,7 @@ TOO_OLD: Final = "the policy bundle in force is older than it may be (policy.bun
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """A policy query: the action, the caller, and all else that the rules may look at.
+    """A query to the policy engine: the action, the caller, and all other input of the Rego rules.
 
     A replay of the same question gives the same answer.
 
@@ -147,7 +147,7 @@ class Question(Struct, frozen=True, kw_only=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """Policy's answer to one query: whether it allows the action, by which rules, with which conditions.
+    """Policy's answer to one query: whether it allows the action, by which rules, under which limits.
 
     It is stored under its `id`, by which runs and their history refer to it.
     """

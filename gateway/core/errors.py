@@ -1,4 +1,4 @@
-"""The refusals that a caller of the API can get, as a tree of exception classes.
+"""The errors that a caller of the API can get, as exception classes, one for each HTTP status.
 
 Each has an HTTP status, a stable CamelCase reason, and says whether the same request may succeed later.
 
@@ -13,7 +13,7 @@ from waypost.json_pointer import FieldError
 
 
 class GatewayError(Exception):
-    """The base of all errors that API callers see. `detail` has no token, secret or local path in it."""
+    """The base class of all errors that API callers see. `detail` holds no token, secret or local path."""
 
     status: ClassVar[int] = 500
     reason: ClassVar[str] = "Internal"
@@ -40,19 +40,19 @@ class GatewayError(Exception):
 
 
 class Malformed(GatewayError):
-    """The request is not well-formed HTTP, JSON or YAML, or has parameters that this call does not take."""
+    """HTTP 400: the request is not well-formed HTTP, JSON or YAML, or has parameters that it may not have."""
 
     status, reason = 400, "Malformed"
 
 
 class Unauthenticated(GatewayError):
-    """The request has no valid token (RFC 6750 `invalid_token`). `detail` hides which check failed."""
+    """HTTP 401: the request has no valid token (RFC 6750). `detail` does not say which check failed."""
 
     status, reason = 401, "InvalidToken"
 
 
 class Denied(GatewayError):
-    """Policy was asked about the action, and refused it."""
+    """HTTP 403: policy refused the action; `reasons` name the rules."""
 
     status, reason = 403, "Denied"
 
@@ -64,66 +64,66 @@ class Denied(GatewayError):
 
 
 class NotFound(GatewayError):
-    """The resource does not exist, or the caller may not know that it does."""
+    """HTTP 404: the resource does not exist, or the caller may not know that it exists."""
 
     status, reason = 404, "NotFound"
 
 
 class MethodNotAllowed(GatewayError):
-    """The path exists, but does not take this HTTP method."""
+    """HTTP 405: the path exists, but does not take this HTTP method."""
 
     status, reason = 405, "MethodNotAllowed"
 
 
 class Conflict(GatewayError):
-    """The state of the run or region does not allow the action now."""
+    """HTTP 409: the present state of the run, region or other resource does not allow the action."""
 
     status, reason = 409, "Conflict"
 
 
 class PreconditionFailed(GatewayError):
-    """The `If-Match` of the request is not the present ETag: somebody else has changed it since."""
+    """HTTP 412: the ETag in `If-Match` is out of date, since somebody else changed the resource."""
 
     status, reason = 412, "PreconditionFailed"
 
 
 class TooLarge(GatewayError):
-    """The body has more bytes, or a deeper nesting, than the limits allow."""
+    """HTTP 413: the request body has more bytes, or is nested deeper, than the limits allow."""
 
     status, reason = 413, "TooLarge"
 
 
 class UnsupportedMediaType(GatewayError):
-    """The body's media type is neither JSON nor YAML."""
+    """HTTP 415: the media type of the request body is neither JSON nor YAML."""
 
     status, reason = 415, "UnsupportedMediaType"
 
 
 class Invalid(GatewayError):
-    """The document is not valid (see `errors`), or its Idempotency-Key belongs to another document."""
+    """HTTP 422: the document is invalid (see `errors`), or its Idempotency-Key came with another document."""
 
     status, reason = 422, "Invalid"
 
 
 class PreconditionRequired(GatewayError):
-    """The request must say in `If-Match` which state it is about."""
+    """HTTP 428: the request lacks the header `If-Match`, which names the ETag of the state to change."""
 
     status, reason = 428, "PreconditionRequired"
 
 
 class TooManyRequests(GatewayError):
-    """The tenant has reached a limit for the moment, such as the number of its open event streams."""
+    """HTTP 429: the tenant has reached a limit for the moment, such as that of its open event streams."""
 
     status, reason, retryable = 429, "TooManyRequests", True
 
 
 class HeadersTooLarge(GatewayError):
-    """A header field of the request is larger than the server accepts."""
+    """HTTP 431: a header field of the request is larger than the server accepts."""
 
     status, reason = 431, "HeadersTooLarge"
 
 
 class Unavailable(GatewayError):
-    """Policy, store or key set could not answer, so nothing was decided or stored."""
+    """HTTP 503: the policy engine, the store or a key set did not answer; nothing was decided or stored."""
 
     status, reason, retryable = 503, "Unavailable", True

@@ -1,4 +1,4 @@
-"""The rules of failover: a Suspect shard's wait, the limits of lost attempts, the back-off before the next.
+"""Failover's pure functions: how long a Suspect shard waits, how many lost attempts it may have, back-off.
 
 Pure: every time is passed in. `gateway/reconciler/failover.py` applies them.
 """
@@ -18,7 +18,7 @@ def suspect_wait_seconds(
     deadline_in_seconds: float | None,
     settings: FailoverSettings,
 ) -> float:
-    """The seconds that a Suspect shard waits for its lost region before it moves to another.
+    """Returns how many seconds a Suspect shard waits for its lost region before it moves to another region.
 
     An idempotent shard waits as long as its running tasks have run, within bounds: waiting then costs at most
     about what moving would have cost (the ski rental problem). A near deadline cuts the wait short. An
@@ -41,7 +41,7 @@ def suspect_wait_is_over(
     fenced_until: float,
     wait_seconds: float,
 ) -> bool:
-    """Whether a Suspect shard's wait is over, so that it may move. Times are monotonic seconds.
+    """Returns whether a Suspect shard has waited long enough to move to another region. Monotonic seconds.
 
     An exclusive shard's wait begins with the suspicion or at its fence, whichever is later: until the fence a
     create that is still under way may start the attempt.
@@ -55,32 +55,31 @@ POISON_LOSSES: Final = 2
 
 
 def regions_lost_after(shard: Shard, wall: float, settings: FailoverSettings) -> int:
-    """The number of region losses that count against a shard, after one at `wall` (seconds since 1970)."""
+    """Returns the shard's count of recent region losses, with one more at `wall` (seconds since 1970)."""
     return 1 + (shard.regions_lost if _losses_count(shard, wall, settings) else 0)
 
 
 def may_be_poison(shard: Shard, wall: float, settings: FailoverSettings) -> bool:
-    """Whether so many region losses count against the shard that it may be their cause (a poison shard).
+    """Returns whether the shard had so many recent region losses that it may cause them (a poison shard).
 
-    `wall` is now, in seconds since 1970; losses count for `losses_forgotten_seconds`.
-
-    Such shards are tried in separate regions.
+    `wall` is now, in seconds since 1970; losses count for `losses_forgotten_seconds`. Such shards are tried
+    in separate regions.
     """
     return shard.regions_lost >= POISON_LOSSES and _losses_count(shard, wall, settings)
 
 
 def _losses_count(shard: Shard, wall: float, settings: FailoverSettings) -> bool:
-    """Whether the shard's last region loss is recent enough at `wall` for its losses to count."""
+    """Returns whether the shard's last region loss is recent enough at `wall` for its losses to count."""
     return wall - shard.region_lost_at < settings.losses_forgotten_seconds
 
 
 def loss_event(attempts_lost: int, settings: FailoverSettings) -> Event:
-    """Returns the event after one more lost attempt (T9): `LOST`, or `EXHAUSTED` if it was the last."""
+    """Returns the shard's event for a lost attempt (T9): `LOST`, or `EXHAUSTED` for the last one allowed."""
     return Event.EXHAUSTED if attempts_lost + 1 >= settings.attempts_maximum else Event.LOST
 
 
 def failover_event(failovers: int, settings: FailoverSettings) -> Event:
-    """Returns the event of one more move to another region: `ABANDONED`, or `EXHAUSTED` if it was the last.
+    """Returns a shard's event for moving to another region: `ABANDONED`, or `EXHAUSTED` after the last move.
 
     Without the bound a shard that every region loses would move for ever.
     """
@@ -88,5 +87,5 @@ def failover_event(failovers: int, settings: FailoverSettings) -> Event:
 
 
 def backoff_seconds(attempts_lost: int, settings: FailoverSettings) -> float:
-    """The pause before the next attempt after `attempts_lost` lost ones: doubled with each, up to a bound."""
+    """Returns the pause before a shard's next attempt; each lost attempt doubles it, up to a maximum."""
     return min(settings.backoff_seconds * 2.0 ** max(0, attempts_lost - 1), settings.backoff_maximum_seconds)

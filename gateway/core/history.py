@@ -1,4 +1,4 @@
-"""The history of a run: each entry has a kind from an enum and a typed detail.
+"""The entries of a run's history: their kinds, as an enum, and the typed detail of each kind.
 
 The store keeps an entry's detail as JSON. `explain`, the event stream and the command line show `{"kind":
 ..., "detail": {...}}`. A kind, and the field names of its detail, are therefore public: add, never rename.
@@ -21,7 +21,7 @@ from gateway.core.shard_states import Event, Phase
 
 
 class HistoryKind(StrEnum):
-    """The kind of a history entry. The first group are the events in `shard_states.TRANSITIONS`."""
+    """The kind of a history entry: what happened. The first kinds are the shard events in `TRANSITIONS`."""
 
     INTENDED = "Intended"
     CONFIRMED = "Confirmed"
@@ -86,7 +86,7 @@ class HistoryKind(StrEnum):
 
 
 class TransitionDetail(Detail, frozen=True, kw_only=True, rename={"before": "from", "after": "to"}):
-    """The transition of a shard from one phase to another. `epoch` numbers its attempt after the event."""
+    """History detail: a shard's move from one phase to another. `epoch` numbers its attempt afterwards."""
 
     reason: str = ""
     before: Phase
@@ -99,7 +99,7 @@ class TransitionDetail(Detail, frozen=True, kw_only=True, rename={"before": "fro
 
 
 class PlacementDetail(Detail, frozen=True, kw_only=True):
-    """The placement of a shard's next attempt: region, scores, and reasons against other regions."""
+    """History detail: the region chosen for a shard's next attempt, all scores, and why not other regions."""
 
     region: str
     epoch: int
@@ -114,7 +114,7 @@ class PlacementDetail(Detail, frozen=True, kw_only=True):
 
 
 class UnplaceableDetail(Detail, frozen=True, kw_only=True):
-    """The reason why a shard has no region now, in sum and for each region."""
+    """History detail: the reason why no region can take a shard now, in one sentence and for each region."""
 
     reason: str
     rejected: dict[str, str] | None = None
@@ -122,7 +122,7 @@ class UnplaceableDetail(Detail, frozen=True, kw_only=True):
 
 
 class TaskDetail(Detail, frozen=True, kw_only=True):
-    """How a task ended, or one start (try) of it that another follows, in the shard's current attempt."""
+    """History detail: a task of the shard's current attempt ended, or one try failed and is repeated."""
 
     task: str
     phase: TaskPhase
@@ -137,14 +137,14 @@ class TaskDetail(Detail, frozen=True, kw_only=True):
 
 
 class OrphanDetail(Detail, frozen=True, kw_only=True):
-    """An orphaned attempt taken off its shard's list, since it ended or its region was given up."""
+    """History detail: an orphan left its shard's list, because it ended or its region was given up."""
 
     region: str
     epoch: int
 
 
 class SubmissionDetail(Detail, frozen=True, kw_only=True):
-    """The caller who submitted or retried the run, and the policy decision that allowed it."""
+    """History detail: the caller who submitted or retried the run, and the policy decision allowing it."""
 
     subject: str
     issuer: str
@@ -160,7 +160,7 @@ class SubmissionDetail(Detail, frozen=True, kw_only=True):
 
 
 class CancellationDetail(Detail, frozen=True, kw_only=True):
-    """The policy decision that allowed the cancellation of the run."""
+    """History detail: the policy decision that allowed the cancellation of the run."""
 
     decision_id: str
     revision: str
@@ -169,14 +169,14 @@ class CancellationDetail(Detail, frozen=True, kw_only=True):
 
 
 class RunPhaseDetail(Detail, frozen=True, kw_only=True, rename={"before": "from", "after": "to"}):
-    """A change of the run's derived phase: the phase before and after."""
+    """History detail: the run's phase before and after a change."""
 
     before: RunPhase
     after: RunPhase
 
 
-class RegionDetail(Detail, frozen=True, kw_only=True):
-    """The return of a region, or the region's proof that the store is an old copy. The entry names no run."""
+class RegionEventDetail(Detail, frozen=True, kw_only=True):
+    """History detail: the region that answers after it was forgotten, or showed that the store is old."""
 
     region: str
     """The region's name; empty where an operator said that the store is an old copy."""
@@ -195,7 +195,7 @@ OPERATION_KINDS: Final = (
     HistoryKind.UNCORDONED,
     HistoryKind.FORGET_REQUESTED,
 )
-"""The kinds of history entries about orders for regions."""
+"""The kinds of history entries about operators' orders for regions: cordon, uncordon, forget, replace."""
 
 DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     # Event.RETRIED has no kind: a retry is one `Reopened` entry of the run, not an entry for each shard.
@@ -214,10 +214,10 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     **dict.fromkeys(POLICY_KINDS, PolicyDetail),
     **dict.fromkeys(WORKFLOW_KINDS, WorkflowDetail),
     **dict.fromkeys(EXCEPTION_KINDS, ExceptionDetail),
-    HistoryKind.REGION_RETURNED: RegionDetail,
-    HistoryKind.STORE_RESTORED: RegionDetail,
+    HistoryKind.REGION_RETURNED: RegionEventDetail,
+    HistoryKind.STORE_RESTORED: RegionEventDetail,
 }
-"""The type of each kind's detail, by which stores decode it; `HistoryEntry` refuses others (`TypeError`)."""
+"""The detail type of each kind of history entry; stores decode by it, `HistoryEntry` refuses any other."""
 
 
 ACTS: Final = (
@@ -228,11 +228,11 @@ ACTS: Final = (
     *WORKFLOW_KINDS,
     *EXCEPTION_KINDS,
 )
-"""The kinds of history entries that record what people did to a run, a region or the policy."""
+"""The kinds of history entries that record people's actions on runs, regions, workflows and policy."""
 
 
 class HistoryEntry(Struct, frozen=True, kw_only=True):
-    """One entry of the history: what happened to a run, a shard or a region, when, and at whose request."""
+    """One history entry: what happened to a run, shard, region, workflow or policy, when, and by whom."""
 
     run: str
     """The run's id; empty for an entry about a region or the policy."""
@@ -256,7 +256,7 @@ class HistoryEntry(Struct, frozen=True, kw_only=True):
 
     @property
     def decision_id(self) -> str | None:
-        """The id of the policy decision behind the entry; None where there is none."""
+        """The id of the policy decision that allowed what the entry records; None where there is none."""
         match self.detail:
             case PlacementDetail() | SubmissionDetail() | CancellationDetail() as decided:
                 return decided.decision_id

@@ -1,21 +1,24 @@
-"""The details of history entries on people's actions: on regions, policy, workflows, policy exceptions."""
+"""The detail types of history entries about people's actions on regions, policy, workflows and exceptions."""
 
 from msgspec import Struct
 
 
 class Detail(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The base of the typed details of history entries; each subclass has the fields of its kinds."""
+    """The base class of all history details.
+
+    Each subclass has the fields of some kinds of history entries.
+    """
 
 
 class OperationDetail(Detail, frozen=True, kw_only=True):
-    """An operator's order for a region, and the policy decision allowing it. The entry's `run` is empty."""
+    """History detail: the region that an operator's order is for, and the policy decision that allowed it."""
 
     region: str
     decision_id: str
 
 
 class PolicyDetail(Detail, frozen=True, kw_only=True):
-    """An upload or rollout change of a policy bundle, and the policy decision that allowed it."""
+    """History detail: a policy bundle was uploaded or its rollout changed, by which policy decision."""
 
     sequence: int
     revision: str
@@ -31,7 +34,7 @@ class PolicyDetail(Detail, frozen=True, kw_only=True):
 
 
 class WorkflowDetail(Detail, frozen=True, kw_only=True):
-    """A new version of a workflow, or a change of its release. The entry's `run` is empty."""
+    """History detail: a new version of a released workflow, or a change of a version's state."""
 
     tenant: str
     workflow: str
@@ -43,11 +46,11 @@ class WorkflowDetail(Detail, frozen=True, kw_only=True):
     stable: int | None = None
     """The number of the stable version afterwards."""
     decision_id: str
-    """The id of the policy decision that allowed it; empty where the gateway rolled back by itself."""
+    """The id of the policy decision that allowed the change; empty where the gateway itself rolled back."""
 
 
 class ExceptionDetail(Detail, frozen=True, kw_only=True):
-    """A request, approval or revocation of a policy exception. The entry's `run` is empty."""
+    """History detail: a policy exception was requested, approved or revoked."""
 
     exception: str
     rule: str
@@ -58,4 +61,4 @@ class ExceptionDetail(Detail, frozen=True, kw_only=True):
     ticket: str
     expires_at: float
     decision_id: str
-    """The id of the policy decision that allowed the person to do it."""
+    """The id of the policy decision that allowed the request, approval or revocation."""

@@ -1,4 +1,4 @@
-"""Decides whether a host is this machine itself: secrets may go there without TLS.
+"""`is_loopback`, which tells whether a host name or address is this machine itself.
 
 Performs no I/O.
 """
@@ -7,7 +7,7 @@ import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is literally `localhost` or a loopback address."""
+    """Returns whether `host` is literally `localhost` or a loopback address, where secrets need no TLS."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""The policy exception, which overrides a soft rule for one tenant for a time: value and states.
+"""The policy exception: an approved, temporary override of one soft policy rule for one tenant.
 
 Performs no I/O.
 """
@@ -15,7 +15,7 @@ APPROVERS: Final = 2
 
 
 class ExceptionState(StrEnum):
-    """The state of a policy exception at one moment. Only an active exception overrides a rule."""
+    """The state of a policy exception at one moment. Only an Active exception overrides its rule."""
 
     PENDING = "Pending"
     """The exception is requested and not yet approved by enough people."""
@@ -25,7 +25,7 @@ class ExceptionState(StrEnum):
 
 
 class PolicyException(Struct, frozen=True, kw_only=True):
-    """An override of one soft rule for the work of one tenant, with its requester and justification."""
+    """A temporary override of one soft policy rule for the work of one tenant, with requester and reason."""
 
     id: str
     rev: int = 1
@@ -55,5 +55,5 @@ class PolicyException(Struct, frozen=True, kw_only=True):
         return ExceptionState.ACTIVE if len(self.approvals) >= APPROVERS else ExceptionState.PENDING
 
     def covers(self, *, tenant: str, workflow: str, document: str) -> bool:
-        """Whether the policy exception covers work of this tenant, workflow name and document (SHA-256)."""
+        """Returns whether the policy exception covers this tenant, workflow name and document (SHA-256)."""
         return self.tenant == tenant and self.workflow in ("", workflow) and self.document in ("", document)

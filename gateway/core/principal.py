@@ -1,10 +1,10 @@
-"""The verified caller of a request, as a value."""
+"""`Principal`: the authenticated caller of a request."""
 
 from msgspec import Struct
 
 
 class Principal(Struct, frozen=True, kw_only=True):
-    """The caller of a request, as the claims of its verified token name it. The token itself is not kept."""
+    """The authenticated caller of a request, from the claims of its verified token. Holds no token."""
 
     subject: str
     issuer: str

@@ -1,4 +1,4 @@
-"""Decides which stored results a new attempt starts from, and so which tasks it need not run again."""
+"""Selects the stored task results that a shard's new attempt starts from, so as not to rerun those tasks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,7 +12,7 @@ from waypost.workflow.task import TaskSpec
 
 
 class Resumption(Struct, frozen=True, kw_only=True):
-    """The stored task results and counts of starts that are sent with a new attempt, to go on from them."""
+    """The finished tasks' results and counts of failed tries that a shard's new attempt continues from."""
 
     results: tuple[TaskResult, ...]
     """The results of finished tasks, which the attempt does not run again."""
@@ -23,7 +23,7 @@ class Resumption(Struct, frozen=True, kw_only=True):
 
 
 def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: str) -> Resumption:
-    """Selects the task results that a shard's new attempt on the cluster journal `incarnation` starts from.
+    """Selects the stored task results that a shard's new attempt on the journal `incarnation` continues from.
 
     A result of scope `global` always counts. One of scope `region` counts in the journal that made it;
     elsewhere its task runs again, but only if a task that still has to run needs the result.
@@ -56,7 +56,7 @@ def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: s
 
 
 def _to_run(tasks: Sequence[TaskSpec], finished: Mapping[str, TaskRow], incarnation: str) -> set[str]:
-    """The tasks that an attempt on the cluster with the journal `incarnation` must run, even again."""
+    """Returns the names of the tasks that an attempt on the journal `incarnation` must run or run again."""
     # Backwards through the order, since a finished task is needed again only by one that runs.
     by_name = {task.name: task for task in tasks}
     to_run: set[str] = set()

@@ -1,4 +1,4 @@
-"""Alerts from other systems, and the automatic rollbacks of releases that follow from them. Values only.
+"""The stored data types of automatic rollbacks: the alert that causes one, and the rollback's phases.
 
 The store keeps both as JSON, and the API shows them: field names are public, add, never rename.
 """
@@ -10,14 +10,14 @@ from msgspec import Struct
 
 
 class ReleaseKind(StrEnum):
-    """The kind of a release that can be rolled back; an alert names it in its label `rollback`."""
+    """The kind of a release that can be rolled back; alerts name it in their label `rollback`."""
 
     POLICY = "policy"
     """A policy bundle that is active or in canary."""
 
 
 class Alert(Struct, frozen=True, kw_only=True):
-    """One alert as Alertmanager or Grafana sent it; times are in seconds since 1970.
+    """One alert as Alertmanager or Grafana sent it to the gateway. Times are in seconds since 1970.
 
     `group`, `fingerprint` and `starts_at` are its identity: the same alert is sent again and again.
     """
@@ -34,7 +34,7 @@ class Alert(Struct, frozen=True, kw_only=True):
 
 
 class RollbackPhase(StrEnum):
-    """The phase of an automatic rollback, from the decision about the alert to its verification."""
+    """The phase of an automatic rollback: decided, done, and whether it helped, or why it was not done."""
 
     INTENDED = "Intended"
     """The rollback is decided and stored; the release is rolled back next."""
@@ -65,7 +65,7 @@ ACTED: Final = frozenset(
         RollbackPhase.FAILED,
     }
 )
-"""The phases of rollbacks that the gateway has done or begun; each release has at most one such rollback."""
+"""The phases of rollbacks that the gateway has done or begun; a release has at most one such rollback."""
 PAGES: Final = frozenset(
     {
         RollbackPhase.UNHELPFUL,
@@ -75,11 +75,11 @@ PAGES: Final = frozenset(
         RollbackPhase.WANTED,
     }
 )
-"""The phases in which a person is paged."""
+"""The phases of an automatic rollback in which a person is paged."""
 
 
 class RollbackStep(Struct, frozen=True, kw_only=True):
-    """One change of a rollback's phase: the new phase, when, why, and the measured numbers at that time."""
+    """One change of a rollback's phase: the new phase, its time and reason, and the metrics measured then."""
 
     phase: RollbackPhase
     at: float
@@ -88,7 +88,7 @@ class RollbackStep(Struct, frozen=True, kw_only=True):
 
 
 class Rollback(Struct, frozen=True, kw_only=True):
-    """The rollback of a release, done or refused with the reason; its last entry has the present phase."""
+    """One automatic rollback of a release, done or refused, with its phases in order; the last is present."""
 
     id: int = 0
     """The rollback's number, given by the store; 0 before it is stored."""

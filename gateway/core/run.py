@@ -1,4 +1,4 @@
-"""Runs and the results of their tasks, as the store keeps them. A shard's phases are in `shard_states.py`."""
+"""The stored data types of runs and of their tasks' results. Shards are in `shard_states.py`."""
 
 from enum import StrEnum
 from typing import Any
@@ -10,7 +10,10 @@ from gateway.core.principal import Principal
 
 
 class RunPhase(StrEnum):
-    """The phases of a run, derived from its shards' phases by `run_phase` in `gateway/store/rules.py`."""
+    """The phase of a run.
+
+    `run_phase` in `gateway/store/rules.py` derives it from the phases of its shards.
+    """
 
     PENDING = "Pending"
     RUNNING = "Running"
@@ -21,12 +24,12 @@ class RunPhase(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether the run has ended: only a retry leaves a terminal phase."""
+        """Whether the run has ended; only a retry moves it out of a terminal phase."""
         return self in (RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.CANCELLED)
 
 
 class Run(Struct, frozen=True, kw_only=True):
-    """An accepted workflow as the store keeps it. Times are wall-clock seconds since 1970."""
+    """One accepted workflow as the store keeps it. Times are wall-clock seconds since 1970."""
 
     id: str
     tenant: str
@@ -67,7 +70,7 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 class FailedTry(Struct, frozen=True, kw_only=True, gc=False):
-    """A failed start (try) of a task that was, or will be, followed by another."""
+    """One failed start (try) of a task, after which the task is started again."""
 
     tries: int
     """The number of the failed try, counted from 1."""
@@ -76,7 +79,7 @@ class FailedTry(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class TaskRow(Struct, frozen=True, kw_only=True):
-    """The stored state of one task of one shard, as an attempt last reported it while it was current.
+    """The stored state of one task of one shard, as a current attempt last reported it.
 
     Times are wall-clock seconds since 1970, on the cluster's clock.
     """
@@ -101,12 +104,12 @@ class TaskRow(Struct, frozen=True, kw_only=True):
 
     @property
     def over(self) -> bool:
-        """Whether the task's attempt never starts the task again."""
+        """Whether the task has ended, well or badly: its attempt never starts it again."""
         return self.phase not in (TaskPhase.RUNNING, TaskPhase.RETRYING)
 
     @property
     def finished(self) -> bool:
-        """Whether the task is finished and need not run again."""
+        """Whether the task has succeeded or was skipped, so that it need not run again."""
         return self.phase in (TaskPhase.SUCCEEDED, TaskPhase.SKIPPED)
 
 

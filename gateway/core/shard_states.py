@@ -1,4 +1,4 @@
-"""The state machine of a shard, as a table: which event moves it from which phase to which.
+"""The state machine of a shard: the table `RULES` of its events, and the phases that each leads from and to.
 
 `advance` refuses an event that the table does not list for the phase. docs/architecture.md shows the table.
 """
@@ -13,7 +13,7 @@ from clusters.protocol import AttemptId, Fence
 
 
 class Phase(StrEnum):
-    """The phases of a shard's life cycle, from Pending to its end."""
+    """The phase of a shard in its life cycle, from Pending to one of the terminal phases."""
 
     PENDING = "Pending"
     DISPATCHING = "Dispatching"
@@ -27,7 +27,7 @@ class Phase(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether the shard has ended: only a retry leaves a terminal phase."""
+        """Whether the shard has ended; only a retry moves it out of a terminal phase."""
         return self in TERMINAL
 
     @property
@@ -41,7 +41,7 @@ PLACED: Final = frozenset({Phase.DISPATCHING, Phase.RUNNING, Phase.SUSPECT})
 
 
 class Event(StrEnum):
-    """The events that change a shard's phase; `RULES` says what each means and when it is raised."""
+    """An event that changes a shard's phase; the table `RULES` says when each is raised."""
 
     INTENDED = "Intended"
     CONFIRMED = "Confirmed"
@@ -62,7 +62,7 @@ class Event(StrEnum):
 
 
 class Rule(Struct, frozen=True):
-    """One row of the state table: in the phases `before`, `event` moves the shard to the phase `after`."""
+    """One row of the shard's state table: `event` moves a shard from any phase in `before` to `after`."""
 
     number: str
     """The number of the transition in the contract (docs/architecture.md)."""
@@ -119,11 +119,11 @@ TRANSITIONS: Final[Mapping[tuple[Phase, Event], Phase]] = {
     (phase, rule.event): rule.after for rule in RULES for phase in Phase if phase in rule.before
 }
 LEAVES_ORPHAN: Final = frozenset(rule.event for rule in RULES if rule.leaves_orphan)
-"""The events after which the shard's attempt is listed as an orphan."""
+"""The events after which the shard's attempt is listed as an orphan: it may still run."""
 
 
 class Orphan(Struct, frozen=True, kw_only=True, gc=False):
-    """An orphan: an attempt that is no longer the shard's current one and may still run."""
+    """An attempt that is no longer its shard's current one and may still run in its region."""
 
     region: str
     epoch: int
@@ -132,7 +132,7 @@ class Orphan(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Shard(Struct, frozen=True, kw_only=True):
-    """One slice of a run's data, as the store keeps it."""
+    """One slice of a run's data with its phase, region and attempt, as the store keeps it."""
 
     run: str
     index: int
@@ -166,30 +166,30 @@ class Shard(Struct, frozen=True, kw_only=True):
 
     @property
     def attempt(self) -> AttemptId:
-        """The id of the current attempt, or of the last one if none is current."""
+        """The id of the shard's current attempt, or of its last one if none is current."""
         return AttemptId(run=self.run, shard=self.index, epoch=self.epoch)
 
     def with_rev(self, rev: int) -> "Shard":
-        """Returns a copy of the shard with another revision number of its stored row."""
+        """Returns a copy of the shard with `rev` as the revision number of its stored row."""
         return structs.replace(self, rev=rev)
 
     def find_orphan(self, region: str, epoch: int) -> Orphan | None:
-        """Returns the orphan (replaced attempt) with that epoch in that region; None if none is listed."""
+        """Returns the shard's orphan with that epoch in that region; None if no such orphan is listed."""
         return next(
             (orphan for orphan in self.orphans if (orphan.region, orphan.epoch) == (region, epoch)), None
         )
 
     def without_orphan(self, orphan: Orphan) -> "Shard":
-        """Returns the shard with `orphan` (a replaced attempt that may still run) taken off its list."""
+        """Returns a copy of the shard with `orphan` removed from its list of orphans."""
         return structs.replace(self, orphans=tuple(other for other in self.orphans if other != orphan))
 
 
 class InvalidTransition(Exception):
-    """Raised for an event that is applied to a shard in a phase for which `RULES` has no such transition."""
+    """Raised where an event does not fit a shard's phase: `RULES` has no such transition."""
 
 
 def advance(shard: Shard, event: Event, *, reason: str = "", **changes: Any) -> Shard:
-    """Returns the shard after `event`; `changes` are further fields that the transition sets.
+    """Applies `event` to a shard: returns the shard in its next phase, with `changes` to its fields.
 
     An event that ends the attempt clears the region; one in `LEAVES_ORPHAN` lists the attempt as an orphan
     too. `rev` stays: several events may go into one write. Raises `InvalidTransition` for an event that the

@@ -1,4 +1,4 @@
-"""Releases of workflows: a named workflow's versions, their states, and the changes between them.
+"""Releases of named workflows: the versions of a workflow, their states, and the functions that change them.
 
 Performs no I/O.
 
@@ -17,22 +17,22 @@ VERSIONS_KEPT: Final = 50
 
 
 class VersionState(StrEnum):
-    """The state of one version of a workflow."""
+    """The release state of one version of a named workflow."""
 
     APPLIED = "Applied"
     """The version is stored, and no submission runs it."""
     CANARY = "Canary"
-    """A share of the submissions runs it."""
+    """A share of the submissions by name runs the version."""
     STABLE = "Stable"
-    """All submissions run it that no canary gets."""
+    """The version runs for all submissions by name that the canary version does not get."""
     SUPERSEDED = "Superseded"
-    """It was stable until another one was promoted."""
+    """The version was stable until another version was promoted."""
     ROLLED_BACK = "RolledBack"
-    """It was taken back, for good: its content is not taken again."""
+    """The version was rolled back for good: a new version with the same content is refused."""
 
 
 class ReleaseStep(StrEnum):
-    """A release change, which moves a version of a workflow from one state to another."""
+    """A change of a workflow's release: put a version in canary, promote it to stable, or roll it back."""
 
     CANARY = "canary"
     PROMOTE = "promote"
@@ -40,13 +40,13 @@ class ReleaseStep(StrEnum):
 
 
 class WorkflowVersion(Struct, frozen=True, kw_only=True):
-    """A version of a workflow with its state; its document is kept beside it. Times: seconds since 1970."""
+    """One version of a named workflow: number, state, author. Its document is stored separately."""
 
     number: int
     digest: str
     """The SHA-256 of the document, in hexadecimal."""
     source: str
-    """The revision of the source that it was made from, as its author says; may be empty."""
+    """The source revision (such as a git commit) of the document, as its author names it; may be empty."""
     applied_by: str
     applied_at: float
     state: VersionState
@@ -77,19 +77,19 @@ class ReleasedWorkflow(Struct, frozen=True, kw_only=True):
 
     @property
     def returns_to(self) -> WorkflowVersion | None:
-        """The version that is stable again once the stable one is rolled back; None if there is none."""
+        """The version that becomes stable if the stable version is rolled back; None if there is none."""
         before = [one for one in self.versions if one.state is VersionState.SUPERSEDED]
         return max(before, key=lambda one: (one.changed_at, one.number), default=None)
 
 
 class StepRefused(Exception):
-    """Raised for a release change that the versions' states do not permit. The text says why."""
+    """Raised for a release change that the states of the workflow's versions do not permit."""
 
 
 def after_apply(
     workflow: ReleasedWorkflow, *, digest: str, source: str, by: str, at: float
 ) -> ReleasedWorkflow:
-    """Returns the workflow with a new version; the first one is stable at once.
+    """Returns the workflow with a new version of its document: Stable if it is the first, else Applied.
 
     Returns it unchanged where its newest version has this content. Raises `StepRefused` for content that was
     rolled back.
@@ -116,7 +116,7 @@ def after_apply(
 def after_step(
     workflow: ReleasedWorkflow, step: ReleaseStep, number: int, *, by: str, at: float, percent: float = 0.0
 ) -> ReleasedWorkflow:
-    """Returns the workflow after a release change of one version. Raises `StepRefused`."""
+    """Returns the workflow after a canary, promotion or rollback of one version. Raises `StepRefused`."""
     version = workflow.version(number)
     if version is None:
         raise StepRefused(f"there is no version {number}")
@@ -155,7 +155,7 @@ def release_label(tenant: str, label: str) -> str:
 
 
 def version_for(workflow: ReleasedWorkflow, chance: float) -> WorkflowVersion | None:
-    """Returns the version that a submission runs, by `chance` from 0 to 1; None if none may run."""
+    """Returns the version that a submission by name runs: canary or stable, by `chance` (0 to 1, random)."""
     canary = workflow.canary
     if canary is not None and chance * 100 < canary.percent:
         return canary
@@ -195,7 +195,7 @@ PERMITTED: Final[Mapping[ReleaseStep, frozenset[VersionState]]] = {
     ReleaseStep.PROMOTE: frozenset({VersionState.APPLIED, VersionState.CANARY}),
     ReleaseStep.ROLL_BACK: frozenset({VersionState.STABLE, VersionState.CANARY}),
 }
-"""The states from which each step may be taken."""
+"""The states that a version may be in for each release change."""
 STEPS: Final[
     Mapping[ReleaseStep, Callable[[ReleasedWorkflow, WorkflowVersion], Mapping[int, VersionState]]]
 ] = {
@@ -203,4 +203,4 @@ STEPS: Final[
     ReleaseStep.PROMOTE: _promoted,
     ReleaseStep.ROLL_BACK: _rolled_back,
 }
-"""The states after each step, by the versions that it moves."""
+"""For each release change, the function that returns the new states of the versions."""

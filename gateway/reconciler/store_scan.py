@@ -1,6 +1,6 @@
 """Applies stored cancellations, taints and passed deadlines to the shards in memory."""
 
-from gateway.core.history import HistoryEntry, HistoryKind, RegionDetail
+from gateway.core.history import HistoryEntry, HistoryKind, RegionEventDetail
 from gateway.core.instant import Instant
 from gateway.core.shard_states import Event, Phase
 from gateway.reconciler.failover import give_up_region
@@ -81,7 +81,7 @@ async def _apply_taints(ws: WorkingSet, store: Store, now: Instant, settings: Fa
                 run="",
                 kind=HistoryKind.REGION_RETURNED,
                 at=now.wall,
-                detail=RegionDetail(region=region.name),
+                detail=RegionEventDetail(region=region.name),
             )
             await store.remove_taint(region.name, Taint.FORGOTTEN, entry=entry)
         else:

@@ -1,4 +1,4 @@
-"""The handling of one HTTP call: authentication, query, body, response or problem document, event feeds.
+"""What every API operation uses to handle an HTTP request: authentication, query, body, response, errors.
 
 May import what `gateway/api` may import, but nothing of `gateway/api` outside this room: the handlers stand
 on it.

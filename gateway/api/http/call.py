@@ -1,4 +1,4 @@
-"""One call of the API: an HTTP request whose caller and query are known, as its handler gets it."""
+"""`Call`, one HTTP request to the API as its handler receives it: with caller, query and services."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ STREAM_SECONDS_MINIMUM: Final = 1.0
 
 
 def caller_fields(principal: Principal) -> dict[str, str]:
-    """Returns the log fields that identify the caller; empty ones are left out."""
+    """Returns the caller's subject, tenant, issuer and client as log fields, without the empty ones."""
     fields = {
         "subject": principal.subject,
         "tenant": principal.tenant,
@@ -35,9 +35,10 @@ def caller_fields(principal: Principal) -> dict[str, str]:
 
 @dataclass(kw_only=True, slots=True, repr=False)
 class Call:
-    """One HTTP request to the API. `at`: its arrival, in wall-clock seconds since 1970.
+    """One HTTP request to the API, as its handler receives it: with caller, query, trace id and services.
 
-    `outcome` is the metric label that the request is counted under; a handler may set a finer one than `Ok`.
+    `at` is the request's arrival, in wall-clock seconds since 1970. `outcome` is the metric label that the
+    request is counted under; a handler may set a finer one than `Ok`.
     """
 
     services: Services
@@ -48,14 +49,14 @@ class Call:
     trace_id: str
     at: float
     log_fields: dict[str, str] = field(default_factory=dict)
-    """The log fields of this call: who called, and what the call is about."""
+    """The log fields of this request: who called, and which run, region or document the request is about."""
     began: float = field(default_factory=time.perf_counter)
     """The time at which the caller was authenticated, by the performance counter."""
     sheds: bool = True
     outcome: str = "Ok"
     headers: dict[bytes, bytes] = field(init=False)
     token_ends_at: float = field(init=False)
-    """The monotonic time at which the caller's token expires: setting the wall clock does not move it."""
+    """The monotonic time at which the caller's token expires; setting the wall clock does not change it."""
 
     def __post_init__(self) -> None:
         self.headers = dict(self.scope["headers"])
@@ -70,13 +71,13 @@ class Call:
 
     @property
     def path_parameters(self) -> Mapping[str, str]:
-        """The values of the `{...}` parts of the route in this path, by name."""
+        """The request path's parameters by name, as the route declares them in braces."""
         return self.scope["path_params"]  # type: ignore[no-any-return] # ASGI scopes are untyped
 
     def question(
         self, action: Action, *, workflow: bytes | None = None, context: Mapping[str, Any] | None = None
     ) -> Question:
-        """Returns the policy query whether the caller may do `action`."""
+        """Builds the policy query for this request: may the caller do `action`?"""
         return Question(
             action=action,
             principal=self.principal,
@@ -87,13 +88,16 @@ class Call:
         )
 
     def log_act(self, act: str, decision_id: str) -> None:
-        """Logs an action of the caller: who acted, what was done and which policy decision allowed it."""
+        """Logs an action of the caller: who acted, what was done, and which policy decision allowed it."""
         logger.bind(**self.log_fields, trace_id=self.trace_id, decision_id=decision_id).info(
             "{} by {}", act, self.principal.subject
         )
 
     def header(self, name: bytes) -> str | None:
-        """Returns the header `name` (lower case); None if absent. Raises `Malformed` for several."""
+        """Returns the request header `name` (in lower case); None if absent.
+
+        Raises `Malformed` if repeated.
+        """
         # The dict keeps the last of several: only where it has fewer than were sent are they counted.
         if (
             len(self.headers) < len(self.scope["headers"])
@@ -126,7 +130,7 @@ class Call:
         return body
 
     async def _receive_rest(self, body: bytes, limit: int) -> bytes:
-        """Receives the rest of the body that begins with `body`; stops after more than `limit` bytes."""
+        """Receives the request body after its first part `body`; stops after more than `limit` bytes."""
         more, chunks = True, bytearray(body)
         limits, unfinished = self.services.settings.requests, self.services.unfinished
         with unfinished.receive(self.principal.tenant, limits) as received:
@@ -139,14 +143,14 @@ class Call:
         return bytes(chunks)
 
     async def _receive_chunk(self) -> tuple[bytes, bool]:
-        """Returns the next part of the body, and whether more follows. Raises `ClientDisconnect`."""
+        """Receives the next part of the request body; returns it, and whether more follows."""
         message = await self.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         return message.get("body", b""), message.get("more_body", False)
 
     def turn(self, places: Turns | None = None, *, wait_seconds: float | None = None) -> Turn:
-        """Returns a context that occupies one of `places` (by default those of requests); tenants take turns.
+        """Returns an async context that waits for a place among `places` and occupies it; tenants take turns.
 
         Raises `NoTurn` where none was free within `wait_seconds`; None: the time that a request may wait.
         """
@@ -155,7 +159,7 @@ class Call:
 
     @asynccontextmanager
     async def large_answer(self) -> AsyncIterator[None]:
-        """A context in which one large answer is made, in the tenant's turn. Raises if too much is unread.
+        """An async context in which the handler builds a large response; few are built at once, in turn.
 
         One after the other: an answer is counted only once it is made.
         """
@@ -165,7 +169,7 @@ class Call:
 
     @property
     def seconds_left(self) -> float:
-        """The seconds until the caller's token expires, at least as long as a stream takes to begin."""
+        """The seconds until the caller's token expires, but at least `STREAM_SECONDS_MINIMUM`."""
         return max(STREAM_SECONDS_MINIMUM, self.token_ends_at - time.monotonic())
 
     async def wait_for_change(self, changed: asyncio.Event) -> bool:

@@ -1,4 +1,4 @@
-"""The request bodies and responses of each API operation, by operation name, for the OpenAPI document."""
+"""For the OpenAPI document: the request bodies, headers and successful responses of each API operation."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -26,7 +26,7 @@ HEADERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
 
 
 class Success(Struct, frozen=True, kw_only=True):
-    """One successful response of an operation, for the OpenAPI document.
+    """One successful response of an API operation, as the OpenAPI document describes it.
 
     `content` has the schemas of its body by media type, and is empty where there is no body. `location`: the
     response has a `Location` header.

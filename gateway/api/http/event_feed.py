@@ -1,4 +1,4 @@
-"""Reads and encodes a run's history once for all its event streams, as pages of server-sent events.
+"""`EventFeed`, which reads and encodes a run's history once for all event streams of that run.
 
 Without it each change of a run would cost the gateway a read and an encoding for each stream of that run.
 """
@@ -23,7 +23,7 @@ CACHED_PAGES: Final = 32
 
 
 class EventPage(Struct, frozen=True, kw_only=True):
-    """A page of a run's history, encoded as server-sent events.
+    """A page of a run's history entries, encoded as server-sent events.
 
     `last`: the `seq` of its last entry. `full`: there may be more entries. `over`: the run had ended before
     the page was read.
@@ -36,7 +36,7 @@ class EventPage(Struct, frozen=True, kw_only=True):
 
 
 class EventFeed:
-    """The history of one run for all its event streams; reads and encodes each page once.
+    """A cache of one run's history, encoded as server-sent events, that all event streams of the run share.
 
     After a change of the run, its pages are read again at most every `pause_seconds`.
     """
@@ -53,7 +53,7 @@ class EventFeed:
         return f"<EventFeed {self._run_id}, {self.readers} readers, pages after {list(self._pages)}>"
 
     async def page(self, after: int) -> EventPage:
-        """Returns the page of the entries after the one numbered `after`, at most `PAGE_ENTRIES` of them.
+        """Returns a page of server-sent events: the run's history entries after the one numbered `after`.
 
         It has every change that came before the call. Raises `Unavailable` if the store cannot be read.
         """
@@ -75,11 +75,11 @@ class EventFeed:
             raise
 
     def close(self) -> None:
-        """Ends the feed's subscription to the run's changes."""
+        """Ends the feed's subscription to the run's changes in the store."""
         self._exits.close()
 
     def _drop_stale_pages(self) -> None:
-        """Drops the cached pages that a change of the run made stale; full pages stay."""
+        """Drops the cached pages to which a change of the run may have added entries; full pages stay."""
         # Several readers wait for the same pause; the first of them drops the pages for all, the others find
         # the event cleared.
         if self._changed.is_set():
@@ -103,14 +103,14 @@ class EventFeed:
 
 
 class EventFeeds:
-    """The feeds of all runs that have an open event stream on this gateway, by run id."""
+    """The `EventFeed` of each run that has an open event stream on this gateway, by run id."""
 
     def __init__(self) -> None:
         self._feeds: dict[str, EventFeed] = {}
 
     @contextmanager
     def feed(self, store: Store, run_id: str, *, pause_seconds: float) -> Iterator[EventFeed]:
-        """Returns a context with the feed of a run, shared by its readers; the last one closes it."""
+        """A context with the run's `EventFeed`, shared by all its event streams; the last one closes it."""
         feed = self._feeds.get(run_id)
         if feed is None:
             feed = self._feeds[run_id] = EventFeed(store, run_id, pause_seconds=pause_seconds)

@@ -1,4 +1,4 @@
-"""Refusals of the API: problem documents (RFC 9457), their headers and log lines."""
+"""Error responses of the API: problem documents (RFC 9457), their headers and their log lines."""
 
 import math
 import random
@@ -17,7 +17,7 @@ from observability.logs import LogRateLimiter
 from waypost.problem_documents import ProblemDocument, problem_type, response
 
 REASONS_MAXIMUM: Final = 2_000
-"""The maximum number of characters of all refusal reasons in a log line."""
+"""The maximum number of characters in a log line for all reasons of a denial together."""
 REALM: Final = 'Bearer realm="waypost"'
 
 
@@ -33,17 +33,17 @@ _decode_name = msgspec.json.Decoder(_Document).decode
 
 
 class Problem(ProblemDocument, frozen=True, kw_only=True, omit_defaults=True):
-    """A problem document (RFC 9457) with the policy decision behind it and the rules that denied."""
+    """A problem document (RFC 9457) with the id of the policy decision and the reasons of a denial."""
 
     decision_id: str | None = None
     reasons: tuple[Reason, ...] = ()
 
 
 def refusal(error: GatewayError, trace_id: str, *, has_token: bool, retry_after_seconds: float) -> Response:
-    """Returns the response that refuses a call with `error`. A 401 says whether the call had a token.
+    """Converts `error` to the HTTP response that refuses the request: a problem document with its headers.
 
-    A retryable error carries a `Retry-After` of its own number of seconds, else of `retry_after_seconds`,
-    +-50 % at random.
+    `has_token` says whether the request had a token, for the header of a 401. A retryable error carries a
+    `Retry-After` of its own number of seconds, else of `retry_after_seconds`, +-50 % at random.
     """
     document = Problem(
         type=problem_type(error.reason),
@@ -69,7 +69,7 @@ def refusal(error: GatewayError, trace_id: str, *, has_token: bool, retry_after_
 
 
 def internal_error(trace_id: str) -> Response:
-    """Returns the 500 response to an unexpected failure, with the trace id of the log's details."""
+    """Returns the HTTP 500 response to an unexpected failure; `trace_id` leads to the details in the log."""
     document = Problem(
         type="about:blank",
         title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
@@ -89,10 +89,10 @@ def log_refusal(
     rejections: LogRateLimiter,
     fields: Mapping[str, str],
 ) -> None:
-    """Logs the refusals that an operator must see: rejected tokens, denials, faults of the policy engine.
+    """Logs a refused request if operators must see it: a rejected token, a denial, a failed policy engine.
 
-    `rejections` limits the lines about rejected tokens, which anybody can send. `fields` say who called, and
-    what it was about; the line has them as fields of its own, with the operation, trace and decision.
+    `rejections` limits the rate of lines about rejected tokens, which anybody can send. `fields` are the log
+    fields of the request: who called, and what it was about.
     """
     about = {"operation": operation, "trace_id": trace_id, **fields}
     if error.decision is not None:
@@ -142,7 +142,7 @@ def decision_fields(decision: Decision) -> dict[str, str]:
 
 
 def _without_masked(fields: Mapping[str, str], decision: Decision) -> dict[str, str]:
-    """Returns the log fields without those that the record of the policy decision must not have either.
+    """Returns the log fields without those that policy masks in the record of the decision.
 
     Where policy did not answer, nobody has said which these are: then it has no document.
     """
@@ -156,7 +156,7 @@ def _without_masked(fields: Mapping[str, str], decision: Decision) -> dict[str, 
 
 
 def _challenge(error: GatewayError, *, has_token: bool) -> str | None:
-    """Returns the value of the `WWW-Authenticate` header (RFC 6750, section 3); None if it has none.
+    """Returns the value of the `WWW-Authenticate` header (RFC 6750) for an error; None if it needs none.
 
     A 401 has one, and a denial by a rule about scopes.
     """

@@ -1,4 +1,4 @@
-"""Parses the query parameters of a call strictly: refuses unknown, repeated and misspelt ones."""
+"""A strict parser of a request's query string: refuses unknown, repeated and misspelt parameters."""
 
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
@@ -11,7 +11,7 @@ PARAMETERS_MAXIMUM = 50
 
 
 class Query(Struct, frozen=True):
-    """The values of each query parameter, by parameter name.
+    """The parsed query string of a request: the values of each parameter, by parameter name.
 
     Every method but `values` raises `Malformed` where its parameter is given twice.
     """
@@ -19,18 +19,18 @@ class Query(Struct, frozen=True):
     parameters: Mapping[str, Sequence[str]] = {}
 
     def values(self, name: str) -> Sequence[str]:
-        """Returns all values of a parameter that may be repeated."""
+        """Returns all values of a query parameter that may be repeated."""
         return self.parameters.get(name, ())
 
     def value(self, name: str) -> str | None:
-        """Returns the value of a parameter; None if it is absent."""
+        """Returns the value of a query parameter; None if it is absent."""
         values = self.values(name)
         if len(values) > 1:
             raise Malformed(f"the query parameter {name} is given {len(values)} times")
         return values[0] if values else None
 
     def number(self, name: str, *, default: int, minimum: int, maximum: int) -> int:
-        """Returns the value as a whole number; `default` if the parameter is absent.
+        """Returns a query parameter's value as a whole number; `default` if the parameter is absent.
 
         Raises `Malformed` where it is no whole number, or outside `minimum` to `maximum`.
         """
@@ -43,7 +43,7 @@ class Query(Struct, frozen=True):
         return int(text)
 
     def flag(self, name: str) -> bool:
-        """Whether the parameter's value is `true`; False if it is `false` or absent.
+        """Returns whether a query parameter is `true`; False if it is `false` or absent.
 
         Raises `Malformed` for anything but `true` or `false`.
         """
@@ -54,7 +54,7 @@ class Query(Struct, frozen=True):
 
 
 def parse_query(query: bytes, known: frozenset[str]) -> Query:
-    """Parses the query string of a call that accepts the parameters `known`.
+    """Parses the query string of a request whose operation accepts the parameters `known`.
 
     Raises `Malformed` for any other parameter, and for text that is no query string.
     """

@@ -1,22 +1,22 @@
-"""Limits the rate of requests by a token bucket for each tenant."""
+"""`RateLimiter`: limits the requests per second of each tenant with a token bucket."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 BURST_SECONDS = 5.0
-"""The length of a burst: the seconds' worth of requests that may come at once."""
+"""The length of a burst: a tenant may make so many seconds' worth of requests at once."""
 RATE_MINIMUM = 1 / 60
 """The minimum rate that policy can set, in requests per second.
 
 Policy is asked again only with a request, so that a corrected rate can count.
 """
 TENANTS_MAXIMUM = 10_000
-"""The number of buckets beyond which full ones are dropped: they limit nobody now."""
+"""The number of token buckets from which on full ones, which limit nobody now, are dropped."""
 
 
 @dataclass(slots=True)
 class Bucket:
-    """A tenant's token bucket: at the monotonic time `at` the tenant may make `tokens` requests at once.
+    """The token bucket of one tenant: how many requests (`tokens`) it may make at the monotonic time `at`.
 
     Each second adds `rate` tokens, up to `size`.
     """
@@ -35,7 +35,7 @@ class Bucket:
 
 
 class RateLimiter:
-    """Limits the requests per second of each tenant by a token bucket. `clock` gives monotonic seconds.
+    """Limits the requests per second of each tenant with a token bucket. `clock` gives monotonic seconds.
 
     `rate` holds for tenants for which `set_rate` sets no other; None: they are not limited.
     """
@@ -48,7 +48,7 @@ class RateLimiter:
         return f"<RateLimiter of {len(self._buckets)} tenants>"
 
     def take(self, tenant: str) -> float:
-        """Counts a request. Returns 0 if it may be made now, else the seconds after which it may be made."""
+        """Counts a request of the tenant. Returns 0 if the limit allows it now, else the seconds to wait."""
         bucket = self._buckets.get(tenant)
         if bucket is None:
             if self._rate is None:
@@ -61,7 +61,7 @@ class RateLimiter:
         return 0.0
 
     def set_rate(self, tenant: str, rate: float | None) -> None:
-        """Sets the tenant's rate from policy, in requests per second; None: the common rate."""
+        """Sets the tenant's limit in requests per second, as policy says; None: the limit for all tenants."""
         rate = self._rate if rate is None else max(rate, RATE_MINIMUM)
         if rate is None:
             self._buckets.pop(tenant, None)

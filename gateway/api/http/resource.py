@@ -1,4 +1,4 @@
-"""A path of the API as an ASGI application: authenticates, calls the handler, answers every failure."""
+"""`Resource`, one path of the API as an ASGI application: authenticates, calls the handler, sends errors."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
@@ -35,7 +35,7 @@ Handler = Callable[[Call], Awaitable[Response]]
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """An operation: one method of one path, with its handler. `public`: it needs no token."""
+    """One operation of the API: an HTTP method of a path, with its handler. `public`: it needs no token."""
 
     handler: Handler
     query_parameters: frozenset[str] = frozenset()
@@ -43,7 +43,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     takes_turn: bool = True
     """Whether requests are handled in their tenant's turn; False if they wait for a body or a region."""
     sheds: bool = True
-    """Whether requests may be refused under load and count for the rate; not for a cancellation."""
+    """Whether requests may be refused under load, and count for the rate limit; False for cancellations."""
 
     @property
     def name(self) -> str:
@@ -53,7 +53,10 @@ class Operation(Struct, frozen=True, kw_only=True):
 
 @dataclass(kw_only=True, slots=True)
 class Resource:
-    """A path as an ASGI application: its operations by method. No request can make it raise."""
+    """One path of the API as an ASGI application, with its operations by HTTP method.
+
+    It sends an error response for whatever a handler raises, and itself raises nothing.
+    """
 
     services: Services
     operations: Mapping[str, Operation]
@@ -92,13 +95,13 @@ class Resource:
     async def _respond(
         self, method: str, scope: Scope, receive: Receive, trace_id: str, fields: dict[str, str]
     ) -> tuple[Response, str]:
-        """Authenticates the caller, then calls the handler; returns its response and the outcome to count.
+        """Authenticates the caller and calls the handler; returns its response, and the metrics' outcome.
 
         `fields` of log lines are added to as more of the call is known.
         """
         operation = self.operations.get(method)
         if operation is None or operation.public:
-            with Unproven(scope):
+            with UnauthenticatedConnection(scope):
                 await self.services.unknown_callers.wait(_address(scope))
         if operation is None:
             raise MethodNotAllowed(f"{scope['method']} is not for this path")
@@ -118,10 +121,10 @@ class Resource:
         )
         if operation.public:
             return await operation.handler(call), call.outcome
-        return self._counted(await self._handle(operation, call), principal.tenant), call.outcome
+        return self._count_unread(await self._handle(operation, call), principal.tenant), call.outcome
 
     async def _handle(self, operation: Operation, call: Call) -> Response:
-        """Calls the handler within the limits of the caller's tenant."""
+        """Calls the handler under the rate limit of the caller's tenant, and in the tenant's turn."""
         principal = call.principal
         # What is read for the call is read in the tenant's turn.
         turn_key.set(principal.tenant)
@@ -135,8 +138,11 @@ class Resource:
         except NoTurn as error:
             raise Unavailable("more is asked than can be handled now: try again later") from error
 
-    def _counted(self, response: Response, tenant: str) -> Response:
-        """Counts a large response body for its tenant until it is sent. Raises if too much is unread."""
+    def _count_unread(self, response: Response, tenant: str) -> Response:
+        """Returns the response so that its body, if large, counts as unread by the tenant until it is sent.
+
+        Raises `TooManyRequests` or `Unavailable` where too many bytes are unread already.
+        """
         size = len(getattr(response, "body", b""))
         if size <= PIECE_BYTES:
             return response
@@ -147,7 +153,7 @@ class Resource:
 
     async def _authenticate(self, scope: Scope, sheds: bool) -> Principal:
         began, peer = perf_counter(), scope.get("state", {}).get("peer")
-        with Unproven(scope):
+        with UnauthenticatedConnection(scope):
             principal = await authenticate(
                 scope["headers"],
                 scope["query_string"],
@@ -176,7 +182,7 @@ class Resource:
 
 
 class UnknownPath:
-    """The ASGI application for every path that the API does not have: a 404 that refers to /openapi.json."""
+    """The ASGI application for paths that the API does not have: sends 404 and names /openapi.json."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -185,7 +191,7 @@ class UnknownPath:
         trace_id = trace_id_of(scope["headers"])
         error: GatewayError = NotFound("there is no such path: /openapi.json describes those that are")
         try:
-            with Unproven(scope):
+            with UnauthenticatedConnection(scope):
                 await self._services.unknown_callers.wait(_address(scope))
         except TooManyRequests as too_many:
             error = too_many
@@ -194,8 +200,8 @@ class UnknownPath:
         await response(scope, receive, send)
 
 
-class Unproven:
-    """A context while the caller is not authenticated: its connection may be closed to make room for others.
+class UnauthenticatedConnection:
+    """A context that marks a connection as unauthenticated: the server may close it to make room for others.
 
     Written by hand: a context manager made of a generator costs every request some microseconds.
     """

@@ -1,4 +1,4 @@
-"""HTTP responses that Starlette does not have: JSON by msgspec, and one with a callback at its end."""
+"""Two HTTP response classes: `JsonResponse`, encoded by msgspec, and `ClosingResponse`, with a callback."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -10,13 +10,13 @@ from starlette.types import Receive, Scope, Send
 
 encode_json = msgspec.json.Encoder().encode
 END_SECONDS: Final = 1.0
-"""The seconds in which the client of a response that is cut short must have read its end."""
+"""The seconds that a client has to read the last chunk of a response that is cut short."""
 PIECE_BYTES: Final = 65_536
-"""The piece size in bytes by which a larger body is sent, each piece when most of the former was read."""
+"""The size in bytes of the pieces in which a large response body is sent, one after the other."""
 
 
 class JsonResponse(Response):
-    """A response with `value` as its JSON body; `location` and `etag` become headers.
+    """An HTTP response with `value` as its JSON body, and optional `Location` and `ETag` headers.
 
     Writes its few headers itself, which is quicker than in Starlette: submissions are answered with it.
     """
@@ -47,10 +47,10 @@ class JsonResponse(Response):
 
 
 class ClosingResponse(Response):
-    """A response that sends `response`, then calls `on_close`, even if the client has disconnected.
+    """An HTTP response that sends `response`, then calls `on_close`, even if the client has disconnected.
 
-    A background task of Starlette would not do: it does not run where the sending failed. After `seconds` the
-    response ends, whether its client reads it or not; None: it has no limit.
+    After `seconds` the response ends, even if its client has not read it; None: no limit. A background task
+    of Starlette would not do: it does not run where sending failed.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ClosingResponse(Response):
 
 
 async def _end(scope: Scope, send: Send) -> None:
-    """Ends a response properly if its client reads it, else closes the connection."""
+    """Ends a response that took too long: sends its last chunk, or closes the connection if nobody reads."""
     try:
         async with asyncio.timeout(END_SECONDS):
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,4 +1,4 @@
-"""The services that handlers use: settings, store, policy engine, clusters and views of the regions."""
+"""`Services`: the objects that API handlers share, such as settings, store, policy engine and clusters."""
 
 import time
 from collections import defaultdict
@@ -31,7 +31,7 @@ from waypost.workflow.run_types import DeclaredExecutors
 
 
 def request_turns(places: int) -> Turns:
-    """Returns the `Turns` that limit the requests handled at once to `places`, taking tenants in turn.
+    """Returns the limit on requests handled at once: `places` of them, for which tenants take turns.
 
     While others ask too, a tenant has one of 64. With two its flood took so much of a small machine that
     another's runs took twice as long as with one; with a rest as long as each request they take a quarter
@@ -45,16 +45,17 @@ def _log_reads() -> Turns:
 
 
 class Services(Struct, frozen=True, kw_only=True):
-    """The objects that a handler uses beside its request; built once, by `gateway/app.py`.
+    """The objects that every API handler may use, such as store, policy engine and clusters; built once.
 
     `regions` returns the controller's newest view of each region, `cut_off` whether the gateway takes itself,
-    not its regions, to be cut off (`gateway/regions/blackout_guard.py`). `clusters`, by region, are asked for
-    task logs. Tenants take `turns` to have requests handled, and turns at `large_documents` to have those
-    read by `reader`; `rates` are those of their requests; they also take turns at `large_answers` and, in
-    each region, at `log_reads`. `unread` counts answers that wait to be read, `unfinished` bodies that
-    arrive, `followers` followed logs by region and tenant. `unknown_callers` bounds requests that prove no
-    caller. `clock` gives wall-clock seconds since 1970. `rejections` keeps the log lines of rejected tokens
-    few. `exceptions` from rules of policy are those that decisions look at.
+    not its regions, to be cut off (`gateway/regions/blackout_guard.py`). `clusters`, by region, serve task
+    logs. Five fields limit what is done at once, and tenants take turns: `turns` requests; `large_documents`
+    documents read by `reader`; `large_answers` large responses; `log_reads` logs read in each region. `rates`
+    limits requests per second. `unread` limits the bytes of responses that wait to be read, `unfinished`
+    those of bodies that arrive, `followers` the logs that are followed by region and tenant,
+    `unknown_callers` the requests without a valid token, `rejections` the log lines about rejected tokens.
+    `exceptions` are the policy exceptions that decisions consider. `clock` gives wall-clock seconds since
+    1970.
     """
 
     settings: GatewaySettings
@@ -70,7 +71,7 @@ class Services(Struct, frozen=True, kw_only=True):
     cut_off: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = steady_time
     wall_clock: Callable[[], float] = time.time
-    """The clock with which the times of tokens are compared: the machine's wall clock as set now."""
+    """The machine's wall clock as it is set now, with which the times in tokens are compared."""
     exceptions: KnownExceptions = msgspec.field(default_factory=KnownExceptions)
     feeds: EventFeeds = msgspec.field(default_factory=EventFeeds)
     streams: StreamLimiter = msgspec.field(default_factory=StreamLimiter)

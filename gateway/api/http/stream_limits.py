@@ -1,4 +1,4 @@
-"""Limits how many event and log streams are open at once, per tenant and in all."""
+"""`StreamLimiter`: limits how many event and log streams are open at once, per tenant and in all."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from gateway.settings import RequestSettings
 
 
 class StreamLimiter:
-    """Limits the open streams on this gateway, by tenant and in all.
+    """Limits how many streams are open at once on this gateway, per tenant and in all.
 
     Each stream costs memory and a share of the work of every change.
     """
@@ -23,7 +23,7 @@ class StreamLimiter:
 
     @contextmanager
     def slot(self, tenant: str, limits: RequestSettings, *, among: str = "") -> Iterator[None]:
-        """Counts one stream of `tenant` as open until the `with` ends, among the streams of one kind.
+        """A context in which one more stream counts as open for `tenant`, among the streams of one kind.
 
         Raises `TooManyRequests` if the tenant has `streams_per_tenant` open already, else `Unavailable` if
         all tenants together have `streams_maximum` open, or the tenant has as many as are left: however many

@@ -1,4 +1,4 @@
-"""Limits the bytes of request bodies that have begun to arrive and are not whole, per tenant and in all."""
+"""`UnfinishedBodies`: limits the bytes of request bodies that are being received, per tenant and in all."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from gateway.settings import RequestSettings
 
 
 class UnfinishedBodies:
-    """Counts and limits the bytes of request bodies that are being received, by tenant and in all."""
+    """Counts and limits the bytes of request bodies that are being received, per tenant and in all."""
 
     def __init__(self) -> None:
         self._bytes: Counter[str] = Counter()
@@ -19,12 +19,12 @@ class UnfinishedBodies:
         return f"<UnfinishedBodies {dict(self._bytes)}>"
 
     def size(self, tenant: str) -> int:
-        """Returns the bytes received so far of the tenant's unfinished bodies."""
+        """Returns how many bytes have been received of the tenant's unfinished request bodies."""
         return self._bytes[tenant]
 
     @contextmanager
     def receive(self, tenant: str, limits: RequestSettings) -> "Iterator[ReceivedBytes]":
-        """Returns a context in which the received bytes of one request body are counted."""
+        """A context in which the bytes received of one request body are counted; yields their counter."""
         received = ReceivedBytes(self._bytes, tenant, limits)
         try:
             yield received
@@ -36,14 +36,14 @@ class UnfinishedBodies:
 
 
 class ReceivedBytes:
-    """Counts the bytes received so far of one request body."""
+    """The counter of the bytes received so far of one request body."""
 
     def __init__(self, counts: Counter[str], tenant: str, limits: RequestSettings) -> None:
         self._counts, self._tenant, self._limits = counts, tenant, limits
         self.size = 0
 
     def add(self, size: int) -> Self:
-        """Counts `size` more bytes. Raises `TooManyRequests` or `Unavailable` if a limit is exceeded."""
+        """Adds `size` received bytes to the count. Raises `TooManyRequests` or `Unavailable` over a limit."""
         self.size += size
         self._counts[self._tenant] += size
         # The tenant's own bound first: its callers are to learn that it is they who send too much at once.

@@ -1,4 +1,4 @@
-"""Limits the bytes of answers that wait for their callers to read them, per tenant and in all."""
+"""`UnreadAnswers`: limits the bytes of responses that clients have not read yet, per tenant and in all."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from gateway.settings import RequestSettings
 
 
 class UnreadAnswers:
-    """Counts and limits the bytes of large answers that are being sent, by tenant and in all."""
+    """Counts and limits the bytes of large responses that are being sent, per tenant and in all."""
 
     def __init__(self) -> None:
         self._bytes: Counter[str] = Counter()
@@ -18,9 +18,9 @@ class UnreadAnswers:
         return f"<UnreadAnswers {dict(self._bytes)}>"
 
     def check(self, tenant: str, limits: RequestSettings, size: int = 0) -> None:
-        """Raises `TooManyRequests` or `Unavailable` if an answer of `size` bytes would exceed a limit.
+        """Raises `TooManyRequests` or `Unavailable` if a response of `size` bytes would exceed a limit.
 
-        One that is too much by itself is let through while nothing else waits.
+        A response that is over a limit by itself is allowed while no other is unread.
         """
         # The tenant's own bound first: its callers are to learn that it is they who do not read.
         if self._bytes[tenant] and self._bytes[tenant] + size >= limits.unread_bytes_per_tenant:
@@ -31,7 +31,7 @@ class UnreadAnswers:
 
     @contextmanager
     def hold(self, tenant: str, size: int) -> Iterator[None]:
-        """Counts `size` bytes as unread by `tenant` until the `with` ends."""
+        """A context in which `size` bytes of responses count as unread by `tenant`."""
         self._bytes[tenant] += size
         try:
             yield

@@ -1,4 +1,4 @@
-"""The routes of the internal port: health, metrics and OPA's policy bundle, without tokens.
+"""The HTTP routes of the gateway's internal port, without tokens: health, metrics, and OPA's bundle.
 
 The port must not be exposed to callers.
 

@@ -1,4 +1,4 @@
-"""The route of the internal port that receives and stores OPA's decision logs."""
+"""The route of the gateway's internal port that receives OPA's decision logs and stores them."""
 
 import asyncio
 from typing import Final
@@ -17,7 +17,7 @@ PATH: Final = "/logs"
 
 
 def decision_log_route(store: KeepsDecisions, *, kept: int) -> Route:
-    """Returns the route that receives OPA's decision logs and stores the newest `kept` entries."""
+    """Builds the route that receives OPA's decision logs and stores the newest `kept` entries."""
     # One upload at a time: its text may have many times the bytes that were sent.
     turn = asyncio.Lock()
 

@@ -1,4 +1,4 @@
-"""The internal port's routes `/livez`, `/readyz` and `/metrics`, without tokens.
+"""The routes `/livez`, `/readyz` and `/metrics` of the gateway's internal port, without tokens.
 
 The port must not be exposed to callers.
 """
@@ -23,7 +23,7 @@ VERBOSE: Final = frozenset({b"verbose", b"verbose=true"})
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of one readiness check of the gateway: which part, whether it works, and detail."""
+    """The result of one readiness check: which part of the gateway, whether it works, and a sentence."""
 
     name: str
     ok: bool
@@ -31,7 +31,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ReadinessCheck = Callable[[], Awaitable[str]]
-"""A function that checks one part: returns a sentence if the part works, else raises `GatewayError`."""
+"""A function that checks one part of the gateway: returns a sentence if it works, else raises an error."""
 
 
 def internal_api(
@@ -40,9 +40,9 @@ def internal_api(
     *more: Route,
     set_gauges: Callable[[], None] = lambda: None,
 ) -> Router:
-    """Returns the ASGI application of the internal port, with the routes `more` beside its own.
+    """Builds the ASGI application of the internal port: health and metrics, and the further routes `more`.
 
-    A gateway is ready when all `checks` (by name) pass. `set_gauges` is called at each scrape.
+    A gateway is ready when all `checks` (by name) pass. `set_gauges` is called at each scrape of the metrics.
     """
 
     async def livez(_: Request) -> Response:
@@ -84,7 +84,7 @@ async def _run_check(name: str, check: ReadinessCheck) -> CheckResult:
 
 
 def _regions(services: Services) -> CheckResult:
-    """Returns the readiness check of the regions, whose text lists the condition of each and the reason.
+    """Builds the readiness check of the regions, whose text lists the condition of each with the reason.
 
     Always passes: a gateway without regions accepts runs, which wait for one.
     """
@@ -99,7 +99,7 @@ def _condition(view: RegionView) -> str:
 
 
 async def _update_gauges(services: Services) -> None:
-    """Sets the gauges that are read from the present state: region scores, shards by phase, queue age."""
+    """Sets the metrics' gauges from the present state: region scores, shards by phase, age of the queue."""
     floor = services.settings.placing.latency_floor_seconds
     for view in services.regions():
         services.metrics.region_score.labels(view.name).set(score(view, floor_seconds=floor))

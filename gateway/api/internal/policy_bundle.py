@@ -1,4 +1,4 @@
-"""The routes of the internal port where OPA downloads its policy bundle and reports its status."""
+"""The routes of the internal port for OPA: download of its policy bundle, and its status reports."""
 
 import re
 from typing import Final
@@ -23,7 +23,7 @@ WAIT: Final = re.compile(r"(?:^|[;,\s])wait=(\d{1,6})(?:$|[;,\s])")
 
 
 def bundle_route(feed: BundleFeed, path: str = PATH) -> Route:
-    """Returns the route `path` from which OPA downloads the bundle of `feed`.
+    """Builds the route `path` from which OPA downloads the policy bundle that `feed` holds.
 
     With `If-None-Match` and `Prefer: wait=N` it answers when there is another one, or 304 after N seconds.
     """
@@ -43,7 +43,7 @@ def bundle_route(feed: BundleFeed, path: str = PATH) -> Route:
 
 
 def status_route(feed: BundleFeed, path: str = STATUS_PATH) -> Route:
-    """Returns the route `path` where the OPA of `feed` reports whether it has activated its bundle."""
+    """Builds the route `path` to which an OPA reports whether it has activated the bundle of `feed`."""
 
     async def status(request: Request) -> Response:
         report = bytearray()

@@ -1,4 +1,4 @@
-"""The API's handlers for policy bundles, for their rollout, and for policy exceptions.
+"""The API handlers for policy bundles, for the rollout of bundles, and for policy exceptions.
 
 May import what `gateway/api` may import.
 """

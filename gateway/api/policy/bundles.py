@@ -1,4 +1,4 @@
-"""The handlers for policy bundles: list, get, upload, and each change of their rollout.
+"""The API handlers for policy bundles: list, get, upload, and each change of their rollout.
 
 Each step names in `If-Match` the state of the rollout that it is about, and is allowed by policy itself: by
 what is active, never by a bundle that is tried out.
@@ -40,7 +40,7 @@ async def bundles(call: Call) -> Response:
 async def bundle(call: Call) -> Response:
     """Get one policy bundle with its state, and the policy decisions on which it differed in shadow.
 
-    That is counted since the gateway's start; ids are those of decisions.
+    Differences are counted since the gateway's start; ids are those of decisions.
     """
     services = call.services
     await authorize(call.question(Action.POLICY_READ), policy=services.policy)
@@ -53,9 +53,10 @@ async def bundle(call: Call) -> Response:
 
 
 async def upload(call: Call) -> Response:
-    """Upload a signed bundle, the archive as `waypost policy build` and `sign` make it.
+    """Upload a signed policy bundle: the archive that `waypost policy build` and `sign` make.
 
-    It is checked and kept; it decides nothing until it is activated. The same archive again changes nothing.
+    The bundle is checked and kept; it decides nothing until it is activated. The same archive again changes
+    nothing.
     """
     services = call.services
     act = await _authorize(call, {"operation": "upload"})
@@ -73,12 +74,12 @@ async def upload(call: Call) -> Response:
 
 
 async def shadow(call: Call) -> Response:
-    """Put a bundle in shadow: it answers the same policy queries as the active one, and decides nothing."""
+    """Put a policy bundle in shadow: it answers the active bundle's queries, and decides nothing."""
     return await _take(call, Step.SHADOW)
 
 
 async def canary(call: Call) -> Response:
-    """Put a bundle in canary: it decides for the tenants in the body, and for a share of all others."""
+    """Put a policy bundle in canary: it decides for the tenants in the body and a share of all others."""
     body = await call.body(BODY_MAXIMUM)
     try:
         share = _decode_share(body)
@@ -90,22 +91,22 @@ async def canary(call: Call) -> Response:
 
 
 async def activate(call: Call) -> Response:
-    """Activate a bundle for all tenants at once; the bundle that was active is superseded."""
+    """Activate a policy bundle for all tenants at once; the bundle that was active is superseded."""
     return await _take(call, Step.ACTIVATE)
 
 
 async def promote(call: Call) -> Response:
-    """Activate a bundle: another name for `activate`."""
+    """Activate a policy bundle; the same as `activate`."""
     return await _take(call, Step.ACTIVATE)
 
 
 async def rollback(call: Call) -> Response:
-    """Roll a bundle back for good. If it is active, the one that was active before decides again, at once."""
+    """Roll a policy bundle back for good; if it was active, the bundle active before decides again."""
     return await _take(call, Step.ROLL_BACK)
 
 
 async def approve(call: Call) -> Response:
-    """Approve a rollout change that somebody else requested; the last approval needed carries it out."""
+    """Approve a rollout change that somebody else requested; the last approval needed makes the change."""
     sequence = path_number(call, "sequence")
     act = await _authorize(call, {"operation": "approve", "sequence": sequence})
     rollout = call.services.rollout
@@ -138,7 +139,7 @@ async def _take(call: Call, step: Step, share: Share = NOBODY) -> Response:
 
 
 async def _answer(call: Call, taken: Taken) -> Response:
-    """Returns the response to a rollout change: 200, or 202 if others must approve it first."""
+    """Returns the response to a rollout change: 200, or 202 if other people must approve it first."""
     rollout, named = call.services.rollout, taken.release.share.tenants
     unknown = unknown_tenants(named, await rollout.rules()) if named and taken.pending is None else ()
     status = 200 if taken.pending is None else 202

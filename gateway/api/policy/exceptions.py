@@ -1,4 +1,4 @@
-"""The handlers for policy exceptions (temporary overrides of a rule): request, list, approve, revoke."""
+"""The API handlers for policy exceptions (temporary overrides of a rule): request, list, approve, revoke."""
 
 import os
 from collections.abc import Callable, Collection, Iterator
@@ -48,7 +48,7 @@ class ExceptionRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ExceptionRecord(PolicyException, frozen=True, kw_only=True):
-    """A policy exception and its present state. Only an Active one overrides its rule."""
+    """A policy exception with its present state. Only an Active one overrides its rule."""
 
     state: ExceptionState
 
@@ -61,7 +61,7 @@ class ExceptionPage(Struct, frozen=True, kw_only=True, rename={"next": "continue
 
 
 async def ask_exception(call: Call) -> Response:
-    """Request a policy exception from a soft rule: 201. It takes effect once two others have approved it."""
+    """Request a policy exception from a soft rule: 201. It takes effect once two other people approved it."""
     services = call.services
     asked = parse_json(await call.body(BODY_MAXIMUM_BYTES), ExceptionRequest)
     if errors := list(_errors(asked, call)):
@@ -89,7 +89,7 @@ async def ask_exception(call: Call) -> Response:
 
 
 async def exceptions(call: Call) -> Response:
-    """List policy exceptions, newest first: pending and active ones, with `ended=true` all."""
+    """List policy exceptions, newest first: pending and active ones; with `ended=true` all."""
     services, query = call.services, call.query
     decision = await authorize(call.question(Action.EXCEPTIONS_READ), policy=services.policy)
     page = services.settings.requests.page_maximum
@@ -107,12 +107,12 @@ async def exceptions(call: Call) -> Response:
 
 
 async def exception(call: Call) -> Response:
-    """Get one policy exception."""
+    """Get one policy exception by its id."""
     return JsonResponse(_record(await _visible(call), call.at))
 
 
 async def approve_exception(call: Call) -> Response:
-    """Approve another person's policy exception. A second approval by one person changes nothing."""
+    """Approve a policy exception that another person requested. Approving it twice changes nothing."""
     one = await _visible(call)
     decision = await _authorize(call, Action.EXCEPTIONS_APPROVE, one)
     subject, issuer = call.principal.subject, call.principal.issuer
@@ -137,7 +137,7 @@ async def approve_exception(call: Call) -> Response:
 
 
 async def revoke_exception(call: Call) -> Response:
-    """Revoke a policy exception, so that it overrides no rule. A second revocation changes nothing."""
+    """Revoke a policy exception, so that it overrides no rule. Revoking it twice changes nothing."""
     one = await _visible(call)
     decision_id = (await _authorize(call, Action.EXCEPTIONS_REVOKE, one)).id
 
@@ -152,7 +152,10 @@ async def revoke_exception(call: Call) -> Response:
 
 
 async def _visible(call: Call) -> PolicyException:
-    """Returns the policy exception that the path names. Raises `NotFound` if the caller may not see it."""
+    """Returns the policy exception with the id in the path.
+
+    Raises `NotFound` if the caller may not see it.
+    """
     decision = await authorize(call.question(Action.EXCEPTIONS_READ), policy=call.services.policy)
     one = await call.services.store.exception(call.path_parameters["exception"])
     tenants = visible_tenants(decision, call.principal.tenant, None)
@@ -162,7 +165,10 @@ async def _visible(call: Call) -> PolicyException:
 
 
 async def _authorize(call: Call, action: Action, one: PolicyException) -> Decision:
-    """Returns the policy decision that permits the action on an exception. Raises `Denied`, `Unavailable`."""
+    """Returns the policy decision that permits the caller's `action` on policy exceptions.
+
+    Raises `Denied`.
+    """
     context = {name: getattr(one, name) for name in ("tenant", "rule", "workflow", "asked_by")}
     question = call.question(action, context={"exception": context})
     return await authorize(question, policy=call.services.policy)
@@ -175,7 +181,7 @@ async def _change(
     kind: HistoryKind,
     decision_id: str,
 ) -> PolicyException:
-    """Stores the policy exception as changed by `change`, applied again if another writer came first."""
+    """Stores the policy exception that the function `change` returns; retries if another writer was first."""
     for _ in range(SWAPS_MAXIMUM):
         changed = change(one)
         if await _write(call, changed, kind, decision_id):
@@ -217,7 +223,7 @@ def _errors(asked: ExceptionRequest, call: Call) -> Iterator[FieldError]:
 
 
 def _not_soft(rule: str, bundles: Collection[Bundle]) -> str:
-    """Returns the reason why a rule allows no policy exception; empty if it is soft, or of unknown level."""
+    """Returns why a policy rule allows no exceptions (it is not soft); empty if it does, or is unknown."""
     # Data that only an OPA puts together has levels that are not seen here.
     if any(bundle.engine == OPA_ENGINE for bundle in bundles):
         return ""

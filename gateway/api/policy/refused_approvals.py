@@ -8,7 +8,7 @@ from gateway.core.history import Detail, HistoryEntry, HistoryKind
 
 
 async def record_refused_approval(call: Call, refusal: Denied, kind: HistoryKind, detail: Detail) -> None:
-    """Stores a refused approval: its policy decision as a refusal, and the attempt in the audit trail.
+    """Stores a refused approval: as a refusing policy decision, and as an entry of the audit trail.
 
     Raises `Unavailable`.
     """

@@ -31,7 +31,7 @@ class BundleView(Struct, frozen=True, kw_only=True):
 
 
 class PendingView(Struct, frozen=True, kw_only=True):
-    """A rollout change that waits for approvals. Times are in seconds since 1970."""
+    """A change of a policy bundle's rollout that waits for approvals. Times are in seconds since 1970."""
 
     step: Step
     sequence: int
@@ -46,7 +46,7 @@ class PendingView(Struct, frozen=True, kw_only=True):
 
 
 class StepResult(BundleView, frozen=True, kw_only=True):
-    """The response to a rollout change: the bundle after it, or before it while approvals are missing."""
+    """The response to a change of a policy bundle's rollout: the bundle afterwards, or what is missing."""
 
     pending: PendingView | None
     """The rollout change, if it still waits for approvals."""
@@ -67,7 +67,7 @@ class FlipView(Struct, frozen=True, kw_only=True):
 
 
 class ShadowView(Struct, frozen=True, kw_only=True):
-    """How a shadow bundle's answers compare with the policy decisions made, counted by this process."""
+    """The comparison of a shadow bundle's answers with the active bundle's, counted by this process."""
 
     compared: int
     skipped: int
@@ -75,14 +75,14 @@ class ShadowView(Struct, frozen=True, kw_only=True):
     flips: Mapping[str, int]
     """The number of different answers of the bundle in shadow, by kind."""
     latest: tuple[FlipView, ...]
-    """The newest of the different answers, newest first."""
+    """The newest of the differing answers, newest first."""
 
 
 class BundleDetail(BundleView, frozen=True, kw_only=True):
     """A policy bundle, with the comparison of its answers in shadow."""
 
     shadow: ShadowView | None
-    """The comparison in shadow; null if this process has not compared it, or another since."""
+    """The comparison of the bundle's answers in shadow; null if this process has none for this bundle."""
 
 
 class BundleList(Struct, frozen=True, kw_only=True):
@@ -94,7 +94,7 @@ class BundleList(Struct, frozen=True, kw_only=True):
     deciding: str
     """The revision of the policy in force."""
     pending: PendingView | None
-    """The rollout change that waits for approval."""
+    """The rollout change that waits for approval; null if none does."""
     approvals_kept: int
     """The approvals that the next canary or activation needs at least, kept since a rollback."""
     generation: int
@@ -102,7 +102,7 @@ class BundleList(Struct, frozen=True, kw_only=True):
 
 
 def bundle_view(release: Release) -> BundleView:
-    """Returns the `BundleView` (the API's form) of a policy bundle."""
+    """Converts a policy bundle to the API's `BundleView`."""
     return BundleView(
         sequence=release.sequence,
         revision=release.revision,
@@ -121,7 +121,7 @@ def bundle_view(release: Release) -> BundleView:
 def step_view(
     release: Release, pending: PendingStep | None, unknown_tenants: tuple[str, ...] = ()
 ) -> StepResult:
-    """Returns the `StepResult` of a bundle, with the rollout change that waits for approval."""
+    """Converts a bundle, and the rollout change that waits for approval, to the API's `StepResult`."""
     return StepResult(
         **structs.asdict(bundle_view(release)),
         pending=_pending_view(pending),
@@ -146,7 +146,7 @@ def _pending_view(pending: PendingStep | None) -> PendingView | None:
 
 
 def bundle_detail(release: Release, counts: ShadowCounts | None) -> BundleDetail:
-    """Returns the `BundleDetail` of a bundle, with the counts of its answers in shadow."""
+    """Converts a bundle, and the counts of its answers in shadow, to the API's `BundleDetail`."""
     return BundleDetail(
         **structs.asdict(bundle_view(release)), shadow=None if counts is None else _shadow_view(counts)
     )
@@ -172,7 +172,7 @@ def _shadow_view(counts: ShadowCounts) -> ShadowView:
 
 
 def bundle_list(rollout: Rollout, deciding: str) -> BundleList:
-    """Returns the `BundleList` of a rollout; `deciding` is the revision whose answers count."""
+    """Converts a rollout to the API's `BundleList`; `deciding` is the revision whose answers count."""
     active = rollout.active
     return BundleList(
         items=tuple(bundle_view(release) for release in reversed(rollout.releases)),

@@ -1,4 +1,4 @@
-"""The handler that lists audit records: who cancelled, retried, cordoned, forgot or replaced what."""
+"""The API handler that lists audit records: who cancelled, retried, cordoned, forgot or replaced what."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""The handlers for recorded policy decisions: who was permitted or refused what, by which rules and input."""
+"""The API handlers for recorded policy decisions: who was permitted or refused what, by which rules."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -48,7 +48,7 @@ async def decisions(call: Call) -> Response:
 
 
 async def decision(call: Call) -> Response:
-    """Get one policy decision with the input of the rules, as far as policy lets it be recorded.
+    """Get one recorded policy decision with the input of the rules, as far as policy lets it be recorded.
 
     Beside it, what OPA has logged of the evaluation itself.
     """

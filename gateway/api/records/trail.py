@@ -1,4 +1,4 @@
-"""The handler for the audit trail with its seals (signed digests), which `waypost audit verify` checks."""
+"""The API handler for the audit trail with its signed digests, which `waypost audit verify` checks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,10 +30,10 @@ class TrailPage(Struct, frozen=True, kw_only=True):
 
 
 async def trail(call: Call) -> Response:
-    """Get the audit trail with its seals (signed digests of its entries), as it is stored.
+    """Get a page of the audit trail: its entries as stored, and its seals (signed digests of entries).
 
-    `entry` and `seal` say after which entry and which seal it begins. A seal is about all tenants, so only
-    callers who may see all get it.
+    `entry` and `seal` are the numbers after which the page begins. A seal covers all tenants' entries, so
+    only callers who may see all tenants get the trail.
     """
     decision = await authorize(call.question(Action.AUDIT_READ), policy=call.services.policy)
     if visible_tenants(decision, call.principal.tenant, None) is not None:

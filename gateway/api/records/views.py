@@ -53,7 +53,7 @@ class DecisionPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"
 
 
 def record_of(recorded: RecordedDecision) -> DecisionRecord:
-    """Returns the `DecisionRecord` of a policy decision for lists, without the input of the rules."""
+    """Converts a policy decision to a `DecisionRecord` for lists, without the input of the rules."""
     decision, question = recorded.decision, recorded.decision.question
     principal = question.principal if question else None
     return DecisionRecord(
@@ -80,7 +80,7 @@ def record_of(recorded: RecordedDecision) -> DecisionRecord:
 
 
 def full_record(recorded: RecordedDecision) -> DecisionRecord:
-    """Returns the `DecisionRecord` of a policy decision with the input of the rules, if that was recorded."""
+    """Converts a policy decision to a `DecisionRecord` with the input of the rules, if that was recorded."""
     record, question = record_of(recorded), recorded.decision.question
     if not question:
         return record

@@ -1,1 +1,1 @@
-"""The API's handlers for automatic rollbacks: they receive alerts, and list the rollbacks that followed."""
+"""The API handlers for automatic rollbacks: receive alerts, and list the rollbacks that followed."""

@@ -1,4 +1,4 @@
-"""The webhook for alerts from Alertmanager and Grafana: authenticates the sender and stores the alerts."""
+"""The API handler that receives alerts from Alertmanager and Grafana as a webhook, and stores them."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ TIMESTAMP: Final = b"x-grafana-alerting-timestamp"
 
 
 class AlertsTaken(Struct, frozen=True, kw_only=True):
-    """The webhook's response: the number of alerts received, and of those that were not stored before."""
+    """The webhook's response: how many alerts were received, and how many of them were new."""
 
     received: int
     new: int
@@ -23,8 +23,8 @@ class AlertsTaken(Struct, frozen=True, kw_only=True):
 async def receive_alerts(call: Call) -> Response:
     """Receive alerts: the webhook of Alertmanager (version 4) or of Grafana, with a token or a signature.
 
-    The token is that of the setting `rollback.alerts_token`. They are stored once this is answered; the same
-    alert again changes nothing.
+    The token is that of the setting `rollback.alerts_token`. The alerts are stored before the response is
+    sent; the same alert again changes nothing.
     """
     services, settings = call.services, call.services.settings.rollback
     sent = SentBy(

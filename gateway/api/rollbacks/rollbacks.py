@@ -1,4 +1,4 @@
-"""The handlers for automatic rollbacks: list them, and get one with each of its phases."""
+"""The API handlers for automatic rollbacks of releases: list them, and get one with each of its phases."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""The handlers for released workflows: apply a version, list, get, canary, promote, rollback.
+"""The API handlers for released workflows: apply a version, list, get, canary, promote, rollback.
 
 Each step names in `If-Match` the state of the workflow that it is about, is allowed by policy, and is an act
 in the audit.
@@ -46,13 +46,13 @@ KINDS: Final = {
 
 
 class CanaryShare(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of a release's canary request: the share of submissions by name that the version gets."""
+    """The body of a canary request: the share of submissions by name that a workflow's version gets."""
 
     percent: Annotated[float, Meta(gt=0, le=100)]
 
 
 class WorkflowPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
-    """Released workflows by tenant and name. `continue` is for the next page, null on the last."""
+    """A page of released workflows by tenant and name. `continue` is for the next page, null on the last."""
 
     items: tuple[ReleasedWorkflow, ...]
     next: str | None
@@ -109,7 +109,7 @@ async def workflows(call: Call) -> Response:
 
 
 async def workflow(call: Call) -> Response:
-    """Get a released workflow with its versions and their states; `tenant`: another's than one's own."""
+    """Get a released workflow with its versions and their states. `tenant`: another tenant's workflow."""
     tenants = await _tenants(call)
     tenant = call.query.value("tenant") or call.principal.tenant
     found = None
@@ -121,18 +121,18 @@ async def workflow(call: Call) -> Response:
 
 
 async def canary_workflow(call: Call) -> Response:
-    """Put a version in canary: it gets a share of the submissions by name, or another share than before."""
+    """Put a workflow's version in canary: it gets a share of the submissions by name."""
     share = parse_json(await call.body(BODY_MAXIMUM), CanaryShare)
     return await _take(call, ReleaseStep.CANARY, share.percent)
 
 
 async def promote_workflow(call: Call) -> Response:
-    """Make a version the stable one; the one before is superseded."""
+    """Make a workflow's version the stable one; the version that was stable is superseded."""
     return await _take(call, ReleaseStep.PROMOTE)
 
 
 async def rollback_workflow(call: Call) -> Response:
-    """Roll a version back for good: one in canary, or the stable one, before which the last one is stable."""
+    """Roll a workflow's version back for good. If it was stable, the version stable before it is again."""
     return await _take(call, ReleaseStep.ROLL_BACK)
 
 

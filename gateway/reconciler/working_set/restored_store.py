@@ -14,7 +14,7 @@ from typing import Final, assert_never
 
 from loguru import logger
 
-from gateway.core.history import HistoryEntry, HistoryKind, RegionDetail
+from gateway.core.history import HistoryEntry, HistoryKind, RegionEventDetail
 from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Event
 from gateway.reconciler.working_set.region import Region
@@ -109,7 +109,7 @@ async def begin_era(ws: WorkingSet, store: Store, now: Instant, *, region: str) 
     Attempts that the store shows as under way may be over, or followed by others that it does not know.
     `region` is one that has shown it; empty where an operator has said so.
     """
-    detail = RegionDetail(region=region)
+    detail = RegionEventDetail(region=region)
     await store.raise_era(
         entry=HistoryEntry(run="", kind=HistoryKind.STORE_RESTORED, at=now.wall, detail=detail)
     )

@@ -14,7 +14,7 @@ from gateway.core.history import (
     OrphanDetail,
     PlacementDetail,
     PolicyDetail,
-    RegionDetail,
+    RegionEventDetail,
     RunPhaseDetail,
     SubmissionDetail,
     TaskDetail,
@@ -65,7 +65,7 @@ EXAMPLES: tuple[Detail, ...] = (
         expires_at=2.0,
         decision_id="d1",
     ),
-    RegionDetail(region="beijing"),
+    RegionEventDetail(region="beijing"),
     PolicyDetail(sequence=7, revision="r7", decision_id="d1"),
 )
 """One example of each type of detail."""

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from gateway.core.history import DETAILS, HistoryEntry, HistoryKind, RegionDetail, TransitionDetail
+from gateway.core.history import DETAILS, HistoryEntry, HistoryKind, RegionEventDetail, TransitionDetail
 from gateway.core.shard_states import Event, Phase
 from tests.gateway.core.history_entries import EXAMPLES, history_entry
 
@@ -76,8 +76,8 @@ def test_what_is_stored_is_shown_unchanged(kind: HistoryKind, stored: bytes) -> 
 
 def test_an_entry_of_another_shape_is_refused() -> None:
     """It could be written, and never read back."""
-    with pytest.raises(TypeError, match="Completed has TransitionDetail, not RegionDetail"):
-        HistoryEntry(run="r", kind=HistoryKind.COMPLETED, at=0.0, detail=RegionDetail(region="beijing"))
+    with pytest.raises(TypeError, match="Completed has TransitionDetail, not RegionEventDetail"):
+        HistoryEntry(run="r", kind=HistoryKind.COMPLETED, at=0.0, detail=RegionEventDetail(region="beijing"))
 
 
 def test_an_entry_names_the_decision_behind_it() -> None:
