@@ -197,8 +197,8 @@ REGION_LATENCY: Final = gauge(
 )
 CUT_OFF: Final = gauge(
     "waypost_cut_off",
-    "1 while the gateway takes itself, not its regions, to be cut off: it places and moves nothing.",
-    "everything is Unreachable at once: look at the gateway's own network",
+    "1 while the gateway takes itself, not its regions, to be cut off: it moves nothing that may run.",
+    "most regions are Unreachable at once: look at the gateway's own network",
 )
 FAILOVER_FROZEN: Final = gauge(
     "waypost_failover_frozen",

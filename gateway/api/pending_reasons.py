@@ -44,8 +44,8 @@ def pending_reason(run: Run, shards: Sequence[Shard], services: Services, at: fl
     if not pending:
         return None
     wait = _shards_wait(len(pending))
-    if services.cut_off():
-        return f"{wait}: this gateway takes itself to be cut off from its regions, and places nothing"
+    if services.cut_off() and not any(region.condition.reachable for region in services.regions()):
+        return f"{wait}: this gateway takes itself to be cut off from its regions, and none answers"
     try:
         workflow = _decode(run.workflow)
     except msgspec.MsgspecError:
@@ -119,8 +119,8 @@ def _cannot_move(services: Services) -> str:
     """Returns a clause on why Suspect shards cannot move to another region; empty if they can."""
     counted = [region for region in services.regions() if region.counted]
     answering = sum(region.condition.reachable for region in counted)
-    if services.cut_off() or enough_answer(answering, len(counted)):
-        return ""
+    if enough_answer(answering, len(counted)) or (services.cut_off() and not answering):
+        return ""  # without any answer it is not for a person to give the regions up
     lost = ", ".join(region.name for region in counted if region.condition is RegionCondition.UNREACHABLE)
     return (
         f"only {answering} of {len(counted)} regions answer; with fewer than half nothing is moved,"

@@ -101,7 +101,7 @@ class Controller:
 
     @property
     def cut_off(self) -> bool:
-        """Whether the gateway considers itself cut off from its regions: then it places and moves nothing."""
+        """Whether the gateway considers itself cut off from its regions: then nothing moves that may run."""
         return self._cut_off
 
     @property
@@ -175,11 +175,11 @@ class Controller:
                 more = await scan_store(self._ws, self._store, now, self._failover)
                 self._scanned_at = NEVER if more else now.monotonic
             await self._commit(now)
-            if not self._cut_off:
-                # Only now: a conflict may have taken back what placing builds on.
-                self._inflight = self._ws.count_inflight()
-                await self._placer.place_pending(now, self.views(now))
-                await self._commit(now)
+            # Only now: a conflict may have taken back what placing builds on. Also while cut off: what waits
+            # runs nowhere else, and placing takes only regions that answer.
+            self._inflight = self._ws.count_inflight()
+            await self._placer.place_pending(now, self.views(now))
+            await self._commit(now)
             await self._call_regions(now)
         except Unavailable as error:
             self._note_outage(error)
@@ -223,8 +223,8 @@ class Controller:
     def _log_cut_off(self, cut_off: bool) -> None:
         if cut_off and not self._cut_off:
             logger.error(
-                "most regions are lost at once: this gateway takes itself to be cut off,"
-                " moves nothing and queues what comes"
+                "most regions are lost at once: this gateway takes itself to be cut off, and moves nothing;"
+                " new work goes to regions that answer"
             )
         elif self._cut_off and not cut_off:
             logger.info("this gateway is no longer cut off")

@@ -16,7 +16,7 @@ from gateway.reconciler.working_set.region_losses import blame_shards
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.blackout_guard import enough_answer
-from gateway.regions.health import RegionHealth, count_answered_since
+from gateway.regions.health import RegionHealth, any_kept_answering, count_answered_since
 from gateway.regions.region_condition import RegionCondition
 from gateway.settings import FailoverSettings
 
@@ -41,24 +41,30 @@ def reclaim_suspects(ws: WorkingSet, region: Region, now: Instant, settings: Fai
 
 
 def fail_over(
-    ws: WorkingSet, healths: Sequence[RegionHealth], now: Instant, settings: FailoverSettings
+    ws: WorkingSet,
+    healths: Sequence[RegionHealth],
+    now: Instant,
+    settings: FailoverSettings,
+    *,
+    cut_off: bool,
 ) -> None:
     """Takes Suspect shards that waited long enough from their region; their attempts there become orphans.
 
     The shards wait for another place, or are quarantined after too many failovers.
 
-    Not to be called while the gateway takes itself to be cut off. `healths` are those of the regions that the
-    blackout guard counts.
+    While the gateway takes itself to be `cut_off`, only attempts that no cluster is known to have leave their
+    region. `healths` are those of the regions that the blackout guard counts.
     """
     for tracked in [t for t in ws.shards.values() if t.shard.phase is Phase.SUSPECT]:
         # Half of the regions must have answered a probe that began after the suspicion: proof that it is not
         # the gateway's own network that was lost.
         answering = count_answered_since(healths, tracked.suspected_at)
-        if (
-            enough_answer(answering, len(healths))
-            and _waited(tracked, now, settings)
-            and not _is_coming_back(ws, tracked)
-        ):
+        # While the gateway is cut off, its regions go on working: whatever moved would run twice.
+        proven = not cut_off and enough_answer(answering, len(healths))
+        unconfirmed = _never_confirmed(tracked, now) and any_kept_answering(healths, tracked.suspected_at)
+        if (proven or unconfirmed) and _waited(tracked, now, settings) and not _is_coming_back(ws, tracked):
+            # Without proof that the region was lost it is nobody's fault.
+            tracked.blamed &= proven
             leave_region(tracked, now, "RegionLost", settings)
 
 
@@ -97,6 +103,14 @@ def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings
             # It has no other place: without a pause all failovers would be used up within minutes.
             not_before=now.wall + backoff_seconds(failovers, settings) if last_resort else 0.0,
         )
+
+
+def _never_confirmed(tracked: TrackedShard, now: Instant) -> bool:
+    """Whether nothing shows that a cluster has the attempt, and no cluster takes its create any more.
+
+    It was sent just before its region was lost. An attempt that an earlier gateway sent is not known as such.
+    """
+    return tracked.intended_at > NEVER and not tracked.running_since and tracked.fenced_until <= now.monotonic
 
 
 def _is_coming_back(ws: WorkingSet, tracked: TrackedShard) -> bool:

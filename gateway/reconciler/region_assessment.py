@@ -77,9 +77,7 @@ def apply_assessment(
         elif region.name in assessment.back:
             reclaim_suspects(ws, region, now, settings)
     acquit_outlived(ws)
-    # While the gateway is cut off, its regions go on working: whatever moved would run twice.
-    if not assessment.cut_off:
-        fail_over(ws, assessment.counted, now, settings)
+    fail_over(ws, assessment.counted, now, settings, cut_off=assessment.cut_off)
     give_up_unconfirmed(ws, now, settings)
     stop_cancelled(ws, assessment.lost, now, settings)
 

@@ -2,10 +2,10 @@
 
 If more than half of the regions are lost within seconds of each other, or any region together with an
 independent canary, that is a blackout: the gateway takes itself to be cut off from then until enough regions
-are back. While it is cut off, new work waits, and no shard is moved. Netflix Eureka's self-preservation mode
-and the zone eviction limits of Kubernetes' node controller do the same. (Envoy's panic threshold answers the
-same case the other way: it goes on using all hosts.) Nothing is remembered beside the regions' health, so the
-answer holds for as long as the regions stay lost.
+are back. While it is cut off, no shard is moved that may run; new work goes to the regions that answer, if
+any. Netflix Eureka's self-preservation mode and the zone eviction limits of Kubernetes' node controller do
+the same. (Envoy's panic threshold answers the same case the other way: it goes on using all hosts.) Nothing
+is remembered beside the regions' health, so the answer holds for as long as the regions stay lost.
 """
 
 from collections.abc import Sequence

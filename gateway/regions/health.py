@@ -134,3 +134,13 @@ def with_changes(health: RegionHealth, now: float, *, because: str = "", **chang
 def count_answered_since(healths: Sequence[RegionHealth], since: float) -> int:
     """The number of regions that have answered a probe that began after `since`."""
     return sum(health.answered_at > since for health in healths)
+
+
+def any_kept_answering(healths: Sequence[RegionHealth], since: float) -> bool:
+    """Whether a region that was reachable before `since` is so still, and has answered a probe after it.
+
+    It shows that the gateway's network works, if not to which regions.
+    """
+    return any(
+        health.lost_at is None and health.returned_at <= since < health.answered_at for health in healths
+    )

@@ -4,6 +4,7 @@ Bounds are asserted in virtual time (test_region_faults); here they are measured
 """
 
 import asyncio
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -116,3 +117,46 @@ async def test_a_gateway_that_is_cut_off_moves_nothing(
     assert found["phase"] == "Succeeded"
     assert [entry for entry in history(stack, run) if entry["kind"] == "Abandoned"] == []
     assert {shard["epoch"] for shard in found["shards"]} == {1}
+
+
+@pytest.mark.parametrize("sent", [signal.SIGSTOP, signal.SIGKILL])
+async def test_two_regions_that_are_gone_at_once_keep_no_new_work_waiting(
+    stack: Stack, client: httpx.AsyncClient, tmp_path: Path, sent: signal.Signals
+) -> None:
+    """Two clusters of three are stopped or killed, and nobody restarts them: the gateway cannot tell whether
+    it is its own network, and moves nothing that runs. New work runs in the third, without a person.
+    """
+    await taking_work(client, REGIONS)
+    run = await submitted(client, noting(tmp_path / "effects", 5.0, "long", shards=9))
+
+    async def running() -> bool:
+        return all(shard["phase"] == "Running" for shard in (await described(client, run))["shards"])
+
+    await until(running)
+    early: list[str] = []
+
+    async def cut_off() -> bool:
+        # Before anybody knows that the regions are gone, too.
+        early.append(await submitted(client, ONE))
+        return bool((await client.get("/v1/regions")).json()["cut_off"])
+
+    for region in ("beijing", "shanghai"):
+        stack.processes[region].send_signal(sent)
+    try:
+        await until(cut_off, seconds=30)
+        at = time.monotonic()
+        late = [await submitted(client, ONE) for _ in range(10)]
+        found = [await ended(client, one, seconds=30) for one in late]
+        print(f"{sent.name}: new work done {time.monotonic() - at:.2f} s after, {len(early)} runs before")
+        found += [await ended(client, one) for one in early]
+        assert {(one["phase"], one["shards"][0]["region"]) for one in found} == {("Succeeded", "shenzhen")}
+        held = [shard for shard in (await described(client, run))["shards"] if shard["region"] != "shenzhen"]
+        assert {(shard["phase"], shard["epoch"]) for shard in held} == {("Suspect", 1)}
+    finally:
+        for region in ("beijing", "shanghai"):
+            if sent is signal.SIGSTOP:
+                stack.processes[region].send_signal(signal.SIGCONT)
+            else:
+                await stack.start_region(region, port=stack.ready[region]["port"])
+    assert {shard["epoch"] for shard in (await ended(client, run))["shards"]} == {1}
+    assert [entry["kind"] for entry in history(stack, "") if not entry["kind"].startswith("Policy")] == []

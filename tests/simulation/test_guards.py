@@ -39,6 +39,26 @@ async def test_the_region_that_comes_back_last_keeps_its_shards(world: World) ->
     assert {(shard.epoch, shard.failovers) for shard in world.shards.values()} == {(1, 0)}
 
 
+async def test_new_work_goes_on_in_the_region_that_answers(world: World) -> None:
+    """Two of three are lost at once: what may run there stays, and what runs nowhere yet does not wait for a
+    person. So does what was sent to them before they were known to be lost."""
+    await world.submit(workflow(300.0, shards=12))
+    await run(world, 15)
+    cut(world, "beijing", "shanghai")
+    for _ in range(30):
+        await world.submit(workflow(1.0, shards=1))
+        await run(world, 0.5)
+    controller = world.controller
+    assert controller is not None
+    assert controller.cut_off
+    await run(world, 10)
+
+    old = {shard.phase: shard.epoch for key, shard in world.shards.items() if key[0] == "run-000"}
+    assert old == {Phase.SUSPECT: 1, Phase.RUNNING: 1}
+    new = [shard for key, shard in world.shards.items() if key[0] != "run-000"]
+    assert {(shard.phase, shard.region) for shard in new} == {(Phase.SUCCEEDED, "shenzhen")}
+
+
 async def test_without_half_of_the_regions_nothing_moves(world: World) -> None:
     """Lost one long after the other they are no blackout; yet one region of three does not show that the
     gateway's own network works."""

@@ -37,8 +37,8 @@ def regions(
     )
     if answer.get("cut_off"):
         console().print(
-            "this gateway takes itself to be cut off: it moves nothing and queues what comes;"
-            " look at its own network"
+            "this gateway takes itself to be cut off: it moves nothing, and places new work only where a"
+            " region answers; look at its own network"
         )
 
 

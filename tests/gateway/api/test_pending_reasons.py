@@ -56,16 +56,27 @@ async def test_waiting_for_a_turn_or_a_pause_is_a_reason(
     assert pending_reason(run, shards, services, run.created_at) == f"2 shards wait {said}"
 
 
-async def test_a_gateway_that_is_cut_off_gives_itself_as_the_reason(
-    services: Services, store: Store, client: httpx.AsyncClient, document: Any
+async def test_a_gateway_that_no_region_answers_gives_itself_as_the_reason(
+    services: Services, store: Store, client: httpx.AsyncClient, views: list[RegionView], document: Any
 ) -> None:
-    """The regions may all be well."""
+    """The regions may all be well, and none is to be forgotten. Where one answers, it is as always."""
     name = (await client.post("/v1/runs", json=document)).json()["id"]
     run = await store.run(name)
     assert run is not None
-    said = pending_reason(run, await store.shards(name), structs.replace(services, cut_off=lambda: True), 0.0)
-    assert said is not None
-    assert "cut off" in said
+    shards, alone = await store.shards(name), structs.replace(services, cut_off=lambda: True)
+    suspect = [structs.replace(shard, phase=Phase.SUSPECT) for shard in shards]
+    views[1:] = [
+        structs.replace(views[0], name=region, condition=RegionCondition.UNREACHABLE)
+        for region in ("shanghai", "shenzhen")
+    ]
+    assert pending_reason(run, shards, alone, run.created_at) == "2 shards wait for a turn: beijing fits"
+    assert "only 1 of 3 regions answer" in (pending_reason(run, suspect, alone, 0.0) or "")
+    views[0] = structs.replace(views[0], condition=RegionCondition.UNREACHABLE)
+
+    assert pending_reason(run, shards, alone, 0.0) == (
+        "2 shards wait: this gateway takes itself to be cut off from its regions, and none answers"
+    )
+    assert pending_reason(run, suspect, alone, 0.0) is None
 
 
 async def test_suspect_shards_that_will_not_be_moved_have_a_reason(
