@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 POLICY ?= embedded
+SPEED ?= 10
 STAMP := .venv/.waypost-installed
 CORES := $(shell nproc 2> /dev/null || sysctl -n hw.ncpu)
 # Half of a unit test's time is waiting for processes of its own: two more of them than cores keep these busy.
@@ -69,8 +70,8 @@ integration: $(STAMP) ## the tests on real processes, one at a time: they measur
 demo: $(STAMP) ## submit a real backup, lose a region, end complete (POLICY=opa: a real OPA decides)
 	$(BIN)/python examples/demo.py --policy $(POLICY)
 
-observe: $(STAMP) ## lose a region under load, watched by a real Prometheus and Alertmanager; prints the pages
-	$(BIN)/python examples/observe.py
+observe: $(STAMP) ## a bad policy bundle and a lost region under load, with real Prometheus and Alertmanager (SPEED=1: usual times)
+	$(BIN)/python examples/observe.py --speed $(SPEED)
 
 faults: $(STAMP) ## ten rounds of each fault on real processes, measured; 10,000 faults, decisions, questions of policy
 	$(BIN)/python -m pytest tests/integration -s --rounds 10 --decisions 10000 --timeout 1800 --policy $(POLICY)

@@ -16,7 +16,8 @@ class Shares(Struct, frozen=True, kw_only=True):
     @property
     def share(self) -> float:
         """The share of what was counted that went badly, from 0 to 1."""
-        return self.bad / self.total if self.total else 0.0
+        # Prometheus extrapolates both by themselves: the bad may come out as a little more than all.
+        return min(1.0, self.bad / self.total) if self.total else 0.0
 
     @property
     def sound(self) -> bool:

@@ -7,20 +7,23 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import yaml
 from msgspec import Struct
 
-import observability
+from gateway.cli.dev.shipped_monitoring import (
+    RULES,
+    TOKEN_FILE,
+    divide_times,
+    prometheus_configuration,
+    routes_configuration,
+)
 from gateway.cli.dev.stack import Stack
 from gateway.cli.errors import CliError, Exit
 from waypost.files.permissions import make_private_folder, write_private
 
-SHIPPED: Final = Path(observability.__file__).parent
-PLACEHOLDER: Final = "http://127.0.0.1:9099"
-"""The address in Alertmanager's shipped configuration that an operator replaces."""
 READY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 0.05
@@ -46,53 +49,64 @@ def monitoring_programs() -> tuple[str, str]:
     return prometheus, alerts
 
 
+def choose_addresses() -> Monitoring:
+    """Returns free addresses, chosen before the start of a stack whose gateway asks Prometheus."""
+    return Monitoring(prometheus_url=f"http://{_free_address()}", alerts_url=f"http://{_free_address()}")
+
+
 @asynccontextmanager
-async def monitoring(stack: Stack, *, receiver: str) -> AsyncIterator[Monitoring]:
+async def monitoring(
+    stack: Stack, servers: Monitoring, *, receiver: str, alerts_token: str, speed: float = 1.0
+) -> AsyncIterator[None]:
     """Starts Prometheus and Alertmanager, waits until they answer, and ends them by their process ids.
 
-    `receiver` is the URL below which pages (`/page`) and tickets (`/ticket`) are posted. Raises `CliError`
-    where a program is missing or does not start.
+    `receiver` is the URL below which pages (`/page`) and tickets (`/ticket`) are posted. Alerts that trigger
+    rollbacks go to the stack's gateway with `alerts_token`. All times are divided by `speed`. Raises
+    `CliError` where a program is missing or does not start.
     """
     prometheus, alerts = monitoring_programs()
     folder = stack.state / "monitoring"
-    make_private_folder(folder)
-    addresses = _free_address(), _free_address()
-    routes = (SHIPPED / "alertmanager" / "alertmanager.yml").read_text().replace(PLACEHOLDER, receiver)
-    write_private(folder / "alertmanager.yml", routes.encode())
-    write_private(folder / "prometheus.yml", yaml.safe_dump(_configuration(stack, addresses[1])).encode())
+    _write_configuration(folder, stack, servers, receiver=receiver, alerts_token=alerts_token, speed=speed)
     async with AsyncExitStack() as exits:
         command = [
             f"--config.file={folder / 'alertmanager.yml'}",
             f"--storage.path={folder / 'alerts'}",
-            f"--web.listen-address={addresses[1]}",
+            f"--web.listen-address={_address(servers.alerts_url)}",
             "--cluster.listen-address=",
         ]
-        await exits.enter_async_context(_server([alerts, *command], f"http://{addresses[1]}", folder))
+        await exits.enter_async_context(_server([alerts, *command], servers.alerts_url, folder))
         command = [
             f"--config.file={folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={folder / 'series'}",
-            f"--web.listen-address={addresses[0]}",
+            f"--web.listen-address={_address(servers.prometheus_url)}",
             "--enable-feature=exemplar-storage",
         ]
-        await exits.enter_async_context(_server([prometheus, *command], f"http://{addresses[0]}", folder))
-        yield Monitoring(prometheus_url=f"http://{addresses[0]}", alerts_url=f"http://{addresses[1]}")
+        await exits.enter_async_context(_server([prometheus, *command], servers.prometheus_url, folder))
+        yield
 
 
-def _configuration(stack: Stack, alerts: str) -> dict[str, Any]:
-    """Returns Prometheus' shipped configuration for the processes of the stack, without long-term storage."""
-    found: dict[str, Any] = yaml.safe_load((SHIPPED / "prometheus" / "prometheus.yml").read_text())
-    found["rule_files"] = [str(SHIPPED / "prometheus" / "rules" / "*.yml")]
-    found["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alerts]}]}]
-    del found["remote_write"]
-    gateways = [{"targets": [stack.metrics_url.removeprefix("http://")]}]
-    clusters = [
-        {"targets": [f"127.0.0.1:{stack.ready[region]['metrics_port']}"], "labels": {"region": region}}
-        for region in stack.regions
-    ]
-    for job in found["scrape_configs"]:
-        del job["file_sd_configs"]
-        job["static_configs"] = clusters if job["job_name"] == "waypost-clusters" else gateways
-    return found
+def _write_configuration(
+    folder: Path, stack: Stack, servers: Monitoring, *, receiver: str, alerts_token: str, speed: float
+) -> None:
+    rules = folder / "rules"
+    make_private_folder(rules)
+    for path in RULES.glob("*.yml"):
+        write_private(rules / path.name, divide_times(path.read_text(), speed).encode())
+    routes = routes_configuration(gateway=stack.url, receiver=receiver, speed=speed)
+    write_private(folder / "alertmanager.yml", routes.encode())
+    write_private(folder / TOKEN_FILE, alerts_token.encode())
+    scraped = prometheus_configuration(
+        gateway=_address(stack.metrics_url),
+        clusters={region: f"127.0.0.1:{stack.ready[region]['metrics_port']}" for region in stack.regions},
+        alerts=_address(servers.alerts_url),
+        rules=rules,
+        speed=speed,
+    )
+    write_private(folder / "prometheus.yml", yaml.safe_dump(scraped).encode())
+
+
+def _address(url: str) -> str:
+    return url.removeprefix("http://")
 
 
 @asynccontextmanager

@@ -158,3 +158,9 @@ def test_a_rollback_is_verified_once_and_after_a_while() -> None:
     done, over = a_rollback(at=NOW), a_rollback(RollbackPhase.HELPED, at=NOW)
     due = [is_due(rollback, ON, now=NOW + after) for rollback in (done, over) for after in (299, 300)]
     assert due == [False, True, False, False]
+
+
+def test_a_share_is_never_more_than_all() -> None:
+    """Prometheus extrapolates the two counts by themselves: "100.1 % are refused" reads as a mistake."""
+    found = Shares(total=1_000.0, bad=1_001.0)
+    assert (found.share, found.sound) == (1.0, True)
