@@ -10,6 +10,7 @@ from gateway.secret import Secret
 Mode = Literal["off", "dry-run", "on"]
 Window = Annotated[int, Meta(ge=1)]
 Ratio = Annotated[float, Meta(ge=1)]
+Most = Annotated[int, Meta(ge=0)]
 
 
 class ReleaseKindSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,7 +23,15 @@ class ReleaseKindSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     requests: Count | None = None
     released_seconds: Seconds | None = None
     released_seconds_maximum: Seconds | None = None
+    pause_seconds: Seconds | None = None
+    day_maximum: Most | None = None
     verify_seconds: Seconds | None = None
+
+
+class LaterKindSettings(ReleaseKindSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of a kind of release that came after the first: it stays off until its own mode is set."""
+
+    mode: Mode | None = "off"
 
 
 class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,24 +58,30 @@ class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     bad_share: Part = 0.05
     """The fraction of bad results that a release must have at least to be rolled back.
 
-    Of a policy bundle it is the fraction of submissions that it refuses.
+    Of a policy bundle it is the fraction of submissions that it refuses, of a workflow that of its shards
+    that fail.
     """
     ratio: Ratio = 2.0
     """The factor by which the release's bad share must exceed the baseline's."""
     requests: Count = 200
-    """The number of submissions below which the release's or baseline's share is no evidence."""
+    """The number of results below which the release's or baseline's share is no evidence.
+
+    Of a policy bundle they are submissions, of a workflow ended shards.
+    """
     released_seconds: Seconds = 120.0
     """The minimum age of a release that is rolled back: earlier faults are not its own."""
     released_seconds_maximum: Seconds = 3_600.0
     """The maximum age of a release that is rolled back: later faults are not its own."""
     pause_seconds: Seconds = 1_800.0
-    """The minimum time between two rollbacks."""
-    day_maximum: Annotated[int, Meta(ge=0)] = 2
-    """The maximum number of rollbacks in 24 hours; beyond it a person is paged."""
+    """The minimum time between two rollbacks of the same kind of release."""
+    day_maximum: Most = 2
+    """The maximum number of rollbacks of one kind in 24 hours; beyond it a person is paged."""
     verify_seconds: Seconds = 300.0
     """The time after a rollback at which it is verified whether it has helped."""
     policy: ReleaseKindSettings = ReleaseKindSettings()
     """The settings that differ for policy bundles."""
+    workflow: LaterKindSettings = LaterKindSettings()
+    """The settings that differ for released workflows, which are rolled back only if its `mode` is set."""
 
     def of(self, kind: str) -> "RollbackSettings":
         """Returns the settings for one kind of release, with the differences of its own field applied."""

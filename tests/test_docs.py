@@ -54,6 +54,9 @@ def test_the_settings_in_the_documentation_hold(tmp_path: Path) -> None:
     assert isinstance(load_settings(tmp_path / "gateway.toml", {}), GatewaySettings)
 
 
+SERIES = re.compile(r"_(bucket|count|sum)$")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     """A reader follows them."""
@@ -65,7 +68,8 @@ def test_the_metrics_in_the_documentation_are_there_and_all_of_them() -> None:
     """An alert on a name that does not exist never fires."""
     declared = Metrics().registry.declared.keys() | ClusterMetrics().registry.declared.keys()
     named = {name for page in PAGES for name in re.findall(r"\bwaypost_[a-z_]+", page.read_text())}
-    assert named == declared
+    # Of a histogram a query names the series.
+    assert {name if name in declared else SERIES.sub("", name) for name in named} == declared
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -14,6 +14,8 @@ class ReleaseKind(StrEnum):
 
     POLICY = "policy"
     """A policy bundle that is active or in canary."""
+    WORKFLOW = "workflow"
+    """A version of a released workflow that is stable or in canary."""
 
 
 class Alert(Struct, frozen=True, kw_only=True):
@@ -29,6 +31,8 @@ class Alert(Struct, frozen=True, kw_only=True):
     name: str
     kind: str = ""
     """The kind of release that the alert is about; empty or unknown: no kind that can be rolled back."""
+    subject: str = ""
+    """Which release of its kind the alert is about, such as `demo/nightly@3`; empty: it does not say."""
     resolved: bool = False
     received_at: float
 
@@ -97,7 +101,10 @@ class Rollback(Struct, frozen=True, kw_only=True):
     """The name of the alert that caused the rollback."""
     kind: ReleaseKind
     release: str
-    """The id of the release that is rolled back: the sequence number of a policy bundle."""
+    """The name of the release that is rolled back, unique within its kind.
+
+    Of a policy bundle its sequence number, of a version of a workflow `demo/nightly@3`.
+    """
     digest: str
     returns_to: str
     """The release that is in force again afterwards; empty for the one that the gateway was started with."""

@@ -66,7 +66,8 @@ def decide(
     if alert.resolved:
         return Verdict(outcome=Outcome.NOTHING, why="the alert is resolved")
     if release is None or alert.kind != release.kind:
-        return Verdict(outcome=Outcome.NOTHING, why=f"there is no release of the kind {alert.kind!r:.50}")
+        about = f"{alert.kind!r:.50} {alert.subject!r:.210}" if alert.subject else f"{alert.kind!r:.50}"
+        return Verdict(outcome=Outcome.NOTHING, why=f"there is no release of the kind {about}")
     verdict = _by_past(release, past, settings, now=now)
     if verdict is not None:
         return verdict
@@ -88,8 +89,8 @@ def _by_past(
     release: LatestRelease, past: Sequence[Rollback], settings: RollbackSettings, *, now: float
 ) -> Verdict | None:
     """Returns why not to roll back, by the release's age and earlier rollbacks; None if they allow it."""
-    done = [rollback for rollback in past if rollback.phase in ACTED]
-    if any(rollback.kind is release.kind and rollback.digest == release.digest for rollback in done):
+    done = [one for one in past if one.phase in ACTED and one.kind is release.kind]
+    if any(rollback.digest == release.digest for rollback in done):
         return Verdict(outcome=Outcome.NOTHING, why=f"{release.name} was taken back before")
     age = now - release.released_at
     if not 0 <= age < math.inf:
@@ -102,8 +103,7 @@ def _by_past(
         )
     if release.returns_to is None:
         return Verdict(outcome=Outcome.PERSON, why=f"before {release.name} there is none to return to")
-    returned = {rollback.release for rollback in done if rollback.kind is release.kind}
-    if release.returns_to in returned:
+    if release.returns_to in {rollback.release for rollback in done}:
         return Verdict(outcome=Outcome.PERSON, why=f"{release.returns_to} was taken back before")
     if age < settings.released_seconds:
         return Verdict(outcome=Outcome.WAIT, why=f"{release.name} is too young to be judged")

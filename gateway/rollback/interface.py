@@ -5,11 +5,14 @@ taken back is decided the same way for all kinds.
 """
 
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from gateway.core.rollback import Alert, ReleaseKind, Rollback
+
+ACTOR: Final = "rollback"
+"""The name of the rollback controller in the audit trail, as the actor of its acts."""
 
 
 class LatestRelease(Struct, frozen=True, kw_only=True):

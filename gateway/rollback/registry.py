@@ -7,6 +7,8 @@ from gateway.core.rollback import ReleaseKind
 from gateway.policy.rollout.rollout import BundleRollout
 from gateway.rollback.interface import Releases
 from gateway.rollback.policy_bundles.releases import PolicyBundles
+from gateway.rollback.workflows.releases import Workflows
+from gateway.store.workflows import KeepsWorkflows
 
 
 class Sources(Protocol):
@@ -15,9 +17,13 @@ class Sources(Protocol):
     @property
     def rollout(self) -> BundleRollout: ...
 
+    @property
+    def store(self) -> KeepsWorkflows: ...
+
 
 RELEASES: Final[Mapping[ReleaseKind, Callable[[Sources], Releases]]] = {
     ReleaseKind.POLICY: lambda sources: PolicyBundles(sources.rollout),
+    ReleaseKind.WORKFLOW: lambda sources: Workflows(sources.store),
 }
 
 

@@ -7,7 +7,7 @@ Both have the same form where it matters; fields that are not named here are pas
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
@@ -20,6 +20,8 @@ from gateway.rollback_settings import RollbackSettings
 BODY_MAXIMUM_BYTES: Final = 262_144
 KIND_LABEL: Final = "rollback"
 """The label by which an alert names the kind of release that it is about."""
+SUBJECT_LABEL: Final = "release"
+"""The label by which an alert names one of many releases of a kind."""
 NAME_MAXIMUM: Final = 200
 TIMESTAMP_DIGITS: Final = 12
 
@@ -92,8 +94,14 @@ def read_alerts(body: bytes, *, now: float) -> Sequence[Alert]:
             starts_at=alert.starts_at,
             name=alert.labels.get("alertname", "")[:NAME_MAXIMUM],
             kind=alert.labels.get(KIND_LABEL, "")[:NAME_MAXIMUM],
+            subject=_subject(alert.labels),
             resolved=alert.status == "resolved",
             received_at=now,
         )
         for alert in sent.alerts
     ]
+
+
+def _subject(labels: Mapping[str, str]) -> str:
+    name = labels.get(SUBJECT_LABEL, "")
+    return name if len(name) <= NAME_MAXIMUM else ""  # cut off, it might be another's name

@@ -24,7 +24,7 @@ class RollbackView(Struct, frozen=True, kw_only=True):
     phase: RollbackPhase
     kind: ReleaseKind
     release: str
-    """The release that was rolled back: the sequence number of a policy bundle."""
+    """The release that was rolled back: the sequence number of a policy bundle, or `demo/nightly@3`."""
     revision: str
     returns_to: str
     """The release in force afterwards; empty for the one that the gateway was started with."""

@@ -22,27 +22,16 @@ from gateway.core.errors import (
     PreconditionFailed,
     TooLarge,
 )
-from gateway.core.history import HistoryEntry, HistoryKind, WorkflowDetail
-from gateway.core.workflow_release import (
-    ReleasedWorkflow,
-    ReleaseStep,
-    StepRefused,
-    WorkflowVersion,
-    after_apply,
-    after_step,
-)
+from gateway.core.history import HistoryKind
+from gateway.core.workflow_release import ReleasedWorkflow, ReleaseStep, StepRefused, after_apply
 from gateway.documents.parsing import parse_json
+from gateway.store.workflow_steps import take_step, workflow_entry
 from gateway.submission.authorize import authorize
 from gateway.submission.released_workflows import VERSION_MAXIMUM_BYTES
 
 SOURCE_MAXIMUM: Final = 200
 BODY_MAXIMUM: Final = 1_024
 OVERTAKEN: Final = "the workflow was changed meanwhile: look at it again"
-KINDS: Final = {
-    ReleaseStep.CANARY: HistoryKind.WORKFLOW_CANARIED,
-    ReleaseStep.PROMOTE: HistoryKind.WORKFLOW_PROMOTED,
-    ReleaseStep.ROLL_BACK: HistoryKind.WORKFLOW_ROLLED_BACK,
-}
 
 
 class CanaryShare(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,7 +76,8 @@ async def apply_workflow(call: Call) -> Response:
         raise Conflict(str(error)) from error
     if after is not before:
         version = after.versions[-1]
-        entry = _entry(call, after, version, HistoryKind.WORKFLOW_APPLIED, decision_id)
+        act: dict[str, Any] = {"by": call.principal.subject, "at": call.at, "decision_id": decision_id}
+        entry = workflow_entry(after, version, HistoryKind.WORKFLOW_APPLIED, **act)
         if not await services.store.write_workflow(after, entry=entry, document=reading.canonical):
             raise Conflict(OVERTAKEN)
         call.log_act(f"applied {name}@{version.number}", decision_id)
@@ -147,13 +137,12 @@ async def _take(call: Call, step: ReleaseStep, percent: float = 0.0) -> Response
         raise NotFound("there is no such version of a released workflow")
     if before.rev != expected_revision(call, of="workflow"):
         raise PreconditionFailed(OVERTAKEN)
+    act: dict[str, Any] = {"by": call.principal.subject, "at": call.at, "decision_id": decision_id}
     try:
-        after = after_step(before, step, number, by=call.principal.subject, at=call.at, percent=percent)
+        after = await take_step(store, before, step, number, percent=percent, **act)
     except StepRefused as error:
         raise Conflict(str(error)) from error
-    version = after.version(number)
-    assert version is not None
-    if not await store.write_workflow(after, entry=_entry(call, after, version, KINDS[step], decision_id)):
+    if after is None:
         raise PreconditionFailed(OVERTAKEN)
     call.log_act(f"{step} of {name}@{number}", decision_id)
     return JsonResponse(after, etag=etag(after.rev))
@@ -167,22 +156,6 @@ async def _authorize(call: Call, operation: dict[str, Any]) -> str:
 async def _tenants(call: Call) -> tuple[str, ...] | None:
     decision = await authorize(call.question(Action.RELEASES_READ), policy=call.services.policy)
     return visible_tenants(decision, call.principal.tenant, call.query.value("tenant"))
-
-
-def _entry(
-    call: Call, after: ReleasedWorkflow, version: WorkflowVersion, kind: HistoryKind, decision_id: str
-) -> HistoryEntry:
-    detail = WorkflowDetail(
-        tenant=after.tenant,
-        workflow=after.name,
-        version=version.number,
-        digest=version.digest,
-        source=version.source,
-        percent=version.percent,
-        stable=None if after.stable is None else after.stable.number,
-        decision_id=decision_id,
-    )
-    return HistoryEntry(run="", kind=kind, at=call.at, actor=call.principal.subject, detail=detail)
 
 
 def _after(cursor: str | None) -> tuple[str, str]:

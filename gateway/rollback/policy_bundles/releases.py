@@ -6,12 +6,9 @@ from gateway.core.rollback import Alert, Rollback
 from gateway.policy.rollout.acts import Act
 from gateway.policy.rollout.bundle_states import BundleState, Step
 from gateway.policy.rollout.rollout import BundleRollout
-from gateway.rollback.interface import Counted, LatestRelease, Queries, Standing
+from gateway.rollback.interface import ACTOR, Counted, LatestRelease, Queries, Standing
 from gateway.rollback.policy_bundles.latest_bundle import latest_bundle
 from gateway.rollback.policy_bundles.queries import queries, queries_after
-
-ACTOR: Final = "rollback"
-"""The name of the rollback controller in the audit trail, as the actor of its acts."""
 
 
 class PolicyBundles:

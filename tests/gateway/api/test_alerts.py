@@ -74,6 +74,18 @@ async def test_the_same_alert_fifty_times_is_one(sender: httpx.AsyncClient, stor
     assert (alert.name, alert.kind, alert.fingerprint) == ("RefusalsJump", "policy", "f1")
 
 
+@pytest.mark.parametrize(("name", "subject"), [("demo/w@3", "demo/w@3"), ("d" * 201, ""), (None, "")])
+async def test_an_alert_may_name_one_release_of_many(
+    sender: httpx.AsyncClient, store: Store, name: str | None, subject: str
+) -> None:
+    """A name that is too long is none: cut off it might be that of another."""
+    body = notification()
+    body["alerts"][0]["labels"] |= {} if name is None else {"release": name}
+    await sender.post("/v1/alerts", json=body, headers=BEARER)
+    (alert,) = await store.open_alerts(limit=9)
+    assert alert.subject == subject
+
+
 async def test_resolved_before_firing_stays_resolved(sender: httpx.AsyncClient, store: Store) -> None:
     for status in ("resolved", "firing"):
         await sender.post("/v1/alerts", json=notification(status=status), headers=BEARER)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.rollback import ACTED, RollbackPhase
+from gateway.core.rollback import ACTED, ReleaseKind, RollbackPhase
 from gateway.rollback.decision import Outcome, Verdict, decide
 from gateway.rollback.evidence import Evidence, NoEvidence, Shares
 from gateway.rollback.verification import is_due, verify
@@ -98,6 +98,13 @@ def test_gates_are_open_at_their_numbers() -> None:
 def test_what_was_not_done_hinders_nothing() -> None:
     """Neither a dry run nor a frozen alert was a rollback."""
     past = [a_rollback(phase, digest="d7") for phase in RollbackPhase if phase not in ACTED]
+    assert verdict(past=past).outcome is Outcome.ROLL_BACK
+
+
+def test_pause_and_maximum_of_a_day_are_of_each_kind() -> None:
+    """Rollbacks of workflows must not keep a bad policy bundle in force."""
+    other = ReleaseKind.WORKFLOW
+    past = [a_rollback(at=NOW - ago, kind=other, release="6", digest="d7") for ago in (1, 2, 3)]
     assert verdict(past=past).outcome is Outcome.ROLL_BACK
 
 

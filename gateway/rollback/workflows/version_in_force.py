@@ -1,0 +1,85 @@
+"""Finds the version of a workflow that an alert may be about, among those that submissions run.
+
+Performs no I/O.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from gateway.core.rollback import ReleaseKind
+from gateway.core.workflow_release import (
+    ReleasedWorkflow,
+    VersionState,
+    WorkflowVersion,
+    label_of,
+    release_label,
+)
+from gateway.rollback.interface import LatestRelease
+
+NUMBER_DIGITS: Final = 9
+ALL_PERCENT: Final = 100.0
+
+
+class Subject(Struct, frozen=True, kw_only=True):
+    """The workflow that an alert or a rollback names, and its version; None: it does not say which one."""
+
+    tenant: str
+    workflow: str
+    number: int | None
+
+
+def subject_of(name: str) -> Subject | None:
+    """Parses a name such as `demo/nightly@3` or `demo/nightly`; None if it is none."""
+    tenant, slash, label = name.rpartition("/")
+    workflow, at, number = label.partition("@")
+    if not slash or not tenant or not workflow:
+        return None
+    if not at:
+        return Subject(tenant=tenant, workflow=workflow, number=None)
+    if not (number.isascii() and number.isdigit() and len(number) <= NUMBER_DIGITS):
+        return None
+    return Subject(tenant=tenant, workflow=workflow, number=int(number))
+
+
+def version_in_force(workflow: ReleasedWorkflow, number: int | None) -> LatestRelease | None:
+    """Returns the version `number` if submissions run it; None if they do not.
+
+    Without a number it is the version in canary or the stable one, whichever changed last.
+    """
+    running = [one for one in (workflow.stable, workflow.canary) if one is not None]
+    if number is None:
+        version = max(running, key=lambda one: (one.changed_at, one.number), default=None)
+    else:
+        version = next((one for one in running if one.number == number), None)
+    if version is None:
+        return None
+    canary = version.state is VersionState.CANARY
+    before = workflow.stable if canary else workflow.returns_to
+    name = _name(workflow, version)
+    return LatestRelease(
+        kind=ReleaseKind.WORKFLOW,
+        name=name,
+        revision=name,
+        # Another workflow may have the same content, and be good.
+        digest=f"{workflow.tenant}/{workflow.name}:{version.digest}",
+        released_at=version.changed_at,
+        # Beside a canary that gets all there is nothing to compare with, only before it.
+        canary=canary and version.percent < ALL_PERCENT,
+        restored=not canary and _was_restored(workflow, version),
+        returns_to=None if before is None else _name(workflow, before),
+    )
+
+
+def _name(workflow: ReleasedWorkflow, version: WorkflowVersion) -> str:
+    return release_label(workflow.tenant, label_of(workflow, version))
+
+
+def _was_restored(workflow: ReleasedWorkflow, stable: WorkflowVersion) -> bool:
+    # One change has moved both, at one time: the one that was rolled back, and the one that is stable again.
+    return any(
+        one.state is VersionState.ROLLED_BACK
+        and one.number != stable.number
+        and one.changed_at == stable.changed_at
+        for one in workflow.versions
+    )

@@ -1,0 +1,62 @@
+"""Takes a release change of a workflow: checks it by the versions' states, and stores it with its audit.
+
+People do it over the API and automatic rollbacks by themselves: both by this function.
+"""
+
+from typing import Final
+
+from gateway.core.history import HistoryEntry, HistoryKind, WorkflowDetail
+from gateway.core.workflow_release import ReleasedWorkflow, ReleaseStep, WorkflowVersion, after_step
+from gateway.store.workflows import KeepsWorkflows
+
+STEP_KINDS: Final = {
+    ReleaseStep.CANARY: HistoryKind.WORKFLOW_CANARIED,
+    ReleaseStep.PROMOTE: HistoryKind.WORKFLOW_PROMOTED,
+    ReleaseStep.ROLL_BACK: HistoryKind.WORKFLOW_ROLLED_BACK,
+}
+"""The kind of the history entry about each release change."""
+
+
+async def take_step(
+    store: KeepsWorkflows,
+    before: ReleasedWorkflow,
+    step: ReleaseStep,
+    number: int,
+    *,
+    by: str,
+    at: float,
+    decision_id: str,
+    percent: float = 0.0,
+) -> ReleasedWorkflow | None:
+    """Returns the workflow after a release change of one version, which is stored; `by` whom it is done.
+
+    None, and nothing stored, where the stored workflow is no longer as `before`. Raises `StepRefused`.
+    """
+    after = after_step(before, step, number, by=by, at=at, percent=percent)
+    version = after.version(number)
+    assert version is not None
+    entry = workflow_entry(after, version, STEP_KINDS[step], by=by, at=at, decision_id=decision_id)
+    return after if await store.write_workflow(after, entry=entry) else None
+
+
+def workflow_entry(
+    after: ReleasedWorkflow,
+    version: WorkflowVersion,
+    kind: HistoryKind,
+    *,
+    by: str,
+    at: float,
+    decision_id: str,
+) -> HistoryEntry:
+    """Returns the entry about a change of `version`, with the state `after` it; `by` whom it was done."""
+    detail = WorkflowDetail(
+        tenant=after.tenant,
+        workflow=after.name,
+        version=version.number,
+        digest=version.digest,
+        source=version.source,
+        percent=version.percent,
+        stable=None if after.stable is None else after.stable.number,
+        decision_id=decision_id,
+    )
+    return HistoryEntry(run="", kind=kind, at=at, actor=by, detail=detail)
