@@ -17,16 +17,14 @@ from gateway.policy.embedded.syntax_tree import (
     Module,
     SyntaxNode,
     bound_walks,
-    declared_names,
     expressions,
     head_of,
     is_walk,
     literal,
     names_in,
     only,
-    own_names,
     parts,
-    queries,
+    read_rule,
 )
 
 WORKS_ON_OPA: Final = " (it works on OPA: set policy.engine, or engine: opa in the bundle)"
@@ -76,15 +74,14 @@ def calls(modules: Iterable[Module]) -> set[str]:
 
 
 def _rule(module: Module, rule: SyntaxNode, defined: set[Path]) -> Iterator[Problem]:
-    tree = parts(rule)
     head, span = head_of(rule), only(rule)[1]["span"]
-    found = list(expressions(tree))
-    some, _ = declared_names(module, found)
-    for name in sorted(some & module.names.keys()):
+    found, declared = read_rule(module, rule)
+    for name in sorted(declared.some & module.names.keys()):
         yield span, f"`some {name}`: {name} is a rule or an import too, which would be taken instead"
     if {"input", "data"} & set(names_in(head.get("args") or [])):
         yield span, "an argument is named input or data"
-    bound = [walk for query in queries(rule) for one in query["stmts"] for walk in _bound_walks(one)]
+    statements = [one for kind, value in found if kind == "query" for one in value["stmts"]]
+    bound = [walk for one in statements for walk in bound_walks(one)]
     for kind, value in found:
         if kind == "Call":
             yield from _call(module, value, defined)
@@ -97,11 +94,6 @@ def _rule(module: Module, rule: SyntaxNode, defined: set[Path]) -> Iterator[Prob
             yield value["span"], "a minus before what is no number: subtract from 0"
         elif kind == "NotExpr" and "_" in _names_outside_comprehensions(value["expr"]):
             yield value["span"], f"`_` below a `not` is not safe, {NEITHER}: make what is negated a rule"
-
-
-def _bound_walks(statement: SyntaxNode) -> list[SyntaxNode]:
-    kind, value = only(statement["literal"])
-    return bound_walks(value) if kind == "Expr" else []
 
 
 def _call(module: Module, call: SyntaxNode, defined: set[Path]) -> Iterator[Problem]:
@@ -200,13 +192,11 @@ def needs(modules: Sequence[Module]) -> tuple[dict[Path, set[Path]], dict[Path, 
 
 
 def _references(module: Module, rule: SyntaxNode) -> Iterator[Path]:
-    tree = parts(rule)
-    found = list(expressions(tree))
-    own = own_names(module, tree, found)
+    found, declared = read_rule(module, rule)
     for kind, value in found:
         node = value["fcn"] if kind == "Call" else {kind: value}
         if kind in ("Call", "Var") or kind in REFERENCES:
-            yield module.resolve(node, own)
+            yield module.resolve(node, declared.own)
 
 
 def _meant(reference: Path, rules: Container[Path], below: Mapping[Path, list[Path]]) -> list[Path]:

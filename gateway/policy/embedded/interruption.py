@@ -23,9 +23,8 @@ from gateway.policy.embedded.syntax_tree import (
     is_bare,
     loops_over,
     only,
-    own_names,
     parts,
-    single_names,
+    read_rule,
 )
 
 CHECKPOINT: Final = "waypost_embedded.checkpoint"
@@ -84,8 +83,7 @@ def is_bounded(modules: Iterable[Module], size: DataSize) -> bool:
 
 def _in_rule(module: Module, rule: SyntaxNode, around: int) -> Iterator[Insertion]:
     _, value = only(rule)
-    found = list(expressions(tree := parts(rule)))
-    single = single_names(module, own_names(module, tree, found), found)
+    single = read_rule(module, rule)[1].single
     if "head" in value and only(value["head"])[0] == "Func":
         around = FREE_LOOPS
     for body in value.get("bodies", ()):
@@ -93,7 +91,7 @@ def _in_rule(module: Module, rule: SyntaxNode, around: int) -> Iterator[Insertio
         if (query := body["query"]) is not None:
             loops = yield from _in_query(module, query, single, around)
         yield from _in_expression(module, body.get("assign"), single, loops)
-    yield from _in_expression(module, tree[1:5], single, around)
+    yield from _in_expression(module, parts(rule)[1:5], single, around)
 
 
 def _in_query(

@@ -29,7 +29,6 @@ from gateway.policy.embedded.syntax_tree import (
     Module,
     SyntaxNode,
     bound_walks,
-    expressions,
     extent,
     indices,
     is_bare,
@@ -38,11 +37,8 @@ from gateway.policy.embedded.syntax_tree import (
     literal,
     loops_over,
     only,
-    own_names,
-    parts,
     path_of,
-    queries,
-    single_names,
+    read_rule,
 )
 
 _PREFIX: Final = "evaluated_before_"
@@ -93,16 +89,13 @@ def _edits(module: Module, rules: Iterable[int], round_: int) -> dict[int, list[
 
 
 def _in_rule(module: Module, rule: SyntaxNode, names: Iterator[str]) -> Iterator[Edit]:
-    tree = parts(rule)
-    found = list(expressions(tree))
-    own = own_names(module, tree, found)
-    single = single_names(module, own, found)
+    found, declared = read_rule(module, rule)
     for kind, value in found:
         if kind == "Call":
             yield from _call(module, value)
-        yield from _imported(module, value["fcn"] if kind == "Call" else {kind: value}, own)
-    for query in queries(rule):
-        yield from _statements(module, query, single, names)
+        elif kind == "query" and value["stmts"]:
+            yield from _statements(module, value, declared.single, names)
+        yield from _imported(module, value["fcn"] if kind == "Call" else {kind: value}, declared.own)
     if (edit := _head(module, rule, names)) is not None:
         yield edit
 
@@ -153,7 +146,7 @@ def _statements(
         else:
             # Of several loops in one statement all but one come before it: there it can be interrupted.
             loops = loops_over(value, single) if kind == "Expr" else []
-            first = bound_walks(value) or (loops[-1:] if len(loops) > 1 else [])
+            first = bound_walks(statement) or (loops[-1:] if len(loops) > 1 else [])
         if first:
             yield _with_before(module, query, statement, {next(names): node for node in first})
 

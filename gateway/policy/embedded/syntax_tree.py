@@ -1,6 +1,6 @@
 """Functions that read and walk the syntax trees of regorus' parser."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
@@ -99,21 +99,33 @@ def parts(rule: SyntaxNode) -> list[Any]:
     ]
 
 
-def declared_names(
-    module: Module, found: Iterable[tuple[str, SyntaxNode]]
-) -> tuple[frozenset[str], frozenset[str]]:
-    """Returns the names that the expressions `found` declare: by `some`, and by `:=` and `every`."""
-    some, other = set[str](), set[str]()
+class DeclaredNames(Struct, frozen=True, kw_only=True):
+    """The names that a rule declares: those by `some`, and `own`, which are all of them."""
+
+    some: frozenset[str]
+    own: frozenset[str]
+    single: frozenset[str]
+    """All names that have a value before they are used as an index, so that no loop runs."""
+
+
+def read_rule(module: Module, rule: SyntaxNode) -> tuple[list[tuple[str, SyntaxNode]], DeclaredNames]:
+    """Returns the expressions of a rule (`expressions`), and the names that it declares."""
+    tree = parts(rule)
+    found = list(expressions(tree))
+    announced, some, other = set[str](), set[str](), set(names_in(tree[0]))
     for kind, value in found:
         if kind == "SomeVars":
-            some.update(map(module.word, value["vars"]))
+            announced.update(map(module.word, value["vars"]))
         elif kind == "SomeIn":
-            some.update((*names_in(value["key"]), *names_in(value["value"])))
+            announced.update(names_in(value["key"]))
+            some.update(names_in(value["value"]))
         elif kind == "AssignExpr" and value["op"] == "ColEq":
             other.update(names_in(value["lhs"]))
         elif kind == "Every":
             other.update(module.word(value[part]) for part in ("key", "value") if value.get(part))
-    return frozenset(some), frozenset(other)
+    own = frozenset(announced | some | other)
+    single = (own | module.names.keys()) - announced - {"_"}
+    return found, DeclaredNames(some=frozenset(announced | some), own=own, single=single)
 
 
 def names_in(pattern: Any) -> Iterator[str]:
@@ -158,9 +170,10 @@ def indices(node: SyntaxNode) -> Iterator[SyntaxNode]:
 
 
 def expressions(tree: Any, *, closed: frozenset[str] = frozenset()) -> Iterator[tuple[str, SyntaxNode]]:
-    """Yields kind and content of each expression and literal below `tree`, not inside of `closed` kinds.
+    """Yields kind and content of each expression and query below `tree`, not inside of `closed` kinds.
 
     A reference is one expression, and each of its indices is another; the name of a called function is none.
+    A "query" is the body of a rule, a comprehension or an `every`.
     """
     # A stack in place of recursion, which costs four times as much: the last one is looked at next.
     pending: list[Any] = [tree]
@@ -172,36 +185,13 @@ def expressions(tree: Any, *, closed: frozenset[str] = frozenset()) -> Iterator[
             # Half of what a node has is where it stands, and texts: no expressions, and not looked at again.
             for kind, value in reversed(node.items()):
                 if type(value) in _CONTAINERS and kind not in _PASSED_OVER:
-                    pending.append((kind, value, node) if kind[0].isupper() else value)
+                    pending.append((kind, value, node) if kind[0].isupper() or kind == "query" else value)
         elif type(node) is tuple:
             kind, value, parent = node
             if type(value) is dict:
                 yield kind, value
             if kind not in closed:
                 pending.append(list(indices(parent)) if kind in REFERENCES else value)
-
-
-def announced_names(module: Module, found: Iterable[tuple[str, SyntaxNode]]) -> frozenset[str]:
-    """Returns the names among the expressions `found` that `some` declares for use as an index."""
-    names = set[str]()
-    for kind, value in found:
-        if kind == "SomeVars":
-            names.update(map(module.word, value["vars"]))
-        elif kind == "SomeIn":
-            names.update(names_in(value["key"]))
-    return frozenset(names)
-
-
-def own_names(module: Module, tree: Sequence[Any], found: Sequence[tuple[str, SyntaxNode]]) -> frozenset[str]:
-    """Returns the names that a rule declares itself; `tree` are its parts, `found` their expressions."""
-    return frozenset(names_in(tree[0] or [])).union(*declared_names(module, found))
-
-
-def single_names(
-    module: Module, own: frozenset[str], found: Sequence[tuple[str, SyntaxNode]]
-) -> frozenset[str]:
-    """Returns the names in a rule that are bound before they are used as an index, so that no loop runs."""
-    return (own | module.names.keys()) - announced_names(module, found) - {"_"}
 
 
 def loops_over(node: SyntaxNode, single: frozenset[str]) -> list[SyntaxNode]:
@@ -212,21 +202,6 @@ def loops_over(node: SyntaxNode, single: frozenset[str]) -> list[SyntaxNode]:
         if kind in REFERENCES
         and not single.issuperset(name for index in indices({kind: value}) for name in names_in(index))
     ]
-
-
-def queries(tree: Any) -> Iterator[SyntaxNode]:
-    """Yields every query below `tree`: the bodies of rules, comprehensions and `every`."""
-    pending: list[Any] = [tree]
-    while pending:
-        node = pending.pop()
-        if type(node) is list:
-            pending.extend(node[::-1])
-        elif type(node) is dict:
-            if node.get("stmts"):
-                yield node
-            for kind, value in reversed(node.items()):
-                if type(value) in _CONTAINERS and kind not in _PASSED_OVER:
-                    pending.append(value)
 
 
 def extent(module: Module, node: SyntaxNode) -> tuple[int, int]:
@@ -259,7 +234,8 @@ def is_walk(node: SyntaxNode) -> bool:
 
 def bound_walks(statement: SyntaxNode) -> list[SyntaxNode]:
     """Returns the calls of `walk` in a statement whose values are bound there: `[path, value] := walk(x)`."""
-    kind, value = only(statement["expr"]) if "expr" in statement else ("", {})
+    expression = statement["literal"].get("Expr")
+    kind, value = only(expression["expr"]) if expression else ("", {})
     return [value[side] for side in ("lhs", "rhs") if kind == "AssignExpr" and is_walk(value[side])]
 
 
