@@ -41,6 +41,7 @@ from gateway.api.rollbacks.rollbacks import describe_rollback, rollbacks
 from gateway.api.runs import cancel, describe, listing, retry
 from gateway.api.submit import submit
 from gateway.api.workflows.releases import (
+    abort_workflow,
     apply_workflow,
     canary_workflow,
     promote_workflow,
@@ -84,6 +85,9 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     },
     "/v1/workflows/{workflow}/versions/{version}/promote": {
         "POST": Operation(handler=promote_workflow, query_parameters=frozenset({"tenant"}))
+    },
+    "/v1/workflows/{workflow}/versions/{version}/abort": {
+        "POST": Operation(handler=abort_workflow, query_parameters=frozenset({"tenant"}), sheds=False)
     },
     "/v1/workflows/{workflow}/versions/{version}/rollback": {
         "POST": Operation(handler=rollback_workflow, query_parameters=frozenset({"tenant"}), sheds=False)

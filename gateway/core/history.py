@@ -74,6 +74,8 @@ class HistoryKind(StrEnum):
     WORKFLOW_APPLIED = "WorkflowApplied"
     WORKFLOW_CANARIED = "WorkflowCanaried"
     WORKFLOW_PROMOTED = "WorkflowPromoted"
+    WORKFLOW_ABORTED = "WorkflowAborted"
+    """A version's canary was ended without a verdict."""
     WORKFLOW_ROLLED_BACK = "WorkflowRolledBack"
     EXCEPTION_ASKED = "ExceptionAsked"
     EXCEPTION_APPROVED = "ExceptionApproved"

@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+REFUSED_KEPT: Final = 500
 VERSIONS_KEPT: Final = 50
 """The number of versions that are kept of one workflow; of older ones neither state nor document is kept."""
 
@@ -36,6 +37,8 @@ class ReleaseStep(StrEnum):
 
     CANARY = "canary"
     PROMOTE = "promote"
+    ABORT = "abort"
+    """Ends a canary without a verdict: the version may be tried again."""
     ROLL_BACK = "rollback"
 
 
@@ -63,6 +66,8 @@ class ReleasedWorkflow(Struct, frozen=True, kw_only=True):
     name: str
     rev: int = 0
     versions: tuple[WorkflowVersion, ...] = ()
+    refused: tuple[str, ...] = ()
+    """The digests of rolled-back versions that are not kept any more, up to a limit, oldest first."""
 
     def version(self, number: int) -> WorkflowVersion | None:
         return next((one for one in self.versions if one.number == number), None)
@@ -98,6 +103,8 @@ def after_apply(
     for one in workflow.versions:
         if one.digest == digest and one.state is VersionState.ROLLED_BACK:
             raise StepRefused(f"version {one.number} has this content, and was rolled back")
+    if digest in workflow.refused:
+        raise StepRefused("an older version has this content, and was rolled back")
     if newest is not None and newest.digest == digest:
         return workflow
     version = WorkflowVersion(
@@ -166,6 +173,10 @@ def _canary(_: ReleasedWorkflow, version: WorkflowVersion) -> Mapping[int, Versi
     return {version.number: VersionState.CANARY}
 
 
+def _aborted(_: ReleasedWorkflow, version: WorkflowVersion) -> Mapping[int, VersionState]:
+    return {version.number: VersionState.APPLIED}
+
+
 def _promoted(workflow: ReleasedWorkflow, version: WorkflowVersion) -> Mapping[int, VersionState]:
     stable = workflow.stable
     before = {} if stable is None else {stable.number: VersionState.SUPERSEDED}
@@ -187,12 +198,15 @@ def _kept(workflow: ReleasedWorkflow, versions: tuple[WorkflowVersion, ...]) -> 
     kept = tuple(
         one for one in versions if one.state in in_force or one.number > versions[-1].number - VERSIONS_KEPT
     )
-    return structs.replace(workflow, rev=workflow.rev + 1, versions=kept)
+    gone = (one.digest for one in versions if one not in kept and one.state is VersionState.ROLLED_BACK)
+    refused = (*workflow.refused, *gone)[-REFUSED_KEPT:]
+    return structs.replace(workflow, rev=workflow.rev + 1, versions=kept, refused=refused)
 
 
 PERMITTED: Final[Mapping[ReleaseStep, frozenset[VersionState]]] = {
     ReleaseStep.CANARY: frozenset({VersionState.APPLIED, VersionState.CANARY}),
     ReleaseStep.PROMOTE: frozenset({VersionState.APPLIED, VersionState.CANARY}),
+    ReleaseStep.ABORT: frozenset({VersionState.CANARY}),
     ReleaseStep.ROLL_BACK: frozenset({VersionState.STABLE, VersionState.CANARY}),
 }
 """The states that a version may be in for each release change."""
@@ -201,6 +215,7 @@ STEPS: Final[
 ] = {
     ReleaseStep.CANARY: _canary,
     ReleaseStep.PROMOTE: _promoted,
+    ReleaseStep.ABORT: _aborted,
     ReleaseStep.ROLL_BACK: _rolled_back,
 }
 """For each release change, the function that returns the new states of the versions."""

@@ -12,6 +12,7 @@ from gateway.store.workflows import KeepsWorkflows
 STEP_KINDS: Final = {
     ReleaseStep.CANARY: HistoryKind.WORKFLOW_CANARIED,
     ReleaseStep.PROMOTE: HistoryKind.WORKFLOW_PROMOTED,
+    ReleaseStep.ABORT: HistoryKind.WORKFLOW_ABORTED,
     ReleaseStep.ROLL_BACK: HistoryKind.WORKFLOW_ROLLED_BACK,
 }
 """The kind of the history entry about each release change."""

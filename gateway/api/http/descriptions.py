@@ -9,7 +9,7 @@ NDJSON: Final = "application/x-ndjson"
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
 
-WORKFLOW_STEPS: Final = ("canary_workflow", "promote_workflow", "rollback_workflow")
+WORKFLOW_STEPS: Final = ("canary_workflow", "promote_workflow", "abort_workflow", "rollback_workflow")
 POLICY_STEPS: Final = ("shadow", "canary", "activate", "promote", "rollback", "approve")
 
 HEADERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {

@@ -1,4 +1,4 @@
-"""The API handlers for released workflows: apply a version, list, get, canary, promote, rollback.
+"""The API handlers for released workflows: apply a version, list, get, canary, promote, abort, rollback.
 
 Each step names in `If-Match` the state of the workflow that it is about, is allowed by policy, and is an act
 in the audit.
@@ -119,6 +119,11 @@ async def canary_workflow(call: Call) -> Response:
 async def promote_workflow(call: Call) -> Response:
     """Make a workflow's version the stable one; the version that was stable is superseded."""
     return await _take(call, ReleaseStep.PROMOTE)
+
+
+async def abort_workflow(call: Call) -> Response:
+    """End a version's canary: no submission runs it any more, and it may be tried again."""
+    return await _take(call, ReleaseStep.ABORT)
 
 
 async def rollback_workflow(call: Call) -> Response:

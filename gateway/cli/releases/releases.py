@@ -123,6 +123,23 @@ def promote(
 
 @app.command
 @command
+def abort(
+    name: Name,
+    version: Version,
+    /,
+    *,
+    tenant: Tenant = None,
+    rev: Rev = None,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """End a version's canary without a verdict: no submission runs it, and it may be tried again."""
+    _take("abort", name, version, tenant, rev, output, url, token)
+
+
+@app.command
+@command
 def rollback(
     name: Name,
     version: Version,

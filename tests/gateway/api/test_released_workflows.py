@@ -155,6 +155,21 @@ async def test_steps_are_refused_without_the_state_that_they_are_about(client: h
         assert (bad.status_code, bad.json()["errors"][0]["pointer"]) == (422, "/percent")
 
 
+async def test_a_canary_is_aborted_by_policy_and_the_act_is_audited(
+    client: httpx.AsyncClient, rules: Rules, store: Store
+) -> None:
+    await applied(client, 1, 2)
+    await step(client, "canary", 2, percent=100)
+    rules.refused[Action.RELEASES_OPERATE] = Reason(rule="scope.missing", message="no")
+    assert (await step(client, "abort", 2)).status_code == 403
+    rules.refused.clear()
+    assert (await step(client, "abort", 2)).status_code == 200
+    assert rules.asked[-1].context["release"]["operation"] == "abort"
+    assert (await ran(client))["released"] == "nightly@1"
+    (act, *_) = (await store.acts(ActQuery(tenants=("payments",)))).entries
+    assert (act.kind, act.actor) == ("WorkflowAborted", "ada")
+
+
 async def test_what_was_rolled_back_is_not_applied_again(client: httpx.AsyncClient) -> None:
     await applied(client, 1, 2)
     await step(client, "promote", 2)

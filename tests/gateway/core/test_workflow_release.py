@@ -67,9 +67,34 @@ def test_what_was_rolled_back_is_not_taken_again() -> None:
         step(back, ReleaseStep.PROMOTE, 2)
 
 
+def test_what_was_rolled_back_is_not_taken_again_when_it_is_long_gone() -> None:
+    """Its version is not kept any more, its content is still known."""
+    workflow = step(step(apply(apply(EMPTY, "a"), "b"), ReleaseStep.CANARY, 2), ReleaseStep.ROLL_BACK, 2)
+    for number in range(VERSIONS_KEPT):
+        workflow = apply(workflow, f"later-{number}")
+    assert workflow.version(2) is None
+    with pytest.raises(StepRefused, match="rolled back"):
+        apply(workflow, "b")
+    assert apply(workflow, "never rolled back") is not workflow
+
+
+def test_a_canary_that_is_aborted_may_be_tried_again() -> None:
+    tried = step(apply(apply(EMPTY, "a"), "b"), ReleaseStep.CANARY, 2)
+    ended = step(tried, ReleaseStep.ABORT, 2)
+    assert [(str(one.state), one.percent) for one in ended.versions] == [("Stable", 0.0), ("Applied", 0.0)]
+    assert states(step(ended, ReleaseStep.PROMOTE, 2)) == ["Superseded", "Stable"]
+
+
 @pytest.mark.parametrize(
     ("which", "number"),
-    [(ReleaseStep.ROLL_BACK, 1), (ReleaseStep.CANARY, 1), (ReleaseStep.PROMOTE, 1), (ReleaseStep.CANARY, 7)],
+    [
+        (ReleaseStep.ABORT, 1),
+        (ReleaseStep.ABORT, 2),
+        (ReleaseStep.ROLL_BACK, 1),
+        (ReleaseStep.CANARY, 1),
+        (ReleaseStep.PROMOTE, 1),
+        (ReleaseStep.CANARY, 7),
+    ],
 )
 def test_steps_that_lead_nowhere_are_refused(which: ReleaseStep, number: int) -> None:
     """Before the first version there is none to return to."""

@@ -8,7 +8,7 @@ from pytest_httpserver import HTTPServer
 
 from gateway.cli.arguments import Format
 from gateway.cli.errors import Exit
-from gateway.cli.releases.releases import apply, canary, describe, listing, promote, rollback
+from gateway.cli.releases.releases import abort, apply, canary, describe, listing, promote, rollback
 from gateway.cli.runs.submit import submit
 
 VERSION = {
@@ -58,7 +58,7 @@ def test_workflows_are_listed_and_described(
 
 def test_a_step_is_about_the_revision_that_there_is(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/workflows/nightly").respond_with_json(ONE)
-    for step in ("canary", "promote", "rollback"):
+    for step in ("canary", "promote", "abort", "rollback"):
         httpserver.expect_request(
             f"/v1/workflows/nightly/versions/2/{step}",
             method="POST",
@@ -70,6 +70,7 @@ def test_a_step_is_about_the_revision_that_there_is(httpserver: HTTPServer) -> N
     sent = next(request for request, _ in httpserver.log if request.path.endswith("canary"))
     assert sent.get_json() == {"percent": 25}
     assert promote("nightly", 2, tenant="payments", url=url, token="t") == Exit.DONE
+    assert abort("nightly", 2, tenant="payments", url=url, token="t") == Exit.DONE
     assert rollback("nightly", 2, tenant="payments", rev=3, url=url, token="t") == Exit.DONE
 
 
