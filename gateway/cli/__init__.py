@@ -1,4 +1,4 @@
-"""The `waypost` command line: one file per command, and the client, arguments and output that they share.
+"""The `waypost` command line: one file per command, and the client, arguments and output they share.
 
 Commands about runs stand in `runs/`, about regions in `regions/`, about rules in `policy/`, and `waypost up`
 in `dev/`. A command's docstring is its help text. The room may import everything in `gateway` but

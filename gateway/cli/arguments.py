@@ -1,4 +1,4 @@
-"""The arguments that several commands share, with their help texts."""
+"""The command-line options and arguments that several commands share, with their help texts."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -7,13 +7,13 @@ from cyclopts import Parameter
 
 
 class Format(StrEnum):
-    """The form in which a command prints its result."""
+    """The output format of a command's result: a table, JSON, YAML, or names alone."""
 
     TABLE = "table"
     JSON = "json"
     YAML = "yaml"
     NAME = "name"
-    """Only ids, or the names of regions, one per line, for scripts."""
+    """The ids or names of the result alone, one per line, for scripts."""
 
 
 Output = Annotated[Format, Parameter(name=["--output", "-o"], help="table, json, yaml or name")]

@@ -1,4 +1,4 @@
-"""The HTTP client of the commands: finds the gateway, parses its answers, explains connection errors.
+"""The commands' HTTP client: finds the gateway, parses its responses, explains connection errors.
 
 Address and token come, in this order, from `--url` and `--token`, the environment (`WAYPOST_URL`,
 `WAYPOST_TOKEN`), and the context that `waypost up` leaves in `.waypost/context.json` of this folder or one
@@ -32,9 +32,9 @@ WRONG_TIME: Final = (9, 10)
 
 
 class ProblemFields(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of a problem document (RFC 9457) that the command line prints.
+    """The fields of a problem document (RFC 9457) that the command line prints from an error response.
 
-    All may be missing: a proxy may answer.
+    All may be missing: the response may come from a proxy.
     """
 
     detail: str = ""
@@ -44,7 +44,7 @@ class ProblemFields(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def api_path(*names: str) -> str:
-    """Returns the path below `/v1` of `names`, each quoted so that it stays one segment.
+    """Returns the API path `/v1/` followed by `names`, each quoted so that it stays one path segment.
 
     Raises `CliError` for an empty name.
     """
@@ -57,7 +57,7 @@ def api_path(*names: str) -> str:
 
 @contextmanager
 def connect(url: str | None, token: str | None, *, timeout_seconds: float = 30.0) -> Iterator[httpx.Client]:
-    """Opens an HTTP client of the gateway for the length of the `with`.
+    """A context with an open HTTP client of the gateway; converts connection failures to `CliError`.
 
     Raises `CliError` for a URL or token that cannot be used, and for every failure of the connection. Answers
     of any status are returned: `read_answer` turns refusals into a `CliError`.
@@ -90,7 +90,7 @@ def connect(url: str | None, token: str | None, *, timeout_seconds: float = 30.0
 
 
 def _open_client(address: httpx.URL, headers: dict[str, str], timeout_seconds: float) -> httpx.Client:
-    """Returns the HTTP client, with the environment's proxy for `address`, if any. Raises `CliError`."""
+    """Builds the HTTP client for `address`, using the proxy that the environment names for it, if any."""
     proxy = find_proxy(address)
     # Most of a short command's time would go into reading the machine's roots: without TLS none is needed.
     speaks_tls = address.scheme == "https" or (proxy is not None and proxy.url.startswith("https:"))
@@ -139,7 +139,7 @@ def _development_token(context: Context | None) -> str | None:
 
 
 def _connection_error(address: httpx.URL, error: httpx.TransportError) -> CliError:
-    """Returns the `CliError` for a failed connection to `address`: its cause, and advice."""
+    """Converts a failed connection to `address` to a `CliError` with its cause and advice."""
     tls_error, proxy = _tls_error(error), find_proxy(address)
     # To such a proxy there is a TLS connection of its own: which of the two has failed is not known.
     by_way = f" or of the proxy {proxy}" if proxy and proxy.url.startswith("https:") else ""
@@ -170,7 +170,7 @@ def _connection_error(address: httpx.URL, error: httpx.TransportError) -> CliErr
 
 
 def _certificate_advice(error: ssl.SSLCertVerificationError) -> str:
-    """Returns advice for a certificate that is not accepted, by the cause."""
+    """Returns a sentence of advice for a TLS certificate that was not accepted, by its verification error."""
     if error.verify_code in WRONG_NAME:
         return "Use the name that the certificate is for, or have one issued for this name."
     if error.verify_code in WRONG_TIME:
@@ -181,7 +181,7 @@ def _certificate_advice(error: ssl.SSLCertVerificationError) -> str:
 
 
 def _tls_error(error: BaseException) -> ssl.SSLError | None:
-    """Returns the TLS error that caused `error`, or None. httpx (0.28) keeps it as the cause of a cause."""
+    """Returns the TLS error that caused `error`; None if none did. httpx (0.28) nests it two causes deep."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
@@ -189,9 +189,9 @@ def _tls_error(error: BaseException) -> ssl.SSLError | None:
 
 
 def read_answer(response: httpx.Response, *names: str) -> Any:
-    """Parses a successful answer as a JSON object, which must have the fields `names`.
+    """Parses a successful response as a JSON object that must have the fields `names`.
 
-    Raises `CliError` for any other answer, with the text of the problem document where the gateway refuses.
+    Raises `CliError` for any other response, with the text of the problem document where the gateway refuses.
     """
     if response.is_success:
         return decode_object(response.content, *names)
@@ -217,7 +217,7 @@ def read_answer(response: httpx.Response, *names: str) -> Any:
 
 
 def _foreign_refusal(response: httpx.Response, proxy: EnvironmentProxy | None) -> CliError:
-    """Returns the `CliError` for an error response that is not a gateway's: no gateway was reached.
+    """Returns the `CliError` for an error response that does not come from a gateway, but from a proxy.
 
     A proxy between us and the gateway refuses in words of its own. A 404 of it says nothing about runs.
     """
@@ -233,13 +233,13 @@ def _sent_token(response: httpx.Response) -> str | None:
 
 
 def _is_development(url: httpx.URL) -> bool:
-    """Whether `url` belongs to the gateway that `waypost up` started on this machine."""
+    """Returns whether `url` is that of the gateway that `waypost up` runs on this machine."""
     context = find_context(Path.cwd())
     return context is not None and context.development is not None and str(url).startswith(f"{context.url}/")
 
 
 def decode_object(content: bytes | str, *names: str) -> Any:
-    """Parses `content` as a JSON object, which must have the fields `names`.
+    """Parses `content` as a JSON object that must have the fields `names`; raises `CliError` otherwise.
 
     Raises `CliError` for any other content: it does not come from a gateway.
     """

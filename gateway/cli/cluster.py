@@ -1,4 +1,4 @@
-"""`waypost cluster`: runs the embedded cluster of one region; prints one line of JSON when it is ready."""
+"""`waypost cluster`: runs the embedded scheduler cluster of one region."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The context file, in which `waypost up` stores the URL of its gateway for other commands."""
+"""The context file, in which `waypost up` stores its gateway's URL and issuer for other commands."""
 
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ DEVELOPMENT: Final = "development"
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of the context file: a gateway's URL, and the data needed to get a token.
+    """The content of the context file: a gateway's URL, and what is needed to make a development token.
 
     `development` is the folder of the gateway's development issuer, `tenant` the tenant to make tokens for.
     """
@@ -26,7 +26,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_context(start: Path) -> Context | None:
-    """Reads the nearest context file at or above the folder `start`; None if there is none.
+    """Reads the context file in the folder `start`, or in the nearest folder above; None if there is none.
 
     Raises `CliError` where the file is not valid.
     """

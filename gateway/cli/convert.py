@@ -1,4 +1,4 @@
-"""`waypost convert`: converts a recorded workflow (WfFormat) into a Waypost document."""
+"""`waypost convert`: converts a recorded workflow in WfFormat to a Waypost workflow document."""
 
 import sys
 from typing import Annotated, Final, Literal
@@ -31,7 +31,7 @@ def convert(
         Literal["yaml", "json"], Parameter(name=["--output", "-o"], help="How to write the document.")
     ] = "yaml",
 ) -> None:
-    """Turn a recorded workflow (WfFormat 1.5) into a document that can be submitted.
+    """Convert a recorded workflow (WfFormat 1.5) to a document that can be submitted.
 
     What the document cannot carry is listed on standard error.
     """

@@ -1,4 +1,4 @@
-"""Reads documents by the gateway's own rules, to find errors before a document is sent."""
+"""Reads and decodes a document file for a command, with the gateway's own JSON and YAML parsers."""
 
 import sys
 from collections.abc import Iterable
@@ -21,7 +21,10 @@ SHOWN_ERRORS: Final = 20
 
 
 def read_bytes(file: str) -> bytes:
-    """Reads the content of `file`; `-` is standard input. Raises `CliError` if that fails or has no end."""
+    """Reads the content of `file`; `-` is standard input.
+
+    Raises `CliError` if it cannot be read or is endless.
+    """
     try:
         if file in ("-", STANDARD_INPUT):
             content = sys.stdin.buffer.read(READ_MAXIMUM + 1)
@@ -37,7 +40,7 @@ def read_bytes(file: str) -> bytes:
 
 
 def detect_media_type(body: bytes) -> str:
-    """Detects the media type of `body`, JSON or YAML, by its content: a file's name is not always known.
+    """Detects from the content of a document whether it is JSON or YAML; returns the media type.
 
     A body that is neither counts as JSON, and is refused as such.
     """
@@ -59,7 +62,7 @@ def detect_media_type(body: bytes) -> str:
 
 
 def read_value(file: str, body: bytes, media_type: str) -> Any:
-    """Decodes `body`, the content of `file`, into a value. Raises `CliError` with every error in it."""
+    """Decodes `body`, the content of the document `file`. Raises `CliError` with every syntax error."""
     limits = DocumentLimits()
     try:
         text = body.decode()
@@ -81,7 +84,7 @@ def read_value(file: str, body: bytes, media_type: str) -> Any:
 
 
 def document_error(message: str, errors: Iterable[FieldError]) -> CliError:
-    """Returns a `CliError` of `message` and the first `SHOWN_ERRORS` errors, with JSON pointers."""
+    """Returns a `CliError` with `message` and the first `SHOWN_ERRORS` errors of a document."""
     lines = [f"{error.pointer or '/'}: {error.detail}" for error in errors]
     more = (f"... and {len(lines) - SHOWN_ERRORS} more",) if len(lines) > SHOWN_ERRORS else ()
     return CliError(message, lines=(*lines[:SHOWN_ERRORS], *more), code=Exit.USAGE)

@@ -1,4 +1,4 @@
-"""Exit codes of the command line, and the exception that ends a command with one of them."""
+"""The exit codes of the command line, and `CliError`, which ends a command with one of them."""
 
 from enum import IntEnum
 from typing import Final
@@ -32,11 +32,11 @@ EXIT_BY_STATUS: Final = {
     404: Exit.NOT_FOUND,
     **dict.fromkeys((429, 502, 503, 504), Exit.UNAVAILABLE),
 }
-"""The exit code by the HTTP status of the gateway's answer; any other status is `FAILED`."""
+"""The exit code for each HTTP status of a gateway's error response; any other status is `FAILED`."""
 
 
 class CliError(Exception):
-    """Ends a command with an error: `message` is printed, `lines` below it, and `code` is the exit code."""
+    """Ends a command with an error: `message` is printed, `lines` below it; `code` is the exit code."""
 
     def __init__(self, message: str, *, lines: tuple[str, ...] = (), code: Exit = Exit.FAILED) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""`waypost gateway`: runs a gateway; prints one line of JSON when it is ready."""
+"""`waypost gateway`: runs a gateway until it is stopped."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Prints results (tables for people, JSON or YAML for programs, color only at a terminal) and errors.
+"""Prints the results of commands (tables for people, JSON or YAML for programs) and their errors.
 
 Every text from elsewhere passes here: what a terminal would obey or reorder is shown escaped (`visible`).
 """
@@ -27,7 +27,7 @@ from waypost.workflow.ijson_limits import NUMBER
 P = ParamSpec("P")
 
 UNLIMITED: Final = 10_000
-"""The width in columns at which rich neither cuts nor folds a line: the terminal breaks longer ones."""
+"""A width in columns at which rich neither cuts nor folds a line."""
 
 COLORS: Final[Mapping[str, str]] = {
     "Succeeded": "green",
@@ -59,7 +59,7 @@ Not the joiners (U+200C, U+200D), which some scripts are written with.
 
 
 class Markup(str):
-    """A text in rich's markup, made by this program; any other text is printed literally."""
+    """A text with markup of the library rich, made by this program; all other text is printed literally."""
 
     __slots__ = ()
 
@@ -88,7 +88,7 @@ class Screen(Console):
 
 
 class PortableDumper(yaml.CSafeDumper):
-    """A YAML dumper whose output parsers of YAML 1.1 and 1.2 read alike.
+    """A YAML dumper whose output has the same meaning for parsers of YAML 1.1 and of YAML 1.2.
 
     PyYAML follows 1.1, where 1e5 is text, and would write the text "1e5" without quotes; YAML 1.2 takes that
     for a number.
@@ -107,23 +107,23 @@ PortableDumper.add_implicit_resolver(
 
 
 def console(*, stderr: bool = False, width: int | None = UNLIMITED) -> Screen:
-    """Returns a console of `width` columns; None: as wide as the terminal, for a view redrawn in place."""
+    """Returns a rich console of `width` columns; None: as wide as the terminal, for a redrawn view."""
     return Screen(stderr=stderr, highlight=False, soft_wrap=True, width=width)
 
 
 def visible(text: str) -> str:
-    """Returns `text` on one line, its control and bidirectional characters escaped as in Python: `\\x1b`."""
+    """Returns `text` on one line, with control and bidirectional characters escaped as in Python: `\x1b`."""
     return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def colored(word: str) -> Markup:
-    """Returns `word` with rich's markup for its color, if it has one; rich drops it without a terminal."""
+    """Returns `word`, a phase or condition, with rich's markup for its color, if it has one."""
     color = COLORS.get(word)
     return Markup(f"[{color}]{word}[/]" if color else escape(word))
 
 
 def print_value(value: Any, output: Format) -> None:
-    """Prints `value` for a program: as YAML or as names if requested, else as JSON."""
+    """Prints `value` for a program: as YAML or as names if `output` says so, else as JSON."""
     if output is Format.NAME:
         items = value if isinstance(value, list) else [value]
         print_names(item.get("id") or item["name"] for item in items)
@@ -132,7 +132,7 @@ def print_value(value: Any, output: Format) -> None:
 
 
 def print_more(page: Mapping[str, Any]) -> None:
-    """Prints how to go on to the next page of a list, if there is one.
+    """Prints, on standard error, the option that shows the next page of a list, if there is one.
 
     On standard error, so that a program reads one list whether there is more or not.
     """
@@ -146,7 +146,7 @@ def print_names(names: Iterable[str]) -> None:
 
 
 def serialize(value: Any, output: Format) -> str:
-    """Encodes `value` as YAML if requested, else as JSON.
+    """Encodes `value` as YAML if `output` says so, else as JSON.
 
     What a terminal would obey is escaped as the language does it, so that programs read the same text.
     """
@@ -166,7 +166,7 @@ def _escape_in_quotes(found: re.Match[str]) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Returns a table without lines, for people and for `grep`; None is a dash, `Markup` keeps its colors."""
+    """Builds a rich table without lines, for people and `grep`. None is a dash; `Markup` keeps its colors."""
     grid = Table(
         *(Column(name, overflow="fold") for name in columns),
         box=None,
@@ -184,7 +184,7 @@ def _cell(cell: object) -> str:
 
 
 def format_time(at: float) -> str:
-    """Returns the local date and time of `at`, in seconds since 1970."""
+    """Formats `at`, in seconds since 1970, as local date and time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
@@ -204,7 +204,7 @@ def format_count(count: int, noun: str) -> str:
 
 
 def command(function: Callable[P, int | None]) -> Callable[P, int]:
-    """Wraps `function` as a command, which prints its errors as sentences and returns the exit code."""
+    """Wraps `function` as a command: prints its `CliError`s as sentences, and returns the exit code."""
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> int:
@@ -230,7 +230,7 @@ def command(function: Callable[P, int | None]) -> Callable[P, int]:
 
 
 def _os_error(error: OSError) -> CliError:
-    """Returns the `CliError` for a system error: about the file that it names, or else about standard output.
+    """Converts an `OSError` to a `CliError` about the file that it names, or else about standard output.
 
     What standard output still buffers is then discarded.
     """
@@ -241,7 +241,7 @@ def _os_error(error: OSError) -> CliError:
 
 
 def _discard_output() -> None:
-    """Discards the buffer of standard output: flushed when Python ends, it would fail once more."""
+    """Discards what standard output still buffers: to write it at Python's end would fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

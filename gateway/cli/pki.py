@@ -1,4 +1,4 @@
-"""`waypost pki`: makes and checks the certificates of a gateway and its clusters."""
+"""`waypost pki`: makes and checks the TLS certificates of a gateway and its clusters."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,7 +23,7 @@ Folder = Annotated[
 
 
 class WantedCertificate(NamedTuple):
-    """A certificate that `init` ensures: `issue` makes the file at `path`, or keeps a good one."""
+    """A certificate that `waypost pki init` makes at `path`, by `issue`, unless a good one is there."""
 
     name: str
     path: Path
@@ -35,7 +35,7 @@ class WantedCertificate(NamedTuple):
 def init(
     directory: Folder, /, *regions: Annotated[str, Parameter(help="Names of regions, each with a cluster.")]
 ) -> None:
-    """Make a root, and certificates for a gateway and the named regions.
+    """Make a root certificate, and certificates for a gateway and the named regions.
 
     An existing root is kept, not replaced.
     """
@@ -53,7 +53,7 @@ def init(
 
 
 def _wanted(directory: Path, regions: Sequence[str]) -> list[WantedCertificate]:
-    """Returns the certificates that `init` ensures: the root first, since it signs the others."""
+    """Returns the certificates that `init` makes: the root first, since it signs the others."""
     gateway = tls.gateway_credentials(directory).certificate
     wanted = [
         WantedCertificate("root", directory / "ca.pem", partial(_create_root, directory)),

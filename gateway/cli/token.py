@@ -47,12 +47,12 @@ def mint(
         Parameter(help="Of the development issuer, or of `waypost up` (.waypost). Default: what runs here."),
     ] = None,
 ) -> None:
-    """Print a token of the development issuer."""
+    """Print a new token of the development issuer."""
     if not dev:
         raise CliError("only development tokens can be made here: say --dev", code=Exit.USAGE)
     _check_tenant(tenant)
     _warn_of_unknown_scopes(scope)
-    issuer = _issuer_folder() if folder is None else _inside(folder)
+    issuer = _issuer_folder() if folder is None else _issuer_folder_in(folder)
     try:
         token = mint_token(
             issuer,
@@ -70,7 +70,7 @@ def mint(
 
 
 def _check_tenant(tenant: str) -> None:
-    """Raises `CliError` for a tenant name that no document could have, so that the token would be useless."""
+    """Raises `CliError` for a tenant name that no workflow document could have."""
     try:
         msgspec.convert(tenant, Tenant)
     except msgspec.ValidationError as error:
@@ -81,21 +81,21 @@ def _check_tenant(tenant: str) -> None:
 
 
 def _warn_of_unknown_scopes(scopes: Sequence[str]) -> None:
-    """Prints a warning for each unknown scope, which custom rules might still use."""
+    """Prints a warning for each scope that no shipped rule knows, since custom rules might use it."""
     for word in (word for scope in scopes for word in scope.split() if word not in SCOPES):
         near = closest(word, SCOPES)
         meant = f"did you mean {near}?" if near else f"there are {', '.join(SCOPES)}"
         console(stderr=True).print(f"warning: Waypost knows no scope {word}; {meant}", markup=False)
 
 
-def _inside(folder: Path) -> Path:
-    """Returns the development issuer's folder: `folder`, or the one inside the state of `waypost up`."""
+def _issuer_folder_in(folder: Path) -> Path:
+    """Returns the development issuer's folder: `folder`, or its subfolder, if it is one of `waypost up`."""
     inner = folder / DEVELOPMENT
     return inner if not (folder / KEY_FILE).exists() and (inner / KEY_FILE).exists() else folder
 
 
 def _issuer_folder() -> Path:
-    """Returns the folder of the `waypost up` on this machine. Raises `CliError` if none runs."""
+    """Returns the development issuer's folder of the `waypost up` that runs here. Raises `CliError`."""
     context = find_context(Path.cwd())
     if context is None or context.development is None:
         raise CliError(

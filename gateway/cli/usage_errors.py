@@ -1,15 +1,15 @@
-"""Formats usage errors of the command line like every other error: one sentence, and advice."""
+"""Formats usage errors of the command line as one sentence and advice, like all other errors."""
 
 from typing import Final
 
 from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 STANDARD_INPUT: Final = "/dev/stdin"
-"""The file that a lone dash on the command line stands for."""
+"""The file name on the command line, a lone dash, that stands for standard input."""
 
 
 def format_usage_error(error: CycloptsError) -> str:
-    """Formats a usage error in rich's markup, with the command whose help says more."""
+    """Formats a usage error for rich, with the command whose `--help` says more."""
     chain = " ".join(("waypost", *(error.command_chain or ())))
     text = str(error)
     if isinstance(error, UnusedCliTokensError):
@@ -22,7 +22,7 @@ def format_usage_error(error: CycloptsError) -> str:
 
 
 def _missing(error: CycloptsError) -> str:
-    """Returns the name of a required option or argument that is absent; empty if one lacks only its value."""
+    """Returns the name of the required option or argument that is absent; empty for any other error."""
     argument = error.argument
     if type(error) is not MissingArgumentError or argument is None or error.keyword is not None:
         return ""

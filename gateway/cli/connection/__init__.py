@@ -1,4 +1,4 @@
-"""Connections of commands to a gateway: the environment's proxies, retries, explanations of refused tokens.
+"""Parts of the commands' HTTP client: proxies from the environment, retries, explanations of refused tokens.
 
 `gateway/cli/client.py` opens the connection with these.
 """

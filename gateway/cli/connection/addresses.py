@@ -1,4 +1,4 @@
-"""Validates addresses before a socket uses them, and recognizes loopback addresses."""
+"""Checks of gateway URLs, hosts and ports before a connection is opened, and of loopback addresses."""
 
 import socket
 from ipaddress import ip_address
@@ -39,7 +39,7 @@ def parse_address(url: str) -> httpx.URL:
 
 
 def check_address(address: httpx.URL) -> None:
-    """Raises `ValueError` for a host or port on which Python's sockets would raise another error."""
+    """Raises `ValueError` for a host or port with which Python's sockets would fail in another way."""
     if not address.host:
         raise ValueError("it names no host")
     if address.port is not None and not 0 < address.port <= PORT_MAXIMUM:
@@ -51,7 +51,7 @@ def check_address(address: httpx.URL) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine itself, which no proxy could reach."""
+    """Returns whether `host` is this machine itself, which no proxy could reach."""
     name = host.lower().rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True

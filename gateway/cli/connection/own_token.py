@@ -1,4 +1,4 @@
-"""Explains why a token was refused, from its own claims, since the gateway's answer names no check.
+"""Explains why a gateway refused the caller's token, from the claims that the caller's own token has.
 
 The token is read without a check of its signature, as only its bearer may: the bearer may know its claims.
 """
@@ -17,7 +17,7 @@ LARGEST_SECONDS: Final = 2**40
 
 
 def explain_refusal(token: str | None, *, development: bool) -> tuple[str, ...]:
-    """Returns lines on what is wrong with `token`, as far as its claims show, and on what helps.
+    """Returns sentences on why a gateway refuses `token`, as far as its claims show, and on what helps.
 
     `development`: the gateway is the one that `waypost up` started here.
     """
@@ -41,14 +41,14 @@ def explain_refusal(token: str | None, *, development: bool) -> tuple[str, ...]:
 
 
 def explain_missing_scope(token: str | None, method: str, path: str) -> tuple[str, ...]:
-    """Returns a line that names the scope that a call about runs needs, if `token` does not have it."""
+    """Returns a sentence naming the scope for reading runs, if the request needs it and `token` lacks it."""
     if method != "GET" or not path.startswith("/v1/runs") or lacks_scope(token, READ_SCOPE) is not True:
         return ()
     return (f"The token has no scope {READ_SCOPE}, without which no run is seen.",)
 
 
 def lacks_scope(token: str | None, scope: str) -> bool | None:
-    """Whether `token` lacks the `scope`; None if the token cannot be parsed."""
+    """Returns whether `token` lacks the `scope`; None if the token cannot be parsed."""
     claims = _claims(token) if token else None
     if claims is None:
         return None
@@ -58,7 +58,7 @@ def lacks_scope(token: str | None, scope: str) -> bool | None:
 
 
 def subject_of(token: str) -> str | None:
-    """Returns the subject of `token`; None if the token cannot be parsed."""
+    """Returns the subject in the claims of `token`; None if the token cannot be parsed."""
     subject = (_claims(token) or {}).get("sub")
     return subject if isinstance(subject, str) else None
 

@@ -17,7 +17,7 @@ from gateway.cli.errors import CliError, Exit
 
 
 class EnvironmentProxy(NamedTuple):
-    """A proxy from an environment variable: the variable's name, and the proxy's URL."""
+    """A proxy that an environment variable names: the variable's name, and the proxy's URL."""
 
     variable: str
     url: str
@@ -34,7 +34,7 @@ class EnvironmentProxy(NamedTuple):
         return proxy
 
     def advice(self, address: httpx.URL) -> str:
-        """Returns a sentence that names the variable, and says how to avoid the proxy for `address`."""
+        """Returns a sentence that names the variable, and how to reach `address` without the proxy."""
         return (
             f"{self.variable} names the proxy {self}: is it the right one?"
             f" NO_PROXY={address.host} goes without it."
@@ -42,7 +42,7 @@ class EnvironmentProxy(NamedTuple):
 
 
 def find_proxy(address: httpx.URL) -> EnvironmentProxy | None:
-    """Returns the proxy that the environment names for `address`; always None for a loopback address."""
+    """Returns the proxy that environment variables name for `address`; None for a loopback address."""
     if is_loopback(address.host) or _is_exempt(address):
         return None
     proxies = getproxies()
@@ -53,7 +53,7 @@ def find_proxy(address: httpx.URL) -> EnvironmentProxy | None:
 
 
 def proxy_error(proxy: EnvironmentProxy, address: httpx.URL, error: Exception) -> CliError:
-    """Returns the `CliError` for a proxy that cannot be used at all."""
+    """Returns the `CliError` for a proxy whose URL cannot be used."""
     if isinstance(error, ImportError):
         message = f"{proxy.variable} names the SOCKS proxy {proxy}, which needs the Python package socksio"
     else:
@@ -63,7 +63,7 @@ def proxy_error(proxy: EnvironmentProxy, address: httpx.URL, error: Exception) -
 
 
 def _is_exempt(address: httpx.URL) -> bool:
-    """Whether `NO_PROXY` names the host, a domain above it, or (for an IP address) its network."""
+    """Returns whether `NO_PROXY` names the host, a domain above it, or the network of its IP address."""
     try:
         host = ip_address(address.host)
     except ValueError:
@@ -81,6 +81,6 @@ def _network(entry: str) -> Container[object]:
 
 
 def _variable(scheme: str) -> str:
-    """Returns the variable's name as it stands in the environment; the lower-case one takes precedence."""
+    """Returns the name, in lower or upper case, of the proxy variable that the environment has."""
     name = f"{scheme}_proxy"
     return name if name in os.environ else next((n for n in os.environ if n.lower() == name), name.upper())

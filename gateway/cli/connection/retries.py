@@ -1,4 +1,4 @@
-"""Retries calls while the gateway restarts; prints one notice."""
+"""Retries HTTP calls while a gateway does not answer, as during its restart."""
 
 import math
 import time
@@ -18,7 +18,7 @@ SHORTEST_SECONDS: Final = 0.001
 
 
 def attempts(*, until: float = math.inf) -> Iterator[stamina.Attempt]:
-    """Yields attempts at a call, each to be entered with `with`, until one gets an answer.
+    """Yields attempts at an HTTP call, each to be entered with `with`, until one gets a response.
 
     Raises the last transport error after `ATTEMPTS_MAXIMUM` attempts or `TIMEOUT_SECONDS`, or at `until` on
     the monotonic clock; the first attempt is always made. A refusal is an answer: it is raised and not

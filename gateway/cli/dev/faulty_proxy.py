@@ -21,7 +21,7 @@ SLICE_SECONDS: Final = 0.02
 
 
 class Mode(StrEnum):
-    """The ways in which the proxy treats connections and their bytes: forward, refuse or lose them."""
+    """The kind of fault that the TCP proxy simulates: none, refused connections, or lost bytes."""
 
     PASS = "pass"  # noqa: S105  # a mode, not a password
     """All bytes arrive, in both directions."""
@@ -34,11 +34,11 @@ class Mode(StrEnum):
 
 
 class Proxy:
-    """A TCP proxy that forwards a port's connections to a target, while its `async with` lasts.
+    """A TCP proxy that forwards a port's connections to a target, with simulated delay, low rate and faults.
 
-    `delay_seconds` (each way), `bytes_per_second` (each way, all connections together; None: no bound) and
-    `reset_probability` (that a chunk from a client resets its connection, by `dice`) may be set at any time;
-    the mode by `switch`.
+    It listens while its `async with` lasts. `delay_seconds` (each way), `bytes_per_second` (each way, all
+    connections together; None: no bound) and `reset_probability` (that a chunk from a client resets its
+    connection, by `dice`) may be set at any time; the mode by `switch`.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Proxy:
         return f"<Proxy :{self._port} to {host}:{port}, {self._mode}, {len(self._connections)} connections>"
 
     async def __aenter__(self) -> Self:
-        """Starts to listen. Raises `OSError` if the port cannot be bound."""
+        """Starts to listen on the proxy's port. Raises `OSError` if the port cannot be bound."""
         # A second socket on the port, bound and not listening, keeps it ours while connections are refused.
         self._reserved = self._bound_socket()
         self._port = self._reserved.getsockname()[1]
@@ -83,16 +83,16 @@ class Proxy:
 
     @property
     def port(self) -> int:
-        """The TCP port on which the fault-simulating proxy listens."""
+        """The TCP port on which the proxy listens."""
         return self._port
 
     @property
     def mode(self) -> Mode:
-        """The kind of network fault, if any, that the proxy simulates now."""
+        """The kind of fault that the proxy simulates now."""
         return self._mode
 
     async def switch(self, mode: Mode) -> None:
-        """Changes the kind of network fault, for open connections and new ones."""
+        """Changes the kind of fault that the proxy simulates, for open connections and new ones."""
         self._mode = mode
         for connection in list(self._connections):
             if mode is Mode.CUT or (mode is Mode.PASS and connection.has_lost_bytes):
@@ -128,17 +128,17 @@ class Proxy:
         connection.task.add_done_callback(lambda _: self._connections.discard(connection))
 
     def draw_reset(self) -> bool:
-        """Decides by chance, with `reset_probability`, whether a connection is to be reset now."""
+        """Draws at random, with `reset_probability`, whether to reset a connection now."""
         return self.reset_probability > 0 and self._dice.random() < self.reset_probability
 
     def loses(self, direction: "_Direction") -> bool:
-        """Whether the present mode loses the bytes of this direction."""
+        """Returns whether the proxy's present mode loses the bytes of this direction."""
         return self._mode is Mode.BLACKHOLE or (
             self._mode is Mode.SWALLOW_REPLIES and direction is _Direction.REPLIES
         )
 
     async def take_turn(self, direction: "_Direction", size: int) -> None:
-        """Waits until earlier bytes are sent, then takes the time of `size` bytes at `bytes_per_second`."""
+        """Waits until `size` more bytes of this direction may have been sent at the proxy's rate limit."""
         now = asyncio.get_running_loop().time()
         begins = max(now, self._free_at.get(direction, now))
         self._free_at[direction] = begins + (size / self.bytes_per_second if self.bytes_per_second else 0.0)
@@ -147,14 +147,14 @@ class Proxy:
 
 
 class _Direction(StrEnum):
-    """The directions of a connection's bytes: from the client, and to it."""
+    """The direction of a connection's bytes: from the client, or to the client."""
 
     REQUESTS = "requests"
     REPLIES = "replies"
 
 
 class _Connection:
-    """A proxied connection: a client, the target, and a pipe in each direction."""
+    """One proxied connection: the sockets to client and target, and a `_Pipe` for each direction."""
 
     task: asyncio.Task[None]
 
@@ -163,7 +163,7 @@ class _Connection:
         self.has_lost_bytes = False
 
     async def run(self, target: tuple[str, int]) -> None:
-        """Forwards bytes until both ends have closed, or either is gone."""
+        """Forwards bytes between client and target until both have closed, or the connection is broken."""
         try:
             # In a black hole the target must not even see the connection. What the client sends is read all
             # the same, so that its end of the connection is noticed.
@@ -191,7 +191,7 @@ class _Connection:
             self._abort()
 
     def reset(self) -> None:
-        """Resets the connection: both ends see a reset, not an orderly close."""
+        """Resets the connection: client and target see a TCP reset, not an orderly close."""
         self._abort()
         self.task.cancel()
 
@@ -205,7 +205,7 @@ class _Connection:
 
 
 class _Pipe:
-    """One direction of a connection: the chunks in flight, each with the time at which it is due."""
+    """One direction of a proxied connection: the chunks in flight, each with the time when it is due."""
 
     def __init__(self, connection: _Connection, proxy: Proxy, direction: _Direction) -> None:
         self._connection, self._proxy, self._direction = connection, proxy, direction
@@ -214,7 +214,7 @@ class _Pipe:
         self._changed = asyncio.Event()
 
     async def fill(self, source: asyncio.StreamReader) -> None:
-        """Reads chunks from `source` until it ends; the end is an empty chunk, delayed like the others."""
+        """Reads chunks from `source` until it ends, and queues them; the end is queued as an empty chunk."""
         clock = asyncio.get_running_loop().time
         chunk = b"."
         while chunk:
@@ -234,7 +234,7 @@ class _Pipe:
                 await self._wait_for_change()
 
     async def deliver(self, sink: asyncio.StreamWriter) -> None:
-        """Writes each chunk into `sink` when it is due, until the end of the stream.
+        """Writes each queued chunk to `sink` when it is due, until the end of the stream.
 
         A chunk is discarded instead if the mode in force at that time loses the bytes of this direction.
         """
@@ -258,7 +258,7 @@ class _Pipe:
                 return
 
     async def _send(self, chunk: bytes, sink: asyncio.StreamWriter) -> None:
-        """Writes `chunk` at the proxy's rate. In slices, so that connections share the rate evenly."""
+        """Writes `chunk` to the sink in slices, at the rate limit that all connections of the proxy share."""
         while chunk:
             rate = self._proxy.bytes_per_second
             size = len(chunk) if rate is None else max(1, int(rate * SLICE_SECONDS))

@@ -1,4 +1,4 @@
-"""Finds the processes that use a stack's folder or a port, from Linux' `/proc`.
+"""Finds, in Linux's `/proc`, the processes that use a port or the folder of a `waypost up` stack.
 
 Where there is no `/proc`, or it may not be read, none is found.
 """
@@ -13,14 +13,14 @@ from gateway.cli.dev.region_folders import REGIONS
 
 PROC: Final = Path("/proc")
 LISTENING: Final = "0A"
-"""The code of the listening state of a socket in `/proc/net/tcp`."""
+"""The code in `/proc/net/tcp` of a socket that listens."""
 SHOWN_CHARACTERS: Final = 100
 OURS: Final = frozenset({"gateway", "--bundle"})
-"""Words that identify the processes of a stack on their command lines: gateway, clusters and OPA."""
+"""Words by which the command lines of a stack's processes are recognized: gateway, clusters, OPA."""
 
 
 class Holder(NamedTuple):
-    """A process that uses a port or a stack's folder, with its id and command line."""
+    """A process that uses a port or a stack's folder: its process id and command line."""
 
     pid: int
     arguments: tuple[str, ...]
@@ -30,7 +30,7 @@ class Holder(NamedTuple):
 
 
 def holders_of_folder(folder: Path) -> list[Holder]:
-    """Returns a stack's processes whose command line names `folder`, or something in it.
+    """Returns the processes of a stack whose command line names `folder` or a file in it.
 
     Not this process.
     """
@@ -49,13 +49,13 @@ def holders_of_folder(folder: Path) -> list[Holder]:
 
 
 def holder_of_port(port: int) -> Holder | None:
-    """Returns the process that listens on the TCP port `port`; None if that cannot be seen."""
+    """Returns the process that listens on the TCP port `port`; None if that cannot be found out."""
     sockets = set(_listening_sockets(port))
     return next((holder for holder in _processes() if sockets & set(_open_files(holder.pid))), None)
 
 
 def kill_command(holders: list[Holder]) -> str:
-    """Returns the shell command that ends the processes `holders`."""
+    """Formats the shell command that kills the processes `holders`."""
     return f"kill {' '.join(str(holder.pid) for holder in holders)}"
 
 
@@ -69,7 +69,7 @@ def _processes() -> Iterator[Holder]:
 
 
 def _listening_sockets(port: int) -> Iterator[str]:
-    """Yields the sockets that listen on `port`, named as the links in `/proc/PID/fd` name them."""
+    """Yields the sockets that listen on the TCP port `port`, as links in `/proc/PID/fd` name sockets."""
     for table in ("tcp", "tcp6"):
         try:
             lines = (PROC / "net" / table).read_text().splitlines()[1:]

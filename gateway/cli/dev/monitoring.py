@@ -1,4 +1,4 @@
-"""Runs Prometheus and Alertmanager beside a stack, with the shipped rules, alerts and routes."""
+"""Runs Prometheus and Alertmanager beside the gateway of `waypost up`, with the shipped configuration."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ LOOK_SECONDS: Final = 0.05
 
 
 class Monitoring(Struct, frozen=True, kw_only=True):
-    """The addresses of a stack's Prometheus and Alertmanager."""
+    """The URLs of the Prometheus and the Alertmanager that run beside a stack."""
 
     prometheus_url: str
     alerts_url: str
@@ -50,7 +50,7 @@ def monitoring_programs() -> tuple[str, str]:
 
 
 def choose_addresses() -> Monitoring:
-    """Returns free addresses, chosen before the start of a stack whose gateway asks Prometheus."""
+    """Chooses free local addresses for Prometheus and Alertmanager, before a stack is started."""
     return Monitoring(prometheus_url=f"http://{_free_address()}", alerts_url=f"http://{_free_address()}")
 
 
@@ -58,7 +58,7 @@ def choose_addresses() -> Monitoring:
 async def monitoring(
     stack: Stack, servers: Monitoring, *, receiver: str, alerts_token: str, speed: float = 1.0
 ) -> AsyncIterator[None]:
-    """Starts Prometheus and Alertmanager, waits until they answer, and ends them by their process ids.
+    """A context in which Prometheus and Alertmanager run: starts them, waits until they answer, ends them.
 
     `receiver` is the URL below which pages (`/page`) and tickets (`/ticket`) are posted. Alerts that trigger
     rollbacks go to the stack's gateway with `alerts_token`. All times are divided by `speed`. Raises

@@ -26,10 +26,11 @@ Collecting garbage less often saves a quarter of its processor time, for some 15
 
 
 class OpaProcess:
-    """An OPA server process: `async with` starts it, waits until it answers, and ends it by its process id.
+    """An OPA server as a child process: `async with` starts it, waits until it answers, and ends it.
 
-    `address` is a path for a Unix socket, or `HOST:PORT`. It holds the bundle at `bundle`, or fetches one as
-    its configuration file `config` says. What it prints goes to the file `log`.
+    `address` is a path for a Unix socket, or `HOST:PORT`. The server holds the bundle at `bundle`, or fetches
+    one as its configuration file `config` says. What it prints goes to the file `log`. It is ended by its
+    process id.
     """
 
     def __init__(
@@ -50,12 +51,12 @@ class OpaProcess:
 
     @property
     def engine(self) -> str:
-        """The value of the setting `policy.engine` for a gateway that asks this OPA."""
+        """The value of the gateway's setting `policy.engine` that selects this OPA."""
         scheme = "opa+unix:" if isinstance(self._address, Path) else "opa+http://"
         return f"{scheme}{self._address}"
 
     def command(self) -> list[str]:
-        """Returns the shell command that starts this OPA by hand."""
+        """Formats the shell command that starts this OPA by hand."""
         address = f"unix://{self._address}" if isinstance(self._address, Path) else self._address
         sources = {"--bundle": self._bundle, "--config-file": self._config}
         return [
@@ -74,7 +75,7 @@ class OpaProcess:
         await self.stop()
 
     async def start(self) -> asyncio.subprocess.Process:
-        """Starts the process, and waits until it answers with the bundle loaded. Raises `CliError`."""
+        """Starts the OPA process, and waits until it answers with its bundle loaded. Raises `CliError`."""
         if isinstance(self._address, Path) and len(os.fsencode(self._address)) > SOCKET_PATH_MAXIMUM:
             raise CliError(f"{self._address} is too long for a socket", code=Exit.USAGE)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
@@ -111,13 +112,13 @@ class OpaProcess:
         return CliError(why, lines=(f"Its log: {self._log}",), code=Exit.UNAVAILABLE)
 
     def send(self, number: signal.Signals) -> None:
-        """Sends the signal `number` to the process, if it runs."""
+        """Sends the signal `number` to the OPA process, if it runs."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(number)
 
     async def stop(self) -> None:
-        """Ends the process and waits for its end; kills it after `STOP_SECONDS`."""
+        """Ends the OPA process and waits for its end; kills it after `STOP_SECONDS`."""
         if self.process is None:
             return
         # A stopped process would not see SIGTERM.

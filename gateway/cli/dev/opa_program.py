@@ -15,11 +15,11 @@ from typing import Final
 BUILT_VERSION: Final = "1.22.2"
 """The OPA release that `make opa` builds; the Makefile names it too."""
 OLDEST: Final = (1, 21, 3)
-"""The oldest usable OPA release: older ones accept bad signatures, or (CVE-2025-46569) injected queries."""
+"""The oldest OPA release that is used: older ones accept bad signatures, or (CVE-2025-46569) injections."""
 
 
 def find_opa() -> Path | None:
-    """Returns the path of a new enough `opa`: on PATH, else the built one; None if there is neither."""
+    """Returns the path of an `opa` program that is new enough, on PATH or built here; None without one."""
     return next((path for path in _candidates() if (version_of(path) or ()) >= OLDEST), None)
 
 
@@ -31,7 +31,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def version_of(program: Path) -> tuple[int, ...] | None:
-    """Returns the version that `program` reports; None if it does not run or reports none."""
+    """Returns the version that the `opa` at `program` reports; None if it does not run or reports none."""
     try:
         printed = subprocess.run(
             [program, "version"], capture_output=True, text=True, timeout=10, check=True, env={}

@@ -1,4 +1,4 @@
-"""Warns at the start of a stack whose policy permits none of its regions."""
+"""Makes the warning that `waypost up` prints if policy permits none of its regions to any tenant."""
 
 import json
 import os
@@ -11,11 +11,9 @@ from gateway.settings_loading import load_settings
 
 
 def nowhere_permitted(regions: Sequence[str], configuration: Path | None) -> str | None:
-    """Returns a warning if the policy data permit no tenant any of the regions, so that runs would wait.
+    """Returns a warning if the policy data permit none of `regions` to any tenant, so that runs would wait.
 
-    Else None.
-
-    None for data of another form, which other rules read: they are not for this command to understand.
+    Returns None if a region is permitted, and for data of another form, which only other rules can read.
     """
     policy = load_settings(configuration, os.environ).policy
     folder = Path(policy.folder) if policy.folder else SHIPPED_POLICIES

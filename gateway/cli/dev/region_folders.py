@@ -1,4 +1,4 @@
-"""Keeps the folder of a stack's regions outside the stack's own folder, away from its keys.
+"""Puts the folder of a stack's regions, where tasks run, outside the stack's folder, away from its keys.
 
 Tasks run as the user of `waypost up`, in folders below their region's. From there no relative path that is
 the same in every stack may lead to the keys of the gateway and of the development issuer. So `regions` in the
@@ -25,7 +25,9 @@ def _elsewhere() -> Path:
 
 
 def set_regions_apart(state: Path) -> None:
-    """Creates the regions' folder outside the stack's folder `state`, and a link to it. Raises `OSError`.
+    """Creates a folder for the regions outside the stack's folder `state`, and a link to it.
+
+    Raises `OSError`.
 
     A link that is there stays; a folder that is there, as an older version made it, is moved.
     """

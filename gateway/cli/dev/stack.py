@@ -1,4 +1,4 @@
-"""Runs a gateway and its regions as processes on one machine, each region behind a proxy with delay."""
+"""Runs a gateway and its regions as processes on one machine, with simulated network delay to each region."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ ROUND_TRIPS: Mapping[str, float] = {"beijing": 0.006, "shanghai": 0.028, "shenzh
 
 
 class Stack:
-    """A gateway and its regions as child processes: `async with` starts them, and ends them by process id.
+    """A gateway and its regions as child processes: `async with` starts them, and at its end stops them.
 
     Regions are not restarted when they die: the stack is there to show what happens then. `processes` and
     `ready` (the line of JSON that each prints when it is ready, decoded) are by name: `gateway`, or that of a
@@ -71,17 +71,17 @@ class Stack:
 
     @property
     def configuration(self) -> Path:
-        """The path of the settings file of the gateway that `waypost up` started."""
+        """The path of the settings file of the stack's gateway."""
         return self.state / "gateway.toml"
 
     @property
     def url(self) -> str:
-        """The URL of the API of the gateway that `waypost up` started."""
+        """The URL of the API of the stack's gateway."""
         return f"http://127.0.0.1:{self.ready['gateway']['port']}"
 
     @property
     def metrics_url(self) -> str:
-        """The URL of the gateway's internal port, with health and metrics."""
+        """The URL of the internal port of the stack's gateway, with health and metrics."""
         return f"http://127.0.0.1:{self.ready['gateway']['metrics_port']}"
 
     async def __aenter__(self) -> Self:
@@ -116,7 +116,7 @@ class Stack:
         await self._exits.aclose()
 
     def _issue_certificates(self) -> None:
-        """Issues the certificates of all processes under a new root, whose key is not kept.
+        """Issues the TLS certificates of all the stack's processes under a new root, whose key is not kept.
 
         All of them start now, so nobody holds a certificate of an earlier root.
         """
@@ -129,7 +129,7 @@ class Stack:
         (folder / "ca.key").unlink()
 
     def _hand_over(self, issued: Credentials, region: str) -> None:
-        """Copies a region's certificate and key, and the root's certificate, to the region's folder.
+        """Copies a region's certificate and key, and the root's certificate, into the folder of the region.
 
         Its tasks run as its user: where the gateway's key lies is not for them to know.
         """
@@ -159,7 +159,7 @@ class Stack:
         await self._start(region, self.region_command(region, port))
 
     def start_command(self, name: str) -> list[str]:
-        """Returns the shell command that starts a region or the OPA by hand, at the same address."""
+        """Formats the shell command that starts a region or the OPA by hand, at the address that it had."""
         if self.opa and name == "opa":
             return ["env", "-i", *self.opa.command()]
         return ["waypost", *self.region_command(name, self.ready[name]["port"])]
@@ -177,7 +177,7 @@ class Stack:
         return ["cluster", *(str(word) for option in options.items() for word in option)]
 
     async def start_opa(self) -> None:
-        """Starts the OPA of a stack that has one, beside its gateway. Raises `CliError`."""
+        """Starts the OPA of the stack, if the stack has one, beside its gateway. Raises `CliError`."""
         if self.opa is not None:
             self.processes["opa"] = await self.opa.start_beside(self.metrics_url)
 
@@ -206,7 +206,7 @@ class Stack:
         )
 
     async def _start(self, name: str, arguments: Sequence[str]) -> None:
-        """Starts a process and waits for the line that it prints when it is ready.
+        """Starts one process of the stack and waits for the line that it prints when it is ready.
 
         Raises `CliError` where none comes within `READY_SECONDS`.
         """
@@ -243,22 +243,22 @@ class Stack:
         self.ready[name] = json.loads(line)
 
     def _environment(self, name: str) -> dict[str, str]:
-        """Returns a process's environment; variables naming policy rules go to a stack's OPA, if any."""
+        """Returns the process's environment variables; those that name policy rules go to the OPA, if any."""
         if name != "gateway":
             return {key: value for key, value in os.environ.items() if key not in ("PWD", "OLDPWD")}
         environment = {**os.environ, **self._settings}
         return {key: value for key, value in environment.items() if not (self.opa and key in RULES)}
 
     def kill(self, name: str) -> None:
-        """Sends SIGKILL to the process `name`, as if its machine were lost. A region's tasks end with it."""
+        """Sends SIGKILL to the stack's process `name`, as if its machine were lost; its tasks end too."""
         self.processes[name].kill()
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """Sends the signal `number` to the stack's process called `name`."""
+        """Sends the signal `number` to the stack's process `name`."""
         self.processes[name].send_signal(number)
 
     async def _stop_all(self) -> None:
-        """Stops all processes, regions last, so that the gateway does not take that for an outage.
+        """Stops all processes of the stack, the regions last, so that the gateway sees no outage.
 
         OPA goes first: it still sends the gateway what it has logged.
         """
@@ -287,7 +287,7 @@ async def _wait_or_kill(process: asyncio.subprocess.Process) -> None:
 
 
 def clear_state(state: Path, log: IO[str]) -> None:
-    """Empties an earlier stack's folder. The folder itself stays: this process holds its lock."""
+    """Empties the folder of an earlier stack. The folder itself stays, since this process has locked it."""
     print(f"emptying {state}", file=log)
     for path in state.iterdir():
         if path.is_dir() and not path.is_symlink():

@@ -1,4 +1,4 @@
-"""The OPA of a stack: it fetches the active policy bundle from the stack's gateway, as in production.
+"""Runs the OPA of a `waypost up` stack, which fetches the active policy bundle from the stack's gateway.
 
 What the gateway activates first is a release of the rules that the stack was started with, made here.
 """
@@ -36,7 +36,7 @@ RELEASES: Final = ("WAYPOST_POLICY__BUNDLE", "WAYPOST_POLICY__BUNDLE_KEY", "WAYP
 KEY_ID: Final = "waypost"
 LOOKS: Final = 100
 LOOK_SECONDS: Final = 0.05
-"""The pause in seconds between two checks whether the gateway asks the OPA, of which there are `LOOKS`."""
+"""The pause in seconds between two checks whether the gateway asks this OPA."""
 
 
 class StackOpa(OpaProcess):
@@ -67,7 +67,7 @@ class StackOpa(OpaProcess):
 
     @property
     def policy_settings(self) -> str:
-        """The lines of the gateway's settings (TOML) with which it asks this OPA and serves it releases."""
+        """The lines of the gateway's settings (TOML) that make it ask this OPA and serve it its bundles."""
         # Regions and tasks share this machine with OPA, which may have to wait for a processor.
         return (
             f'[policy]\nengine = "{self.engine}"\ndeadline_seconds = 1.0\n'
@@ -75,9 +75,10 @@ class StackOpa(OpaProcess):
         )
 
     def _make_release(self, bundle: Bundle) -> None:
-        """Writes the release of `bundle`: keeps the existing one if it has the same rules, else the next one.
+        """Writes the bundle archive for the gateway: keeps the existing one if its rules are the same.
 
-        The gateway takes none that is older than what was activated since.
+        Otherwise it makes the next release, as the gateway takes none that is older than what was activated
+        since.
         """
         path = self.folder / "policy.key"
         if not path.exists():
@@ -92,7 +93,7 @@ class StackOpa(OpaProcess):
         write_private(self.release, sign(pack_bundle(bundle, sequence=sequence), key))
 
     async def start_beside(self, gateway: str) -> asyncio.subprocess.Process:
-        """Starts the OPA beside the running gateway whose internal port is at the URL `gateway`.
+        """Starts the OPA beside the running gateway, whose internal port has the URL `gateway`.
 
         Waits until it holds the active bundle, and the gateway knows. Raises `CliError`.
         """
@@ -110,7 +111,7 @@ class StackOpa(OpaProcess):
 def polling_configuration(
     gateway: str, public_key: str, *, resource: str = PATH, partition: str = ""
 ) -> dict[str, object]:
-    """Returns OPA's configuration: it polls `gateway` for bundles, and sends its logs and status there."""
+    """Returns an OPA's configuration: it fetches bundles from `gateway`, and sends logs and status there."""
     return {
         "services": {"waypost": {"url": gateway}},
         "keys": {KEY_ID: {"algorithm": ALGORITHM, "key": public_key}},
@@ -135,7 +136,7 @@ def polling_configuration(
 
 
 def _bundle(environment: Mapping[str, str]) -> Bundle:
-    """Returns the rules that the stack was started with. Raises `CliError` if they are unusable."""
+    """Reads the policy bundle that the stack is started with. Raises `CliError` if it is unusable."""
     folder, data = (environment.get(name) for name in RULES)
     try:
         bundle = read_bundle(Path(folder) if folder else SHIPPED_POLICIES, Path(data) if data else None)
@@ -149,7 +150,7 @@ def _bundle(environment: Mapping[str, str]) -> Bundle:
 
 
 async def _is_asked(client: httpx.AsyncClient, gateway: str) -> bool:
-    """Whether the gateway already asks the OPA; it may have found none at its start."""
+    """Returns whether the gateway already asks this OPA; it may have found none at its own start."""
     try:
         answer = await client.get(f"{gateway}/readyz?verbose")
     except httpx.HTTPError:

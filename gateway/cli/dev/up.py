@@ -130,7 +130,7 @@ def _how_to_end(state: Path) -> tuple[str, ...]:
 
 
 def _check_folder(state: Path) -> None:
-    """Raises `CliError` if processes of an earlier stack still run in `state`, as its `up` was killed.
+    """Raises `CliError` if processes of an earlier stack, whose `waypost up` was killed, still use `state`.
 
     They would hold the ports and the stores that this one needs.
     """
@@ -143,7 +143,7 @@ def _check_folder(state: Path) -> None:
 
 
 def _check_free(port: int, option: str, *others: int) -> None:
-    """Raises `CliError` if `port` is in use, or is one of `others`, which the stack will use.
+    """Raises `CliError` if the TCP port `port` is in use, or is among `others`, the stack's other ports.
 
     Found only when the gateway starts, the message would be no more than "gateway did not start".
     """
@@ -201,7 +201,7 @@ async def _up(stack: Stack) -> int:
 
 
 async def _print_end(stack: Stack, name: str, stop: asyncio.Event) -> None:
-    """Waits for the end of the process `name` and prints that it has ended.
+    """Waits for the end of the stack's process `name` and prints that it has ended.
 
     The end of the gateway sets `stop`; for others, the command that starts it again is printed.
     """

@@ -1,4 +1,4 @@
-"""`waypost policy build|sign|verify`: builds the bundle that OPA loads, signs it, and verifies one."""
+"""`waypost policy build|sign|verify`: builds the policy bundle that OPA loads, signs it, verifies it."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -35,7 +35,7 @@ def build(
     ],
     data: Annotated[Path | None, Parameter(help="A JSON file in place of the folder's data.")] = None,
 ) -> int:
-    """Pack the rules and data in DIRECTORY into the bundle that OPA loads, and print its revision."""
+    """Pack the Rego rules and data in DIRECTORY into the bundle that OPA loads, and print its revision."""
     try:
         bundle = read_bundle(directory, data)
     except BundleError as error:
@@ -47,7 +47,7 @@ def build(
 
 @command
 def sign_archive(archive: Archive, *, key: Key, key_id: KeyId = "waypost") -> int:
-    """Sign the bundle ARCHIVE, in place, as OPA verifies it (ES256)."""
+    """Sign the policy bundle ARCHIVE, in place, with ES256 as OPA verifies it."""
     try:
         signed = sign(archive.read_bytes(), read_signing_key(key, key_id))
         manifest = manifest_of(unpack(signed))
@@ -68,7 +68,7 @@ def verify_archive(
         int, Parameter(validator=Number(gte=-1), help="The sequence that it must exceed.")
     ] = -1,
 ) -> int:
-    """Verify that the bundle ARCHIVE is whole, and signed by the key whose public half is in KEY."""
+    """Verify that the policy bundle ARCHIVE is whole, and signed by the key whose public half is in KEY."""
     try:
         manifest = verify(archive.read_bytes(), read_verification_key(key, key_id))
     except (ArchiveError, BundleKeyError) as error:

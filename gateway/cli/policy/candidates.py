@@ -1,4 +1,4 @@
-"""Opens a policy engine on rules that are not in force: a folder or an archive, embedded or in an OPA."""
+"""Opens a policy engine on a candidate bundle, which no gateway uses yet, in this process or by an OPA."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -21,17 +21,17 @@ from gateway.policy.opa.engine import OpaPolicyEngine
 from waypost.files.permissions import write_private
 
 DEADLINE_SECONDS: Final = 10.0
-"""The time limit of an answer in seconds, longer than a gateway's, as no submission waits for it."""
+"""The time limit in seconds of one policy query, longer than a gateway's, as no submission waits for it."""
 INLINE_BYTES: Final = 1_048_576
 INLINE_SECONDS: Final = 0.25
-"""The time in seconds up to which an evaluation is done in this process."""
+"""The time in seconds up to which one policy query is evaluated in this process, not in another."""
 AT_ONCE: Final = 64
-"""The number of questions that are sent to an OPA together; the embedded engine answers one at a time."""
+"""The number of policy queries that are sent to an OPA at once; the embedded engine takes one at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A policy engine on rules that are not in force, and the number of policy queries it takes at once."""
+    """A policy engine on a bundle that no gateway uses yet, and how many queries it takes at once."""
 
     engine: PolicyEngine
     at_once: int = 1
@@ -39,7 +39,7 @@ class Candidate:
 
 @contextmanager
 def bundle_folder(path: Path) -> Iterator[Path]:
-    """Yields the folder of the bundle at `path`: `path` itself, or a temporary one with the unpacked archive.
+    """A context with the policy bundle at `path` as a folder; an archive is unpacked to a temporary one.
 
     Raises `CliError` for an archive that is none.
     """
@@ -62,7 +62,7 @@ def bundle_folder(path: Path) -> Iterator[Path]:
 
 @asynccontextmanager
 async def open_candidate(path: Path, data: Path | None, *, by_opa: bool) -> AsyncIterator[Candidate]:
-    """Opens a policy engine on the bundle at `path`; the JSON file `data`, if any, replaces its data.
+    """A context with a policy engine on the bundle at `path`; the JSON file `data` replaces its data.
 
     An OPA decides where `by_opa`, and where the bundle wants one. Raises `BundleError`, or `CliError`.
     """

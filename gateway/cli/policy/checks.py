@@ -1,4 +1,4 @@
-"""Checks a policy bundle before its release: finds every problem, and notes for its author."""
+"""Checks a policy bundle before its release: finds the problems of its rules, data, tests and cost."""
 
 import json
 import subprocess
@@ -28,11 +28,11 @@ from gateway.policy.embedded.loading import missing_rules
 from gateway.policy.embedded.rego_tests import run_rego_tests
 
 BUDGET: Final = 10.0
-"""The factor by which a decision may cost more than by the shipped rules."""
+"""The factor by which a policy decision may cost more than by the shipped rules."""
 
 
 class CheckReport(Struct, frozen=True, kw_only=True):
-    """The report of a check: every problem of a bundle, notes, and a last line about the whole."""
+    """The result of checking a policy bundle: its problems, notes for its author, and a summary line."""
 
     problems: tuple[Diagnostic, ...]
     notes: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class CheckReport(Struct, frozen=True, kw_only=True):
 
 
 def check_bundle(directory: Path, *, budget: float = BUDGET, corpus: Sequence[bytes] = ()) -> CheckReport:
-    """Checks the rules in `directory`, their data, tests and cost; with OPA too, if it is installed.
+    """Checks the policy bundle in `directory`: rules, data, tests and cost; with `opa`, in OPA too.
 
     A decision may cost `budget` times what it costs by the shipped rules, but for one in a hundred of the
     questions in `corpus`.
@@ -49,8 +49,8 @@ def check_bundle(directory: Path, *, budget: float = BUDGET, corpus: Sequence[by
     try:
         bundle = read_bundle(directory, None, data_required=False)
     except BundleError as error:
-        return CheckReport(problems=_despite_data(directory, error.diagnostics, opa))
-    problems, notes, deciding = _rules(bundle)
+        return CheckReport(problems=_problems_beside_data(directory, error.diagnostics, opa))
+    problems, notes, deciding = _check_rules(bundle)
     if not deciding:
         notes.append("no rule here decides about an action: strict mode and the input's schema are left out")
     if opa is None:
@@ -77,10 +77,10 @@ def check_bundle(directory: Path, *, budget: float = BUDGET, corpus: Sequence[by
     )
 
 
-def _despite_data(
+def _problems_beside_data(
     directory: Path, problems: tuple[Diagnostic, ...], opa: Path | None
 ) -> tuple[Diagnostic, ...]:
-    """Returns `problems` and, if all are about the data, the problems of the rules with other data."""
+    """Returns `problems` and, if all are about the data, the problems of the rules with the shipped data."""
     if any(one.file != DATA_FILE for one in problems):
         return problems
     try:
@@ -100,7 +100,7 @@ def _despite_data(
 
 
 def _unknown_levels(bundle: Bundle) -> Iterator[str]:
-    """Yields notes about levels of rules that no module names: a misspelt id would leave its rule hard."""
+    """Yields a note for each rule id in the data's `levels` that no Rego module names: it may be misspelt."""
     levels: dict[str, str] = json.loads(bundle.source.data).get("levels", {})
     text = "\n".join(text for _, text in bundle.source.modules)
     for rule in levels:
@@ -109,8 +109,8 @@ def _unknown_levels(bundle: Bundle) -> Iterator[str]:
             yield f"{DATA_FILE}: levels: no rule here has the id {rule}"
 
 
-def _rules(bundle: Bundle) -> tuple[list[Diagnostic], list[str], bool]:
-    """Returns the problems and notes of the rules, and whether any of them decides about an action."""
+def _check_rules(bundle: Bundle) -> tuple[list[Diagnostic], list[str], bool]:
+    """Returns the problems and notes of the bundle's rules, and whether any rule decides about an action."""
     try:
         modules = parse_modules(bundle.source.modules)
     except BundleError as error:
@@ -135,7 +135,7 @@ def _cost(opa: Path | None, bundle: Bundle, budget: float, corpus: Sequence[byte
 
 
 def _failures(bundle: Bundle) -> Iterator[Diagnostic]:
-    """Yields the problems of loading the rules in the embedded engine and running their tests."""
+    """Loads the bundle's rules in the embedded engine and runs their tests; yields the problems."""
     try:
         if bundle.tests:
             yield from run_rego_tests(bundle).failures
@@ -148,7 +148,7 @@ def _failures(bundle: Bundle) -> Iterator[Diagnostic]:
 def _checked_by_opa(
     opa: Path, directory: Path, notes: list[str], found: list[Diagnostic], *, deciding: bool
 ) -> list[Diagnostic]:
-    """Returns the problems that OPA finds, in lines without problems so far, and in its tests."""
+    """Returns the problems that OPA finds in the bundle's tests, and in lines without other problems."""
     try:
         places = {(problem.file, problem.line) for problem in found}
         compiled = opa_program.check_rules(opa, directory, deciding=deciding)

@@ -1,4 +1,4 @@
-"""Reads recorded policy queries for trying rules: an export, line by line, or a folder of input documents."""
+"""Reads recorded policy queries from a file that `waypost decisions export` wrote, or a folder of inputs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from gateway.policy.flips import Recorded
 
 
 class _Asked(msgspec.Struct, frozen=True):
-    """The fields that a rules' input document shares with the record of a policy decision."""
+    """The fields of the rules' input document that the record of a policy decision has too."""
 
     action: Action
     principal: dict[str, msgspec.Raw]
@@ -22,9 +22,9 @@ _decode_asked = msgspec.json.Decoder(_Asked).decode
 
 
 def read_corpus(path: Path) -> Iterator[Recorded]:
-    """Reads the policy decisions in `path` lazily: an export, or a folder whose .json files are inputs.
+    """Yields the recorded policy queries in `path`: a file of exported decisions, or a folder of JSON inputs.
 
-    An input in a file of its own has no answer yet. Raises `CliError`, or `OSError`.
+    It reads lazily. An input in a file of its own has no answer yet. Raises `CliError`, or `OSError`.
     """
     if not path.is_dir():
         return _lines(path)
@@ -35,7 +35,7 @@ def read_corpus(path: Path) -> Iterator[Recorded]:
 
 
 def parse_decision(line: bytes | msgspec.Raw) -> Recorded:
-    """Parses a policy decision that a gateway has exported. Raises `CliError`."""
+    """Parses one line of exported policy decisions. Raises `CliError`."""
     try:
         return _decode_recorded(line)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Measures the cost of rules relative to the shipped rules: for each policy query, and as documents grow.
+"""Measures in processor time what a bundle's policy decisions cost, relative to the shipped rules.
 
 Both are measured in one run, in processor time, and the least of some rounds counts: what else a machine does
 changes the ratio little.
@@ -29,15 +29,15 @@ SIZES: Final = (1, 10, 100, 1_000)
 GROWTH_MAXIMUM: Final = 10**1.5
 """The maximum factor of cost for ten times the tasks: ten is linear, a hundred quadratic."""
 SUSPECT: Final = 1.25
-"""The growth of the relative cost with the document from which on each rule is measured."""
+"""The growth of the relative cost of a decision from which on each rule is measured by itself."""
 FIRST_SECONDS: Final = 0.05
 """The processor time that an evaluation is granted at least, before it is ended."""
 SHARE: Final = 0.25
-"""The part of a shipped decision's cost below which a rule's growth is ignored."""
+"""The part of a shipped decision's cost below which the growth of a rule is ignored."""
 LONG_SECONDS: Final = 0.1
 """The processor time in seconds from which on an evaluation is measured only once."""
 NOTHING: Final = "package nothing\n\nnothing := true\n"
-"""A rule that costs nothing but the reading of its input."""
+"""A Rego rule that does nothing: its evaluation costs no more than parsing the input."""
 
 BLANKED: Final = re.compile(rb"[^\n]")
 """Matches each byte of a rule that is blanked out, so that later text keeps its position."""
@@ -46,7 +46,7 @@ Rule: TypeAlias = tuple[str, ...]
 
 
 class Cost(Struct, frozen=True, kw_only=True):
-    """The result of a cost check: the problems, and a sentence about the cost."""
+    """The result of a cost check of a policy bundle: its problems, and a sentence about the cost."""
 
     problems: tuple[Diagnostic, ...]
     note: str
@@ -55,16 +55,17 @@ class Cost(Struct, frozen=True, kw_only=True):
 def check_cost(
     bundle: Bundle, modules: Sequence[Module], *, budget: float, corpus: Sequence[bytes] = ()
 ) -> Cost:
-    """Compares policy decisions' cost with that of the shipped rules, of which it may be `budget` times.
+    """Checks that the bundle's policy decisions cost at most `budget` times what the shipped rules cost.
 
-    Of the questions in `corpus` one in a hundred may cost more; without any, made-up ones are asked.
+    It also finds rules whose cost grows faster than the document. Of the policy queries in `corpus` one in a
+    hundred may cost more; without any, made-up ones are asked.
     """
     own = Interpreter(bundle.source)
     shipped = read_bundle(SHIPPED_POLICIES, None).source
     baseline = Interpreter(structs.replace(shipped, data=bundle.source.data))
     grown = {size: grown_input(size, bundle.source.data) for size in SIZES}
     documents = (*corpus, *grown.values())
-    costs = [_compared(own, baseline, document, budget) for document in documents]
+    costs = [_decision_costs(own, baseline, document, budget) for document in documents]
     asked = costs[: len(corpus)] or costs
     (few, few_shipped), (many, many_shipped) = costs[-2:]
     multiple = sorted(mine / theirs for mine, theirs in asked)[math.ceil(0.99 * len(asked)) - 1]
@@ -89,7 +90,7 @@ def check_cost(
 
 
 def grown_input(tasks: int, data: str) -> bytes:
-    """Returns the input of a submission of `tasks` tasks, by a tenant that the data name, if any."""
+    """Builds the rules' input for submitting a made-up workflow with `tasks` tasks."""
     known: Mapping[str, Any] = msgspec.json.decode(data)
     tenants = known.get("tenants")
     tenant = next(iter(tenants), "demo") if isinstance(tenants, dict) else "demo"
@@ -125,22 +126,24 @@ def grown_input(tasks: int, data: str) -> bytes:
     )
 
 
-def _compared(own: Interpreter, shipped: Interpreter, document: bytes, budget: float) -> tuple[float, float]:
-    """Returns the cost of one policy decision by own and by shipped rules, in seconds of processor time."""
-    rule = ENTRY_POINTS[msgspec.json.decode(document, type=Asked).action]
+def _decision_costs(
+    own: Interpreter, shipped: Interpreter, document: bytes, budget: float
+) -> tuple[float, float]:
+    """Returns the seconds of processor time of one policy decision by the own and by the shipped rules."""
+    rule = ENTRY_POINTS[msgspec.json.decode(document, type=AskedAction).action]
     theirs = _seconds(shipped, rule, document, limit=math.inf)
     limit = max(FIRST_SECONDS, 3 * max(budget, 1) * theirs)
     return _seconds(own, rule, document, limit=limit), theirs
 
 
-class Asked(Struct):
-    """The action that a rules' input document asks policy about."""
+class AskedAction(Struct):
+    """The part of a rules' input document that names the action."""
 
     action: Action
 
 
 def _seconds(interpreter: Interpreter, rule: str, document: bytes, *, limit: float) -> float:
-    """Returns the processor time of an evaluation; infinite if it is more than `limit`."""
+    """Returns the seconds of processor time of one evaluation of `rule`; infinite if more than `limit`."""
     least = math.inf
     for _ in range(ROUNDS):
         started = time.thread_time()
@@ -157,7 +160,7 @@ def _seconds(interpreter: Interpreter, rule: str, document: bytes, *, limit: flo
 
 
 class RuleCosts:
-    """Measures the cost of each rule by itself, without functions and without the rules that it needs."""
+    """Measures the cost of each rule of a policy bundle by itself, to find the rules that cost too much."""
 
     def __init__(
         self,
@@ -199,7 +202,7 @@ class RuleCosts:
         return self._blamed(growth)
 
     def expensive(self, document: bytes, much: float) -> list[Diagnostic]:
-        """Returns a diagnostic for each rule that costs more than `much` for `document`."""
+        """Returns a diagnostic for each rule that costs more than `much` seconds for `document`."""
         limit = max(FIRST_SECONDS, 2 * much)
 
         def share(path: Rule, interpreter: Interpreter) -> str:
@@ -214,17 +217,17 @@ class RuleCosts:
             # Who needs a guilty rule is as slow, and no news.
             if guilty.keys().isdisjoint(self._needed(path)) and (words := blame(path, self._interpreter)):
                 named = {self._places[path]: words}
-                named = {place: why for place, why in self._alone(path, blame) if why} or named
+                named = {place: why for place, why in self._blame_definitions(path, blame) if why} or named
                 guilty[path] = [
                     Diagnostic(file=file, line=line, detail=f"{'.'.join(path)} {why}")
                     for (file, line), why in named.items()
                 ]
         return list(itertools.chain.from_iterable(guilty.values()))
 
-    def _alone(
+    def _blame_definitions(
         self, path: Rule, blame: Callable[[Rule, Interpreter], str]
     ) -> Iterator[tuple[tuple[str, int], str]]:
-        """Yields each definition of a rule that has several, with what `blame` says of it alone."""
+        """For a rule with several definitions, yields what `blame` says of each definition by itself."""
         spans = [
             (module.file, only(rule)[1]["span"])
             for module in self._modules
@@ -252,7 +255,7 @@ class RuleCosts:
         return seen
 
     def _net_seconds(self, path: Rule, document: bytes, interpreter: Interpreter, *, limit: float) -> float:
-        """Returns the cost of a rule without parsing its input; infinite above `limit`."""
+        """Returns the seconds that the rule `path` costs without parsing its input; infinite over `limit`."""
         if (reading := self._reading.get(document, 0.0)) == 0.0:
             reading = _seconds(self._reader, "data.nothing.nothing", document, limit=math.inf)
             self._reading[document] = reading

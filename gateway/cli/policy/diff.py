@@ -43,7 +43,7 @@ def diff(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Show which files, rules and data differ between OLD and NEW, and which policy decisions would change.
+    """Show which files, rules and data differ between bundles OLD and NEW, and which decisions would change.
 
     With --since what the gateway has recorded is asked; without it and --decisions the texts alone are
     compared. Exit code 1 where something is newly allowed, or gets no answer from NEW.

@@ -1,4 +1,4 @@
-"""Evaluates the rules of a folder for one document, as a gateway would."""
+"""Evaluates the rules of a policy bundle for one document, as a gateway would."""
 
 import tempfile
 import time
@@ -25,9 +25,9 @@ from gateway.settings import DocumentLimits
 
 
 def read_input(file: str, *, action: Action, principal: Principal) -> bytes:
-    """Returns the rules' input document: `file` itself if it has `principal`, else a policy query about it.
+    """Returns the rules' input: the document `file` itself if it has a `principal`, else built around it.
 
-    The question is whether `principal` may do `action` with the workflow in `file`. Raises `CliError`.
+    Built, it asks whether `principal` may do `action` with the workflow in `file`. Raises `CliError`.
     """
     body = read_bytes(file)
     media_type = detect_media_type(body)
@@ -71,7 +71,7 @@ def decide(bundle: Bundle, document: bytes, *, by_opa: bool, excepted: Collectio
 
 
 def answer(bundle: Bundle, document: bytes, *, by_opa: bool) -> PolicyAnswer:
-    """Returns the answer that the rules of `bundle` give for `document`. Raises `CliError` if none."""
+    """Evaluates the rules of `bundle` for `document` and returns their answer. Raises `CliError`."""
     try:
         action = Action(msgspec.json.decode(document).get("action", Action.RUNS_SUBMIT))
     except ValueError as error:

@@ -60,7 +60,7 @@ def ask(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Ask for a policy exception from a soft rule. It counts once two others have approved it."""
+    """Request a policy exception from a soft rule. It takes effect once two other people approved it."""
     body = {
         "rule": rule,
         "tenant": tenant,
@@ -80,7 +80,7 @@ def ask(
 def approve(
     exception: ExceptionId, /, *, output: Output = Format.TABLE, url: Url = None, token: Token = None
 ) -> None:
-    """Approve a policy exception that somebody else has asked for."""
+    """Approve a policy exception that somebody else has requested."""
     _print(_post(exception, "approve", url, token), output)
 
 
@@ -89,7 +89,7 @@ def approve(
 def revoke(
     exception: ExceptionId, /, *, output: Output = Format.TABLE, url: Url = None, token: Token = None
 ) -> None:
-    """Revoke a policy exception: from now on it overrides no rule, and places no runs."""
+    """Revoke a policy exception: from now on it overrides no rule."""
     _print(_post(exception, "revoke", url, token), output)
 
 
@@ -124,7 +124,7 @@ def _cells(one: dict[str, Any]) -> list[object]:
 
 
 def _scope(one: dict[str, Any]) -> str:
-    """Formats the scope of a policy exception: the part of the tenant's work that it is for."""
+    """Formats which work of a tenant a policy exception covers: a workflow, a document, or all."""
     document = f"document {one['document'][:12]}" if one["document"] else ""
     return " ".join(filter(None, (one["workflow"], document))) or "all workflows"
 

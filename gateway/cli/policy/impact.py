@@ -1,4 +1,4 @@
-"""Measures the impact of other rules on recorded policy queries: changed decisions by tenant and rule."""
+"""Measures which recorded policy decisions other rules would change, and prints them by tenant and rule."""
 
 import time
 from collections import Counter
@@ -25,12 +25,12 @@ PROGRESS_EVERY: Final = 100
 
 
 class Impact(Struct, frozen=True, kw_only=True):
-    """The result of a replay: its changed policy decisions, the numbers of queries, and the time."""
+    """The result of replaying policy queries by other rules: the changed decisions, counts and the time."""
 
     flips: tuple[Flip, ...]
     read: int
     asked: int
-    """The number of questions replayed; fewer than were read if some cannot be asked again."""
+    """The number of policy queries replayed; fewer than were read if some cannot be asked again."""
     seconds: float
 
 
@@ -38,7 +38,7 @@ async def measure(
     corpus: Iterable[Recorded],
     ask: Callable[[Iterator[Recorded]], AsyncIterator[tuple[Recorded, Flip | None]]],
 ) -> Impact:
-    """Replays each policy query of `corpus` by `ask`, with progress if standard error is a terminal."""
+    """Replays each policy query of `corpus` by `ask`, and collects the decisions that change."""
     read = asked = 0
     flips: list[Flip] = []
 
@@ -62,7 +62,7 @@ async def measure(
 
 
 def print_flips(flips: Sequence[Flip], output: Format) -> None:
-    """Prints the changed policy decisions: grouped by tenant and rule for people, singly for programs."""
+    """Prints the changed policy decisions: grouped by tenant and rule in a table, singly for programs."""
     if output is not Format.TABLE:
         print_value(msgspec.to_builtins(list(flips)), output)
     elif flips:
@@ -70,7 +70,7 @@ def print_flips(flips: Sequence[Flip], output: Format) -> None:
 
 
 def print_counts(impact: Impact) -> None:
-    """Prints, on standard error, how many policy decisions differ between two sets of rules, by kind."""
+    """Prints, on standard error, how many policy decisions the other rules change, by kind of change."""
     counts, left = Counter(flip.kind for flip in impact.flips), impact.read - impact.asked
     skipped = f", {left} cannot be asked again" if left else ""
     rate = f"; {impact.asked / impact.seconds:,.0f} a second" if impact.asked else ""

@@ -1,4 +1,4 @@
-"""Measures the cost of rules in OPA relative to the shipped rules, by counts of evaluations.
+"""Measures how many evaluations a bundle's policy decisions take in OPA, relative to the shipped rules.
 
 Counts are the same on every machine; what a builtin costs inside is not in them.
 """
@@ -12,19 +12,19 @@ from typing import Final
 import msgspec
 from msgspec import structs
 
-from gateway.cli.policy.cost import GROWTH_MAXIMUM, SIZES, Asked, Cost, grown_input
+from gateway.cli.policy.cost import GROWTH_MAXIMUM, SIZES, AskedAction, Cost, grown_input
 from gateway.cli.policy.opa_program import SECONDS, count_evaluations
 from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, Diagnostic, read_bundle
 from gateway.policy.question import ENTRY_POINTS
 
 ASKED_MAXIMUM: Final = 20
-"""The maximum number of questions of a corpus that are measured, as each starts the program."""
+"""The maximum number of policy queries of a corpus that are measured, as each starts a process."""
 SHARE: Final = 0.25
 """The part of the shipped rules' evaluations below which the growth of a line is ignored."""
 
 
 def check_cost_in_opa(opa: Path, bundle: Bundle, *, budget: float, corpus: Sequence[bytes] = ()) -> Cost:
-    """Compares the number of OPA's evaluations for policy decisions with that of the shipped rules."""
+    """Checks that decisions take OPA at most `budget` times the evaluations that the shipped rules take."""
     source = structs.replace(read_bundle(SHIPPED_POLICIES, None).source, data=bundle.source.data)
     shipped = structs.replace(bundle, source=source)
     few, many = (grown_input(size, bundle.source.data) for size in SIZES[-2:])
@@ -62,4 +62,4 @@ def check_cost_in_opa(opa: Path, bundle: Bundle, *, budget: float, corpus: Seque
 
 
 def _rule(document: bytes) -> str:
-    return ENTRY_POINTS[msgspec.json.decode(document, type=Asked).action]
+    return ENTRY_POINTS[msgspec.json.decode(document, type=AskedAction).action]

@@ -1,4 +1,4 @@
-"""Runs the `opa` program on a bundle: compiler checks, tests with coverage, and evaluations."""
+"""Runs the `opa` program on a policy bundle: compiler checks, tests with coverage, and evaluations."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ NEVER: Final = {name for name, one in BUILTINS.items() if one.support is Support
 
 
 def check_rules(opa: Path, directory: Path, *, deciding: bool) -> list[Diagnostic]:
-    """Returns the problems that `opa check` finds; strictly for rules whose answers count (`deciding`).
+    """Runs `opa check` on the bundle in `directory`; returns the problems that it finds.
 
     Builtins that no decision may use are unknown to it, also where the embedded engine cannot read a module.
     """
@@ -40,7 +40,7 @@ def _errors(report: str) -> list[dict[str, Any]]:
 
 
 def test_rules(opa: Path, directory: Path) -> tuple[list[Diagnostic], str]:
-    """Runs the bundle's tests in OPA; returns the failures, and a sentence about the coverage."""
+    """Runs the bundle's Rego tests in OPA; returns the failures, and a sentence about their coverage."""
     files = _files(directory)
     report = json.loads(_run(opa, "test", "--format", "json", *files) or "[]")
     if not isinstance(report, list):
@@ -58,11 +58,10 @@ def test_rules(opa: Path, directory: Path) -> tuple[list[Diagnostic], str]:
 
 
 def evaluate(opa: Path, bundle: Bundle, rule: str, document: bytes, *, folder: Path) -> str:
-    """Evaluates `rule` for `document` by OPA in strict mode; returns its value as JSON.
+    """Evaluates `rule` for the input `document` with OPA in strict mode; returns the rule's value as JSON.
 
-    Files are written to `folder`.
-
-    Empty where it is undefined. Raises `ValueError` with OPA's words.
+    The bundle is written to `folder`. Returns an empty text where the rule is undefined. Raises `ValueError`
+    with OPA's error messages.
     """
     answer = _evaluated(opa, bundle, rule, document, folder, "--strict-builtin-errors")
     if errors := answer.get("errors"):
@@ -72,7 +71,7 @@ def evaluate(opa: Path, bundle: Bundle, rule: str, document: bytes, *, folder: P
 
 
 def count_evaluations(opa: Path, bundle: Bundle, rule: str, document: bytes) -> Counter[tuple[str, int]]:
-    """Returns the number of OPA's evaluations of each file and line, to find the value of `rule`.
+    """Counts how often OPA evaluates each line of each file to find the value of `rule` for `document`.
 
     Raises `subprocess.TimeoutExpired` where that takes longer than `SECONDS`.
     """
@@ -118,7 +117,7 @@ def _missed(directory: Path, files: dict[str, Any]) -> Iterator[str]:
 
 
 def _run(opa: Path, *arguments: str) -> str:
-    """Runs the program without environment, as `opa.runtime` would show it; returns its output."""
+    """Runs `opa` with an empty environment, which `opa.runtime` could show; returns what it prints."""
     found = subprocess.run(
         [opa, *arguments], capture_output=True, text=True, timeout=SECONDS, check=False, env={}
     )

@@ -1,4 +1,4 @@
-"""`waypost policy replay`: evaluates recorded policy queries again, by other rules; shows what differs."""
+"""`waypost policy replay`: evaluates recorded policy queries by other rules, and shows changed decisions."""
 
 import asyncio
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def replay_decisions(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Ask recorded policy queries again, by the rules in BUNDLE, and show which decisions would change.
+    """Evaluate recorded policy queries by the rules in BUNDLE, and show which decisions would change.
 
     Default: what the gateway has recorded. Exit code 1 where something is newly allowed, or gets no answer.
     """
@@ -62,7 +62,7 @@ def replay_decisions(
 def corpus_of(
     file: Path | None, since: str | None, url: str | None, token: str | None, exits: ExitStack
 ) -> Iterator[Recorded]:
-    """Returns the recorded policy decisions in `file`, or else those of the gateway, read lazily."""
+    """Yields the recorded policy decisions in `file`, or else those that the gateway has recorded."""
     if file is not None and since is not None:
         raise CliError("--since is for what the gateway has recorded, not for a file", code=Exit.USAGE)
     if file is not None:

@@ -52,7 +52,7 @@ Rules = Annotated[Path, Parameter(help="A folder of Rego files.")]
 @app.command
 @command
 def test(directory: Rules) -> int:
-    """Run every test in DIRECTORY in the embedded engine. `opa test DIRECTORY` runs them in OPA."""
+    """Run every Rego test in DIRECTORY in the embedded engine. `opa test DIRECTORY` runs them in OPA."""
     try:
         report = run_rego_tests(read_bundle(directory, None, data_required=False))
     except BundleError as error:
@@ -116,7 +116,7 @@ def evaluate(
     opa: Annotated[bool, Parameter(negative="", help="Let an `opa` decide, in strict mode.")] = False,
     output: Output = Format.TABLE,
 ) -> int:
-    """Evaluate the rules in DIRECTORY for one DOCUMENT: the policy decision, and why.
+    """Evaluate the rules in DIRECTORY for one DOCUMENT: print the policy decision and its reasons.
 
     The caller has every scope, unless --scope names some.
     """
@@ -151,7 +151,7 @@ def evaluate(
 @app.command
 @command
 def builtins(*, output: Output = Format.TABLE) -> None:
-    """List the builtins of OPA, with the embedded engine's support for each."""
+    """List the builtin functions of OPA, and whether the embedded engine supports each."""
     rows = [
         {"name": name, "embedded": one.support, "note": one.note} for name, one in sorted(BUILTINS.items())
     ]

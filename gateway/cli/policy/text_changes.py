@@ -1,4 +1,4 @@
-"""Compares the texts of two bundles: lists the files, rules and data values that differ."""
+"""Compares the texts of two policy bundles: lists the files, rules and data values that differ."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -15,7 +15,7 @@ DATA_MAXIMUM: Final = 100
 
 
 class TextChange(Struct, frozen=True, kw_only=True):
-    """A file that differs between two bundles, with the names of rules, or JSON pointers into the data."""
+    """A file that differs between two policy bundles, with the names of the rules or data that differ."""
 
     file: str
     kind: str
@@ -28,9 +28,9 @@ class TextChange(Struct, frozen=True, kw_only=True):
 
 
 def text_changes(old: Bundle, new: Bundle) -> list[TextChange]:
-    """Returns every file that differs between the two bundles, in order."""
+    """Returns every file that differs between two policy bundles, ordered by name."""
     before, after = dict(old.source.modules), dict(new.source.modules)
-    rules_before, rules_after = _rules(old), _rules(new)
+    rules_before, rules_after = _rule_texts(old), _rule_texts(new)
     changes = [
         TextChange(
             file=file,
@@ -53,8 +53,8 @@ def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
 
 
-def _rules(bundle: Bundle) -> dict[str, dict[str, list[str]]]:
-    """Returns the texts of each rule, by file and full name. Empty for a file that cannot be parsed."""
+def _rule_texts(bundle: Bundle) -> dict[str, dict[str, list[str]]]:
+    """Returns the texts of each rule's definitions, by file, then by the rule's full name."""
     try:
         modules = parse_modules(bundle.source.modules)
     except BundleError:
@@ -70,7 +70,7 @@ def _rules(bundle: Bundle) -> dict[str, dict[str, list[str]]]:
 
 
 def _pointers(place: str, before: Any, after: Any) -> Iterator[str]:
-    """Yields JSON pointers to the values that differ, as deep as both sides are objects."""
+    """Yields the JSON pointers, below `place`, of the values that differ between two JSON values."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in before.keys() | after.keys():
             part = name.replace("~", "~0").replace("/", "~1")

@@ -1,4 +1,4 @@
-"""The commands about records: audit trail, policy decisions, automatic rollbacks.
+"""The commands about records: the audit trail, policy decisions and automatic rollbacks.
 
 Each talks to a gateway over its HTTP API, with what the commands share in `gateway/cli`.
 """

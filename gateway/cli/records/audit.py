@@ -1,4 +1,4 @@
-"""`waypost audit`: lists audited actions of users and operators, a page at a time."""
+"""`waypost audit`: lists the audited actions of users and operators, a page at a time."""
 
 import re
 import time
@@ -53,7 +53,7 @@ def listing(
         "kind": kind or None,
         "actor": actor,
         "region": region,
-        "since": None if since is None else seconds_since(since),
+        "since": None if since is None else parse_since(since),
         "limit": limit,
         "continue": continued,
     }
@@ -66,13 +66,13 @@ def listing(
     if output is Format.TABLE:
         _print_table(page["items"])
     elif output is Format.NAME:
-        print_names(_subject(entry) for entry in page["items"])
+        print_names(_object_of(entry) for entry in page["items"])
     else:
         print_value(page["items"], output)
 
 
 def _known_run(client: httpx.Client, name: str) -> str:
-    """Returns the id of the run that `name` means. Raises `CliError` if it means none."""
+    """Returns the id of the run that `name` (an id, its beginning, or `@latest`) means. Raises `CliError`."""
     found = resolve_run(client, name)
     if not WHOLE_ID.fullmatch(found):
         raise CliError(f"--run {name}: there is no run whose id is or begins so", code=Exit.NOT_FOUND)
@@ -84,9 +84,9 @@ def _print_table(entries: Sequence[dict[str, Any]]) -> None:
         [
             format_time(entry["at"]),
             entry["kind"],
-            _subject(entry),
+            _object_of(entry),
             entry["actor"],
-            _more(entry["detail"]),
+            _details(entry["detail"]),
             entry["detail"].get("decision_id"),
         ]
         for entry in entries
@@ -94,15 +94,15 @@ def _print_table(entries: Sequence[dict[str, Any]]) -> None:
     console().print(table(["TIME", "WHAT", "ABOUT", "WHO", "MORE", "DECISION"], rows))
 
 
-def _subject(entry: dict[str, Any]) -> str:
-    """Formats the object of an audited action: a run, region, policy bundle or policy exception."""
+def _object_of(entry: dict[str, Any]) -> str:
+    """Formats what an audited action was done to: a run, region, policy bundle or policy exception."""
     detail = entry["detail"]
     bundle = f"bundle {detail['sequence']}" if "sequence" in detail else ""
     return str(entry["run"] or detail.get("region") or detail.get("exception") or bundle)
 
 
-def _more(detail: Mapping[str, Any]) -> str | None:
-    """Formats what an action on policy is about: an override's rule and tenant, or a rollout change."""
+def _details(detail: Mapping[str, Any]) -> str | None:
+    """Formats the details of an audited action on policy: rule, tenants, rollout change, ticket."""
     tenants = [*detail.get("tenants", ()), *([f"{detail['percent']:g} %"] if detail.get("percent") else ())]
     facts = [
         f"{detail['rule']} of {detail['tenant']}" if "rule" in detail else "",
@@ -115,8 +115,8 @@ def _more(detail: Mapping[str, Any]) -> str | None:
     return ", ".join(filter(None, facts)) or None
 
 
-def seconds_since(text: str) -> int:
-    """Parses a time into seconds since 1970. Raises `CliError` if `text` is not a time."""
+def parse_since(text: str) -> int:
+    """Parses the option `--since` (such as `2h`, or a time) to seconds since 1970. Raises `CliError`."""
     found = re.fullmatch(r"([0-9]{1,11})([smhd]?)", text)
     if found is None:
         raise CliError(f"--since is a time like 90s, 30m, 2h or 7d, not {text!r}", code=Exit.USAGE)

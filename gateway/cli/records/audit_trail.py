@@ -34,7 +34,7 @@ class Line(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True)
 
 @command
 def key(path: Annotated[Path, Parameter(help="The file to be made; 0600.")], /) -> None:
-    """Make the key that a gateway signs (seals) its audit trail with, and print its public key.
+    """Make the key with which a gateway signs (seals) its audit trail, and print its public key.
 
     Keep what is printed where auditors find it, and not on the gateway's machine alone.
     """
@@ -47,7 +47,7 @@ def key(path: Annotated[Path, Parameter(help="The file to be made; 0600.")], /) 
 
 @command
 def export(*, url: Url = None, token: Token = None) -> None:
-    """Write the audit trail with its seals (signed digests) as lines of JSON, to verify without a gateway."""
+    """Write the audit trail, entries and seals (signed digests), as lines of JSON that `verify` reads."""
     for line in _lines(url, token):
         sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
 
@@ -67,7 +67,7 @@ def check(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Verify the audit trail: name what was edited, deleted, added, repeated or reordered.
+    """Verify the audit trail: name each entry that was edited, deleted, added, repeated or reordered.
 
     Entries that are not sealed yet are counted: nothing shows that they are genuine. Verification fails if
     they are older than the newest seal by a minute, or more than a short end.
@@ -103,7 +103,7 @@ def _known_seals(path: Path) -> list[Seal]:
 
 
 def _lines(url: str | None, token: str | None) -> Iterator[Line]:
-    """Yields the gateway's whole audit trail, page after page."""
+    """Yields all lines of the gateway's audit trail, requested page by page."""
     after = {"entry": 0, "seal": 0}
     with connect(url, token) as client:
         while True:

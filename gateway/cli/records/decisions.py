@@ -13,16 +13,16 @@ from gateway.cli.arguments import Continued, Format, Limit, Output, Quiet, Since
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, format_time, print_more, print_names, print_value, table
-from gateway.cli.records.audit import seconds_since
+from gateway.cli.records.audit import parse_since
 
 app = App(name="decisions", help="What policy decided, about whom and why.")
 
 PAGE: Final = 200
-"""The number of decisions requested in one call of an export."""
+"""The number of policy decisions that an export requests in one call."""
 
 
 class ExportedPage(msgspec.Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
-    """A page of policy decisions; each item is the JSON that the gateway wrote, on one line."""
+    """A page of recorded policy decisions; each item is the JSON that the gateway wrote, on one line."""
 
     items: tuple[msgspec.Raw, ...]
     next: str | None
@@ -30,7 +30,7 @@ class ExportedPage(msgspec.Struct, frozen=True, kw_only=True, rename={"next": "c
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """The filter options of a list of policy decisions."""
+    """The command-line options that filter a list of recorded policy decisions."""
 
     refused: Annotated[bool, Parameter(negative="", help="Only refusals.")] = False
     action: Annotated[
@@ -43,7 +43,10 @@ class Filters:
     since: Since = None
 
     def query(self) -> dict[str, Any]:
-        """Returns the query parameters of the API. Raises `CliError` for a malformed time."""
+        """Converts the filter options to the API's query parameters.
+
+        Raises `CliError` for a malformed time.
+        """
         filters: dict[str, Any] = {
             "refused": "true" if self.refused else None,
             "action": list(self.action) or None,
@@ -51,14 +54,14 @@ class Filters:
             "tenant": self.tenant,
             "rule": self.rule,
             "run": self.run,
-            "since": None if self.since is None else seconds_since(self.since),
+            "since": None if self.since is None else parse_since(self.since),
         }
         return {name: value for name, value in filters.items() if value is not None}
 
 
 @dataclass(kw_only=True)
 class RefusalCount:
-    """The number of refusals for the same reason, of the same action and tenant."""
+    """The count of recorded refusals with the same reason, action and tenant."""
 
     why: str = field(kw_only=False)
     """The ids of the rules that refused, or the reason why policy could not answer."""
@@ -70,7 +73,7 @@ class RefusalCount:
     subjects: list[str] = field(default_factory=list)
 
     def add(self, subject: str) -> None:
-        """Counts one more refused policy decision, of the caller `subject`."""
+        """Counts one more refused policy decision, for a request of the caller `subject`."""
         self.decisions += 1
         if subject not in self.subjects:
             self.subjects.append(subject)
@@ -151,7 +154,7 @@ def get(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Show one policy decision with the input of the rules."""
+    """Show one recorded policy decision with the input of the rules."""
     with connect(url, token) as client:
         found = read_answer(client.get(api_path("decisions", decision)), "id")
     print_value(found, Format.YAML if output is Format.TABLE else output)
@@ -165,14 +168,14 @@ def export(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Write every policy decision as a line of JSON, with its input, newest first: for a SIEM or a replay."""
+    """Write every recorded policy decision as a line of JSON, with its input, newest first."""
     with connect(url, token) as client:
         for found in exported(filters or Filters(), client):
             sys.stdout.buffer.write(msgspec.json.format(bytes(found), indent=-1) + b"\n")
 
 
 def exported(filters: Filters, client: httpx.Client) -> Iterator[msgspec.Raw]:
-    """Yields every policy decision that matches the filters, with its input, newest first, by pages."""
+    """Yields every recorded policy decision that matches the filters, with its input, newest first."""
     query = filters.query() | {"limit": PAGE, "inputs": "true"}
     while True:
         answer = client.get(api_path("decisions"), params=query)

@@ -21,7 +21,7 @@ def listing(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """List automatic rollbacks, newest first, with those that the gateway would not do.
+    """List automatic rollbacks, done or declined, newest first.
 
     If there are more, standard error names the option that shows the next page.
     """
@@ -52,7 +52,7 @@ def describe(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Show one automatic rollback: each of its phases, with its evidence."""
+    """Show one automatic rollback: each of its phases, with the evidence."""
     with connect(url, token) as client:
         found = read_answer(client.get(api_path("rollbacks", str(rollback))), "id", "steps")
     if output is Format.NAME:

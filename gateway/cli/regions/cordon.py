@@ -1,4 +1,4 @@
-"""`waypost cordon` and `waypost uncordon`: place no new work in a region, and place work there again."""
+"""`waypost cordon` and `waypost uncordon`: stop placing new work in a region, and place work there again."""
 
 from gateway.cli.arguments import RegionName, Token, Url
 from gateway.cli.output import command, format_count
@@ -7,13 +7,13 @@ from gateway.cli.regions.operations import post_operation, print_line
 
 @command
 def cordon(region: RegionName, /, *, url: Url = None, token: Token = None) -> None:
-    """Place no new work in a region. Running work finishes; `uncordon` undoes it."""
+    """Stop placing new work in a region. Running work finishes; `uncordon` undoes it."""
     inflight = post_operation(region, "cordon", url, token)["inflight"]
     print_line(region, f"cordoned; there now: {format_count(inflight, 'shard')}")
 
 
 @command
 def uncordon(region: RegionName, /, *, url: Url = None, token: Token = None) -> None:
-    """Place work in a region again."""
+    """Place work in a cordoned region again."""
     post_operation(region, "uncordon", url, token)
     print_line(region, "takes work again")

@@ -1,4 +1,4 @@
-"""`waypost drain`: cordons a region and waits until nothing runs there any more."""
+"""`waypost drain`: cordons a region and waits until no attempt runs there any more."""
 
 import math
 import time
@@ -58,7 +58,7 @@ def drain(
 
 
 def _read_region(client: httpx.Client, name: str) -> Any:
-    """Returns the region from the gateway's list; waits for a gateway that is being restarted."""
+    """Returns the region `name` from the gateway's list of regions; retries while the gateway restarts."""
     for attempt in attempts():
         with attempt:
             found = read_answer(client.get(api_path("regions")), "items")["items"]

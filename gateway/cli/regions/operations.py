@@ -1,4 +1,4 @@
-"""The gateway call, and the printed line, that the commands on one region share."""
+"""`post_operation`, which calls the gateway to cordon, drain or otherwise operate a region."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from gateway.cli.output import console
 
 
 def post_operation(region: str, operation: str, url: str | None, token: str | None) -> Any:
-    """Requests an operation on `region` from the gateway, and returns its decoded answer.
+    """Requests an operation on `region` from the gateway, and returns the decoded response.
 
     `operation` is the last part of the path, such as `cordon` or `drain`. Raises `CliError`.
     """

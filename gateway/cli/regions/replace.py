@@ -1,4 +1,4 @@
-"""`waypost replace`: admits another cluster journal under the name of a region whose disk is lost."""
+"""`waypost replace`: gives up the journal of a region's cluster, and admits another journal there."""
 
 from gateway.cli.arguments import RegionName, Token, Url
 from gateway.cli.output import command
@@ -7,7 +7,7 @@ from gateway.cli.regions.operations import post_operation, print_line
 
 @command
 def replace(region: RegionName, /, *, url: Url = None, token: Token = None) -> None:
-    """Replace a region's journal (its cluster's state): give it up for good, and admit the next that answers.
+    """Give up the journal (the stored state) of a region's cluster, and admit the next that answers.
 
     For a cluster whose disk is lost. What ran on the old journal counts as lost.
     """

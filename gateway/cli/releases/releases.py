@@ -54,7 +54,7 @@ def listing(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """List the released workflows that you may see, with what is stable and in canary."""
+    """List the released workflows that you may see, with their stable and canary versions."""
     query: dict[str, Any] = {"limit": limit} | ({} if continued is None else {"continue": continued})
     with connect(url, token) as client:
         page = read_answer(client.get(api_path("workflows"), params=query | _of(tenant)), "items")
@@ -80,7 +80,7 @@ def describe(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Show one released workflow: each version, its state, and who has made it so."""
+    """Show one released workflow: each version with its state and who changed it."""
     with connect(url, token) as client:
         found = read_answer(client.get(api_path("workflows", name), params=_of(tenant)), "name", "versions")
     _show(found, output)
@@ -100,8 +100,8 @@ def canary(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Give a version a share of the submissions by name; again with a higher share to go on."""
-    _take("canary", name, version, tenant, rev, output, url, token, body={"percent": percent})
+    """Put a workflow's version in canary: it gets a share of the submissions by name."""
+    _request_step("canary", name, version, tenant, rev, output, url, token, body={"percent": percent})
 
 
 @app.command
@@ -117,8 +117,8 @@ def promote(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Make a version the stable one: every submission by name runs it."""
-    _take("promote", name, version, tenant, rev, output, url, token)
+    """Make a workflow's version the stable one: every submission by name runs it."""
+    _request_step("promote", name, version, tenant, rev, output, url, token)
 
 
 @app.command
@@ -151,11 +151,11 @@ def rollback(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Take a version back for good. From the stable one submissions return to the one before."""
-    _take("rollback", name, version, tenant, rev, output, url, token)
+    """Roll a workflow's version back for good. If it was stable, the version stable before it is again."""
+    _request_step("rollback", name, version, tenant, rev, output, url, token)
 
 
-def _take(
+def _request_step(
     step: str,
     name: str,
     version: int,
@@ -167,7 +167,7 @@ def _take(
     *,
     body: dict[str, Any] | None = None,
 ) -> None:
-    """Asks the gateway for a release change (canary, ...), at the given or else the present revision."""
+    """Requests a canary, promotion or rollback of a workflow's version, and prints the result."""
     with connect(url, token) as client:
         if rev is None:
             found = client.get(api_path("workflows", name), params=_of(tenant))

@@ -1,4 +1,4 @@
-"""`waypost policy bundles`: lists the policy bundles of a gateway, with their states."""
+"""`waypost policy bundles`: lists the policy bundles of a gateway, or shows one, with their states."""
 
 from typing import Annotated, Any
 
@@ -58,7 +58,7 @@ def bundles(
 
 
 def describe_pending(pending: dict[str, Any]) -> str:
-    """Formats the rollout change (activate, ...) that waits for approval, for people."""
+    """Formats, for people, a rollout change of a policy bundle that waits for approval."""
     what = f"{pending['step']} {pending['sequence']}{_share(pending)}, asked for by {pending['asked_by']}"
     left = pending["approvals"] - len(pending["approved_by"])
     ends = format_time(pending["expires_at"])
@@ -90,6 +90,6 @@ def _show_one(bundle: dict[str, Any], output: Format) -> None:
 
 
 def _share(bundle: dict[str, Any]) -> str:
-    """Formats the tenants for whom a bundle in canary decides, for people."""
+    """Formats, for people, the tenants for whom a policy bundle in canary decides."""
     parts = [*bundle["tenants"], *([f"{bundle['percent']:g} %"] if bundle["percent"] else [])]
     return f" for {', '.join(parts)}" if parts else ""

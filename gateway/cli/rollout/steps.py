@@ -1,4 +1,4 @@
-"""`waypost policy upload|shadow|canary|activate|promote|rollback`: changes the rollout of a gateway."""
+"""`waypost policy upload|shadow|canary|activate|promote|rollback|approve`: changes a gateway's rollout."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ Archive = Annotated[Path, Parameter(help="The signed archive of a bundle, a .tar
 
 @command
 def upload(archive: Archive, *, output: Output = Format.TABLE, url: Url = None, token: Token = None) -> None:
-    """Upload the bundle ARCHIVE. The gateway checks and keeps it; it decides nothing yet."""
+    """Upload the policy bundle ARCHIVE. The gateway checks and keeps it; it decides nothing yet."""
     content = archive.read_bytes()
     with connect(url, token) as client:
         answer = client.post(
@@ -39,8 +39,8 @@ def shadow(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Evaluate a bundle in shadow, beside the active one: `bundles SEQUENCE` shows what it would change."""
-    return _take("shadow", sequence, generation, output, url=url, token=token)
+    """Evaluate a policy bundle in shadow, beside the active one: `bundles SEQUENCE` shows the differences."""
+    return _request_step("shadow", sequence, generation, output, url=url, token=token)
 
 
 @command
@@ -57,9 +57,9 @@ def canary(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Let a bundle decide for some tenants: those that are named, and a share of all others."""
+    """Put a policy bundle in canary: it decides for the named tenants, and for a share of all others."""
     body = {"tenants": tenant or [], "percent": percent}
-    return _take("canary", sequence, generation, output, url=url, token=token, body=body)
+    return _request_step("canary", sequence, generation, output, url=url, token=token, body=body)
 
 
 @command
@@ -72,8 +72,8 @@ def activate(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Let a bundle decide for all tenants, at once. The active one is superseded."""
-    return _take("activate", sequence, generation, output, url=url, token=token)
+    """Activate a policy bundle: it decides for all tenants, at once. The active one is superseded."""
+    return _request_step("activate", sequence, generation, output, url=url, token=token)
 
 
 @command
@@ -86,8 +86,8 @@ def promote(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Let a bundle decide for all tenants: the same as `activate`."""
-    return _take("promote", sequence, generation, output, url=url, token=token)
+    """Activate a policy bundle for all tenants: the same as `activate`."""
+    return _request_step("promote", sequence, generation, output, url=url, token=token)
 
 
 @command
@@ -100,8 +100,11 @@ def rollback(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Roll a bundle back for good. If it is active, the one that was active before decides again, at once."""
-    return _take("rollback", sequence, generation, output, url=url, token=token)
+    """Roll a policy bundle back for good.
+
+    If it was active, the bundle active before decides again, at once.
+    """
+    return _request_step("rollback", sequence, generation, output, url=url, token=token)
 
 
 @command
@@ -114,11 +117,11 @@ def approve(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Approve a rollout change (activate, ...) that another person asked for: `bundles` shows what waits."""
-    return _take("approve", sequence, generation, output, url=url, token=token)
+    """Approve a change of a bundle's rollout that another person requested: `bundles` shows what waits."""
+    return _request_step("approve", sequence, generation, output, url=url, token=token)
 
 
-def _take(
+def _request_step(
     step: str,
     sequence: int,
     generation: int | None,
@@ -128,7 +131,7 @@ def _take(
     token: str | None,
     body: dict[str, Any] | None = None,
 ) -> int:
-    """Requests a rollout change (activate, ...), at the generation given or the rollout's present one."""
+    """Requests a rollout change (shadow, canary, ...) of a policy bundle, and prints the result."""
     with connect(url, token) as client:
         before = None
         if generation is None:

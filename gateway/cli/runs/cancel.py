@@ -15,7 +15,7 @@ def cancel(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Cancel runs: nothing more of them starts, and what runs is stopped.
+    """Cancel runs: no more of their tasks start, and running tasks are stopped.
 
     Goes on after a run that cannot be; the exit code is that of the first failure.
     """

@@ -20,9 +20,9 @@ from gateway.cli.runs.run_ids import resolve_run
 ITEM_CHARACTERS: Final = 40
 """The maximum number of characters of a shard's item that are shown."""
 WAITING_SHOWN: Final = 200
-"""The maximum number of tasks shown that have not started."""
+"""The maximum number of not yet started tasks that are shown."""
 YEAR_10000: Final = 253_402_300_800
-"""The first second, since 1970, that no date names."""
+"""The first second, since 1970, that is too late for a date of four-digit years."""
 ENDED: Final = frozenset({"Succeeded", "Failed", "Quarantined", "Cancelled", "Cancelling"})
 FINISHED: Final = frozenset({"Succeeded", "Skipped"})
 
@@ -39,7 +39,7 @@ def describe(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Show one run: its shards and tasks."""
+    """Show one run with its shards and tasks."""
     with connect(url, token) as client:
         query = {} if shard is None else {"shard": shard}
         found = read_answer(client.get(api_path("runs", resolve_run(client, run)), params=query), "tasks")
@@ -91,7 +91,7 @@ def _shard_table(run: dict[str, Any]) -> Table:
 
 
 def _format_item(item: Any) -> str | None:
-    """Formats the item of a shard, cut to `ITEM_CHARACTERS`; None for a shard without one."""
+    """Formats the item of a shard, cut to `ITEM_CHARACTERS`; None for a shard without an item."""
     if item is None:
         return None
     text = item if isinstance(item, str) else msgspec.json.encode(item).decode()
@@ -117,7 +117,7 @@ def _task_table(run: dict[str, Any]) -> Table:
 
 
 def _task_reason(task: dict[str, Any]) -> str:
-    """Formats the reason for a task's phase, when it is started again, and why its previous start failed."""
+    """Formats why a task is in its phase, when it is started again, and why its previous start failed."""
     failure, reason = task.get("last_failure"), str(task["reason"])
     if task["phase"] == "Retrying":
         return f"{reason}; next try at {_format_time(task['next_try_at'])}"
@@ -128,7 +128,7 @@ def _task_reason(task: dict[str, Any]) -> str:
 
 
 def _waiting_rows(run: dict[str, Any]) -> Iterator[list[object]]:
-    """Yields a row for each task of an open shard that has not started, with what it waits for."""
+    """Yields a table row for each task of an open shard that has not started, with what it waits for."""
     if run["tasks_left_out"]:
         return  # which have started is not known
     phases = {(task["shard"], task["task"]): task["phase"] for task in run["tasks"]}
@@ -159,7 +159,7 @@ def _format_time(at: float) -> str:
 
 
 def _tasks_in_order(run: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns the run's tasks sorted shard by shard, each after those that it needs.
+    """Returns the run's tasks shard by shard, in each shard a task after those that it needs.
 
     Not by their start: tasks that are over in a moment start at the same time.
     """

@@ -16,7 +16,7 @@ from gateway.core.history import HistoryKind
 
 @command
 def explain(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, token: Token = None) -> None:
-    """Explain why a run went as it went: the policy decisions behind it, its history, why it waits."""
+    """Explain a run: its submitter, the policy decisions about it, its history, and why it waits."""
     with connect(url, token) as client:
         run = resolve_run(client, run)
         story = read_answer(client.get(api_path("runs", run, "explain")), "history")
@@ -54,7 +54,7 @@ def _format_decision(decision: dict[str, Any]) -> str:
 
 
 def _format_reasons(decision: dict[str, Any]) -> Iterator[str]:
-    """Yields lines for the reasons of a refusal, those that did not refuse, and policy's other warnings."""
+    """Yields lines about a policy decision: why it refused, which rules were overridden, and warnings."""
     shown = []
     for reason in decision["reasons"]:
         level, by = reason.get("level", Level.HARD), reason.get("exception")

@@ -70,5 +70,5 @@ def _print_table(runs: Sequence[dict[str, Any]]) -> None:
 
 
 def _phase_name(word: str) -> str:
-    """Returns the phase named by `word` in whatever case; the gateway refuses other words."""
+    """Returns the run phase that `word` names in whatever case; other words unchanged."""
     return next((phase.value for phase in RunPhase if phase.value.lower() == word.lower()), word)

@@ -1,4 +1,4 @@
-"""Chooses which log of a run `waypost logs` prints, and how much of it."""
+"""Chooses whose log `waypost logs` prints (the shard and the task), and cuts it to its last lines."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -12,7 +12,7 @@ SHOWN_SHARDS: Final = 5
 
 
 def check_task(run: dict[str, Any], name: str | None) -> None:
-    """Raises `CliError` if the document of `run` has no task `name`, with the most similar name."""
+    """Raises `CliError` if the run's document has no task `name`; suggests the most similar name."""
     document = run.get("workflow", {}).get("spec", {})
     names = [task["name"] for task in document.get("tasks", ())]
     if name is None or not names or name in names:
@@ -23,10 +23,10 @@ def check_task(run: dict[str, Any], name: str | None) -> None:
 
 
 def choose_shard(run: dict[str, Any], asked: int | None, task: str | None, *, is_failed_wanted: bool) -> int:
-    """Chooses the shard whose log is printed: the `asked` one, else the first that failed, else 0.
+    """Returns the shard whose log is printed: the `asked` one, else the first that failed, else 0.
 
-    With a `task` it is 0. Says on standard error which others have failed. Raises `CliError` for one that the
-    run has not.
+    With a `task` it is 0. Prints on standard error which other shards failed. Raises `CliError` if the run
+    has no shard `asked`.
     """
     count = run.get("shard_count", 1 if asked is None else asked + 1)
     if asked is not None:
@@ -48,7 +48,7 @@ def choose_shard(run: dict[str, Any], asked: int | None, task: str | None, *, is
 
 
 def last_lines(texts: Iterable[str], count: int) -> Iterator[str]:
-    """Yields the last `count` lines of a log that comes in pieces; keeps no more than these.
+    """Yields the last `count` lines of a log that comes in pieces; keeps no more than these in memory.
 
     A line ends with a newline alone: tasks may write other characters that Python takes for an end.
     """

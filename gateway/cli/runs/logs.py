@@ -39,9 +39,9 @@ AttemptEpoch = Annotated[
 ]
 Tail = Annotated[int | None, Parameter(validator=Number(gte=0), help="Only so many lines, from the end.")]
 UNDER_WAY: Final = ("Running", "Retrying")
-"""The phases of a task that may write more output."""
+"""The phases of a task that may still write output."""
 SHOWN_TASKS: Final = 10
-"""The maximum number of tasks that a note names."""
+"""The maximum number of tasks that a note on standard error names."""
 
 
 @command
@@ -94,7 +94,7 @@ def _check_options(*, follow: bool, attempt: int | None, tail: int | None) -> No
 
 
 def _with_reasons(error: CliError, rows: Sequence[dict[str, Any]], task: str) -> CliError:
-    """Returns `error` with the reason for which `task` ended added; `rows` are the tasks of its shard.
+    """Returns the error about a log, with the reason why `task` ended added; `rows` are the shard's tasks.
 
     A task that failed before it could write has no log: its reason says more than a 404.
     """
@@ -103,7 +103,7 @@ def _with_reasons(error: CliError, rows: Sequence[dict[str, Any]], task: str) ->
 
 
 def _choose_task(tasks: list[dict[str, Any]], shard: int, name: str | None) -> str:
-    """Returns the task to follow: `name`, or if that is None the task that started last.
+    """Returns the name of the task to follow: `name` or, if that is None, the task that started last.
 
     Raises `CliError` if that task was skipped, or if none has started.
     """
@@ -117,7 +117,7 @@ def _choose_task(tasks: list[dict[str, Any]], shard: int, name: str | None) -> s
 
 
 def _newest_first(tasks: list[dict[str, Any]], shard: int) -> list[str]:
-    """Returns the names of tasks that have started, the last first. Raises `CliError` if there is none."""
+    """Returns the names of the tasks that have started, the last started first. Raises `CliError` if none."""
     started = [task for task in tasks if task["phase"] != "Skipped"]
     if not started:
         raise CliError(f"no task of shard {shard} has started", code=Exit.NOT_FOUND)
@@ -127,7 +127,7 @@ def _newest_first(tasks: list[dict[str, Any]], shard: int) -> list[str]:
 def _print_last_written(
     client: httpx.Client, run: str, query: dict[str, str], tasks: list[dict[str, Any]], tail: int | None
 ) -> None:
-    """Prints the log of the last task with output, and says on standard error which task that is.
+    """Prints the log of the task with output that started last; standard error names the task.
 
     Raises `CliError` where nothing can be read, for a reason other than that a task has no log.
     """
@@ -177,7 +177,7 @@ def _print_log(
     *,
     heading: str | None = None,
 ) -> bool:
-    """Prints the log, after `heading` on standard error; returns whether there was anything to print.
+    """Prints one task's log, after `heading` on standard error; returns whether the log had any text.
 
     `tail`: only so many of its last lines.
     """
@@ -194,7 +194,7 @@ def _print_log(
 
 
 def _follow(client: httpx.Client, run: str, shard: int, task: str) -> None:
-    """Prints the log until the task has ended, through restarts of the gateway and failovers of the shard.
+    """Prints a task's log as it grows, until the task has ended, across gateway restarts and failovers.
 
     Each stream goes on at the byte where the one before ended; another attempt's log begins at its beginning.
     """

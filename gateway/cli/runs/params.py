@@ -1,4 +1,4 @@
-"""Reads a workflow's file and sets its `spec.params` from `--param name=value`."""
+"""Encodes the body of a submission: a workflow document with its params set by `--param name=value`."""
 
 import re
 from typing import Any, Final
@@ -14,10 +14,10 @@ ANY: Final = "anything"
 
 
 def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
-    """Reads the bytes of a workflow document, and detects their media type.
+    """Returns the bytes and the media type of the workflow document `file`, with `params` set in it.
 
-    Without `params` they are the file's content; with `params` the document is decoded, changed and encoded
-    as JSON. Raises `CliError`.
+    Without `params` the bytes are the file's content; with `params` the document is decoded, changed and
+    encoded as JSON. Raises `CliError`.
     """
     body = read_bytes(file)
     media_type = detect_media_type(body)
@@ -34,8 +34,11 @@ def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
     return msgspec.json.encode(document), JSON
 
 
-def by_name(workflow: str, params: tuple[str, ...]) -> tuple[bytes, str]:
-    """Encodes the submission of a released workflow by its name; each value is JSON, or else text."""
+def named_submission(workflow: str, params: tuple[str, ...]) -> tuple[bytes, str]:
+    """Encodes the submission of a released workflow by its name.
+
+    Each value of `params` is JSON, or else text.
+    """
     values = dict(_read_any(param) for param in params)
     return msgspec.json.encode({"workflow": workflow, "params": values}), JSON
 
@@ -51,7 +54,7 @@ def _read_any(param: str) -> tuple[str, Any]:
 
 
 def _read_param(param: str, known: dict[str, Any], text: str) -> tuple[str, Any]:
-    """Parses `--param name=value` into a name and a typed value. Raises `CliError`.
+    """Parses one option `--param name=value` into a name and a typed value. Raises `CliError`.
 
     `known` are the document's params, `text` is the document itself: a name that is in neither is refused.
     The document's own value decides the type: where it is text or absent, the value is text, so that 42 stays

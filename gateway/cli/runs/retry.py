@@ -15,7 +15,7 @@ def retry(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Retry failed or cancelled runs: what did not succeed runs again.
+    """Retry failed or cancelled runs: tasks that did not succeed run again.
 
     Goes on after a run that cannot be; the exit code is that of the first failure.
     """

@@ -1,4 +1,4 @@
-"""Resolves a run named on a command line: by its id, by the beginning of one, or as `@latest`.
+"""Finds the run that a command names (by id, by the beginning of an id, or as `@latest`).
 
 Also makes one call about each of several runs.
 """
@@ -21,11 +21,11 @@ PREFIX: Final = re.compile(r"[0-9a-f]{1,27}")
 """Matches text that may be the beginning of a run id but is not a whole id."""
 SHOWN_RUNS: Final = 5
 LOOKED_AT: Final = 200
-"""The number of newest runs among which the caller's own are searched."""
+"""The number of newest runs among which the caller's newest is looked for."""
 
 
 def resolve_run(client: httpx.Client, name: str) -> str:
-    """Resolves `name` to a run's id: an id, the beginning of exactly one, or `@latest`.
+    """Returns the id of the run that `name` means: an id, the beginning of exactly one, or `@latest`.
 
     Raises `CliError` where several begin so, or where there is no newest one. An unknown id is returned as it
     is, for the gateway to refuse.
@@ -47,7 +47,7 @@ def resolve_run(client: httpx.Client, name: str) -> str:
 def post_to_runs(
     verb: str, names: Sequence[str], output: Format, *, url: str | None, token: str | None
 ) -> Exit:
-    """Calls `POST /v1/runs/{id}/VERB` for every run in `names` and prints each answer.
+    """Calls the API operation `verb` for every run in `names`, and prints each result.
 
     Goes on after a failure. Returns the exit code of the first one.
     """

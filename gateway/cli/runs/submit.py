@@ -13,7 +13,7 @@ from gateway.cli.arguments import Format, Output, Quiet, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import colored, command, console, format_count, print_names, print_value, table
-from gateway.cli.runs.params import by_name, read_document
+from gateway.cli.runs.params import named_submission, read_document
 from gateway.cli.runs.watch import follow
 
 KEY_MAXIMUM: Final = 255
@@ -55,7 +55,7 @@ def submit(
     url: Url = None,
     token: Token = None,
 ) -> int | None:
-    """Submit a workflow."""
+    """Submit a workflow to the gateway, as a document or by the name of a released workflow."""
     output = Format.NAME if quiet else output
     body, media_type = _read(file, workflow, param)
     key = uuid.uuid4().hex if key is None else _check_key(key)
@@ -80,16 +80,16 @@ def submit(
 
 
 def _read(file: str | None, workflow: str | None, param: tuple[str, ...]) -> tuple[bytes, str]:
-    """Reads the body of the submission, of a document or of a released workflow, with its media type."""
+    """Returns the body of the submission (a document, or a released workflow's name) and its media type."""
     if file is None and workflow is not None:
-        return by_name(workflow, param)
+        return named_submission(workflow, param)
     if file is None or workflow is not None:
         raise CliError("say --file FILE, or --workflow NAME of a released one", code=Exit.USAGE)
     return read_document(file, param)
 
 
 def _not_followed(accepted: str, error: CliError) -> CliError:
-    """Returns the `CliError` for a run that cannot be followed, for whatever reason.
+    """Converts `error` to the `CliError` for a run that was accepted and cannot be followed.
 
     By the codes of other failures a script would submit it once more.
     """
@@ -99,7 +99,7 @@ def _not_followed(accepted: str, error: CliError) -> CliError:
 
 
 def _print_accepted(answer: dict[str, Any], output: Format, *, watch: bool) -> None:
-    """Prints the run that the gateway accepted, at least its id."""
+    """Prints the run that the gateway accepted, or just its id."""
     if output is Format.TABLE:
         console().print(f"{escape(answer['id'])}  {colored(answer['phase'])}")
     elif not watch or output is Format.NAME:
@@ -111,7 +111,7 @@ def _print_accepted(answer: dict[str, Any], output: Format, *, watch: bool) -> N
 
 
 def _print_warnings(response: httpx.Response) -> None:
-    """Prints the gateway's warnings about an accepted document."""
+    """Prints the gateway's warnings about an accepted workflow, on standard error."""
     for warning in response.headers.get_list("warning"):
         text = warning.partition(' - "')[2].removesuffix('"')
         text = re.sub(r"\\(.)", r"\1", text)
@@ -119,7 +119,7 @@ def _print_warnings(response: httpx.Response) -> None:
 
 
 def _check_key(key: str) -> str:
-    """Returns `key` if the gateway would accept it, else raises `CliError`.
+    """Returns the idempotency key `key` if the gateway would accept it, else raises `CliError`.
 
     An empty key, from a shell variable that is not set, would make a second run where the first was meant.
     """

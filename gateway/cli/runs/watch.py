@@ -51,7 +51,7 @@ Likewise `LIVE_SHARDS` of shards, and `LIVE_ENTRIES` of history entries.
 CALL_SECONDS: Final = 30.0
 """The time limit in seconds of calls other than the event stream."""
 REFRESH_SECONDS = 0.25
-"""The seconds within which events are shown together."""
+"""The seconds within which history entries are shown together."""
 
 Entry = dict[str, Any]
 EventQueue = SimpleQueue[Entry | Exception | None]
@@ -95,7 +95,7 @@ def follow(
     ends_at: float = math.inf,
     is_named: bool = False,
 ) -> int:
-    """Shows the run until it ends; for a program, prints only the run at its end. Returns the exit code.
+    """Shows a run's changes until it ends; for programs only the ended run. Returns the exit code.
 
     Raises `CliError` where it has not ended at `ends_at`, on the monotonic clock. `is_named`: its id has been
     printed.
@@ -121,7 +121,7 @@ def follow(
 def _show_until_end(
     client: httpx.Client, run_id: str, output: Format, screen: Console, ends_at: float
 ) -> dict[str, Any]:
-    """Shows each change of the run; returns the run at its end."""
+    """Shows each change of the run, live at a terminal, else by lines; returns the run once it has ended."""
     run: dict[str, Any] = {}
     if output is Format.TABLE and screen.is_terminal:
         with Live(console=console(width=None), refresh_per_second=8) as live:
@@ -139,7 +139,7 @@ def _show_until_end(
 def _changes(
     client: httpx.Client, run_id: str, ends_at: float = math.inf
 ) -> Iterator[tuple[dict[str, Any], list[Entry]]]:
-    """Yields the run and its history at once, then after changes, at most once in `REFRESH_SECONDS`.
+    """Yields the run with its history so far: at once, then after changes, at most every `REFRESH_SECONDS`.
 
     Raises `CliError` at `ends_at`, on the monotonic clock.
     """
@@ -168,14 +168,14 @@ def _get_run(client: httpx.Client, run_id: str, ends_at: float) -> dict[str, Any
 
 
 def _receive(client: httpx.Client, run_id: str, last: int, events: EventQueue) -> None:
-    """Puts each history entry after the one numbered `last` into the queue, over several streams if needed.
+    """Puts the run's history entries after the one numbered `last` into a queue until the run ends.
 
     Then puts None at the end of the run, or the exception that ended the reading.
     """
     try:
         for attempt in attempts():
             with attempt:
-                for entry in _stream(client, run_id, last):
+                for entry in _event_stream(client, run_id, last):
                     last = entry["seq"]
                     events.put(entry)
         events.put(None)
@@ -184,7 +184,7 @@ def _receive(client: httpx.Client, run_id: str, last: int, events: EventQueue) -
 
 
 def _batches(events: EventQueue, ends_at: float) -> Iterator[list[Entry]]:
-    """Yields batches: each entry with all that come within `REFRESH_SECONDS` after it, until the queue ends.
+    """Yields lists of history entries from the queue, each with all that come within `REFRESH_SECONDS`.
 
     Yields no entries at `ends_at`. Raises the exception that ended the queue.
     """
@@ -209,8 +209,8 @@ def _batches(events: EventQueue, ends_at: float) -> Iterator[list[Entry]]:
         yield entries
 
 
-def _stream(client: httpx.Client, run_id: str, after: int) -> Iterator[Entry]:
-    """Yields the history entries of one event stream, until the server ends it."""
+def _event_stream(client: httpx.Client, run_id: str, after: int) -> Iterator[Entry]:
+    """Yields the run's history entries from one event stream, until the server ends the stream."""
     headers = {"last-event-id": str(after)} if after else {}
     with httpx_sse.connect_sse(
         client, "GET", api_path("runs", run_id, "events"), headers=headers, timeout=60

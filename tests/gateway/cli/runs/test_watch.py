@@ -95,7 +95,7 @@ def test_a_stream_of_something_else_ends_the_following(data: str) -> None:
 
 def test_a_mistake_of_ours_ends_the_following_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is raised where it can be seen."""
-    monkeypatch.setattr("gateway.cli.runs.watch._stream", lambda *_: 1 / 0)
+    monkeypatch.setattr("gateway.cli.runs.watch._event_stream", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         follow(Gateway(stream()).client(), "r")
 
