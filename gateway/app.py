@@ -33,6 +33,7 @@ from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_
 from gateway.identity.issuer_checks import InvalidIssuer, check_issuers
 from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.policy.interface import PolicyEngine
+from gateway.policy.opa.bundle_feed import BundleFeed
 from gateway.policy_composition import Loops, policy_composition
 from gateway.readiness import readiness_checks
 from gateway.reconciler.controller import Controller
@@ -117,7 +118,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         )
         rollback = await _rollback(exits, services, region_lost=lambda: _region_lost(controller))
         checks = readiness_checks(settings.policy.engine, store, policy, authenticator, controller, feed)
-        gauges = partial(show_policy_and_keys, metrics, settings, policy, feed, authenticator)
+        gauges = partial(_set_gauges, services, feed, authenticator, controller)
         yield Gateway(
             api=api(services),
             internal_api=internal_api(services, checks, *parts.routes, set_gauges=gauges),
@@ -240,6 +241,13 @@ def _controller(
         rng=random.Random(),  # noqa: S311 - spreads work, keeps no secret
         store_restored=settings.store_restored,
     )
+
+
+def _set_gauges(
+    services: Services, feed: BundleFeed, authenticator: JwtAuthenticator, controller: Controller
+) -> None:
+    show_policy_and_keys(services.metrics, services.settings, services.policy, feed, authenticator)
+    controller.set_gauges(_instant())
 
 
 def _instant() -> Instant:

@@ -119,6 +119,15 @@ class Controller:
             for name, region in self._ws.regions.items()
         ]
 
+    def set_gauges(self, now: Instant) -> None:
+        """Sets the gauges of the regions' state and of the controller's own. To be called at each scrape."""
+        for view in self.views(now):
+            self._metrics.observe_region(view.name, view)
+            self._metrics.event_lag.labels(view.name).set(self._ws.regions[view.name].event_lag)
+        self._metrics.cut_off.set(self._cut_off)
+        self._metrics.failover_frozen.set(self._cut_off or not self._enough_answer)
+        self._metrics.store_writable.set(not self._stuck)
+
     async def run(self, wake: asyncio.Event) -> None:
         """Reconciles for ever: soon after `wake` is set, and every `PASS_SECONDS` in any case."""
         try:
@@ -175,15 +184,16 @@ class Controller:
                 more = await scan_store(self._ws, self._store, now, self._failover)
                 self._scanned_at = NEVER if more else now.monotonic
             await self._commit(now)
-            # Only now: a conflict may have taken back what placing builds on. Also while cut off: what waits
-            # runs nowhere else, and placing takes only regions that answer.
-            self._inflight = self._ws.count_inflight()
-            await self._placer.place_pending(now, self.views(now))
-            await self._commit(now)
+            if self._placer.is_due(now):
+                # Only now: a conflict may have taken back what placing builds on. Also while cut off: what
+                # waits runs nowhere else, and placing takes only regions that answer.
+                self._inflight = self._ws.count_inflight()
+                await self._placer.place_pending(now, self.views(now))
+                await self._commit(now)
             await self._call_regions(now)
         except Unavailable as error:
             self._note_outage(error)
-        self._set_gauges(now)
+        self._inflight = self._ws.count_inflight()
 
     def _note_outage(self, error: Unavailable) -> None:
         if not self._stuck:
@@ -231,6 +241,8 @@ class Controller:
 
     async def _commit(self, now: Instant) -> None:
         result = await commit_changes(self._ws, self._store)
+        if not result.committed and not result.conflicts:
+            return
         count_committed(result.committed, self._metrics, now)
         log_committed(result.committed)
         evict_idle(self._ws, result.committed)
@@ -275,15 +287,6 @@ class Controller:
         mark_sent(self._ws, region, batch, now)
         if batch.creates:
             self._metrics.dispatch_batch.observe(len(batch.creates))
-
-    def _set_gauges(self, now: Instant) -> None:
-        self._inflight = self._ws.count_inflight()
-        for view in self.views(now):
-            self._metrics.observe_region(view.name, view)
-            self._metrics.event_lag.labels(view.name).set(self._ws.regions[view.name].event_lag)
-        self._metrics.cut_off.set(self._cut_off)
-        self._metrics.failover_frozen.set(self._cut_off or not self._enough_answer)
-        self._metrics.store_writable.set(not self._stuck)
 
 
 def _now() -> Instant:

@@ -73,13 +73,12 @@ class Placer:
         """Requests that the next placing round looks at the waiting shards: something has changed."""
         self._placed_at = NEVER
 
-    async def place_pending(self, now: Instant, views: Iterable[RegionView]) -> None:
-        """Places waiting shards, if it is time to look at them, up to a limit for one round.
+    def is_due(self, now: Instant) -> bool:
+        """Whether it is time to look at the waiting shards again."""
+        return now.monotonic - self._placed_at >= self._placing.look_seconds
 
-        Raises `Unavailable` where the store cannot answer.
-        """
-        if now.monotonic - self._placed_at < self._placing.look_seconds:
-            return
+    async def place_pending(self, now: Instant, views: Iterable[RegionView]) -> None:
+        """Places waiting shards, up to a limit. Raises `Unavailable` where the store cannot answer."""
         self._views = {view.name: view for view in views}
         self._batches = open_batches(self._ws, now, self._failover)
         # Reading thousands of shards that no region takes would hold up every pass of an outage.

@@ -71,6 +71,16 @@ async def test_a_gateway_that_rolls_back_has_its_loop_and_its_evidence(settings:
         assert "rollbacks" not in gateway.loops
 
 
+async def test_a_scrape_shows_what_the_controller_knows(settings: GatewaySettings) -> None:
+    """Alerts stand on it; it is looked up at the scrape, not at each pass."""
+    async with (
+        compose(settings) as gateway,
+        httpx.AsyncClient(transport=httpx.ASGITransport(gateway.internal_api), base_url="http://g") as client,
+    ):
+        shown = (await client.get("/metrics")).text
+    assert "waypost_store_writable 1.0\n" in shown
+
+
 async def test_the_processes_that_read_documents_start_with_the_gateway(
     settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ __all__ = ["store"]  # fixtures
 
 def gauge(world: World, name: str = "waypost_cut_off") -> float | None:
     assert world.controller is not None
+    world.controller.set_gauges(world.now)
     return world.controller._metrics.registry.get_sample_value(name)
 
 

@@ -52,6 +52,8 @@ class World(Invariants):
         self.controller: Controller | None = None
         self.links: dict[str, SimulatedLink] = {}
         self.healed_at = dict.fromkeys(REGIONS, 0.0)
+        self.bound: dict[str, str] = {}
+        """The journal to which each region's name was bound when an operator last looked."""
         self.store_is_out = False
         self.store_back_at = 0.0
         self.configured: tuple[str, ...] = REGIONS
@@ -161,13 +163,7 @@ class World(Invariants):
     async def operate(self) -> None:
         """Acts as operators do: releases a lost journal, cancels a run, or retries one that failed."""
         for region in REGIONS:
-            bound = await self.store.bind_incarnation(region, self.clusters[region].journal.incarnation)
-            if bound != self.clusters[region].journal.incarnation and (
-                self.rng.random() < 0.01 or not self.trouble
-            ):
-                await self.store.release_incarnation(
-                    region, entry=history_entry(HistoryKind.JOURNAL_RELEASED, at=self.now.wall)
-                )
+            await self._release_lost_journal(region)
         if not self.runs or not self.trouble or self.rng.random() > 0.01:
             return
         run = await self.store.run(self.rng.choice(sorted(self.runs)))
@@ -185,6 +181,18 @@ class World(Invariants):
             )
             for shard in await self.store.shards(run.id):
                 self.shards[shard.key] = shard
+
+    async def _release_lost_journal(self, region: str) -> None:
+        """Releases, sooner or later, the journal that a region's name is bound to, if the region lost it."""
+        incarnation = self.clusters[region].journal.incarnation
+        # Nobody else releases one: the store need not be asked at each tick.
+        if self.bound.get(region) == incarnation:
+            return
+        bound = self.bound[region] = await self.store.bind_incarnation(region, incarnation)
+        if bound != incarnation and (self.rng.random() < 0.01 or not self.trouble):
+            release = history_entry(HistoryKind.JOURNAL_RELEASED, at=self.now.wall)
+            await self.store.release_incarnation(region, entry=release)
+            del self.bound[region]
 
     # Time
 
