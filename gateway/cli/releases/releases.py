@@ -135,7 +135,7 @@ def abort(
     token: Token = None,
 ) -> None:
     """End a version's canary without a verdict: no submission runs it, and it may be tried again."""
-    _take("abort", name, version, tenant, rev, output, url, token)
+    _request_step("abort", name, version, tenant, rev, output, url, token)
 
 
 @app.command
