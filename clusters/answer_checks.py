@@ -1,7 +1,7 @@
 """Checks a cluster's answers and events beyond their types; raises `ClusterError` for inconsistent ones.
 
-The bounds of single fields are in `protocol_bounds.py`. What only the gateway can know (whether a run
-has such a task) is checked by the reconciler.
+The bounds of single fields are in `protocol_bounds.py`. What only the gateway can know (whether a run has the
+task that is named) is checked by the reconciler.
 """
 
 import re
@@ -40,9 +40,10 @@ UNUSUAL: Final = re.compile(rb"[0-9]{16}|\\u0000")
 
 
 class StreamChecks:
-    """Checks the events of one stream, in the order in which they come.
+    """Checks the events of one event stream from a cluster, in the order in which they arrive.
 
-    `cursor` is the seq after which the stream was asked to begin, in the journal `incarnation`.
+    `cursor` is the sequence number (seq) after which the stream was asked to begin; it counts in the journal
+    `incarnation`.
     """
 
     def __init__(self, region: str, *, cursor: int, incarnation: str) -> None:
@@ -52,9 +53,9 @@ class StreamChecks:
         self._last = self._seen = 0
 
     def checked(self, event: ClusterEvent) -> ClusterEvent:
-        """Checks an event and returns it, with its reason cut to length.
+        """Checks the stream's next event and returns the event, with an overlong `reason` text shortened.
 
-        Raises `ClusterError` (`BadAnswer`).
+        Raises `ClusterError` (`BadAnswer`) for an event that does not fit the earlier ones or itself.
         """
         if isinstance(event, Hello) is self._greeted:
             raise _bad("a hello comes first in a stream, and only there")
@@ -88,15 +89,15 @@ class StreamChecks:
 
 
 def check_status(status: ClusterStatus, region: str) -> None:
-    """Checks that a cluster's status names the region called. Raises `ClusterError` (`BadAnswer`)."""
+    """Raises `ClusterError` (`BadAnswer`) if a cluster's status names another region than the one called."""
     if status.region != region:
         raise _bad(f"the cluster of {region} says that it is that of {status.region}")
 
 
 def checked_answers(answers: BatchAnswers, batch: Batch, region: str) -> BatchAnswers:
-    """Checks the answers to `batch` and returns them, with their details cut to length.
+    """Checks a cluster's answers to the requests in `batch`; returns the answers, overlong details shortened.
 
-    Raises `ClusterError` (`BadAnswer`).
+    Raises `ClusterError` (`BadAnswer`) where they are not the answers to these requests.
     """
     check_status(answers.status, region)
     if [one.attempt for one in answers.creates] != [one.attempt for one in batch.creates]:

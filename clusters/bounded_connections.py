@@ -1,6 +1,6 @@
-"""HTTP connections to clusters that limit the size of an answer's head and the number of its small pieces.
+"""HTTP connections to clusters, with limits on the size of an answer's head and on its many small pieces.
 
-httpx has time-outs between two reads alone, and no bound on what it reads before an answer begins. So a
+httpx has time-outs only between two reads, and no bound on what it reads before an answer begins. So a
 cluster that sends `HTTP/1.1 100 Continue` for ever, or an answer byte by byte, would keep the event loop from
 everything else.
 """
@@ -27,14 +27,14 @@ SMALL_PIECES: Final = 200
 
 
 class BoundedStream(httpcore.AsyncNetworkStream):
-    """A network connection that reads at most `HEAD_BYTES` after each request, until `begin_body`."""
+    """A network connection that reads at most `HEAD_BYTES` of an answer's head, until `begin_body`."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
         self._head_bytes, self._in_head = 0, True
 
     def begin_body(self) -> None:
-        """Lifts the limit on the bytes of a cluster's answer, once the head of the answer has been read."""
+        """Lifts the limit on bytes read; to be called once the head of an answer has been read."""
         self._in_head = False
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -65,7 +65,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
 
 
 class BoundedBackend(httpcore.AnyIOBackend):
-    """The network backend of httpcore that opens TCP connections as `BoundedStream`."""
+    """A network backend of httpcore whose TCP connections are `BoundedStream` objects."""
 
     async def connect_tcp(
         self,
@@ -79,7 +79,7 @@ class BoundedBackend(httpcore.AnyIOBackend):
 
 
 class BoundedTransport(httpx.AsyncHTTPTransport):
-    """The transport of httpx over `BoundedStream` connections, without proxies."""
+    """An httpx transport whose connections are `BoundedStream` objects; it uses no proxy."""
 
     def __init__(self, *, tls: ssl.SSLContext, limits: httpx.Limits) -> None:
         super().__init__(verify=tls, limits=limits, trust_env=False)
@@ -94,27 +94,30 @@ class BoundedTransport(httpx.AsyncHTTPTransport):
 
     @property
     def connections(self) -> int:
-        """Returns the number of connections in the pool that are open or being opened."""
+        """Returns the number of connections in the transport's pool that are open or being opened."""
         return len(self._pool.connections)
 
 
 def begin_body(response: httpx.Response) -> None:
-    """Lifts the limit on bytes of the connection of `response`, whose head has been read."""
+    """Lifts the limit on the bytes read from the connection of `response`, whose head has been read."""
     stream = response.extensions.get("network_stream")
     if isinstance(stream, BoundedStream):
         stream.begin_body()
 
 
 class PieceLimit:
-    """Limits the number of small pieces of a cluster's answer; each costs as much work as a large one."""
+    """Limits how many small pieces of one answer a cluster may send per second.
+
+    Each piece costs as much work as a large one.
+    """
 
     def __init__(self) -> None:
         self._since, self._pieces, self._bytes = 0.0, 0, 0
 
     def add(self, size: int) -> None:
-        """Counts one more piece of a cluster's answer towards the limit.
+        """Counts one more piece, of `size` bytes, of a cluster's answer.
 
-        Raises `ClusterError` (`BadAnswer`) where too many small ones came in a second.
+        Raises `ClusterError` (`BadAnswer`) if too many small pieces came within a second.
         """
         self._pieces, self._bytes = self._pieces + 1, self._bytes + size
         if self._pieces <= SMALL_PIECES:

@@ -21,7 +21,7 @@ STATUS: Final[Mapping[str, int]] = {
 
 
 class ClusterError(Exception):
-    """Raised for a failed call to a cluster. The caller decides what follows; adapters retry nothing.
+    """The error of a failed call to a cluster. The caller decides what follows; adapters retry nothing.
 
     `reason` is CamelCase and stable:
 

@@ -25,7 +25,7 @@ class RegionConnection(Struct, frozen=True, kw_only=True):
 
     @property
     def address(self) -> str:
-        """Returns the part of the region's URL after `://`, which its adapter connects to."""
+        """Returns the region's URL from `://` on, without the scheme: the address to connect to."""
         return self.url.partition("://")[2]
 
 
@@ -41,30 +41,33 @@ class CountsConnections(Protocol):
 
 
 class ClusterAdapter(Protocol):
-    """The protocol (interface) of an adapter to one cluster. Raises only `ClusterError`; retries nothing."""
+    """The protocol (interface) of an adapter, through which the gateway calls one cluster.
+
+    Its methods raise only `ClusterError` and retry nothing.
+    """
 
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(self, *_: object) -> None: ...
 
     async def apply(self, batch: Batch) -> BatchAnswers:
-        """Sends orders to start and to end attempts, and lease grants; returns when they are durable.
+        """Sends a batch of orders (start or end attempts, lease grants) to the cluster; returns the answers.
 
-        Idempotent.
+        Returns when the orders are durable in the cluster. Idempotent.
         """
         ...
 
     async def attempts(self) -> Hello:
-        """Returns the attempts that the cluster has, to be compared with the store."""
+        """Returns the attempts that the cluster has, for comparison with the gateway's store."""
         ...
 
     def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:
         """Yields the cluster's events: `Hello`, then each journalled event after `cursor`, with heartbeats.
 
-        The events are in order. The stream ends with the connection. `incarnation` names the journal that
-        `cursor` counts in ("" and 0 at first). A cluster whose journal has not reached that cursor was
-        restored from a copy: it takes a new incarnation first, which its `Hello` shows. Raises `Restored`
-        where events after `cursor` were acknowledged and are gone.
+        The events are in order. The stream ends with the connection. `incarnation` names the journal in which
+        `cursor` counts ("" and 0 at first). A cluster whose journal has not reached that cursor was restored
+        from a copy: it takes a new incarnation first, which its `Hello` shows. Raises `Restored` where events
+        after `cursor` were acknowledged and are gone.
         """
         ...
 
@@ -76,8 +79,8 @@ class ClusterAdapter(Protocol):
         ...
 
     async def probe(self) -> ClusterStatus:
-        """Applies an empty batch on another connection and returns the cluster's status.
+        """Probes the cluster with an empty batch on a separate connection, and returns its status.
 
-        This shows that a batch would get through, commit included.
+        This shows that a batch of orders would get through, commit included.
         """
         ...

@@ -1,4 +1,4 @@
-"""Reads the settings of a plug-in from a table of plain values into the type that the plug-in declares."""
+"""Reads the settings of a plug-in (cluster kind or executor) from a table into the type it declares."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,10 +22,10 @@ class NoSettings(Struct, frozen=True, kw_only=True):
 
 
 def plugin_settings(table: Mapping[str, Any], declared: type[S]) -> S:
-    """Converts `table` to the settings type `declared`; text, as from a command line, is converted too.
+    """Converts a table of settings to `declared`, the settings type of a plug-in.
 
-    The text of a list or a group is JSON.
-    Raises `ValueError` for an unknown name and for a value that a setting cannot have; shows no value.
+    Text, as from a command line, is converted too; the text of a list or a group is JSON. Raises `ValueError`
+    for an unknown name and for a value that a setting cannot have; shows no value.
     """
     names = declared.__struct_fields__
     for name in table:
@@ -46,7 +46,10 @@ def plugin_settings(table: Mapping[str, Any], declared: type[S]) -> S:
 
 
 def _decode_json(table: Mapping[str, Any], declared: type[Struct]) -> dict[str, Any]:
-    """Returns the table with the text of lists and groups decoded. Raises `ValueError` for other text."""
+    """Returns a table of settings with the lists and groups given as JSON text decoded.
+
+    Raises `ValueError` for other text.
+    """
     known, decoded = inspect.type_info(declared), dict(table)
     assert isinstance(known, inspect.StructType)
     for field in known.fields:
@@ -60,10 +63,10 @@ def _decode_json(table: Mapping[str, Any], declared: type[Struct]) -> dict[str, 
 
 
 def wrong_numbers(value: object, at: Sequence[str] = ()) -> Iterator[Sequence[str]]:
-    """Yields the paths of numbers in the settings `value` that are negative or not finite.
+    """Yields the path of each number in a settings value that is negative or not finite.
 
-    The paths begin with `at`. Compared with infinity or what is no number, a time would never or always be
-    over; none is negative.
+    The paths begin with `at`. No setting is negative; and a time that is compared with infinity or NaN would
+    never or always be over.
     """
     match value:
         case int() | float() if not (math.isfinite(value) and value >= 0):

@@ -1,8 +1,8 @@
-"""The messages between a gateway and a cluster, as frozen values that travel as JSON.
+"""The messages between a gateway and a cluster, as frozen values that are sent as JSON.
 
-An **attempt** is one hand-over of a shard to a cluster, named by (run, shard, epoch). Seconds named
-`uptime` count on the cluster's monotonic clock from its `boot`; deadlines are in uptime, so that no wall
-clock decides anything.
+An **attempt** is one hand-over of a shard to a cluster, named by (run, shard, epoch). Seconds named `uptime`
+count on the cluster's monotonic clock from its `boot`; deadlines are in uptime, so that no wall clock decides
+anything.
 """
 
 from enum import StrEnum
@@ -26,7 +26,7 @@ OUTPUTS_BYTES: Final = 16 * 1_048_576
 
 
 class AttemptId(Struct, frozen=True, kw_only=True, gc=False, order=True):
-    """The identity of one attempt: the `epoch` numbers the attempts of a shard and only grows."""
+    """The identity of one attempt of a shard: run, shard, and epoch, which only grows."""
 
     run: Name
     shard: Count
@@ -39,7 +39,7 @@ class AttemptId(Struct, frozen=True, kw_only=True, gc=False, order=True):
 class TaskResult(Struct, frozen=True, kw_only=True):
     """The result of a finished task: whether it was skipped, and its output.
 
-    `output` is the JSON value that it wrote (64 KiB at most), or null.
+    `output` is the JSON value that the task wrote (64 KiB at most), or null.
     """
 
     task: str
@@ -48,9 +48,9 @@ class TaskResult(Struct, frozen=True, kw_only=True):
 
 
 class RunSpec(Struct, frozen=True, kw_only=True):
-    """The part of a run that all its shards share, sent once a batch, however many shards are in it.
+    """The description of a run that all its shards share: sent once per batch, not with each shard.
 
-    `${params.*}` is already rendered.
+    Placeholders `${params.*}` are already filled in.
     """
 
     run: str
@@ -72,7 +72,7 @@ class RunSpec(Struct, frozen=True, kw_only=True):
 class Fence(Struct, frozen=True, kw_only=True, gc=False):
     """The deadline of a create request: a cluster may accept it until `not_after`, an uptime of `boot`.
 
-    Another boot may never accept it.
+    In another boot the cluster must refuse it.
     """
 
     boot: str
@@ -80,11 +80,12 @@ class Fence(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ShardSpec(Struct, frozen=True, kw_only=True):
-    """An attempt to start, with the results of the shard's earlier attempts; their tasks do not run again.
+    """A request to create an attempt of a shard, with the results of the shard's earlier attempts.
 
-    `tries` holds how often each unfinished task was started, so that a failover grants no new retries: more
-    than `TRIES_CARRIED` are refused as `Invalid`. The gateway leaves out `results` that are lost with the old
-    cluster's disk: those of region-scoped tasks, when the journal is another.
+    Tasks with a result do not run again. `tries` holds how often each unfinished task was started, so that a
+    failover grants no new retries: more than `TRIES_CARRIED` are refused as `Invalid`. The gateway leaves out
+    `results` that are lost with the old cluster's disk: those of region-scoped tasks, when the journal is
+    another.
     """
 
     attempt: AttemptId
@@ -97,19 +98,22 @@ class ShardSpec(Struct, frozen=True, kw_only=True):
 
 
 class Renewal(Struct, frozen=True, kw_only=True, gc=False):
-    """The gateway's grant of the run-lease requested as `ask`; the lease counts from that request."""
+    """The gateway's grant of a run-lease, which answers the request numbered `ask`.
+
+    The lease counts from the time of that request.
+    """
 
     attempt: AttemptId
     ask: Count
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """One request of a gateway to a cluster: to end attempts (tombstones), to start attempts, leases.
+    """One request of a gateway to a cluster: attempts to end (tombstones), attempts to start, lease grants.
 
-    Repeating it is harmless. Each create and each tombstone has an answer of its own. Tombstones are
-    journalled before creates are looked at. `acknowledged` is the last event seq whose effects the gateway
-    has committed. A cluster whose journal is not `incarnation` refuses the whole batch. An empty batch is the
-    probe: it is for any journal, and is committed like any other.
+    Repeating it is harmless. Each create request and each tombstone has an answer of its own. Tombstones are
+    journalled before create requests are handled. `acknowledged` is the last event seq whose effects the
+    gateway has committed. A cluster whose journal is not `incarnation` refuses the whole batch. An empty
+    batch is the probe: any journal accepts it, and it is committed like any other.
     """
 
     incarnation: str = ""
@@ -122,7 +126,7 @@ class Batch(Struct, frozen=True, kw_only=True):
 
 
 class CreateOutcome(StrEnum):
-    """The kinds of answer to a create request (which asks a cluster to start an attempt)."""
+    """The kinds of answer to a create request, which asks a cluster to start an attempt."""
 
     CREATED = "Created"
     EXISTS = "Exists"
@@ -134,7 +138,7 @@ class CreateOutcome(StrEnum):
 
 
 class CreateAnswer(Struct, frozen=True, kw_only=True, gc=False):
-    """The answer to one create request (to start an attempt): whether it was created, and if not, why.
+    """The answer to one create request: whether the attempt was started, and if not, why.
 
     `reason` of a refusal: `Late`, `OtherBoot`, `Tombstoned`, `OldEpoch`, `OldEra`, `Full`, `Invalid` or
     `Unsupported`; `detail` explains it in a sentence where that word is not enough.
@@ -158,7 +162,7 @@ class TombstoneAnswer(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ClusterStatus(Struct, frozen=True, kw_only=True):
-    """A cluster's report about itself, part of each answer: its identity, load and capabilities."""
+    """A cluster's report about itself, part of each answer: identity, load and capabilities."""
 
     region: Name
     incarnation: Name
@@ -179,7 +183,7 @@ class ClusterStatus(Struct, frozen=True, kw_only=True):
 
 
 class BatchAnswers(Struct, frozen=True, kw_only=True):
-    """The answers to a batch: one per create request and per order to end (tombstone), in its order."""
+    """The answers to a `Batch`, in its order: one per create request and one per tombstone."""
 
     status: ClusterStatus
     creates: tuple[CreateAnswer, ...] = ()
@@ -187,7 +191,7 @@ class BatchAnswers(Struct, frozen=True, kw_only=True):
 
 
 class TaskPhase(StrEnum):
-    """The phase of a task that was started or skipped; any other task has no phase."""
+    """The phases of a task that was started or skipped; a task that was neither has no phase."""
 
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
@@ -204,7 +208,7 @@ class Hello(Struct, frozen=True, kw_only=True, tag="hello"):
     """The first event of every stream, and the answer to `attempts()`: the cluster's status and attempts.
 
     `attempts` are those that have not ended, each as (attempt, awake). An attempt that is not awake was found
-    in the journal after a restart; it starts nothing until it is created again.
+    in the journal after a restart; it starts no task until the gateway creates it again.
     """
 
     status: ClusterStatus
@@ -212,13 +216,13 @@ class Hello(Struct, frozen=True, kw_only=True, tag="hello"):
 
 
 class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
-    """The heartbeat event that an otherwise idle stream sends once a second, with the cluster's status."""
+    """The heartbeat event, sent once a second on a stream without other events, with the cluster's status."""
 
     status: ClusterStatus
 
 
 class LeaseAsked(Struct, frozen=True, kw_only=True, tag="lease"):
-    """The event by which an exclusive attempt requests its run-lease, for the first time or again.
+    """The event by which an exclusive attempt requests its run-lease, or the renewal of the lease.
 
     Not journalled: the request is repeated.
     """
@@ -228,11 +232,11 @@ class LeaseAsked(Struct, frozen=True, kw_only=True, tag="lease"):
 
 
 class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
-    """The event that a task has started (`phase` Running, once per execution), is to be retried, or ended.
+    """The event that a task has started, is to be retried, or has ended or was skipped.
 
-    Journalled, after the events of the tasks that it needs.
-    Times are the cluster's wall clock, in seconds since 1970: for people, and for durations within one
-    cluster, never for fencing.
+    It is journalled, after the events of the tasks that the task needs; a start has the `phase` Running, once
+    per execution. Times are the cluster's wall clock, in seconds since 1970: for people, and for durations
+    within one cluster, never for fencing.
     """
 
     seq: Seq
@@ -267,9 +271,9 @@ class AttemptEndKind(StrEnum):
 
 
 class AttemptEnded(Struct, frozen=True, kw_only=True, tag="ended"):
-    """The event that an attempt has ended: its tasks are finished or given up, and no process is left.
+    """The event that an attempt of a shard has ended, with none of its processes left.
 
-    Journalled, after the events of its tasks.
+    It is journalled, after the events of its tasks, all of which are finished or given up.
     """
 
     seq: Seq

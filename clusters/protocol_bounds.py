@@ -1,6 +1,7 @@
-"""The bounds of the fields of messages from a cluster; a message that exceeds them is a bad answer.
+"""The bounds of fields in messages from a cluster (lengths, ranges), as types for msgspec.
 
-No cluster may say what another cannot hold: a gateway stores what clusters report, and sends some of it on.
+A message that exceeds them is a bad answer. The gateway stores what clusters report and sends some of it on
+to other clusters, so no cluster may report a value that another one cannot hold.
 """
 
 from typing import Annotated, Final, TypeAlias

@@ -1,6 +1,6 @@
-"""The registry of the kinds of cluster that a gateway can work with, by the scheme of a region's URL.
+"""The registry of cluster kinds (engines) that a gateway can work with, by the scheme of a region's URL.
 
-To add a kind: write its adapter in a room of its own, and add an entry to `CLUSTER_KINDS`.
+To add a kind: write its adapter in a room (package) of its own, and add an entry to `CLUSTER_KINDS`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +17,7 @@ from waypost.workflow.run_types import DeclaredExecutors
 
 
 class ClusterKind(Struct, Generic[S], frozen=True, kw_only=True):
-    """A kind of cluster: the executors that it has, its settings, and the factory of its adapter."""
+    """A registry entry: the executors of a kind of cluster, its settings, and the factory of its adapter."""
 
     executors: DeclaredExecutors
     """The executors of such a cluster; documents are checked against them."""
@@ -47,7 +47,7 @@ CLUSTER_KINDS: Final[Mapping[str, ClusterKind[Any]]] = {
 
 
 def cluster_adapter(connection: RegionConnection, settings: Mapping[str, Any]) -> ClusterAdapter:
-    """Returns the adapter for the cluster at `connection.url`, such as `embedded+https://10.1.0.5:7101`.
+    """Builds the adapter for the cluster at `connection.url`, such as `embedded+https://10.1.0.5:7101`.
 
     `settings` are those of its kind of cluster. Raises `ValueError` where they or the URL cannot be used.
     """
@@ -56,7 +56,7 @@ def cluster_adapter(connection: RegionConnection, settings: Mapping[str, Any]) -
 
 
 def executors_at(urls: Iterable[str]) -> DeclaredExecutors:
-    """Returns the executors of all clusters at these URLs; without any URL, those of all kinds.
+    """Returns the executors that the clusters at these URLs have; without URLs, those of all kinds.
 
     Raises `ValueError` for a URL whose scheme names no kind of cluster.
     """

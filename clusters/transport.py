@@ -1,11 +1,9 @@
 """The HTTP client for one cluster: mutual TLS, time-outs, and each failure raised as a `ClusterError`.
 
-Retries nothing.
-
-This is the one place with an HTTP client. Each purpose has a pool of connections of its own, so that log
-followers cannot starve the probes. The pools are small: httpcore 1.0.9 goes through all connections and all
-waiting calls of a pool whenever a call begins or ends (`_assign_requests_to_connections`), so there are few
-calls, and each carries many items.
+It retries nothing, and no other module makes HTTP calls to clusters. Each purpose has a pool of connections
+of its own, so that log followers cannot starve the probes. The pools are small: httpcore 1.0.9 goes through
+all connections and all waiting calls of a pool whenever a call begins or ends
+(`_assign_requests_to_connections`), so there are few calls, and each carries many items.
 """
 
 import asyncio
@@ -49,7 +47,7 @@ closed.
 
 
 class Purpose(StrEnum):
-    """The purpose of a connection to a cluster; each has a pool of its own."""
+    """The purposes of connections to a cluster; each purpose has a connection pool of its own."""
 
     APPLY = "apply"
     PROBE = "probe"
@@ -84,7 +82,10 @@ LASTING: Final = frozenset({"BadRequest", "Forbidden", "NotFound", "TooLarge"})
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
-    """The time-outs of a call in seconds: to connect, between pieces of an answer, to get a connection."""
+    """The time-outs of a call to a cluster, in seconds: to connect, to read, to get a free connection.
+
+    Reading is timed between two pieces of an answer.
+    """
 
     connect_seconds: Seconds = 3.0
     """The most seconds for the TCP connection and the TLS handshake."""
@@ -97,7 +98,10 @@ class Timeouts(Struct, frozen=True, kw_only=True):
 
 
 class _ProblemMembers(Struct, frozen=True, kw_only=True):
-    """The members that are read of a problem document (`waypost.problem_documents.ProblemDocument`)."""
+    """The members of a cluster's problem document that the client reads.
+
+    The whole document is `waypost.problem_documents.ProblemDocument`.
+    """
 
     reason: str = ""
     detail: Annotated[str, Meta(max_length=4_096)] = ""
@@ -113,10 +117,9 @@ def _limits(connections: int) -> httpx.Limits:
 class Transport:
     """The HTTP client for one cluster, open within `async with`.
 
-    Every method raises `ClusterError` and nothing else.
-
-    `server_name` is the DNS name that the cluster's certificate must carry, whatever `address`
-    (`https://10.1.0.5:7101`) is. `store` gives the value of `STORE_HEADER` for each call.
+    Every method raises only `ClusterError`. `server_name` is the DNS name that the cluster's certificate must
+    carry, whatever `address` (`https://10.1.0.5:7101`) is. `store` gives the value of `STORE_HEADER` for each
+    call.
     """
 
     def __init__(
@@ -145,7 +148,7 @@ class Transport:
 
     @property
     def connections(self) -> int:
-        """Returns the number of connections to the cluster that are open now, of all pools."""
+        """Returns the number of connections to the cluster that are open now, in all pools."""
         return sum(pool.connections for pool in self._pools.values())
 
     def _client(self, pool: BoundedTransport) -> httpx.AsyncClient:
@@ -170,7 +173,7 @@ class Transport:
     ) -> T:
         """Sends a GET to `path`, or a POST of `content`, and returns the decoded answer.
 
-        A call that takes longer than `whole_seconds` ends with its connection.
+        A call that takes longer than `whole_seconds` is ended, and its connection closed.
         """
         request = self._request(purpose, path, {}, content)
         limit = PROBE_BYTES if purpose is Purpose.PROBE else ANSWER_BYTES
@@ -243,7 +246,10 @@ class Transport:
 
 
 def _refusal(status: int, body: bytes) -> ClusterError:
-    """Returns the error for an HTTP answer that refuses a call, from its problem document or its status."""
+    """Converts a cluster's HTTP answer with an error status to the `ClusterError` that it stands for.
+
+    The reason is that of the problem document in the answer, or else follows from the status.
+    """
     try:
         problem = msgspec.json.decode(body, type=_ProblemMembers)
     except (msgspec.DecodeError, RecursionError):

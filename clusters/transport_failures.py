@@ -18,7 +18,7 @@ CERTIFICATE_ALERTS: Final = ("UNKNOWN_CA", "ACCESS_DENIED")
 
 @contextmanager
 def cluster_errors() -> Iterator[None]:
-    """A context that translates every failure of a call within it into a `ClusterError`."""
+    """Translates every failure of an HTTP call inside the `with` block into a `ClusterError`."""
     try:
         yield
     except httpx.PoolTimeout as error:
@@ -37,9 +37,10 @@ def cluster_errors() -> Iterator[None]:
 
 
 def _connection_error(error: BaseException) -> ClusterError:
-    """Returns the error for a failed connection: `Forbidden` if a certificate was refused.
+    """Converts a failed connection's error to a `ClusterError`: `Forbidden` or `Unreachable`.
 
-    Else it is `Unreachable`. Its detail is the innermost cause, in words: what httpx says of it is less.
+    `Forbidden` if a certificate was refused. The detail is the innermost cause, in words: httpx's own text
+    says less.
     """
     causes = list(_causes(error))
     tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
@@ -60,7 +61,7 @@ def _connection_error(error: BaseException) -> ClusterError:
 
 
 def _at_address(error: BaseException) -> str:
-    """Returns `: 10.1.0.5:7101`, the address that was called; empty where the error does not contain it."""
+    """Returns the address of a failed call as text for a message (`: 10.1.0.5:7101`), or an empty text."""
     try:
         url = error.request.url if isinstance(error, httpx.RequestError) else None
     except RuntimeError:  # httpx says so where no request was set
@@ -69,7 +70,7 @@ def _at_address(error: BaseException) -> str:
 
 
 def _tls_error(reason: str) -> ClusterError:
-    """Returns the error for a TLS failure named `reason` by OpenSSL, such as `TLSV1_ALERT_UNKNOWN_CA`."""
+    """Returns the `ClusterError` for a TLS failure, by OpenSSL's name of it (`TLSV1_ALERT_UNKNOWN_CA`)."""
     _, alert, word = reason.partition("ALERT_")
     words = (word or reason).lower().replace("_", " ")
     # An alert was sent by the other side, so it is the cluster that refused.
@@ -84,7 +85,7 @@ def _tls_error(reason: str) -> ClusterError:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yields the error and the causes that it was raised from; of a group the first of its errors."""
+    """Yields an error and then the chain of its causes; of an exception group, the first error."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause

@@ -6,7 +6,7 @@ from typing import Any
 
 
 async def cancel_and_wait(tasks: Iterable[asyncio.Future[Any]]) -> None:
-    """Cancels `tasks` and returns when all of them have ended; drops their results and errors."""
+    """Cancels the asyncio `tasks` and returns when all of them have ended; drops their results and errors."""
     tasks = list(tasks)
     for task in tasks:
         task.cancel()

@@ -35,7 +35,7 @@ DNS_NAME: Final = re.compile(r"(\*\.)?[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*"
 
 
 class CertificateProfile(Struct, frozen=True, kw_only=True):
-    """The profile of one kind of certificate: common name, extended key usage and SAN entries."""
+    """The contents of one kind of certificate: common name, extended key usage and SAN entries."""
 
     name: str
     usage: x509.ObjectIdentifier
@@ -85,7 +85,7 @@ def new_key() -> ec.EllipticCurvePrivateKey:
 
 
 def self_signed_root(key: ec.EllipticCurvePrivateKey, *, days: int) -> x509.Certificate:
-    """Returns a self-signed root certificate for `key`, valid for `days`."""
+    """Creates a self-signed root certificate for `key`, valid for `days`."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Waypost root")])
     return (
         _builder(name, name, key, key, days)
@@ -103,7 +103,7 @@ def signed(
     root_key: ec.EllipticCurvePrivateKey,
     days: float,
 ) -> x509.Certificate:
-    """Returns a certificate of `profile` for `key`, signed by the root, valid for `days`."""
+    """Creates a certificate of `profile` for `key`, signed by the root, valid for `days`."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, profile.name)])
     return (
         _builder(subject, root.subject, key, root_key, days)
@@ -189,7 +189,8 @@ def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 def temporary_file(path: Path, content: bytes) -> Iterator[Path]:
     """Writes `content` to a temporary file beside `path`, synced to disk; deletes the file on exit.
 
-    The caller renames or links it to `path`. Only its owner may read it.
+    A context manager: the caller renames or links the file to `path` inside the block. Only its owner may
+    read it.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

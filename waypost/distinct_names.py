@@ -1,6 +1,7 @@
-"""Refuses JSON objects in which a name occurs twice, since readers disagree about which of the two counts.
+"""Refuses JSON objects in which a name occurs twice.
 
-`json.loads` and msgspec keep the last one without an error. RFC 7493 (I-JSON) forbids such objects.
+Readers disagree about which of the two values counts: `json.loads` and msgspec keep the last one without an
+error. RFC 7493 (I-JSON) forbids such objects.
 """
 
 from collections import Counter
@@ -17,12 +18,15 @@ class DoubledName(ValueError):
 
 
 def doubled_names(pairs: Sequence[tuple[str, Any]]) -> list[str]:
-    """Returns the names that occur more than once in `pairs`, each listed once."""
+    """Returns the names that occur more than once in `pairs` of (name, value), each listed once."""
     return [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
 
 
 def distinct(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Builds a dict from an object's pairs, as `object_pairs_hook` of `json.loads`. Raises `DoubledName`."""
+    """Builds the dict of a JSON object from its (name, value) pairs; raises `DoubledName` for repeated names.
+
+    For use as `object_pairs_hook` of `json.loads`.
+    """
     built = dict(pairs)
     if len(built) < len(pairs):
         raise DoubledName(doubled_names(pairs)[0])

@@ -1,4 +1,4 @@
-"""The uvicorn protocol class that bounds HTTP connections in bytes and seconds and identifies the TLS peer.
+"""The uvicorn protocol class that limits HTTP connections in bytes and seconds and identifies TLS clients.
 
 uvicorn 0.54 keeps a request head of any size, waits without limit for a head or body that does not come and
 for a client that does not read its answer, refuses in plain text, and does not put the client certificate of
@@ -34,7 +34,7 @@ SEND_MINIMUM_BYTES: Final = 16_384
 
 
 class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The limits of a server for each of its connections, in bytes and seconds, and for their number."""
+    """The limits of an HTTP server: bytes and seconds for each connection, and the number of connections."""
 
     head_bytes: int = 32_768
     """The most bytes of request line and header fields together; a request with more gets 431."""
@@ -93,7 +93,7 @@ class ServerConfig(uvicorn.Config):
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """Serves one HTTP connection: limits its requests in bytes and seconds, refuses with problem documents.
+    """Serves one HTTP connection within limits of bytes and seconds; refuses with problem documents.
 
     Puts into the state of each request `peer` (`Peer` or None), `closing` (an event set when the server
     stops), `cut_off` (closes the connection at once, whatever waits to be read), and `set_unproven` (with
@@ -183,7 +183,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._refuse(problem(408, "BodyTimeout", late, retryable=True, close=True))
 
     def _refuse(self, response: Response) -> None:
-        """Writes a refusal and closes the connection; aborts it if an answer of the application is owed."""
+        """Writes a refusal and closes the connection; aborts it if an earlier request awaits its answer."""
         cycle = self.cycle
         if self.pipeline or (
             cycle and not cycle.response_complete and (cycle.response_started or not cycle.more_body)
@@ -195,7 +195,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._check_reader_later()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Logs no warning when a client asks for another protocol; it is answered in HTTP/1.1."""
+        """Suppresses uvicorn's warning when a client asks for another protocol; HTTP/1.1 is spoken."""
 
     def shutdown(self) -> None:
         """Closes an idle connection when the server stops, where uvicorn 0.54 would wait for keep-alive."""
@@ -279,7 +279,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
 
 def _without_disconnects(app: ASGIApp) -> ASGIApp:
-    """Wraps the app so that `ClientDisconnect` is dropped: a client that left needs no stack trace."""
+    """Wraps an ASGI application so that a `ClientDisconnect` is dropped instead of logged with a trace."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         try:

@@ -1,4 +1,4 @@
-"""JSON pointers (RFC 6901), which locate a value in a document: builds and splits them."""
+"""Builds and splits JSON pointers (RFC 6901), which locate a value in a JSON document."""
 
 import re
 from collections.abc import Iterable
@@ -27,17 +27,17 @@ A document may have a hundred thousand, and 100 are shown.
 
 
 class FieldError(Struct, frozen=True, gc=False):
-    """An error in a document: a JSON pointer to the value, and a sentence that says how to correct it."""
+    """An error at one place of a document: a JSON pointer to the value, and how to correct the value."""
 
     pointer: str
     detail: str
 
 
 def below(pointer: str, *parts: str | int) -> str:
-    """Returns the pointer to the value that is `parts` (field names and array indices) below `pointer`.
+    """Extends the JSON pointer `pointer` by `parts` (field names and array indices).
 
-    `below("/spec", "tasks", 0)` is `/spec/tasks/0`. It ends above the first name with which it would have
-    more than `LONGEST` characters: names come from anybody's document, and may have a million.
+    `below("/spec", "tasks", 0)` is `/spec/tasks/0`. The result ends above the first name with which it would
+    have more than `LONGEST` characters: names come from anybody's document, and may have a million.
     """
     for part in parts:
         if len(pointer) + (len(part) if isinstance(part, str) else 1) > LONGEST:
@@ -48,17 +48,17 @@ def below(pointer: str, *parts: str | int) -> str:
 
 
 def pointer_to(parts: Iterable[str | int]) -> str:
-    """Returns the pointer to the value that is `parts` below the root of the document."""
+    """Builds the JSON pointer that leads from the document's root along `parts` (names and indices)."""
     return below("", *parts)
 
 
 def parts_of(pointer: str) -> list[str]:
-    """Splits a pointer into the names and indices along it, indices as text."""
+    """Splits a JSON pointer into its field names and array indices, all as text."""
     return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
 
 
 def located(error: msgspec.DecodeError) -> tuple[str, str]:
-    """Splits a msgspec error into the pointer to the faulty value and the sentence without its location.
+    """Splits a msgspec error into the JSON pointer to the faulty value and the message without location.
 
     Below a key of a map msgspec writes `[...]` and names no key: the pointer ends there.
     """

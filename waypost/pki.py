@@ -1,4 +1,4 @@
-"""The deployment's certificate authority: creates the root, issues and verifies certificates, in one folder.
+"""The certificate authority of a deployment: creates a root, issues and verifies certificates, in a folder.
 
 The gateway shows a client certificate with `spiffe://waypost/gateway` in its SAN; the cluster of a region a
 server certificate with `spiffe://waypost/cluster/<region>` and the DNS name that the gateway pins. All files
@@ -44,7 +44,7 @@ _EXISTS: Final = "{} exists: a root is never overwritten; remove the folder to s
 
 
 def create_root(directory: Path, *, days: int = ROOT_DAYS) -> None:
-    """Creates the key and the certificate of the root, valid for `days`.
+    """Creates the key and the certificate of the root, valid for `days`, in a folder.
 
     Raises `PkiError` where there is a root, or half of one: a root is never overwritten.
     """
@@ -64,25 +64,25 @@ def create_root(directory: Path, *, days: int = ROOT_DAYS) -> None:
 
 
 def issue_gateway(directory: Path, *, days: int = CERTIFICATE_DAYS) -> Credentials:
-    """Issues the gateway's client certificate and returns its files.
+    """Issues the gateway's client certificate, unless a good one exists; returns the paths of its files.
 
-    Keeps an existing one that is good and does not expire soon.
+    One that expires soon is replaced.
     """
     return _issue(directory, tls.gateway_credentials(directory), gateway_profile(), days)
 
 
 def issue_cluster(directory: Path, region: str, *, days: int = CERTIFICATE_DAYS) -> Credentials:
-    """Issues the certificate of `region`'s cluster and returns its files.
+    """Issues the certificate of `region`'s cluster, unless a good one exists; returns its files' paths.
 
-    Keeps an existing one that is good and does not expire soon.
+    One that expires soon is replaced.
     """
     return _issue(directory, tls.cluster_credentials(directory, region), cluster_profile(region), days)
 
 
 def issue_api(directory: Path, hosts: Sequence[str], *, days: int = CERTIFICATE_DAYS) -> Credentials:
-    """Issues the API's server certificate for at least one DNS name or IP address, and returns its files.
+    """Issues the server certificate of the gateway's API, unless a good one exists; returns its files' paths.
 
-    Keeps an existing one that is good and does not expire soon.
+    `hosts` are at least one DNS name or IP address. A certificate that expires soon is replaced.
     """
     profile = api_profile(hosts)
     if not profile.names:
@@ -118,7 +118,7 @@ def _ends_soon(certificate: x509.Certificate, now: datetime) -> bool:
 
 @contextmanager
 def _issuer_lock(path: Path) -> Iterator[None]:
-    """Locks the file at `path` within the `with`, so that only one process issues certificates at a time.
+    """Holds a lock on the file at `path` inside `with`: one process at a time issues certificates.
 
     Two at once could leave the key of one beside the certificate of the other.
     """
@@ -131,9 +131,9 @@ def _issuer_lock(path: Path) -> Iterator[None]:
 
 
 def verify(directory: Path, *, now: datetime | None = None) -> list[str]:
-    """Verifies the certificates in a folder; returns one sentence for each fault, none where all are good.
+    """Verifies the certificates in a folder; returns a sentence for each fault, so none if all are good.
 
-    An absent file is not wrong, except the root's certificate: a machine holds only what it needs. Without
+    An absent file is not a fault, except the root's certificate: a machine holds only what it needs. Without
     the root's certificate nothing else is checked.
     """
     now = now or datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Builds RFC 9457 problem documents and their HTTP responses, for the HTTP server, clusters and API."""
+"""Builds RFC 9457 problem documents (HTTP errors as JSON) and the HTTP responses that carry them."""
 
 import random
 from collections.abc import Collection, Mapping
@@ -17,7 +17,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 
 class ProblemDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A problem document (RFC 9457) with our members beside the standard ones.
+    """A problem document (RFC 9457), with members of ours beside the standard ones.
 
     `reason` is CamelCase and stable; `retryable` says whether the same request may succeed later; `errors`
     point into the document that was sent.
@@ -34,12 +34,12 @@ class ProblemDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def problem_type(reason: str) -> str:
-    """Returns the URI that names a kind of problem."""
+    """Returns the URI that identifies a kind of problem, the `type` of a problem document."""
     return f"urn:waypost:problem:{reason}"
 
 
 def response(document: ProblemDocument, headers: Mapping[str, str] | None = None) -> Response:
-    """Returns the HTTP response that carries `document`."""
+    """Returns the HTTP response that has the problem document `document` as its body."""
     return Response(msgspec.json.encode(document), document.status, headers, media_type=MEDIA_TYPE)
 
 
@@ -53,7 +53,7 @@ def problem(
     close: bool = False,
     trace_id: str | None = None,
 ) -> Response:
-    """Returns the response that refuses a request by a problem document, with a `traceparent` header.
+    """Builds the HTTP response that refuses a request by a problem document, with a `traceparent` header.
 
     Where `trace_id` is None, the trace is new. `close` ends the connection after the response. Where
     `retryable`, it carries a `Retry-After` of 1 to 3 seconds at random, so that clients do not come back
@@ -92,7 +92,7 @@ def refusing_app(status: int, reason: str, detail: str, *, retryable: bool = Fal
 
 
 def http11_bytes(response: Response) -> bytes:
-    """Serializes a response as HTTP/1.1, for refusals that are written before any application is called."""
+    """Serializes a response as HTTP/1.1 bytes, for refusals written without any ASGI application."""
     lines = [b"HTTP/1.1 %d %b" % (response.status_code, HTTPStatus(response.status_code).phrase.encode())]
     return b"\r\n".join(
         [*lines, *(b"%b: %b" % header for header in response.raw_headers), b"", bytes(response.body)]

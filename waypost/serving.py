@@ -1,4 +1,4 @@
-"""Serves ASGI applications over HTTP: several in one event loop, each with its limits and clean shutdown.
+"""Serves ASGI applications over HTTP, several in one event loop, with limits and a clean shutdown.
 
 uvicorn is used as a library. Two of its habits are switched off: it installs signal handlers and raises the
 signals again, so that nothing after `serve()` runs; and it believes forwarding headers from loopback. The
@@ -50,7 +50,7 @@ class Server:
         )
 
     async def __aenter__(self) -> Self:
-        """Binds the address and starts to serve it. Raises `OSError` where the address cannot be bound."""
+        """Binds the address and starts to accept calls. Raises `OSError` if it cannot be bound."""
         listener = _bound(self._host, self._port)
         self._port = listener.getsockname()[1]
         self._serving = asyncio.create_task(
@@ -86,9 +86,9 @@ class Server:
 
 
 class AdmitPeers:
-    """ASGI middleware that admits clients whose certificate names one of `uris`; others get 403.
+    """ASGI middleware that admits only clients whose certificate has one of the SAN URIs `uris`.
 
-    `open_paths` are open to every client that the TLS handshake accepts.
+    Others get 403, except on `open_paths`, which are open to every client that the TLS handshake accepts.
     """
 
     def __init__(self, app: ASGIApp, *, uris: Collection[str], open_paths: Collection[str] = ()) -> None:
@@ -108,7 +108,7 @@ class AdmitPeers:
 
 
 def run(main: Coroutine[Any, Any, T], *, loop: Literal["uvloop", "asyncio"]) -> T:
-    """Runs `main` to its end on a new event loop of the kind `loop`, and returns its result.
+    """Runs the coroutine `main` to its end on a new event loop of the kind `loop`; returns its result.
 
     asyncio's own suits a process that starts many others: uvloop 0.23 starts 370 a second, asyncio 1,400.
     """
@@ -120,9 +120,9 @@ def run(main: Coroutine[Any, Any, T], *, loop: Literal["uvloop", "asyncio"]) -> 
 
 @contextmanager
 def stop_signals() -> Iterator[asyncio.Event]:
-    """Yields an event that the first SIGTERM or SIGINT sets, so that shutdown code runs.
+    """Yields an event that the first SIGTERM or SIGINT sets, so that the process can shut down cleanly.
 
-    The second signal ends the process.
+    A context manager. The second signal ends the process.
     """
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
@@ -141,7 +141,7 @@ def stop_signals() -> Iterator[asyncio.Event]:
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """Returns a socket that listens on `host` and `port`.
+    """Creates a listening socket that is bound to `host` and `port`.
 
     Raises `OSError`, where uvicorn 0.54 calls `sys.exit`.
     """
@@ -166,9 +166,9 @@ class _Server(uvicorn.Server):
         self.room = ConnectionRoom(config.limits.connections)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts to accept connections, with limits on their number, on TLS handshakes and on TLS shutdown.
+        """Starts to accept connections, limiting their number, TLS handshakes and TLS shutdowns.
 
-        uvicorn 0.54 limits none of it: a client that never answers close_notify would delay the end of the
+        uvicorn 0.54 limits none of these: a client that never answers close_notify would delay the end of the
         process.
         """
         config = self.config
@@ -193,5 +193,5 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Installs no signal handlers, where uvicorn would: the process installs its own (`stop_signals`)."""
+        """Leaves signal handlers alone, where uvicorn would install its own; `stop_signals` installs ours."""
         yield

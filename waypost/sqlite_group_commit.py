@@ -1,4 +1,4 @@
-"""A SQLite database with group commit: one writer commits all queued writes in one fsync; readers only read.
+"""A SQLite database with group commit: one writer commits all queued writes with one fsync.
 
 One connection does every write and every checkpoint: SQLite before 3.51.3 may corrupt a write-ahead log when
 two connections do. `synchronous=FULL`, since NORMAL may lose an acknowledged commit when the power fails. The
@@ -41,7 +41,7 @@ CHECK_SECONDS = 1.0
 
 
 class Database:
-    """A SQLite database in one file, owned by one process, with group commit.
+    """A SQLite database in one file, owned by one process; commits queued writes together.
 
     `group_size` is the most writes in one commit, `readers` the number of reading threads. `inline` runs
     everything on the caller's thread, in the same transactions: for simulations, which must be deterministic.
@@ -66,7 +66,7 @@ class Database:
         self._closed = True
 
     async def __aenter__(self) -> Self:
-        """Opens the database file and locks it. Raises `StorageError` where another process has it locked."""
+        """Opens and locks the database file. Raises `StorageError` where another process has it locked."""
         self._loop = asyncio.get_running_loop()
         self._lock = None if self._path == ":memory:" else FileLock(self._path)
         if self._lock is not None:
@@ -97,7 +97,7 @@ class Database:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Commits the queued writes, then closes the file."""
+        """Commits the queued writes, then closes the database file."""
         self._closed = True
         if not self._inline:
             await self._idle.wait()
@@ -111,7 +111,7 @@ class Database:
             self._lock.release()
 
     def write(self, work: Callable[[sqlite3.Connection], T], *, brief: bool = False) -> "asyncio.Future[T]":
-        """Queues a write; the future resolves to the result of `work` once that is durable.
+        """Queues the write `work`; returns a future of the result of `work`, done once that is durable.
 
         `work` may be called twice, so it must depend on the database alone. `brief` says that it takes
         microseconds: it may then run on the event loop's thread, and only its commit on the writer's. An
@@ -132,9 +132,10 @@ class Database:
         return done
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Runs `work` on a reading thread, on a connection that cannot write. Raises `StorageError`.
+        """Runs the read `work` in a thread, on a read-only connection, and returns its result.
 
-        Callers take turns by `turn_key`; those without a key have a thread of their own.
+        Callers take turns by `turn_key`; those without a key have a thread of their own. Raises
+        `StorageError`.
         """
         if self._closed:
             raise StorageError("the database is closed")
@@ -159,7 +160,7 @@ class Database:
         return work(connection)
 
     def _failure(self, what: str, error: sqlite3.Error) -> StorageError:
-        """Returns the `StorageError` for an error of SQLite, with the remedy for a damaged file."""
+        """Builds the `StorageError` for an error of SQLite; its text has the remedy for a damaged file."""
         if type(error) is sqlite3.DatabaseError:
             return StorageError(
                 f"{self._path} is damaged ({error}): stop what uses it, and put back a copy or save what"
@@ -170,14 +171,20 @@ class Database:
         return StorageError(f"{what} {self._path}: {error}{full}")
 
     def _wait_turns(self, turns: int) -> None:
-        """Closes the group after `turns` iterations of the event loop, so that further writes can join it."""
+        """Starts the next group commit after `turns` iterations of the event loop.
+
+        Further writes can join the group meanwhile.
+        """
         if turns:
             self._loop.call_soon(self._wait_turns, turns - 1)
         else:
             self._next_group()
 
     def _next_group(self) -> None:
-        """Hands the queued writes to the writer thread, which alone uses the connection until it is done."""
+        """Hands the queued writes, as one group, to the writer thread, which commits them.
+
+        Until it is done, only that thread uses the connection.
+        """
         self._shared = len(self._waiting) > 1
         group, self._waiting = self._waiting[: self._group_size], self._waiting[self._group_size :]
         results = self._run_here(group) if self._brief else None
@@ -185,9 +192,9 @@ class Database:
         self._jobs.put(partial(self._commit, group) if results is None else partial(self._finish, results))
 
     def _run_here(self, group: list[Item]) -> Results | None:
-        """Runs a group's statements on the event loop's thread without committing; None where one failed.
+        """Runs a group's statements on the event loop's thread, without committing.
 
-        The writer must then run them one by one.
+        Returns None where one failed: the writer thread must then run them one by one.
         """
         try:
             self._db.execute("begin immediate")
@@ -198,7 +205,7 @@ class Database:
             return None
 
     def _finish(self, results: Results) -> Results:
-        """Commits the statements that `_run_here` has run; if that fails, each result is a `StorageError`."""
+        """Commits what `_run_here` has run and returns its results; on failure each is a `StorageError`."""
         try:
             self._db.execute("commit")
         except sqlite3.Error as error:
@@ -220,7 +227,10 @@ class Database:
             self._idle.set()
 
     def _commit(self, group: list[Item]) -> Results:
-        """Runs and commits a group in one transaction; where one write fails, again with a savepoint each."""
+        """Runs and commits a group of writes in one transaction; returns each write's result or error.
+
+        Where one write fails, the group is run again with a savepoint for each write.
+        """
         try:
             try:
                 return self._transact(group, _run_all)
@@ -243,7 +253,7 @@ class Database:
 
 
 class _ItemFailedError(Exception):
-    """Raised where one write of a group raises an error of its own."""
+    """Raised inside a group commit where the code of one write has raised an error."""
 
 
 def _run_all(db: sqlite3.Connection, group: list[Item]) -> Results:
@@ -281,5 +291,5 @@ def _resolve(results: Results) -> None:
 
 
 def _is_fault(error: Exception) -> bool:
-    """Returns whether an error is the database's own (locked, full, damaged), not one of a statement."""
+    """Returns whether an error is a fault of the database (locked, full, damaged), not of a statement."""
     return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError

@@ -1,4 +1,4 @@
-"""Finds the known name that is most like an unknown one, for "did you mean ...?" in errors."""
+"""Finds the known name that is spelled most like an unknown one, for "did you mean ...?" in errors."""
 
 import difflib
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ The comparison is quadratic, and the name may come from anybody's document.
 
 
 def closest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """Returns the name in `known` that is most like `name`.
+    """Returns the name in `known` that is spelled most like `name`.
 
     None where none reaches the similarity `cutoff` (0 to 1).
     """

@@ -1,4 +1,4 @@
-"""Mutual TLS between gateway and clusters: names in certificates, PEM files, TLS 1.3 contexts.
+"""Mutual TLS between gateway and clusters: TLS contexts, the names in certificates, the PEM files.
 
 The certificates come from `waypost.pki`; a process that only uses them needs nothing but this module.
 """
@@ -24,7 +24,7 @@ class PkiError(Exception):
 
 
 class Credentials(Struct, frozen=True, kw_only=True):
-    """The PEM files of one end of a connection: its certificate and key, and the root that it trusts."""
+    """The paths of the PEM files of one end of a TLS connection: certificate, key, trusted root."""
 
     certificate: Path
     key: Path
@@ -66,9 +66,9 @@ def api_credentials(directory: Path) -> Credentials:
 def server_context(credentials: Credentials) -> ssl.SSLContext:
     """Returns a TLS server context (`ssl.SSLContext`) that accepts only clients certified by our root.
 
-    The certificate must be one for clients. Raises `PkiError`.
-    It issues no session tickets, so that every connection shows its certificate. A refused client gets the
-    alert that says why, and the reason is logged here.
+    The client's certificate must be one for TLS clients. The context issues no session tickets, so that every
+    connection shows its certificate. A refused client gets the alert that says why, and the reason is logged
+    here. Raises `PkiError`.
     """
     context = _context(ssl.PROTOCOL_TLS_SERVER, credentials)
     context.sslobject_class = _ServerSide
@@ -89,7 +89,10 @@ def client_context(credentials: Credentials) -> ssl.SSLContext:
 
 
 def api_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Returns a TLS server context for clients without certificates; TLS 1.2 or newer. Raises `PkiError`."""
+    """Returns the TLS server context of the API, for clients without certificates. Raises `PkiError`.
+
+    TLS 1.2 or newer.
+    """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     _load_pair(context, certificate, key)
     return context
@@ -112,7 +115,10 @@ def roots_context(roots: str) -> ssl.SSLContext:
 
 
 class _ClientSide(ssl.SSLObject):
-    """The client's end of a TLS handshake: checks that a cluster's SPIFFE id matches its host name."""
+    """The client's end of a TLS connection, which checks the SPIFFE id of a cluster's certificate.
+
+    The id must be that of the cluster whose name was asked for.
+    """
 
     def do_handshake(self) -> None:
         super().do_handshake()
@@ -128,7 +134,7 @@ class _ClientSide(ssl.SSLObject):
 
 
 class _ServerSide(ssl.SSLObject):
-    """The server's end of a TLS handshake: sends the alert before a handshake fails, and logs the reason.
+    """The server's end of a TLS connection, which logs why a handshake fails, and alerts the client.
 
     asyncio and uvloop 0.23 drop a failed handshake without flushing the alert. When they are asked to read
     more (SSLWantReadError) they flush it first; the failure is raised at their next call.
@@ -181,7 +187,7 @@ def _context(protocol: int, credentials: Credentials) -> ssl.SSLContext:
 
 
 def key_permission_problems(key: Path) -> list[str]:
-    """Returns a list with one sentence if others can read the key file `key`; else an empty list."""
+    """Returns one sentence, in a list, if other users can read the key file `key`; else an empty list."""
     return [f"{key} can be read by others: chmod 600"] if key.stat().st_mode & 0o077 else []
 
 

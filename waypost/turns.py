@@ -1,4 +1,4 @@
-"""A fair semaphore: limits concurrent work to a number of places, which keys (tenants) get in rotation."""
+"""A fair semaphore: limits how much work runs at once, and lets keys (tenants) take turns."""
 
 import asyncio
 import time
@@ -18,16 +18,16 @@ turn_key: ContextVar[str | None] = ContextVar("turn_key", default=None)
 
 
 class NoTurn(Exception):
-    """Raised where no place among `Turns` became free within the caller's waiting time."""
+    """Raised where a caller has waited too long for a place in a fair semaphore (`Turns`)."""
 
 
 class Turns:
-    """A fair semaphore with `places`: waiting keys are served in rotation, however many callers a key has.
+    """A fair semaphore with a number of `places`, for which waiting keys (tenants) are served in rotation.
 
-    A key has all places while no other asks for one, or `alone` of them, and else `share` of them: then the
-    next caller of another key finds a place free, or waits for one that was in use before. While others ask
-    too, a place stays taken `rest` times as long again as it was held: who asks without end leaves time for
-    the work that nobody asks for by then.
+    How many callers a key has makes no difference. While no other key asks for a place, a key may have
+    `alone` of the places (all, by default); otherwise `share` of them: then the next caller of another key
+    finds a place free, or waits for one that was in use before. While others ask too, a place stays taken
+    after use for `rest` times as long as it was held: so a key that asks without end leaves time for others.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Turns:
 
     @classmethod
     def leaving_one(cls, places: int) -> "Turns":
-        """Creates a `Turns` that leaves one place to other keys, for work that holds a place for long."""
+        """Creates a fair semaphore in which no key can have the last place, for work that takes long."""
         return cls(places, share=1, alone=max(1, places - 1))
 
     def __repr__(self) -> str:
@@ -60,7 +60,10 @@ class Turns:
         return f"<Turns {self._free} of {self._places} free, held {dict(self._held)}, waiting {waiting}>"
 
     def turn(self, key: str, wait_seconds: float | None = None) -> "Turn":
-        """Returns a context manager that occupies one of the places; waits `wait_seconds` (or `NoTurn`)."""
+        """Returns an async context manager that holds one of the places for the key.
+
+        Entering it waits at most `wait_seconds`, then raises `NoTurn`.
+        """
         return Turn(self, key, wait_seconds)
 
     def now(self) -> float:
@@ -68,7 +71,7 @@ class Turns:
         return self._clock()
 
     def take(self, key: str) -> bool:
-        """Takes a place if the key may have one now, and returns whether; the caller must then `leave`."""
+        """Takes a place if the key may have one now; returns whether it did. `leave` gives the place back."""
         if key != self._last_key:
             self._observe(key)
         if not self._free or key in self._waiting or self._held[key] >= self._limit():
@@ -89,7 +92,10 @@ class Turns:
         return self._alone
 
     async def wait(self, key: str, wait_seconds: float | None) -> None:
-        """Waits until the key is served, and takes a place; the caller must `leave`. Raises `NoTurn`."""
+        """Waits until the key gets a place; raises `NoTurn` after `wait_seconds`.
+
+        `leave` gives the place back.
+        """
         place = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, deque()).append(place)
         try:
@@ -109,7 +115,7 @@ class Turns:
         self._held[key] += 1
 
     def leave_rested(self, key: str, since: float) -> None:
-        """Gives back a place that was taken at `since`, after a pause if other keys want places too."""
+        """Gives back a place held since `since`; if other keys want places too, only after a pause."""
         if self._rest and self._limit() < self._alone:
             rest = min(REST_SECONDS, self._rest * (self._clock() - since))
             asyncio.get_running_loop().call_later(rest, self.leave, key)
@@ -117,7 +123,7 @@ class Turns:
             self.leave(key)
 
     def leave(self, key: str) -> None:
-        """Gives a place back, and hands it to the waiting key that is next, if there is any."""
+        """Gives a place back, and hands it to the next caller that waits, if there is any."""
         self._free += 1
         self._held[key] -= 1
         if not self._held[key]:
@@ -126,7 +132,10 @@ class Turns:
             following.set_result(None)
 
     def _next(self) -> "asyncio.Future[None] | None":
-        """Takes a place for the caller that is next; None where nobody waits who may have one."""
+        """Takes a place for the next waiting caller whose key may have one; returns the caller's future.
+
+        None where there is no such caller.
+        """
         limit = self._limit()
         for key, callers in list(self._waiting.items()):
             while callers and callers[0].done():
@@ -144,9 +153,10 @@ class Turns:
 
 
 class Turn:
-    """One caller's place among `Turns`, held inside `async with`. Raises `NoTurn` if none becomes free.
+    """One caller's place in a fair semaphore (`Turns`), held inside `async with`.
 
-    Written by hand: an async context manager made of a generator costs every request some microseconds.
+    Raises `NoTurn` where no place becomes free in time. It is no generator, since an async context manager
+    made of one costs every request some microseconds.
     """
 
     __slots__ = ("_key", "_since", "_turns", "_wait_seconds")

@@ -1,9 +1,8 @@
-"""A pool of child processes that answer requests and can be killed.
+"""A pool of child processes that answer requests and are killed when an answer takes too long.
 
 Rules and conditions that users write cannot be bounded inside the process that serves everybody, and are
-evaluated here. A process that exceeds the budget of a request, or ends, is replaced at once; the code that
-runs in it is `worker_process`. It is started when it is first needed, by `exec`, without this one's
-environment.
+evaluated in such a process. One that exceeds the budget of a request, or ends, is replaced at once; its main
+loop is `worker_process`. It is started when it is first needed, by `exec`, without the parent's environment.
 """
 
 import asyncio
@@ -25,7 +24,10 @@ class WorkerError(Exception):
 
 
 class WorkerBusy(WorkerError):
-    """Raised where too many requests are waiting; `caller` says whether those are the caller's own."""
+    """Raised where too many requests wait for a worker process already.
+
+    `caller` says whether those are the caller's own.
+    """
 
     def __init__(self, text: str, *, caller: bool) -> None:
         super().__init__(text)
@@ -33,13 +35,14 @@ class WorkerBusy(WorkerError):
 
 
 class WorkerTimeout(WorkerError):
-    """Raised where a worker process did not answer within the time for one request, and was killed."""
+    """Raised where a worker process took too long to answer a request, and was killed."""
 
 
 class WorkerEnded(WorkerError):
-    """Raised where a worker process ended before it answered.
+    """Raised where a worker process ended before it answered the request.
 
-    `signal` is the one that ended it (0: none), `progress` how many parts of the request it had done.
+    `signal` is the one that ended the process (0: none), `progress` how many parts of the request it had
+    done.
     """
 
     def __init__(self, *, signal: int, progress: int) -> None:
@@ -51,8 +54,8 @@ class WorkerPool:
     """A pool of at most `size` child processes that run `module`; each answers one request at a time.
 
     Callers are served in rotation, and one caller occupies one process at most, until that is ready for the
-    next. The first message to each process is `greeting`. `budget_seconds` bounds the time of one request; at
-    most `maximum_waiting` requests wait, and `maximum_waiting_of_caller` of one caller.
+    next request. The first message to each process is `greeting`. `budget_seconds` bounds the time of one
+    request; at most `maximum_waiting` requests wait, and `maximum_waiting_of_caller` of one caller.
     """
 
     def __init__(
@@ -107,13 +110,13 @@ class WorkerPool:
         await self.close()
 
     def start(self) -> None:
-        """Starts the idle processes in the background; otherwise they start with the first request."""
+        """Starts the child processes in the background; otherwise each starts with its first request."""
         for idle in [idle for idle in self._idle if idle.pid is None]:
             self._idle.remove(idle)
             self._start(idle, None)
 
     async def close(self) -> None:
-        """Kills all processes. A call under way gets a `WorkerError`; waiting ones are cancelled."""
+        """Kills all child processes. A call under way gets a `WorkerError`; waiting calls are cancelled."""
         self._closed = True
         for task in self._replacing:
             task.cancel()
@@ -126,7 +129,7 @@ class WorkerPool:
             await worker.close()
 
     async def _turn(self, caller: str) -> "_Worker":
-        """Waits for a free worker process and returns it. Raises `WorkerBusy`."""
+        """Waits until the caller gets a free worker process, and returns the process. Raises `WorkerBusy`."""
         if (total := sum(map(len, self._waiting.values())) + len(self._served)) >= self._maximum:
             raise WorkerBusy(f"{total} requests are waiting already", caller=False)
         own = len(self._waiting.get(caller, ())) + (caller in self._served)
@@ -146,7 +149,7 @@ class WorkerPool:
             raise
 
     def _assign(self) -> None:
-        """Gives idle processes to the callers that are next."""
+        """Gives the idle worker processes to the callers that are next in the rotation."""
         for caller in list(self._waiting):
             if not self._idle:
                 return
@@ -173,7 +176,7 @@ class WorkerPool:
                 del self._waiting[caller]
 
     def _start(self, worker: "_Worker", caller: str | None) -> None:
-        """Starts a worker process in the background; `caller` counts as occupying it until then."""
+        """Starts a worker process in the background, on behalf of `caller`, who occupies it meanwhile."""
         task = asyncio.create_task(self._replace(worker, caller), name=f"start {self._module}")
         self._replacing.add(task)
         task.add_done_callback(self._replacing.discard)
@@ -203,7 +206,7 @@ class _Worker:
         return None if self._process is None else self._process.pid
 
     async def start(self) -> None:
-        """Starts the child process and sends it the greeting. Raises `WorkerError`."""
+        """Starts the child process and sends the greeting to it. Raises `WorkerError`."""
         answered = False
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -229,7 +232,7 @@ class _Worker:
         self.lost = False
 
     async def exchange(self, request: bytes) -> bytes:
-        """Sends the request, starting the process if it is not running; returns the answer.
+        """Sends a request to the child process and returns the answer; starts the process if needed.
 
         Raises `WorkerError`.
         """
@@ -258,7 +261,7 @@ class _Worker:
             self._process.kill()
 
     async def close(self) -> None:
-        """Kills the worker process, if one is running."""
+        """Kills the child process, if it is running."""
         self._kill()
         if self._process is not None:
             # Waits for the exit status, which ends the zombie, and closes the pipes. Forgotten only then:
@@ -280,6 +283,6 @@ async def _exchange(process: Process, payload: bytes) -> bytes:
 
 
 def _environment() -> dict[str, str]:
-    """Returns the environment variables of a child process: none of ours, which contain secrets."""
+    """Returns the environment variables of a child process: none of this process's, which hold secrets."""
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     return kept | {"PYTHONPATH": str(Path(__file__).parents[1])}

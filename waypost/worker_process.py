@@ -1,4 +1,4 @@
-"""The main loop of a `WorkerPool` process: reads requests from standard input, answers on standard output.
+"""The main loop of a child process of `WorkerPool`: reads requests from stdin, writes answers to stdout.
 
 Each message is its length in four bytes and its bytes. The first is the greeting. The process exits when the
 other end of the pipe closes, and by a timer of the kernel when an answer takes twice its budget: evaluators
@@ -34,14 +34,15 @@ Answer: TypeAlias = Callable[[bytes, Progress], bytes]
 
 
 def frame(payload: bytes) -> bytes:
-    """Returns the frame of one message: `payload` preceded by its length."""
+    """Returns the bytes of a message as they are sent: the length of `payload`, then `payload`."""
     return len(payload).to_bytes(HEADER_BYTES, "big") + payload
 
 
 def serve(prepare: Callable[[bytes], Answer], *, niceness: int = NICENESS) -> None:
-    """Answers requests from standard input until it ends; `prepare` gets the first message, the greeting.
+    """Answers requests from standard input until its end, by the function that `prepare` returns.
 
-    `niceness` is the priority that the process gives up, as in nice(2), in its session and as a session.
+    `prepare` is called with the first message, the greeting. `niceness` is the priority that the process
+    gives up, as in nice(2), within its session and for the session.
     """
     budget_seconds, progress_file = float(sys.argv[1]), int(sys.argv[2])
     os.nice(niceness)
@@ -68,7 +69,7 @@ def serve(prepare: Callable[[bytes], Answer], *, niceness: int = NICENESS) -> No
 
 
 def _give_way(niceness: int) -> bool:
-    """Lowers the priority of this process's own session; False where that must be tried again."""
+    """Lowers the scheduling priority of this process's session; returns False if it must be tried again."""
     if os.getsid(0) != os.getpid():
         return True
     # With autogroups a niceness counts only within a session, and this process is alone in its own.

@@ -28,10 +28,10 @@ RETRY_SECONDS = 0.5
 
 
 class CommitLoop:
-    """Writes the scheduler's decisions (steps) to the journal in their order, then carries out each of them.
+    """Writes the scheduler's decisions (steps) to the journal in order, and carries out each one after that.
 
-    Steps that come together are written in one transaction. `uptime` gives seconds since the node's boot;
-    `act` carries out the actions of a step; `observe` is given the seconds that each commit took.
+    Steps that come together are written in one transaction. `uptime` gives the seconds since the node's boot;
+    `act` carries out the actions of a step; `observe` is called with the seconds that each commit took.
     """
 
     def __init__(
@@ -52,21 +52,24 @@ class CommitLoop:
         return f"CommitLoop({len(self._waiting)} steps waiting)"
 
     def submit(self, step: Step) -> asyncio.Future[None]:
-        """Queues a scheduler decision (step); returns a future of its being journalled and carried out."""
+        """Queues a scheduler decision (step); the returned future is done when it is carried out."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((step, done))
         self._wake.set()
         return done
 
     def carry_out(self, step: Step) -> None:
-        """Queues a scheduler decision (step) without waiting; one without records is carried out at once."""
+        """Queues a scheduler decision (step) and returns at once.
+
+        A step without records is carried out immediately.
+        """
         if step.has_records:
             self.submit(step)
         else:
             self._act(step)
 
     async def commit(self, step: Step) -> None:
-        """Queues a scheduler decision (step), and returns when it is written to the journal.
+        """Queues a scheduler decision (step), and returns when it has been written to the journal.
 
         A step without records is journalled too: so a probe shows whether the journal takes writes. Raises
         `ClusterError` (`Unavailable`) after `COMMIT_SECONDS`.
@@ -78,7 +81,7 @@ class CommitLoop:
             raise ClusterError("Unavailable", "the journal does not take writes") from None
 
     async def run(self) -> None:
-        """Writes queued scheduler decisions to the journal and carries out each, until it is cancelled.
+        """Writes queued scheduler decisions (steps) to the journal and carries each out, until cancelled.
 
         A `StorageError` is logged and the write repeated. Every other error is raised, and ends the loop.
         """
@@ -96,7 +99,7 @@ class CommitLoop:
                     done.set_result(None)
 
     async def _journal(self, steps: list[Step]) -> None:
-        """Writes the scheduler's decisions (steps) to the journal, and repeats that until it succeeds.
+        """Writes the scheduler's decisions (steps) to the journal, and repeats the write until it succeeds.
 
         No step can be dropped: the scheduler's state includes it already.
         """

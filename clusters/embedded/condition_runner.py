@@ -1,4 +1,4 @@
-"""Has the conditions of waiting tasks evaluated, run by run, and reports the results to the scheduler."""
+"""Evaluates the conditions (`tasks[].when`) of waiting tasks, and reports the results to the scheduler."""
 
 import asyncio
 import time
@@ -25,10 +25,10 @@ RETRY_SECONDS = 1.0
 
 
 class ConditionRunner:
-    """Evaluates the `when` conditions of waiting tasks, in one asyncio task for each run that has any.
+    """Evaluates the conditions (`tasks[].when`) of waiting tasks, in one asyncio task for each run.
 
-    The runs of one fairness key take turns. `uptime` gives seconds since the node's boot; `report` journals
-    and carries out the scheduler's step that follows from the answers.
+    The runs of one fairness key take turns. `uptime` gives the seconds since the node's boot; `report`
+    journals and carries out the scheduler's decision (step) that follows from the answers.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ConditionRunner:
         return f"ConditionRunner({sum(map(len, self._waiting.values()))} waiting, {self._evaluator})"
 
     def ask(self, evaluations: Iterable[tuple[AttemptId, str]]) -> None:
-        """Starts the evaluation of the conditions of the given tasks, and returns at once."""
+        """Starts evaluating the conditions of these tasks, given as (attempt, task); returns at once."""
         for identity, name in evaluations:
             if identity.run not in self._waiting:
                 self._waiting[identity.run] = deque()
@@ -58,7 +58,7 @@ class ConditionRunner:
             self._waiting[identity.run].append((identity, name))
 
     async def close(self) -> None:
-        """Stops evaluating the conditions of waiting tasks; the rest are evaluated after the restart."""
+        """Cancels every evaluation of conditions; those without a result are evaluated after the restart."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

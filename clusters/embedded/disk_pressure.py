@@ -1,4 +1,4 @@
-"""Keeps free space on a cluster's disk: when space is short, evicts the shards that use most of it."""
+"""Frees space on a cluster's disk that is nearly full, by evicting shards of the run that uses most."""
 
 import asyncio
 import subprocess
@@ -30,12 +30,12 @@ class Eviction(Struct, frozen=True, kw_only=True):
 
 
 class DiskPressure:
-    """Evicts shards while the disk has less free space than its reserve.
+    """Evicts shards (removes their files, fails their tasks) while the disk has too little free space.
 
-    A full disk would take the region with it, and the next one after the failover. The run that uses most
-    gives way, its largest shard first: the tasks of that shard fail with the reason, and its files are
-    removed, except its logs. A shard that has ended here loses its files too, before their retention is over.
-    `attempts` gives the attempts that the node holds.
+    A full disk would end the region's work, and that of the next region after the failover. Of the run that
+    uses most, the largest shard is evicted first: its tasks fail with the reason, and its files are removed,
+    except its logs. A shard that has ended on this cluster loses its files too, before their retention is
+    over. `attempts` gives the attempts that the node holds.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class DiskPressure:
         self._warned_at = float("-inf")
 
     async def run(self) -> None:
-        """Checks the disk every `CHECK_SECONDS` and evicts what it must, until it is cancelled."""
+        """Checks the disk every `CHECK_SECONDS`, and evicts a shard if space is short, until cancelled."""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             try:
@@ -89,10 +89,10 @@ class DiskPressure:
 
 
 def next_eviction(usage: Mapping[tuple[str, int], int], room: Room) -> Eviction | None:
-    """Decides which shard to evict for disk space: the largest of the run that uses most; None for none.
+    """Decides which shard to evict for disk space: the largest shard of the run that uses most.
 
-    None where that run uses less than the reserve: then something else fills the disk, such as another
-    region's tasks.
+    Returns None where that run uses less than the reserve: then something else fills the disk, such as the
+    tasks of another region.
     """
     runs = defaultdict[str, int](int)
     for (run, _), amount in usage.items():

@@ -1,4 +1,4 @@
-"""Streams events after a cursor, run-lease requests and heartbeats from a cluster to its gateway."""
+"""The event streams of an embedded cluster to its gateway: journalled events, lease requests, heartbeats."""
 
 import asyncio
 import time
@@ -23,7 +23,10 @@ EVENTS_AT_ONCE = 500
 
 
 class EventStream:
-    """One open event stream to a gateway, with its unsent lease requests, the newest of each attempt."""
+    """One open event stream to a gateway, with the run-lease requests still to be sent on it.
+
+    Of each attempt only the newest request is kept.
+    """
 
     def __init__(self, requests: Iterable[LeaseAsked]) -> None:
         self.news = asyncio.Event()
@@ -40,9 +43,9 @@ class EventStream:
 
 
 class EventStreams:
-    """All open streams of events from one embedded cluster (node) to gateways.
+    """All open event streams from one embedded cluster (node) to gateways.
 
-    Each sends every event and lease request: any of them may be half open, without a reader.
+    Every stream carries every event and lease request, since any of them may be half open, without a reader.
     """
 
     def __init__(
@@ -57,15 +60,16 @@ class EventStreams:
         self._open: set[EventStream] = set()
 
     def notify(self, step: Step) -> None:
-        """Wakes the gateways' event streams if a written scheduler decision has events or lease requests."""
+        """Wakes the open event streams if a journalled scheduler decision has anything to send on them."""
         if step.lease_requests or step.events:
             for stream in self._open:
                 stream.notify(step.lease_requests)
 
     async def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:
-        """Yields events after `cursor`, run-lease requests, heartbeats, as `ClusterAdapter.watch` defines it.
+        """Yields journalled events after `cursor`, run-lease requests and heartbeats, on a new stream.
 
-        Raises `ClusterError`: `Restored`, or `Unavailable` where the journal does not answer.
+        As `ClusterAdapter.watch` defines it. Raises `ClusterError`: `Restored`, or `Unavailable` where the
+        journal does not answer.
         """
         cursor = await self._start_of(cursor, incarnation)
         stream = EventStream(self._scheduler.pending_lease_requests())
@@ -87,10 +91,11 @@ class EventStreams:
             self._open.discard(stream)
 
     async def _start_of(self, cursor: int, incarnation: str) -> int:
-        """Returns the seq after which the stream begins: `cursor`, or 0 if that counts in another journal.
+        """Returns the event number (seq) after which a stream begins: `cursor`, or 0 for another journal.
 
-        Where the journal is behind `cursor`, it changes the incarnation first. Raises `ClusterError`
-        (`Restored`) where events after `cursor` were acknowledged and are gone.
+        `cursor` counts in the journal `incarnation`. Where the cluster's journal is behind `cursor`, it gets
+        a new incarnation first. Raises `ClusterError` (`Restored`) where events after `cursor` were
+        acknowledged and are gone.
         """
         scheduler = self._scheduler
         if incarnation == scheduler.incarnation and cursor > scheduler.seq:

@@ -1,4 +1,4 @@
-"""Garbage collection of a node: removes expired records, and files of shards without records."""
+"""Garbage collection of a cluster: removes expired records, and the files of shards without records."""
 
 import asyncio
 import itertools
@@ -19,7 +19,7 @@ BATCH = 200
 
 
 class GarbageCollector:
-    """Removes expired records and the files of shards no longer known, at the start and then hourly.
+    """Removes expired records, and files of shards without records, at the cluster's start and hourly.
 
     `collected` is set after the first time.
     """
@@ -39,7 +39,7 @@ class GarbageCollector:
         self.collected = asyncio.Event()
 
     async def run(self) -> None:
-        """Removes records and files past their retention every `INTERVAL_SECONDS`, until it is cancelled."""
+        """Removes records and files past their retention every `INTERVAL_SECONDS`, until cancelled."""
         try:
             while True:
                 await self._commits.submit(self._scheduler.remove_expired(self._uptime(), time.time()))
@@ -50,9 +50,10 @@ class GarbageCollector:
             self._closing.set()
 
     async def _remove_files(self) -> None:
-        """Removes the files of shards that the scheduler does not know; logs those that cannot be removed.
+        """Removes the files of shards unknown to the scheduler; logs the files that cannot be removed.
 
-        They are not only those that have just expired: a crash between journal and disk leaves others.
+        A crash between the writes to journal and disk leaves such files, besides the shards that have just
+        expired.
         """
         # In this order: a shard that is created while the disk is read must be among those that are kept.
         try:
@@ -70,9 +71,10 @@ class GarbageCollector:
         await self.empty_trash(errors)
 
     async def empty_trash(self, errors: Sequence[OSError] = ()) -> None:
-        """Empties the trash folder, in a thread, and logs what could not be removed.
+        """Deletes everything in the trash folder, in a thread, and logs what could not be removed.
 
-        That is tried again the next time. `errors` are those of an earlier part of the collection.
+        What is left is tried again the next time. `errors` are those of an earlier part of the collection, to
+        be logged too.
         """
         remaining = [*errors, *await asyncio.to_thread(self._state_folder.empty_trash, self._closing.is_set)]
         if remaining:

@@ -1,4 +1,4 @@
-"""Runs the process of one cluster (`waypost cluster --region beijing`): a node behind an HTTP server."""
+"""The process of one cluster (`waypost cluster --region beijing`): a node behind an HTTP server."""
 
 import asyncio
 import gc
@@ -34,7 +34,7 @@ Each try takes two or three descriptors.
 
 
 class ClusterSettings(ClusterNodeSettings, frozen=True, kw_only=True):
-    """The settings that a cluster's process starts with: those of the node, certificates, addresses."""
+    """The settings of a cluster's process: those of the node in it, its certificates, its addresses."""
 
     pki: str
     """The folder with the root's certificate and this region's certificate and key."""
@@ -50,7 +50,7 @@ class ClusterSettings(ClusterNodeSettings, frozen=True, kw_only=True):
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """The message that the cluster accepts calls, one line on standard output."""
+    """The line that a cluster's process prints on standard output once it accepts calls."""
 
     ready: bool = True
     region: str
@@ -59,7 +59,7 @@ class Ready(Struct, frozen=True, kw_only=True):
 
 
 def run_cluster(settings: ClusterSettings) -> int:
-    """Runs a cluster until SIGTERM or SIGINT; returns the exit code: 0, or 1 where it cannot run.
+    """Runs a cluster's process until SIGTERM or SIGINT; returns the exit code: 0, or 1 if it cannot run.
 
     It runs on asyncio's own loop, which starts processes four times as fast as uvloop.
     """
@@ -77,7 +77,7 @@ def run_cluster(settings: ClusterSettings) -> int:
 async def _serve(settings: ClusterSettings, limits: ConnectionLimits) -> None:
     """Runs the node and its HTTP server until a stop signal comes or the commit loop fails.
 
-    The server ends first, so that no call comes while the node kills what runs.
+    The server ends first, so that no call comes while the node kills its running tasks.
     """
     tls = server_context(cluster_credentials(Path(settings.pki), settings.region))
     with stop_signals() as stop:
@@ -106,7 +106,10 @@ async def _serve(settings: ClusterSettings, limits: ConnectionLimits) -> None:
 
 @asynccontextmanager
 async def _metrics_server(settings: ClusterSettings, node: ClusterNode) -> AsyncIterator[int | UnsetType]:
-    """Serves the node's metrics and measures event loop lag; yields the port, or UNSET if it is off."""
+    """Serves the node's metrics and measures event loop lag, while the context is open.
+
+    Yields the port, or UNSET if metrics are off.
+    """
     if settings.metrics_port is None:
         yield UNSET
         return
@@ -131,9 +134,9 @@ def _show_process(metrics: ClusterMetrics, credentials: Credentials) -> None:
 
 
 async def _wait_until_stopped(stop: asyncio.Event, committer: asyncio.Task[None]) -> None:
-    """Waits until `stop` is set or the commit loop's task has ended.
+    """Waits until the event `stop` is set or the commit loop's task has ended.
 
-    Raises the task's error, which nobody else would notice.
+    Raises the task's error, which would otherwise go unnoticed.
     """
     stopping = asyncio.create_task(stop.wait(), name="stop")
     await asyncio.wait({stopping, committer}, return_when=asyncio.FIRST_COMPLETED)

@@ -55,7 +55,7 @@ WAITING = 4_096
 
 
 class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of one cluster. Creating them raises `ValueError` where they cannot be used."""
+    """The settings of one cluster's node. Creating them raises `ValueError` for unusable values."""
 
     region: str
     state: str
@@ -85,7 +85,10 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ClusterNode:
-    """One embedded cluster, running within `async with`. Only one process can use its state folder."""
+    """One embedded cluster (scheduler, journal, executors), which runs within `async with`.
+
+    Only one process can use its state folder. Implements `clusters.interface.ClusterAdapter`.
+    """
 
     def __init__(self, settings: ClusterNodeSettings) -> None:
         self._settings = settings
@@ -164,13 +167,13 @@ class ClusterNode:
         )
 
     def start_evaluator(self) -> None:
-        """Starts the processes that evaluate conditions, so that the first condition does not wait."""
+        """Starts the child processes that evaluate conditions, so that the first condition need not wait."""
         self._evaluator.start()
 
     async def __aexit__(self, *_: object) -> None:
-        """Kills all tasks that are running and closes the journal.
+        """Kills all running tasks and closes the journal.
 
-        The gateway could neither see nor end those tries any more.
+        A gateway could neither see nor end these tasks without the node.
         """
         # First: each try that is killed frees a processor, on which the next would start.
         self._scheduler.close()
@@ -185,7 +188,7 @@ class ClusterNode:
         await self._stack.aclose()
 
     def set_gauges(self) -> None:
-        """Sets the gauges of `metrics` to the present state, for a scrape."""
+        """Sets the gauges of `metrics` to the node's present state; called at each scrape."""
         status, metrics = self._scheduler.status(self._uptime()), self.metrics
         metrics.queued.set(status.queued)
         metrics.attempts.set(status.held)
@@ -195,14 +198,13 @@ class ClusterNode:
         metrics.leases.set(self._scheduler.leases(self._uptime()))
 
     def _uptime(self) -> float:
-        """Returns the seconds since this start (boot) of the cluster, by the monotonic clock."""
+        """Returns the seconds since this start (boot) of the node, by the monotonic clock."""
         return time.monotonic() - self._booted
 
     async def claim(self, claim: Owner) -> None:
-        """Checks, before each call, that the cluster works for the store of the calling gateway.
+        """Makes the calling gateway's store the owner of a cluster without one; refuses any other store.
 
-        The first store that calls becomes the owner. Raises `ClusterError` where the cluster works for
-        another.
+        Called before each call is handled. Raises `ClusterError` where the cluster works for another store.
         """
         owner = after_claim(self._scheduler.owner, claim)
         if owner is None:
@@ -256,7 +258,10 @@ class ClusterNode:
         self._set_timer()
 
     def _set_timer(self) -> None:
-        """Schedules the call of the scheduler's `tick` for its next timer, which any decision may change."""
+        """Schedules a call of the scheduler's `tick` for the time at which its next timer fires.
+
+        To be called after each decision, which may have changed that time.
+        """
         at = self._scheduler.next_timer
         if self._timer is not None:
             self._timer.cancel()

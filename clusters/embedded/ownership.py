@@ -1,6 +1,6 @@
-"""Decides which gateway's store owns a cluster, and refuses the calls on behalf of any other.
+"""Decides which gateway's store owns a cluster; calls on behalf of any other store are refused.
 
-Only that store knows the cluster's attempts; a gateway on another store would end them as unknown. A store
+Only the owner knows the cluster's attempts; a gateway on another store would end them as unknown. A store
 that was restored from a copy raises its era; after that, calls on behalf of an older era are refused too.
 """
 
@@ -20,7 +20,7 @@ class Owner(Struct, frozen=True, kw_only=True):
 
 
 def after_claim(owner: Owner, claim: Owner) -> Owner | None:
-    """Returns the owner after a call on behalf of the store `claim`; None if the owner stays the same.
+    """Returns a cluster's owner after a call on behalf of the store `claim`; None if that changes nothing.
 
     Raises `ClusterError` where the call must be refused: `OtherGateway`, or `OldEra`.
     """

@@ -1,4 +1,4 @@
-"""Runs the tasks of one cluster: starts each in its executor, kills it when asked, reports its outcome."""
+"""Runs the tasks of a cluster: starts each in its executor, kills it on request, reports its outcome."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from waypost.files.permissions import make_private_folder
 
 
 class TaskRunner:
-    """Starts and kills the task executions of a cluster, with the leases of their attempts.
+    """Starts and kills the task executions (tries) of a cluster, and keeps their attempts' run-leases.
 
     `report` is called once for each try, when none of its processes is left, with the seconds that it took.
     """
@@ -49,7 +49,7 @@ class TaskRunner:
         task.add_done_callback(lambda done: self._finish(launch, done, began))
 
     def kill(self, attempt: AttemptId, task: str) -> None:
-        """Kills a task's execution if it is under way, without waiting for its end."""
+        """Kills a task's running execution, without waiting for its end; does nothing if there is none."""
         running = self._running.get((attempt, task))
         # Once only: a second cancellation would interrupt the executor while it waits for the last process to
         # end.
@@ -57,17 +57,17 @@ class TaskRunner:
             running.cancel()
 
     async def kill_all(self) -> None:
-        """Kills all task executions, and returns when none is left and each outcome was reported."""
+        """Kills all task executions, and returns when none is left and every outcome has been reported."""
         running = dict(self._running)
         for attempt, task in running:
             self.kill(attempt, task)
         await asyncio.gather(*running.values(), return_exceptions=True)
 
     def evict(self, attempts: Iterable[AttemptId], reason: str) -> "asyncio.Future[list[Any]]":
-        """Kills the running tasks of `attempts` and fails their later ones, for `reason`.
+        """Kills the running tasks of `attempts`, and fails any task of theirs that is started later.
 
-        The future that it returns is done when none is left. A later task would not find the files that the
-        earlier ones have left to it.
+        `reason` becomes the reason of these failures. The returned future is done when no task is running any
+        more. Tasks started later would not find the files that the earlier ones have left to them.
         """
         evicted = set(attempts)
         self._evicted |= dict.fromkeys(evicted, reason)
@@ -83,7 +83,7 @@ class TaskRunner:
         self._leases.setdefault(attempt, RunLease()).renew(expires_at)
 
     def forget_shards_except(self, shards: Container[tuple[str, int]]) -> None:
-        """Drops the run-leases and the evictions (for disk space) of all shards but `shards`."""
+        """Drops the stored run-leases and evictions (for disk space) of all shards except `shards`."""
         self._evicted = {
             attempt: reason
             for attempt, reason in self._evicted.items()

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import yaml
 
-from waypost.workflow.ijson_limits import NUMBER, UNFAITHFUL, faithful
+from waypost.workflow.ijson_limits import NUMBER, UNFAITHFUL, exact_number
 
 TAGS: Final = "tag:yaml.org,2002:"
 PLAIN_WORDS: Final[dict[str, bool | None]] = {
@@ -51,7 +51,7 @@ def plain_scalar(text: str) -> tuple[Any, str | None]:
     if short := SHORT_NUMBER.fullmatch(text):
         return float(text) if short[1] else int(text), None
     number = NUMBER.fullmatch(text) is not None
-    value = faithful(text) if number else None
+    value = exact_number(text) if number else None
     if number and value is None:
         return None, f"{text:.40} {UNFAITHFUL}"
     # What YAML 1.1 takes the plain scalar for, compared with what JSON (and so YAML 1.2) takes it for.

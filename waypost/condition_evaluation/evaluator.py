@@ -1,4 +1,4 @@
-"""Evaluates CEL conditions in child processes, which are killed when they exceed their time.
+"""Evaluates CEL conditions in child processes, which are killed when a condition takes too long.
 
 Callers are served in turn.
 """
@@ -41,9 +41,9 @@ The processor time of a question is bounded by far less.
 
 
 class ConditionEvaluator:
-    """The evaluator of CEL conditions: two child processes at most, killed at the end of `async with`.
+    """Evaluates CEL conditions in at most two child processes, which are killed when `async with` ends.
 
-    `budget_seconds` is the processor time of one condition; the rest is as in `WorkerPool`.
+    `budget_seconds` is the processor time of one condition; the other arguments are those of `WorkerPool`.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class ConditionEvaluator:
         caller: str,
         total_seconds: float = math.inf,
     ) -> ConditionAnswers:
-        """Evaluates the conditions in order, on behalf of `caller`, and returns their answers.
+        """Evaluates the conditions in order, on behalf of `caller`, and returns their results.
 
         Stops where all together have taken `total_seconds` of processor time. Raises `WorkerError` where no
-        process can be asked.
+        child process answers.
         """
         encoded_params = Raw(msgspec.msgpack.encode(params))
         waiting, left = iter(questions), list[ConditionQuestion]()
@@ -102,7 +102,7 @@ class ConditionEvaluator:
         return ConditionAnswers(answers=answers, processor_seconds=spent, complete=True)
 
     async def _batch(self, questions: Sequence[ConditionQuestion], params: Raw) -> ConditionBatch:
-        """Builds one message with the first of the questions about conditions, as many as fit into it."""
+        """Encodes as many of the questions about conditions as fit into one message, from the first on."""
         shards: dict[int, tuple[int, Raw]] = {}
         encoded: list[EncodedQuestion] = []
         size = 0
@@ -136,7 +136,7 @@ class ConditionEvaluator:
         )
 
     async def _ask(self, batch: ConditionBatch, caller: str) -> ConditionReply:
-        """Sends a batch of questions to a child process; returns its answers, at least to the first one."""
+        """Sends a batch of conditions to a child process; returns the results of the first one or more."""
         try:
             reply = await self._pool.call(msgspec.msgpack.encode(batch), caller=caller)
         except WorkerEnded as error:
@@ -144,9 +144,10 @@ class ConditionEvaluator:
         return msgspec.msgpack.decode(reply, type=ConditionReply)
 
     async def _answers_before(self, error: WorkerEnded, batch: ConditionBatch, caller: str) -> ConditionReply:
-        """Builds the answers to a batch whose question ended the process: those before it, an error for it.
+        """Returns the results of a batch in which one condition ended the child process.
 
-        The questions before it, which took little, are asked once more, since their answers are lost.
+        They are those of the conditions before that one, and an error for that one. The ones before it, which
+        took little time, are evaluated once more, since their results are lost.
         """
         if error.signal == signal.SIGPROF:
             trouble = f"takes more than {self._budget_seconds:g} s of processor time"

@@ -1,8 +1,8 @@
-"""Compiles and evaluates one CEL condition; translates every error of the library into a sentence.
+"""Compiles and evaluates one CEL condition; translates every error of the CEL library into a sentence.
 
 cel-expr-python 0.1.3 bounds iterations and nesting, but not what one `matches` takes, and it holds the
-interpreter lock: so it is used in a process that can be killed, and in tests. Where it takes more than CEL
-permits, `syntax_tree` refuses or has it checked.
+interpreter lock: so it is used in a process that can be killed, and in tests. Where it accepts more than CEL
+permits, `syntax_tree` refuses the condition or adds a check.
 """
 
 import os
@@ -44,7 +44,10 @@ class ConditionError(Exception):
 
 
 def answer(question: ConditionQuestion, params: dict[str, Any]) -> ConditionAnswer:
-    """Answers about a condition: compiles it and, unless only that is asked for, evaluates it."""
+    """Compiles the condition in `question` and, unless only that is asked for, evaluates the condition.
+
+    Every error is part of the answer.
+    """
     reads: ConditionReads | None = None
     try:
         expression, found = _compile(question.text)

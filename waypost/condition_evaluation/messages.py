@@ -1,4 +1,4 @@
-"""The types of messages to and from a process that evaluates conditions: questions, answers, batches."""
+"""The types of messages to and from the child processes that evaluate conditions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from msgspec import Raw, Struct
 
 
 class ConditionRead(Struct, frozen=True, array_like=True, gc=False):
-    """One mention of a value in a condition, such as `tasks["fetch"].output`."""
+    """One value that a condition reads, as it is written there, such as `tasks["fetch"].output`."""
 
     root: str
     """The object that is read: `tasks`, `params` or `shard`."""
@@ -18,7 +18,7 @@ class ConditionRead(Struct, frozen=True, array_like=True, gc=False):
 
 
 class ConditionReads(Struct, frozen=True, array_like=True, gc=False):
-    """The values that a workflow's condition reads: of tasks, params and the shard."""
+    """All values that a condition reads: outputs of tasks, params, values of the shard."""
 
     mentions: tuple[ConditionRead, ...] = ()
     """Every value that the condition mentions, each once, in order."""
@@ -27,17 +27,20 @@ class ConditionReads(Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def roots(self) -> frozenset[str]:
-        """Returns the variables that the condition mentions: `tasks`, `params`, `shard`."""
+        """Returns which of the variables `tasks`, `params` and `shard` the condition reads."""
         return frozenset(mention.root for mention in self.mentions)
 
     def names(self, root: str) -> tuple[str, ...]:
-        """Returns the names that the condition reads below `root`, each once, in order; no computed ones."""
+        """Returns the names that the condition reads directly below the variable `root`, each once, in order.
+
+        Such as `fetch` in `tasks["fetch"].output`; names that the condition computes are left out.
+        """
         names = (mention.name for mention in self.mentions if mention.root == root)
         return tuple(dict.fromkeys(name for name in names if name is not None))
 
 
 class ConditionQuestion(Struct, frozen=True, kw_only=True, gc=False):
-    """A request to compile or evaluate one condition: its text, and values other than `params`."""
+    """A request to compile or evaluate one condition: its text, and the values other than `params`."""
 
     text: str
     shard: Mapping[str, Any] = {}
@@ -65,7 +68,7 @@ class ConditionAnswer(Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
 
 
 class EncodedQuestion(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """A `ConditionQuestion` as encoded in a batch; `shard` is an index into `ConditionBatch.shards`."""
+    """A `ConditionQuestion` as it is encoded in a batch; `shard` is an index into `ConditionBatch.shards`."""
 
     text: str
     shard: int
@@ -75,7 +78,7 @@ class EncodedQuestion(Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
 
 
 class ConditionBatch(Struct, frozen=True, kw_only=True, array_like=True):
-    """One message to an evaluating process, in MessagePack: questions that share their params."""
+    """A request to a process that evaluates conditions: questions that share params, as MessagePack."""
 
     budget_seconds: float
     """The processor time that one question may take; more ends the process."""
@@ -85,7 +88,7 @@ class ConditionBatch(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class ConditionReply(Struct, frozen=True, kw_only=True, array_like=True):
-    """What answers a `ConditionBatch`: answers to its first questions, and the time that they took.
+    """The reply to a `ConditionBatch`: answers to the first of its questions, and the time that they took.
 
     The process stops early, so that other callers are served in between.
     """
@@ -95,7 +98,7 @@ class ConditionReply(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class ConditionAnswers(Struct, frozen=True, kw_only=True):
-    """The result of `ConditionEvaluator.evaluate`: answers to the first of its questions, in order.
+    """The result of `ConditionEvaluator.evaluate`: answers to its questions, from the first on, in order.
 
     `complete` says whether all are answered; if not, the time was too short.
     """

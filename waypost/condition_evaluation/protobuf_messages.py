@@ -1,7 +1,7 @@
-"""Decodes and encodes Protocol Buffers messages as lists of fields, as far as compiled expressions need it.
+"""Decodes and encodes Protocol Buffers messages as lists of fields, for compiled CEL expressions.
 
-The library of the conditions writes an expression as a message and reads one; it offers no other way to see
-or to change it.
+The CEL library writes a compiled expression as such a message and reads one; it offers no other way to see or
+change an expression.
 """
 
 from typing import Any, Final, TypeAlias
@@ -17,9 +17,10 @@ BYTES: Final = 2
 
 
 def decode(data: bytes, layout: Layout) -> Message:
-    """Decodes a Protocol Buffers message into its fields. Eight-byte fixed fields stay bytes.
+    """Decodes a Protocol Buffers message into a list of its fields.
 
-    Raises `ValueError` for any wire type but integers and length-delimited fields.
+    Fixed fields of eight bytes stay bytes. Raises `ValueError` for any other wire type but integers and
+    length-delimited fields.
     """
     found: Message = []
     at = 0
@@ -42,7 +43,7 @@ def decode(data: bytes, layout: Layout) -> Message:
 def encode(message: Message) -> bytes:
     """Encodes a list of fields as a Protocol Buffers message.
 
-    Numbers of fixed size may stand only in fields that were not decoded.
+    A number of fixed size cannot be a field of the list; it may stand inside a field that was left undecoded.
     """
     parts: list[bytes] = []
     for number, value in message:
@@ -55,12 +56,12 @@ def encode(message: Message) -> bytes:
 
 
 def first(message: Message, number: int, default: Any = None) -> Any:
-    """Returns the value of a message's first field with this number; `default` where the field is absent."""
+    """Returns the value of a message's first field with the number `number`, or `default` without one."""
     return next((value for found, value in message if found == number), default)
 
 
 def every(message: Message, number: int) -> list[Any]:
-    """Returns the values of all of a message's fields with this number."""
+    """Returns the values of all fields with the number `number` of a message."""
     return [value for found, value in message if found == number]
 
 

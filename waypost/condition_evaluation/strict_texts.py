@@ -1,4 +1,4 @@
-"""Checks the strings given to CEL's conversions (`timestamp()`, `int()` and others) by CEL's specification.
+"""Checks strings given to CEL's conversions (`timestamp()`, `int()` and others), as CEL specifies them.
 
 cel-expr-python 0.1.3 accepts more: ` 2026-1-31T10:00:00+0800` as a time, ` 7` as a number, `+25:00` and files
 of the machine as a time zone.
@@ -58,7 +58,7 @@ def double_text(text: str) -> str:
 
 
 def zone_text(text: str) -> str:
-    """Checks that a string given to CEL's `getHours()` and its like is a time zone, and returns it.
+    """Checks that a string given to CEL's `getHours()` or the like is a time zone, and returns it.
 
     Raises `ValueError` where it is not.
     """
@@ -93,7 +93,7 @@ OF_A_ZONE: Final = frozenset(
 
 
 def zone_folder() -> str:
-    """Returns the folder of the time zone database (package tzdata), the same on every machine."""
+    """Returns the folder of time zone files in the package tzdata, which is the same on every machine."""
     return str(files("tzdata") / "zoneinfo")
 
 

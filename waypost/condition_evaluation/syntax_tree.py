@@ -1,4 +1,4 @@
-"""The syntax tree of a compiled condition: lists what it reads, and adds checks that the library lacks.
+"""The syntax tree of a compiled condition: finds the values it reads, and adds checks the library lacks.
 
 The layout is that of `cel.expr.CheckedExpr` (google/cel-spec, proto/cel/expr).
 """
@@ -51,11 +51,11 @@ _EXPRESSION.update(
 
 
 class Refused(Exception):
-    """Raised for an expression that the library accepts although CEL does not permit it."""
+    """Raised for an expression that the CEL library accepts although CEL does not permit it."""
 
 
 class SyntaxTree:
-    """The syntax tree of a compiled expression, decoded from the library's serialized form."""
+    """The syntax tree of a compiled CEL expression, decoded from the CEL library's serialized form."""
 
     def __init__(self, serialized: bytes) -> None:
         self._envelope = decode(serialized, {})
@@ -71,12 +71,15 @@ class SyntaxTree:
 
     @cached_property
     def _types(self) -> dict[int, Message]:
-        """The type of each expression in the tree, by the expression's id."""
+        """Returns the type of each expression in the tree, by the expression's id."""
         entries = [decode(entry, {2: {}}) for entry in every(self._checked, TYPES)]
         return {first(entry, 1): first(entry, 2) for entry in entries}
 
     def check(self) -> None:
-        """Raises `Refused` for a number that no double can represent, and for map keys that may be equal."""
+        """Raises `Refused` for a number that no double can represent, or map keys that may be equal.
+
+        Keys may be equal where some are int and others uint.
+        """
         for node in self._nodes:
             kind, content = node[-1]
             if kind == CONSTANT and _is_infinite(content):
@@ -101,9 +104,10 @@ class SyntaxTree:
         return first(type_, DYNAMIC) is not None or first(type_, PRIMITIVE) in (INT_TYPE, UINT_TYPE)
 
     def checked(self) -> bytes | None:
-        """Returns the serialized expression with checks on strings given to conversions and as time zones.
+        """Returns the serialized expression with checks added on strings to be converted and time zones.
 
-        None where there are no such arguments. Raises `Refused` for a constant that is wrong.
+        The checks are those of `strict_texts`. None where the expression has no such strings. Raises
+        `Refused` for a literal that breaks a check.
         """
         changed = sum(self._with_checks(node) for node in self._nodes)
         return self._encoded() if changed else None
@@ -113,7 +117,7 @@ class SyntaxTree:
         return encode([(number, inner if number == 2 else value) for number, value in self._envelope])
 
     def _with_checks(self, node: Message) -> bool:
-        """Wraps the argument of a call in a check where it may be a string.
+        """Wraps the argument of the call `node` in a check, if the function converts or uses strings.
 
         Returns whether the call was changed.
         """
@@ -143,7 +147,7 @@ class SyntaxTree:
 
 
 def _checked_if_text(check: str, argument: Message) -> Message:
-    """Builds an expression that evaluates `argument` once, and checks the value where it is a string.
+    """Builds an expression that evaluates `argument` once, and checks the value if it is a string.
 
     Written as `cel.bind` does, as a loop without iterations.
     """
@@ -194,7 +198,7 @@ def _children(node: Message) -> list[Message]:
 
 
 def _reads(node: Message, hidden: frozenset[str]) -> Iterator[ConditionRead]:
-    """Yields the values that an expression reads; `hidden` are the names that a loop's variable shadows."""
+    """Yields the values that an expression reads; `hidden` are names shadowed by a loop's variable."""
     path: list[str | None] = []
     while (step := _step(node)) is not None:
         node, name, key = step
@@ -217,9 +221,10 @@ def _reads(node: Message, hidden: frozenset[str]) -> Iterator[ConditionRead]:
 
 
 def _step(node: Message) -> tuple[Message, str | None, Message | None] | None:
-    """Splits off one selection (`.name`) or index: returns its operand, name (None: computed) and index.
+    """Splits `operand.name` or `operand[index]` into the operand, the name and the index.
 
-    None for any other expression.
+    The name is None where the index is computed; the index is None for `.name`. Returns None for any other
+    expression.
     """
     if (selection := first(node, SELECT)) is not None:
         return first(selection, OPERAND), first(selection, FIELD).decode(), None
@@ -231,7 +236,7 @@ def _step(node: Message) -> tuple[Message, str | None, Message | None] | None:
 
 
 def _identifier(node: Message) -> str:
-    """Returns the name of an identifier expression; empty for any other expression."""
+    """Returns the name if an expression is an identifier; an empty text for any other expression."""
     found: str = first(first(node, IDENTIFIER, []), 1, b"").decode()
     return found
 
@@ -248,14 +253,14 @@ def _is(type_: Message, primitive: int) -> bool:
 
 
 def _text(node: Message) -> str | None:
-    """Returns the value of a string literal; None for any other expression."""
+    """Returns the value if an expression is a string literal; None for any other expression."""
     constant: bytes | None = first(node, CONSTANT)
     text: bytes | None = None if constant is None else first(decode(constant, {}), TEXT)
     return None if text is None else text.decode()
 
 
 def _whole_number(node: Message) -> int | None:
-    """Returns the value of an integer literal; None for any other expression."""
+    """Returns the value if an expression is an integer literal; None for any other expression."""
     constant: bytes | None = first(node, CONSTANT)
     if constant is None:
         return None

@@ -1,4 +1,4 @@
-"""The main program of a child process that evaluates conditions."""
+"""The main program of a child process that evaluates CEL conditions."""
 
 import signal
 import time
@@ -25,14 +25,14 @@ _decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
 def prepare(_: bytes) -> Answer:
-    """Returns the function that answers requests; a worker that evaluates conditions needs no preparation."""
+    """Returns `answer_batch`, the function that answers requests; the first message (greeting) is ignored."""
     return answer_batch
 
 
 def answer_batch(payload: bytes, progress: Progress) -> bytes:
-    """Answers a batch of questions about conditions in order, until `SLICE_SECONDS` have passed.
+    """Evaluates a batch of conditions in order, until `SLICE_SECONDS` have passed; returns the results.
 
-    A question that takes more than its budget ends the process: the library holds the interpreter lock, so
+    A condition that takes more than its budget ends the process: the library holds the interpreter lock, so
     only the kernel can stop it. Processor time is counted, so that a busy machine makes none fail.
     """
     began, began_processor = time.monotonic(), time.process_time()

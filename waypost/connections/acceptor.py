@@ -1,7 +1,7 @@
-"""Accepts the connections of one listening socket for uvicorn, within a limit that counts TLS handshakes.
+"""Accepts connections of one listening socket for uvicorn, within a limit that also counts TLS handshakes.
 
-`asyncio.Server` would do, but it counts nothing: a connection is accepted whatever is open already, and one
-whose TLS handshake does not come is not counted. When no descriptor is left, uvloop 0.23 closes the waiting
+It replaces `asyncio.Server`, which counts nothing: that accepts a connection whatever is open already, and
+does not count one whose TLS handshake never comes. When no descriptor is left, uvloop 0.23 closes the waiting
 connections without logging it.
 """
 
@@ -30,15 +30,16 @@ class Handshake:
         self._client = client
 
     def cut_off(self) -> None:
-        """Shuts the socket down in both directions: the handshake fails at once, which closes the socket."""
+        """Shuts the socket down in both directions: the handshake fails at once, and the socket closes."""
         with contextlib.suppress(OSError):
             self._client.shutdown(socket.SHUT_RDWR)
 
 
 class Acceptor:
-    """Accepts connections from `start` to `close`, in place of an `asyncio.Server` in uvicorn.
+    """Accepts connections from `start` to `close`, as a replacement of `asyncio.Server` in uvicorn.
 
-    `make_protocol` is called with whether the connection is to be refused because too many are open.
+    `make_protocol` creates the protocol of a connection; its argument says whether the connection is to be
+    refused because too many are open.
     """
 
     def __init__(
@@ -94,7 +95,10 @@ class Acceptor:
             connecting.add_done_callback(self._handshakes.pop)
 
     def _is_refused(self) -> bool:
-        """Makes room for a new connection if needed; returns whether to refuse it, since all are busy."""
+        """Closes an open connection if a new one needs its place; returns whether the new one is refused.
+
+        It is refused where all open connections are busy.
+        """
         if not self._room.full:
             return False
         victim = self._room.make_room()

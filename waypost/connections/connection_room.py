@@ -1,4 +1,4 @@
-"""Limits the number of a server's connections: decides which one is closed to make room for a new one.
+"""Limits the number of a server's connections: selects the one to close to make room for a new one.
 
 Otherwise idle connections of anybody, without a token, would take all that the server may have open.
 """
@@ -19,7 +19,7 @@ class Connection(Protocol):
 
 
 class ConnectionRoom:
-    """The set of a server's open connections, by what each is doing, those of a kind from oldest to newest.
+    """The open connections of a server, grouped by what each is doing, from oldest to newest.
 
     `arriving`: no request yet, perhaps not even a TLS handshake, or one whose caller is not known yet.
     `idle`: between two requests. `stalled`: the client does not take what is written. `refused`: to be
@@ -40,26 +40,29 @@ class ConnectionRoom:
 
     @property
     def full(self) -> bool:
-        """Whether the number of open connections has reached the maximum."""
+        """Returns whether the number of open connections has reached the maximum."""
         return len(self.open) - len(self.refused) >= self.maximum
 
     def make_room(self) -> Connection | None:
-        """Selects the connection to close for a new one and stops counting it; None where all are busy."""
+        """Removes and returns the connection to close in favor of a new one; None if all are busy."""
         return self._take_first((self.arriving, self.idle, self.stalled))
 
     def make_room_to_refuse(self) -> Connection | None:
-        """Selects the connection to close so that a new one can be refused; None where there is room."""
+        """Removes and returns the connection to close so that a new one can be answered with a refusal.
+
+        Returns None where none need be closed.
+        """
         return self._take_first((self.refused,)) if len(self.refused) >= REFUSED_MAXIMUM else None
 
     def set_unproven(self, connection: Connection, unproven: bool) -> None:
-        """Records whether the connection's request is from a caller who is not authenticated yet."""
+        """Records whether the caller of the connection's request is still unauthenticated."""
         if unproven and connection in self.open:
             self.arriving[connection] = None
         else:
             self.arriving.pop(connection, None)
 
     def leave(self, connection: Connection) -> None:
-        """Takes a closed connection out of the counts of open ones."""
+        """Removes a closed connection from the set of open ones."""
         self.open.discard(connection)
         for kind in (self.arriving, self.idle, self.stalled, self.refused):
             kind.pop(connection, None)

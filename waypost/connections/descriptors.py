@@ -1,4 +1,4 @@
-"""Raises the limit of file descriptors (files, pipes, connections) that this process may have open."""
+"""Raises the limit on the file descriptors (files, pipes, connections) that this process may have open."""
 
 import resource
 from typing import Final

@@ -1,4 +1,4 @@
-"""Measures how many bytes written to a TCP connection its client has acknowledged."""
+"""Measures how many of the bytes written to a TCP connection the client has acknowledged."""
 
 import asyncio
 import socket
@@ -10,10 +10,10 @@ TCP_INFO: Final = struct.Struct("@120xQ")
 
 
 def bytes_taken(transport: asyncio.Transport) -> int:
-    """Returns the number of bytes that the client's machine has acknowledged on a connection so far.
+    """Returns the number of bytes that the client has acknowledged on a TCP connection so far.
 
-    Reads it from the kernel: the transport's buffer does not say what waits below it, in TLS and the socket.
-    A connection that was lost has 0.
+    It is read from the kernel: the transport's buffer does not say what waits below it, in TLS and the
+    socket. 0 for a connection that was lost.
     """
     try:
         connection: socket.socket | None = transport.get_extra_info("socket")

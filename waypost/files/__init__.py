@@ -1,4 +1,4 @@
-"""Creates files and folders that only their owner may read, whatever the umask, in `permissions`.
+"""Creates files and folders that only their owner may access, whatever the umask (`permissions`).
 
 Imports nothing else of this project.
 """

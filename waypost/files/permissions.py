@@ -10,9 +10,10 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def make_private_folder(folder: Path) -> None:
-    """Creates `folder` and its missing parents, each for its owner alone (0700). Raises `OSError`.
+    """Creates `folder` and its missing parents, all with mode 0700 (for the owner alone).
 
-    Existing folders stay as they are. (`Path.mkdir` creates parents as wide as the umask lets it.)
+    Existing folders stay as they are. (`Path.mkdir` creates parents as wide as the umask lets it.) Raises
+    `OSError`.
     """
     if folder.is_dir():
         return
@@ -21,7 +22,7 @@ def make_private_folder(folder: Path) -> None:
 
 
 def open_private(path: str, flags: int) -> int:
-    """Opens a file, as `opener` of `open`; one that it creates is its owner's alone (0600).
+    """The `opener` for Python's `open` that creates a missing file with mode 0600 (for its owner alone).
 
     Raises `OSError`.
     """
@@ -29,7 +30,7 @@ def open_private(path: str, flags: int) -> int:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Writes a file with mode 0600, also over an existing one with more permissions. Raises `OSError`."""
+    """Writes a file with mode 0600 (for the owner alone), also over an existing file. Raises `OSError`."""
     with open(path, "wb", opener=open_private) as file:
         os.fchmod(file.fileno(), 0o600)
         file.write(content)

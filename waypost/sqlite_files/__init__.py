@@ -1,4 +1,4 @@
-"""Locks a SQLite database file, checks its structure and its disk space, and defines its error type.
+"""Handles SQLite database files: locks them, checks their structure and disk space; the error type for them.
 
-`errors` has the error type. Imports nothing else of this project.
+Imports nothing else of this project.
 """

@@ -1,4 +1,4 @@
-"""Checks whether a disk has free space for a SQLite database."""
+"""Checks whether the disk of a SQLite database is nearly full."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ With less SQLite cannot create its shared memory, and says no more than `disk I/
 
 
 def is_disk_full(folder: Path) -> bool:
-    """Returns whether the disk of `folder` is nearly full; False where that cannot be found out."""
+    """Returns whether the disk of `folder` is nearly full; False where the system does not say."""
     try:
         disk = os.statvfs(folder)
     except OSError:

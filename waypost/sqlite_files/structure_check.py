@@ -5,10 +5,10 @@ import time
 
 
 def check_file(db: sqlite3.Connection, seconds: float) -> None:
-    """Checks the structure of a database for at most `seconds`, which finds overwritten pages.
+    """Checks the structure of a SQLite database (which finds overwritten pages) for at most `seconds`.
 
-    Raises `sqlite3.DatabaseError` where it is damaged. Damage that is not reached in that time is found when
-    it is read.
+    Raises `sqlite3.DatabaseError` where it is damaged. Damage in pages that the check does not reach in that
+    time is found when they are read.
     """
     until = time.monotonic() + seconds
     db.set_progress_handler(lambda: time.monotonic() > until, 10_000)

@@ -1,7 +1,7 @@
 """Checks the text of a task's condition (`tasks[].when`, in CEL) and finds the names that it may read.
 
 A condition reads `tasks["name"].output`, `params` and `shard`; where it is false the task is skipped. It is
-compiled and evaluated in a process that can be killed (`waypost.condition_evaluation`), after this.
+compiled and evaluated later, in a process that can be killed (`waypost.condition_evaluation`).
 """
 
 import re
@@ -22,9 +22,10 @@ With a parenthesis after it `.size` is a method: the value itself is read.
 
 
 def selected(text: str, root: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the `values` below `root` that the condition may read, to be sent to its evaluator.
+    """Selects those of `values`, the fields of the variable `root`, that a condition's text may read.
 
-    All of them unless each mention of `root` is followed by a name. Never raises.
+    Only these are sent to its evaluator. All of them unless each mention of `root` is followed by a name.
+    Never raises.
     """
     names = _names_below(text, root)
     if names is None:
@@ -34,9 +35,9 @@ def selected(text: str, root: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 @lru_cache(CACHED)
 def _names_below(text: str, root: str) -> tuple[str, ...] | None:
-    """Returns the names that the text reads directly below `root`, each once; None if it may read others.
+    """Returns the fields of the variable `root` that a condition's text names, each once.
 
-    It does not parse the text: a mention in a literal or in a comment counts too.
+    None if it may read others. The text is not parsed: a mention in a literal or in a comment counts too.
     """
     found: list[str] = []
     for mention in re.finditer(rf"(?<!\w){root}(?!\w)", text, re.ASCII):
@@ -48,7 +49,7 @@ def _names_below(text: str, root: str) -> tuple[str, ...] | None:
 
 
 def text_error(text: str) -> str | None:
-    """Returns the error in a condition's text that is found without compiling it, or None."""
+    """Returns the error in a condition's text that shows without compiling the text, or None."""
     if len(text) > MAXIMUM_CHARACTERS:
         return f"has {len(text)} characters; {MAXIMUM_CHARACTERS} are allowed"
     if "${" in text:

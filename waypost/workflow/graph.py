@@ -16,9 +16,9 @@ class GraphTask(Protocol):
 
 
 def topological_order(tasks: Iterable[GraphTask]) -> list[str]:
-    """Returns the task names in topological order, and in document order where that leaves a choice.
+    """Returns the names of the tasks in topological order: each after the tasks that it needs.
 
-    Raises `ValueError` naming the cycle where there is one.
+    In document order where that leaves a choice. Raises `ValueError` naming the cycle where there is one.
     """
     try:
         return list(TopologicalSorter({task.name: task.needs for task in tasks}).static_order())
@@ -27,7 +27,7 @@ def topological_order(tasks: Iterable[GraphTask]) -> list[str]:
 
 
 def find_cycle(tasks: Sequence[GraphTask]) -> tuple[str, ...] | None:
-    """Returns a cycle as (a, b, ..., a), each task needing the next; None where there is no cycle."""
+    """Returns a cycle of task names as (a, b, ..., a), each needing the next; None if there is no cycle."""
     if _already_ordered(tasks):
         return None
     try:
@@ -38,7 +38,7 @@ def find_cycle(tasks: Sequence[GraphTask]) -> tuple[str, ...] | None:
 
 
 def _already_ordered(tasks: Iterable[GraphTask]) -> bool:
-    """Returns whether each task stands after all the tasks that it needs.
+    """Returns whether each task of a document stands after all the tasks that it needs.
 
     Most documents are so: then there is no cycle, and no need to sort.
     """
@@ -51,6 +51,6 @@ def _already_ordered(tasks: Iterable[GraphTask]) -> bool:
 
 
 def _in_reading_order(error: CycleError) -> tuple[str, ...]:
-    """Reverses graphlib's cycle, which lists each node before the one that needs it."""
+    """Reverses a cycle as graphlib returns it, so that each task needs the next."""
     names: list[str] = error.args[1]
     return tuple(reversed(names))

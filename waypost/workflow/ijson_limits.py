@@ -1,4 +1,4 @@
-"""Checks the limits of I-JSON (RFC 7493) on numbers and texts in documents and in task outputs."""
+"""Checks numbers and texts against the limits of I-JSON (RFC 7493), in documents and task outputs."""
 
 import math
 import re
@@ -22,10 +22,10 @@ HALF_CHARACTER: Final = re.compile("[\ud800-\udfff]")
 UNFAITHFUL: Final = "is not the same number to every reader: write it as a string"
 
 
-def faithful(text: str) -> int | float | None:
-    """Parses a JSON number; None where it is not a number or readers would not agree on its value.
+def exact_number(text: str) -> int | float | None:
+    """Parses a JSON number; None where `text` is no number, or readers would not agree on its value.
 
-    They do not on an integer over 2^53 - 1, or a number that no double holds.
+    They would not on an integer over 2^53 - 1, or a number that no double holds.
     """
     match = NUMBER.fullmatch(text)
     if match is None:
@@ -37,7 +37,7 @@ def faithful(text: str) -> int | float | None:
 
 
 def text_fault(text: str) -> str | None:
-    """Returns the fault of a text that not every system can carry (a NUL, half a surrogate pair), or None."""
+    """Returns the fault of a text that I-JSON forbids (a NUL, half a surrogate pair), in words; or None."""
     if "\0" in text:
         return "holds a NUL character, which neither processes nor databases take"
     if not text.isascii() and HALF_CHARACTER.search(text):
@@ -46,7 +46,7 @@ def text_fault(text: str) -> str | None:
 
 
 def value_fault(value: Any) -> str | None:
-    """Returns the limit of I-JSON or of nesting that a decoded `value` breaks, in words; else None.
+    """Returns which limit of I-JSON or of nesting a decoded JSON `value` breaks, in words; or None.
 
     A later reader would read such a value differently. Goes level by level rather than recursively, so that a
     deep value cannot exhaust the stack.
@@ -65,9 +65,9 @@ def value_fault(value: Any) -> str | None:
 
 
 def _values_within(value: Any) -> list[Any]:
-    """Returns the items of an array, the names and values of an object, or an empty list.
+    """Returns the items of a JSON array, or the names and values of an object, else an empty list.
 
-    Names have the limits of texts too.
+    Names are included since the limits of texts hold for them too.
     """
     if isinstance(value, dict):
         return [*value, *value.values()]

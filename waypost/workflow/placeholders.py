@@ -32,14 +32,17 @@ class PlaceholderError(Exception):
 
 
 def references(text: str) -> dict[tuple[str, ...], int]:
-    """Counts the well-formed placeholders in `text`; each key is a tuple of the names between its dots."""
+    """Finds the well-formed placeholders in `text`, and counts each.
+
+    Each key is a tuple of the names between its dots: ("params", "date") for `${params.date}`.
+    """
     # A text may be a megabyte of them: they are counted before each is looked at.
     counts = Counter(PLACEHOLDER.findall(text))
     return {tuple(names.split(".")): count for names, count in counts.items() if names}
 
 
 def malformed(text: str) -> Iterator[str]:
-    """Yields a sentence for each `${` in `text` that begins no placeholder."""
+    """Yields an error message for each `${` in `text` that begins no valid placeholder."""
     if MALFORMED in WHOLE_PLACEHOLDER.findall(text):
         for match in PLACEHOLDER.finditer(text):
             if match[0] == MALFORMED:
@@ -47,11 +50,11 @@ def malformed(text: str) -> Iterator[str]:
 
 
 def render(value: Any, values: Mapping[str, Any], *, last: bool) -> Any:
-    """Fills in the placeholders of the namespaces in `values`; leaves all others.
+    """Fills in the placeholders of a value's strings, as far as `values` has their first names.
 
-    A string that consists of one placeholder takes the value's own JSON type; inside other text a string is
-    inserted as it is and anything else as JSON. Names of fields are not rendered. `last` turns escapes into
-    the text that they stand for. Raises `PlaceholderError`.
+    Other placeholders stay. A string that consists of one placeholder takes the value's own JSON type; inside
+    other text a string is inserted as it is and anything else as JSON. Names of fields are not rendered.
+    `last` turns escapes into the text that they stand for. Raises `PlaceholderError`.
     """
     if isinstance(value, str):
         return _render_text(value, values, last) if "${" in value else value
@@ -63,7 +66,10 @@ def render(value: Any, values: Mapping[str, Any], *, last: bool) -> Any:
 
 
 def lookup(names: tuple[str, ...], values: Mapping[str, Any]) -> Any:
-    """Returns the value that a placeholder names. Raises `PlaceholderError` where there is no such value."""
+    """Returns the value that a placeholder's `names` lead to.
+
+    Raises `PlaceholderError` where there is no such value.
+    """
     found: Any = values
     for index, name in enumerate(names):
         if not isinstance(found, Mapping) or name not in found:
@@ -75,7 +81,7 @@ def lookup(names: tuple[str, ...], values: Mapping[str, Any]) -> Any:
 
 
 def shown(names: tuple[str, ...]) -> str:
-    """The text of a placeholder's names for people, cut to length: it may be as long as the document."""
+    """Joins a placeholder's names with dots for a message, cut to length: they may be very long."""
     text = ".".join(names)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
 
@@ -120,7 +126,7 @@ def _malformed_placeholder(match: re.Match[str]) -> PlaceholderError:
 
 
 def _escaped(value: Any) -> Any:
-    """Escapes the dollars in a value, so that a later rendering does not interpret them."""
+    """Escapes the dollars in all strings of a value, so that a later rendering leaves them as they are."""
     if isinstance(value, str):
         return value.replace("$", DOLLAR)
     if isinstance(value, Mapping):

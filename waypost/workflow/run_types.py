@@ -1,4 +1,7 @@
-"""The types of `tasks[].run` for the executors that ship with Waypost; documents are checked by them."""
+"""The types of `tasks[].run` for the executors that ship with Waypost (`process`, `delay`).
+
+Documents are checked against them. An executor that is added has its own type in its own room (package).
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Final, TypeAlias
@@ -31,9 +34,9 @@ OWN_VARIABLES: Final = frozenset(
 
 
 class ProcessRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The `run` of a `process` task: a command that is started without a shell.
+    """The `run` of a `process` task: a command that is started without a shell, and its environment.
 
-    Its environment is `env` and the variables that Waypost sets, nothing of the cluster's.
+    The environment is `env` and the variables that Waypost sets, nothing of the cluster's.
     """
 
     command: Annotated[tuple[Argument, ...], Meta(min_length=1)]
@@ -47,7 +50,10 @@ class ProcessRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
 
 
 def argument_text(argument: Argument) -> str:
-    """Returns the argument as the process receives it: text as it is, anything else as JSON."""
+    """Converts an argument of a command to the text that the process receives.
+
+    Text stays as it is, anything else becomes JSON.
+    """
     return argument if isinstance(argument, str) else msgspec.json.encode(argument).decode()
 
 
@@ -58,7 +64,7 @@ class DelayRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 
 
 class DeclaredExecutors(Struct, frozen=True, kw_only=True):
-    """The executors that a kind of cluster declares to the gateway, which checks documents against them."""
+    """A declaration of executors by a kind of cluster, against which the gateway checks documents."""
 
     run_types: Mapping[str, type[Struct]]
     """The type of a task's `run`, by the name of the executor."""

@@ -29,7 +29,7 @@ class Retry(
     forbid_unknown_fields=True,
     gc=False,
 ):
-    """The retries of a failed task: at most `limit`, and the pause before each.
+    """How a failed task is retried: at most `limit` times, with a pause before each retry.
 
     The pause is `backoff * factor ** (try - 1)` seconds, at most `max`.
     """
@@ -49,7 +49,7 @@ class Resources(
     forbid_unknown_fields=True,
     gc=False,
 ):
-    """The resources of a task while it runs: `cpu` processors, and `memory_mib` for each of its processes."""
+    """The resources that a running task takes: `cpu` processors, `memory_mib` for each of its processes."""
 
     cpu: Annotated[float, Meta(gt=0, le=1024)] = 1.0
     memory_mib: Annotated[int, Meta(gt=0, le=1_073_741_824)] | None = field(name="memoryMiB", default=None)
@@ -89,7 +89,7 @@ class TaskSpec(
 
 
 class SideEffects(StrEnum):
-    """Whether a shard may briefly run twice during a failover (idempotent) or never (exclusive)."""
+    """Whether two attempts of a shard may overlap briefly during a failover: idempotent yes, exclusive no."""
 
     IDEMPOTENT = "idempotent"
     EXCLUSIVE = "exclusive"

@@ -1,6 +1,6 @@
 """The executor of `delay` tasks, which wait for a number of seconds and succeed.
 
-It serves tests, pauses, and the replay of a recorded workflow's run times.
+Such tasks serve as pauses, in tests, and to replay the durations of a recorded workflow.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from waypost.workflow.run_types import DelayRun
 
 
 class DelayExecutor:
-    """Executes `delay` tasks by waiting for their `seconds`. Satisfies `Executor`.
+    """Executes `delay` tasks by waiting for their `seconds`. Implements `Executor`.
 
-    A delay cannot outlive the cluster's process, so a lease needs no guard.
+    A delay ends with the cluster's process, so no guard process is needed to enforce a run-lease.
     """
 
     async def __aenter__(self) -> Self:

@@ -10,9 +10,9 @@ from clusters.embedded.storage.state_folder import TaskFolders
 
 
 class ExecutorContext(Struct, frozen=True, kw_only=True):
-    """The arguments of an executor's factory: the cluster's region and the folder of all workspaces.
+    """The arguments of every executor's factory: the cluster's region, and the folder of all workspaces.
 
-    An executor has settings of its own besides.
+    An executor's own settings are passed beside it.
     """
 
     region: str
@@ -21,7 +21,7 @@ class ExecutorContext(Struct, frozen=True, kw_only=True):
 
 
 class Lease(Protocol):
-    """The protocol (interface) of an exclusive attempt's run-lease: no task may run past `expires_at`."""
+    """The interface of a run-lease as an executor sees it: no task may run past `expires_at`."""
 
     @property
     def expires_at(self) -> float:
@@ -37,10 +37,10 @@ class Lease(Protocol):
 
 
 class Executor(Protocol):
-    """The protocol (interface) of an executor: executes tasks, many at once, within `async with`.
+    """The protocol (interface) of an executor, which runs tasks, many at once, within `async with`.
 
-    Cancelling `execute` kills the try. Either way `execute` ends only when none of the try's processes is
-    left. Time-outs are applied by the caller, which cancels.
+    Cancelling `execute` kills the task's execution (try). Either way `execute` ends only when none of its
+    processes is left. Time-outs are applied by the caller, which cancels.
     """
 
     async def __aenter__(self) -> Self: ...
@@ -48,8 +48,9 @@ class Executor(Protocol):
     async def __aexit__(self, *_: object) -> None: ...
 
     async def execute(self, launch: Launch, folders: TaskFolders, lease: Lease | None) -> Outcome:
-        """Executes a task once (one try) and returns the outcome; `lease` is None if it is not exclusive.
+        """Runs a task once (one try) and returns the outcome; `lease` is None for a task that has no lease.
 
-        Raises only `asyncio.CancelledError`: every error is an `Outcome` that did not succeed.
+        Only tasks of exclusive attempts have one. Raises only `asyncio.CancelledError`: every error is an
+        `Outcome` that did not succeed.
         """
         ...

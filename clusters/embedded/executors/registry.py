@@ -1,8 +1,8 @@
-"""The registry of executors that ship with the embedded cluster, with one entry each.
+"""The registry of the embedded cluster's executors, with one entry for each type of task.
 
-To add one: write it in a room of its own, with the types of its `run` and of its settings, and add an entry
-here. The cluster builds what is listed and takes only tasks that these executors run; the gateway checks
-documents against the same entries.
+To add one: write it in a room (package) of its own, with the types of its `run` and of its settings, and add
+an entry here. The cluster takes only tasks that these executors run; the gateway checks documents against the
+same entries.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from waypost.workflow.run_types import DeclaredExecutors, DelayRun, ProcessRun
 
 
 class RegisteredExecutor(Struct, Generic[S], frozen=True, kw_only=True):
-    """The registry entry of an executor: `run` type, use in exclusive workflows, settings, factory."""
+    """The registry entry of an executor: its type of `run`, use in exclusive workflows, settings, factory."""
 
     run_type: type[Struct]
     """The type of a task's `run` for this executor."""
@@ -51,7 +51,7 @@ EXECUTORS: Final[Mapping[str, RegisteredExecutor[Any]]] = {
 
 
 def declare(executors: Mapping[str, RegisteredExecutor[Any]]) -> DeclaredExecutors:
-    """Returns the executors in the form that documents are checked against."""
+    """Converts registry entries to the declaration of executors that documents are checked against."""
     return DeclaredExecutors(
         run_types={name: entry.run_type for name, entry in executors.items()},
         exclusive=frozenset(name for name, entry in executors.items() if entry.exclusive),
@@ -59,9 +59,9 @@ def declare(executors: Mapping[str, RegisteredExecutor[Any]]) -> DeclaredExecuto
 
 
 def executor_settings(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Struct]:
-    """Returns the settings of every executor; `tables` has the values that differ from the defaults.
+    """Returns the settings of every executor: the defaults, with the values in `tables` in their place.
 
-    Raises `ValueError` for an unknown executor, an unknown setting, and a value that it cannot have.
+    Raises `ValueError` for an unknown executor, an unknown setting, and a value that a setting cannot have.
     """
     settings = {}
     for name in (*EXECUTORS, *tables):
@@ -77,7 +77,7 @@ def executor_settings(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, S
 async def executors_of_this_host(
     context: ExecutorContext, settings: Mapping[str, Struct]
 ) -> Mapping[str, RegisteredExecutor[Any]]:
-    """Returns the executors that this host can run, and logs why it cannot run the others.
+    """Returns the executors that this host can run, with their entries; logs why it cannot run others.
 
     A cluster advertises no others.
     """

@@ -4,10 +4,10 @@ import asyncio
 
 
 class RunLease:
-    """The run-lease of one attempt: its time of expiry, and wake-ups for those who wait for renewals.
+    """The run-lease of one exclusive attempt: the time of its expiry, which renewals make later.
 
-    Satisfies `executors.interface.Lease`.
-    The cluster renews it when the gateway has granted more time; executors see only the `Lease` side of it.
+    Implements `executors.interface.Lease`. The cluster renews it when the gateway has granted more time;
+    executors see only the interface.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class RunLease:
     def renew(self, expires_at: float) -> None:
         """Extends the run-lease to `expires_at`, in seconds of the machine's monotonic clock.
 
-        It never becomes shorter.
+        A renewal never makes the lease end earlier.
         """
         self._expires_at = max(self._expires_at, expires_at)
         # Each renewal has an event: those that wait on the old one wake, later ones wait for the next.
@@ -36,5 +36,5 @@ class RunLease:
         self._renewal = asyncio.Event()
 
     async def wait_for_renewal(self) -> None:
-        """Waits until the run-lease of the attempt is renewed the next time."""
+        """Waits until the run-lease is renewed the next time."""
         await self._renewal.wait()

@@ -1,4 +1,4 @@
-"""Calls an embedded cluster over HTTP; the gateway uses this as its `ClusterAdapter`.
+"""The gateway's HTTP client for an embedded cluster, which implements `ClusterAdapter`.
 
 The other end is `clusters/embedded/http/server.py`.
 """
@@ -25,7 +25,7 @@ CHUNK = Decoder(LogChunk)
 
 
 class EmbeddedCluster:
-    """The `ClusterAdapter` that calls the cluster of `region` at `address` over HTTP.
+    """Calls the embedded cluster of `region` at `address` over HTTP. Implements `ClusterAdapter`.
 
     An address is `https://10.1.0.5:7101`. A server that does not have that region's certificate is refused.
     `tls` is a context of `waypost.tls.client_context`; `store` gives IDENTITY.ERA of the gateway's store for
@@ -91,7 +91,7 @@ class EmbeddedCluster:
         )
 
     async def probe(self) -> ClusterStatus:
-        """Sends an empty batch of requests to the cluster and returns the cluster's status.
+        """Probes the cluster by sending it an empty batch of requests; returns the cluster's status.
 
         If the caller is cancelled, the call goes on until its own time-outs: cancelling it would close its
         connection. On a slow network path the next probe would then have to wait for a handshake, and be too

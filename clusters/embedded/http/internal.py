@@ -1,4 +1,4 @@
-"""Serves the internal port of a cluster's process: `/metrics` and `/livez`, without client certificates."""
+"""The internal HTTP port of a cluster's process: `/metrics` and `/livez`, without client certificates."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,10 @@ from observability.cluster_metrics import ClusterMetrics
 
 
 def internal_application(metrics: ClusterMetrics, set_gauges: Callable[[], None]) -> Starlette:
-    """Returns the ASGI application of the internal port. `set_gauges` is called at each scrape."""
+    """Returns the ASGI application that serves `/metrics` and `/livez`, for a cluster's internal port.
+
+    `set_gauges` is called at each scrape of `/metrics`.
+    """
 
     async def scrape(request: Request) -> Response:
         set_gauges()

@@ -26,12 +26,12 @@ An error in its place can still become a response with a status.
 
 
 class NdjsonResponse(Response):
-    """An NDJSON response with one line for each of `values`; lines that are ready are sent together.
+    """A streaming NDJSON response: one line of JSON for each of `values`, sent as soon as it is ready.
 
-    It ends with the values, and the connection with it.
-    It ends at once when the client disconnects or `closing` is set. An error of `values` breaks the
-    connection off, so that the client does not take a partial answer for a whole one. After `quiet_seconds`
-    without a value an empty line shows that the connection is alive; None: the values show that themselves.
+    The response ends after the last value, and its connection with it. It ends at once when the client
+    disconnects or `closing` is set. An error raised by `values` breaks the connection off, so that the client
+    does not take a partial answer for a whole one. After `quiet_seconds` without a value an empty line shows
+    that the connection is alive; None: no such lines.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class NdjsonResponse(Response):
     async def begin(self) -> Self:
         """Waits at most `FIRST_VALUE_SECONDS` for the first value, and returns the response.
 
-        Raises the error that comes in the first value's place.
+        Raises the error that is raised in place of the first value.
         """
         self._collecting = asyncio.create_task(self._collect(), name="lines")
         self._collecting.add_done_callback(lambda _: self._changed.set())
@@ -114,9 +114,9 @@ class NdjsonResponse(Response):
         return body
 
     async def _wait_for_change(self, seconds: float | None) -> bool:
-        """Waits until `_changed` is set, at most `seconds`, and clears it; returns whether it was set.
+        """Waits until `_changed` is set, for at most `seconds`, and clears it; returns whether it was set.
 
-        None: without a limit.
+        `seconds` None: without a limit.
         """
         try:
             async with asyncio.timeout(seconds):

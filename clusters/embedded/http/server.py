@@ -1,4 +1,4 @@
-"""Serves any `ClusterAdapter` over HTTP, to the gateway alone.
+"""The HTTP server of a cluster: serves the methods of any `ClusterAdapter` to the gateway alone.
 
 The other end is `clusters/embedded/http/client.py`.
 
@@ -51,16 +51,16 @@ JSON: Final = "application/json"
 
 
 class WatchQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The query parameters of `/v1/watch`: the seq of the gateway's last event, and the journal's name."""
+    """The query parameters of `GET /v1/watch`: the seq of the gateway's last event, the journal's name."""
 
     cursor: Count = 0
     incarnation: str = ""
 
 
 class LogQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The query parameters of `/v1/logs`: a task of an attempt, the byte to begin at, whether to follow.
+    """The query parameters of `GET /v1/logs`: the attempt, the task, the first byte, whether to follow.
 
-    `run` and `task` become names of a folder and a file, so neither may hold a separator or be `..`.
+    `run` and `task` become names of a folder and a file, so neither may contain a separator or be `..`.
     """
 
     run: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$(?!\n)")]
@@ -72,7 +72,7 @@ class LogQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class MalformedRequest(Exception):
-    """Raised for a request that is not well-formed; it is answered with 400.
+    """Raised for a request that is not well-formed, which is answered with status 400.
 
     `detail` says what is wrong, `pointer` (a JSON pointer) where in the body.
     """
@@ -85,11 +85,11 @@ class MalformedRequest(Exception):
 def application(
     adapter: ClusterAdapter, *, claim: Claim | None = None, body_bytes: int = BODY_BYTES
 ) -> Starlette:
-    """Returns the ASGI application of a cluster, for `waypost.serving.Server` with mutual TLS.
+    """Returns the ASGI application of a cluster's HTTP API, for `waypost.serving.Server` with mutual TLS.
 
     A client whose certificate is not the gateway's gets 403. `claim` is called before each call with the
     store that the gateway works for; it raises `ClusterError` where the cluster works for another. None: the
-    cluster works for any. `body_bytes` is the size of the largest request body.
+    cluster works for any store. `body_bytes` is the size of the largest request body.
     """
     endpoints = _Endpoints(adapter, claim, body_bytes)
     return Starlette(
@@ -111,14 +111,14 @@ def application(
 
 
 class _Endpoints:
-    """The handlers of a cluster's HTTP API. `claim` and `body_bytes` as in `application`."""
+    """The request handlers of a cluster's HTTP API; `claim` and `body_bytes` as in `application`."""
 
     def __init__(self, adapter: ClusterAdapter, claim: Claim | None, body_bytes: int) -> None:
         self._adapter, self._claim, self._body_bytes = adapter, claim, body_bytes
         self._batches = msgspec.json.Decoder(Batch)
 
     def claimed(self, endpoint: Endpoint) -> Endpoint:
-        """Wraps an endpoint so that the cluster first checks that it works for the caller's store."""
+        """Wraps a request handler: it first checks that the cluster works for the caller's store."""
 
         async def claim_first(request: Request) -> Response:
             if self._claim is not None:
@@ -192,7 +192,7 @@ async def _malformed_request(_: Request, error: Exception) -> Response:
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
-    """Answers an error that Starlette raises: an unknown path, or a method that the path lacks."""
+    """Converts an HTTP error raised by Starlette (unknown path or method) to a problem response."""
     assert isinstance(error, HTTPException)
     return problem(error.status_code, "NotFound" if error.status_code == 404 else "BadRequest", error.detail)
 

@@ -26,9 +26,10 @@ class TaskGraph:
 
 @dataclass(kw_only=True, slots=True, repr=False)
 class Attempt:
-    """The state of one attempt of a shard: its results, executions, waiting and running tasks, and its end.
+    """The state of one attempt of a shard in a cluster: its waiting, running and finished tasks, and its end.
 
-    Journalled are `spec`, `finished`, `tries`, `failure`, `end_seq` and `ended_at`; the rest is of one boot.
+    In the journal are `spec`, `finished`, `tries`, `failure`, `end_seq` and `ended_at`; the other fields are
+    lost when the cluster's process ends.
     """
 
     spec: ShardSpec
@@ -149,10 +150,10 @@ class Attempt:
         return self.end_seq > 0 and not self.unmet_needs
 
     def outputs_for(self, task: TaskSpec) -> dict[str, Any]:
-        """Returns the outputs of the tasks that `task` needs, all of them finished."""
+        """Returns the outputs of the tasks that `task` depends on, by name; all of them must be finished."""
         return {need: self.finished[need].output for need in task.needs}
 
 
 def size_of(result: TaskResult) -> int:
-    """Returns the size of a result's output as JSON, in bytes; 0 where it has no output."""
+    """Returns the size in bytes of a task result's output as JSON; 0 where the result has no output."""
     return 0 if result.output is None else len(msgspec.json.encode(result.output))

@@ -1,4 +1,4 @@
-"""Handles create requests of the gateway: starts an attempt, or recognizes or resumes a known one."""
+"""Handles the gateway's requests to create an attempt: starts, resumes or recognizes it, or refuses."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, assert_never
@@ -20,7 +20,7 @@ from clusters.protocol_bounds import TRIES_CARRIED
 
 
 class Refuse(Struct, frozen=True, kw_only=True):
-    """The decision to refuse a create request for good: under this epoch and fence it is not sent again.
+    """The decision to refuse a create request for good; the gateway does not repeat that request.
 
     `reason` and `detail` as in `CreateAnswer`.
     """
@@ -30,20 +30,20 @@ class Refuse(Struct, frozen=True, kw_only=True):
 
 
 class Ignore(Struct, frozen=True, kw_only=True):
-    """The decision to do nothing for a create request sent again: its attempt goes on or has ended.
+    """The decision to do nothing for a repeated create request: its attempt is running or has ended.
 
-    The answer to the first one was lost.
+    The answer to the first request was lost.
     """
 
 
 class Wake(Struct, frozen=True, kw_only=True):
-    """The decision to resume the attempt of a create request, found in the journal after a restart."""
+    """The decision to resume an attempt, read from the journal after a restart, for its create request."""
 
     attempt: Attempt
 
 
 class Create(Struct, frozen=True, kw_only=True):
-    """The decision to start a new attempt of a shard of this run."""
+    """The decision to start the new attempt of a shard that a create request asks for."""
 
     run: RunSpec
 
@@ -53,7 +53,10 @@ CreateDecision: TypeAlias = Refuse | Ignore | Wake | Create
 
 
 class AttemptCreation:
-    """Decides about create requests and carries the decisions out; keeps at most `slots` attempts."""
+    """Decides about requests to create an attempt, and carries the decisions out.
+
+    The cluster has at most `slots` attempts at a time.
+    """
 
     def __init__(
         self,
@@ -79,9 +82,9 @@ class AttemptCreation:
         mismatch_of: Callable[[str], Mismatch | None],
         step: Step,
     ) -> CreateAnswer:
-        """Decides about the create request `spec`, carries the decision out, and returns the answer to it.
+        """Decides about the create request `spec`, carries the decision out, and returns the answer.
 
-        `run` is the create's run, None where the batch lacks it; `mismatch_of` as in `decide`.
+        `run` is the run of the attempt, None where the batch lacks it; `mismatch_of` as in `decide`.
         """
         decision = self.decide(spec, run, mismatch_of, step.now)
         match decision:
@@ -106,9 +109,10 @@ class AttemptCreation:
         mismatch_of: Callable[[str], Mismatch | None],
         now: float,
     ) -> CreateDecision:
-        """Decides about the create request `spec` at uptime `now`; `run` is its run, None if unknown.
+        """Decides, without acting, whether to start, resume, ignore or refuse the attempt `spec`.
 
-        `mismatch_of` gives, by a run's name, the reason why the run cannot run here.
+        `now` is the cluster's uptime; `run` is the run of the attempt, None if unknown. `mismatch_of` gives,
+        by a run's name, the reason why this cluster cannot run it.
         """
         identity = spec.attempt
         # The gateway has ended the attempt before its create arrived: it must never start.
@@ -186,9 +190,9 @@ class AttemptCreation:
         return graph
 
     def withdraw_late(self, steps: Sequence[Step], now: float) -> None:
-        """Takes create requests past their deadline (fence) at `now` out of decisions not yet journalled.
+        """Removes new attempts whose create request is past its fence at `now` from unjournalled `steps`.
 
-        The gateway has given them up, and may have their shards run elsewhere.
+        The gateway has given up on these requests, and may have the shards run elsewhere.
         """
         late = {spec.attempt for step in steps for spec in step.created if now > spec.fence.not_after}
         if not late:
@@ -204,9 +208,9 @@ class AttemptCreation:
         self._lifecycle.launch_queued_tasks(steps[-1])
 
     def after_commit(self, answers: BatchAnswers) -> BatchAnswers:
-        """Returns the answers to create requests, to be sent once the decisions are in the journal.
+        """Returns the answers to create requests as they stand once the decisions are journalled.
 
-        Creates that were withdrawn or tombstoned by then are refused.
+        A request whose attempt was withdrawn or tombstoned by then is answered with a refusal.
         """
         creates = tuple(map(self._answer_after_commit, answers.creates))
         return answers if creates == answers.creates else replace(answers, creates=creates)

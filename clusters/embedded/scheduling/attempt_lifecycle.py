@@ -1,6 +1,6 @@
-"""Moves an attempt inside one cluster from its first ready task to its end; pure, without I/O or clock.
+"""Moves an attempt inside one cluster from its first ready task to its end, without I/O or clock.
 
-Every method changes the state and writes into the `Step` what is to be journalled and done for it.
+Every method changes the attempt's state, and adds to the `Step` what is to be journalled and done for it.
 """
 
 from collections.abc import Iterable
@@ -39,9 +39,9 @@ class AttemptLifecycle:
     # Tasks on their way
 
     def queue_ready_tasks(self, attempt: Attempt, step: Step, among: Iterable[str] | None = None) -> None:
-        """Queues the tasks that no longer wait for anything, or has their conditions evaluated first.
+        """Queues the attempt's tasks that wait for nothing; requests the evaluation of conditions first.
 
-        `among`: the only ones that can have become ready; None: any may.
+        `among`: the only tasks that can have become ready; None: any may.
         """
         if not self._may_start_tasks(attempt, step):
             return
@@ -57,10 +57,7 @@ class AttemptLifecycle:
         self.end_if_done(attempt, step)
 
     def apply_condition(self, attempt: Attempt, task: str, answer: ConditionAnswer, step: Step) -> None:
-        """Queues, skips or fails a task whose condition was evaluated.
-
-        Ignores an answer that came too late.
-        """
+        """Queues, skips or fails a task, by the result of its condition (`when`); ignores late results."""
         # The attempt was stopped, has failed or was put to sleep: nothing waits for the answer.
         if task not in attempt.evaluating:
             return
@@ -79,7 +76,7 @@ class AttemptLifecycle:
             self.queue_ready_tasks(attempt, step, attempt.dependents[task])
 
     def launch_queued_tasks(self, step: Step) -> None:
-        """Starts queued tasks in the queue's order, until the first that lacks free processors."""
+        """Starts queued tasks in order, until the first for which too few processors are free."""
         while (entry := self.queue.first) is not None:
             attempt = self._attempts.by_id.get(entry.attempt)
             stale = attempt is None or entry.task not in attempt.queued
@@ -99,18 +96,21 @@ class AttemptLifecycle:
             self._launch(attempt, task, step, waited_seconds=step.now - entry.since)
 
     def acknowledge(self, seq: int, now: float) -> None:
-        """Records that the gateway has committed events up to `seq`, and frees tasks that waited for that."""
+        """Records that events up to `seq` are committed by the gateway; held-back tasks may start again."""
         self._reports.acknowledge(seq, now)
         self.queue.release()
 
     def release_overdue(self, now: float) -> None:
-        """Frees tasks that have waited too long while the gateway acknowledged no events."""
+        """Lets held-back tasks start although the gateway has acknowledged no events for too long."""
         if now >= self._reports.patient_until:
             self.queue.release()
 
     @property
     def next_timer(self) -> float | None:
-        """Returns the next uptime at which an attempt's timer fires or waiting tasks are freed, or None."""
+        """Returns the uptime at which the next timer fires; None if no timer is set.
+
+        Timers are those of attempts, and the one that lets held-back tasks start.
+        """
         release = self._reports.patient_until if self.queue.holds else None
         timers = (self._attempts.next_timer, release)
         return min((at for at in timers if at is not None), default=None)
@@ -130,14 +130,14 @@ class AttemptLifecycle:
         step.launches.append(launch)
 
     def end_try(self, attempt: Attempt, task: str) -> float:
-        """Frees the processors of a task execution that has ended; returns when it began (Unix time)."""
+        """Removes an ended task execution (try) and frees its processors; returns its start (Unix time)."""
         self._processors.release(attempt.tasks[task])
         return attempt.running.pop(task)
 
     def schedule_retry(
         self, attempt: Attempt, task: str, pause: float, reason: str, began: float, step: Step
     ) -> None:
-        """Schedules a task's next execution after `pause` seconds; reports that if one failed (`reason`)."""
+        """Schedules a task's next try after `pause` seconds; reports `reason`, if the last try failed."""
         due = step.wall + pause
         if pause:
             step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=attempt.tries[task], due=due))
@@ -153,7 +153,7 @@ class AttemptLifecycle:
     def finish_task(self, attempt: Attempt, result: TaskResult, began: float, step: Step) -> None:
         """Records the result of a task that succeeded or was skipped.
 
-        `began`: the start of its try, in seconds since 1970.
+        `began` is the start of the task's last execution, in seconds since 1970.
         """
         task = result.task
         attempt.finished[task] = result
@@ -193,7 +193,7 @@ class AttemptLifecycle:
         return True
 
     def lose_lease(self, attempt: Attempt, task: str, began: float, step: Step) -> None:
-        """Ends an attempt as lost because its run-lease has ended; executions killed by that do not count."""
+        """Ends an attempt as lost because its run-lease has ended; killed tries do not use up retries."""
         for name, since in {task: began, **attempt.running}.items():
             attempt.tries[name] -= 1
             step.tasks.append(TaskRecord(attempt=attempt.id, task=name, tries=attempt.tries[name]))
@@ -201,7 +201,7 @@ class AttemptLifecycle:
         self.lose(attempt, LEASE_ENDED, step)
 
     def lose(self, attempt: Attempt, reason: str, step: Step) -> None:
-        """Ends an attempt as lost: another cluster may resume it, so no task is reported as failed."""
+        """Ends an attempt as lost, without a failed task, so that another cluster may resume its shard."""
         attempt.failure, attempt.lost = reason, True
         self._withdraw_waiting_tasks(attempt)
         self._kill_tries(attempt, step)
@@ -209,15 +209,15 @@ class AttemptLifecycle:
     # Ends
 
     def stop(self, attempt: Attempt, step: Step) -> None:
-        """Stops an attempt that the gateway ended or replaced: kills its tasks, and starts none again."""
+        """Stops an attempt that the gateway ended or replaced: kills its tasks and starts no others."""
         self._attempts.mark_stopped(attempt)
         self._withdraw_waiting_tasks(attempt)
         self._kill_tries(attempt, step)
 
     def end_if_done(self, attempt: Attempt, step: Step) -> None:
-        """Ends an attempt that has no running task and none to start.
+        """Ends an attempt if it has no running task and none left to start.
 
-        A newer attempt of the shard that waited for that goes on.
+        If it was stopped, a newer attempt of the shard that waited for its end goes on.
         """
         if attempt.running:
             return
@@ -235,14 +235,14 @@ class AttemptLifecycle:
             )
 
     def withdraw(self, attempt: Attempt) -> None:
-        """Removes an attempt whose create request was not journalled; tasks started with it never run."""
+        """Removes an attempt whose creation is not journalled yet; none of its tasks ever runs."""
         self._withdraw_waiting_tasks(attempt)
         for task in attempt.running:
             self._processors.release(attempt.tasks[task])
         self._attempts.remove(attempt)
 
     def put_to_sleep(self, attempt: Attempt, step: Step) -> None:
-        """Kills an attempt's tasks and starts none until the gateway requests the attempt again."""
+        """Kills an attempt's tasks, and starts none until the gateway requests the attempt again."""
         attempt.awake = attempt.end_seq > 0
         self._withdraw_waiting_tasks(attempt)
         self._kill_tries(attempt, step)

@@ -1,4 +1,4 @@
-"""The table of a cluster's attempts, by identity and by shard, with the timers that are set for them."""
+"""The table of a cluster's attempts, by identity and by shard, with the timers set for them."""
 
 import heapq
 from collections import deque
@@ -9,9 +9,9 @@ from clusters.protocol import AttemptId
 
 
 class Attempts:
-    """The table of the attempts that a cluster knows, with their timers.
+    """The table of the attempts that a cluster knows, with the timers set for them.
 
-    Only its methods change how many of them count against the slots.
+    Only its methods change the number of attempts that count against the cluster's slots.
     """
 
     def __init__(self, attempts: Iterable[Attempt]) -> None:
@@ -39,11 +39,11 @@ class Attempts:
         return self._by_shard.keys()
 
     def of_shard(self, shard: tuple[str, int]) -> list[Attempt]:
-        """Returns the attempts of one (run, shard) as a new list, so that they may be removed meanwhile."""
+        """Returns the attempts of one shard, given as (run, shard), in a new list."""
         return list(self._by_shard.get(shard, {}).values())
 
     def has_leftovers(self, shard: tuple[str, int]) -> bool:
-        """Returns whether processes are left of an attempt of the shard that was stopped before its end."""
+        """Returns whether a stopped attempt of the shard still has running processes."""
         attempts = self._by_shard.get(shard, {}).values()
         return any(attempt.stopped and attempt.running for attempt in attempts)
 

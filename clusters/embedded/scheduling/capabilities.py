@@ -1,4 +1,4 @@
-"""Checks whether a cluster has the executors and the processors that a run needs."""
+"""Checks whether a cluster has the executors and the processors that a run's tasks need."""
 
 import re
 from collections.abc import Container, Mapping
@@ -15,7 +15,7 @@ SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 
 class Mismatch(Struct, frozen=True, kw_only=True):
-    """The reason why a cluster can run no shard of a run."""
+    """The reason why a cluster cannot run any shard of a run."""
 
     reason: str
     """The kind of reason. `Invalid`: no cluster could run it. `Unsupported`: this one cannot."""
@@ -44,7 +44,7 @@ class Capabilities:
     def mismatch(self, run: RunSpec | None) -> Mismatch | None:
         """Returns the reason why a run cannot run on this cluster, or None if it can.
 
-        `run` is None where the batch of the create did not contain it.
+        `run` is None where the gateway's batch did not contain it.
         """
         if run is None or not SAFE_NAME.fullmatch(run.run) or not _is_well_formed(run):
             return Mismatch(reason="Invalid")
@@ -55,7 +55,7 @@ class Capabilities:
         return None
 
     def _lack(self, run: RunSpec) -> str:
-        """Names, in a sentence, the capability that this cluster lacks for `run`; empty where it has all."""
+        """Returns a sentence that names the capability that this cluster lacks for `run`; empty if none."""
         exclusive = run.side_effects is SideEffects.EXCLUSIVE
         for task in run.tasks:
             if task.type not in self._executors:
@@ -69,14 +69,14 @@ class Capabilities:
 
 
 def _is_well_formed(run: RunSpec) -> bool:
-    """Returns whether names are unique, needs name tasks of the run, and there is no cycle."""
+    """Returns whether a run's tasks form a DAG: unique names, known dependencies, no cycle."""
     names = {task.name for task in run.tasks}
     known = all(need in names for task in run.tasks for need in task.needs)
     return known and len(names) == len(run.tasks) and find_cycle(run.tasks) is None
 
 
 def _has_form(task: TaskSpec, run_type: type[Struct]) -> bool:
-    """Returns whether the task's `run` has the form that its executor reads."""
+    """Returns whether a task's `run` can be decoded as the `run` type of its executor."""
     try:
         msgspec.convert(task.run, run_type)
     except msgspec.ValidationError:

@@ -1,4 +1,4 @@
-"""Refuses late, repeated or superseded create requests (to start an attempt), known as fencing."""
+"""Fencing: refuses late and superseded requests to create an attempt."""
 
 from collections.abc import Container, Mapping
 
@@ -6,10 +6,10 @@ from clusters.protocol import ERA_BITS, AttemptId, ShardSpec
 
 
 class Fencing:
-    """Refuses create requests past their deadline (fence), below the shard's newest epoch, or of an old era.
+    """Refuses requests to create an attempt that are late (past their fence) or of an old epoch or era.
 
-    `boot` names this boot of the cluster. `highest`: the newest epoch that was created or tombstoned here, by
-    (run, shard).
+    `boot` names this boot of the cluster. `highest`: the newest epoch that was created or tombstoned on this
+    cluster, by (run, shard).
     """
 
     def __init__(self, *, boot: str, highest: Mapping[tuple[str, int], int]) -> None:
@@ -21,20 +21,23 @@ class Fencing:
         return f"Fencing(boot {self._boot}, era {self._era}, epochs of {len(self._highest)} shards)"
 
     def observe(self, identity: AttemptId) -> None:
-        """Records an epoch created or ended by order on this cluster, so that older ones are refused."""
+        """Records that an attempt was created or tombstoned: older epochs of its shard are refused then."""
         shard = (identity.run, identity.shard)
         self._highest[shard] = max(self._highest.get(shard, 0), identity.epoch)
         self._era = max(self._era, identity.epoch >> ERA_BITS)
 
     def forget_except(self, shards: Container[tuple[str, int]]) -> None:
-        """Drops the newest epochs known of all shards but `shards`.
+        """Drops the newest known epochs of all shards except `shards`.
 
-        A create for another shard that is still on its way is past its fence, and so refused anyway.
+        A create request for another shard that is still on its way is past its fence, and so refused anyway.
         """
         self._highest = {shard: epoch for shard, epoch in self._highest.items() if shard in shards}
 
     def refusal(self, spec: ShardSpec, now: float) -> str:
-        """Returns why to refuse a create request at uptime `now`, as in `CreateAnswer`; empty to accept."""
+        """Returns the reason to refuse a create request at uptime `now`, or an empty text.
+
+        The reasons are those of `CreateAnswer`.
+        """
         identity = spec.attempt
         # The fence is an uptime of one boot: another boot's clock says nothing about it.
         if spec.fence.boot != self._boot:

@@ -1,4 +1,4 @@
-"""The two values of one execution of a task (try): its `Launch`, run by an executor, and its `Outcome`."""
+"""The values `Launch` (one execution of a task, for an executor to run) and `Outcome` (how it ended)."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from waypost.workflow.task import TaskSpec
 
 
 class Launch(Struct, frozen=True, kw_only=True):
-    """One execution of one task (try), ready to be run by an executor."""
+    """One execution (try) of a task, with everything that an executor needs to run it."""
 
     attempt: AttemptId
     task: TaskSpec
@@ -38,14 +38,17 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     @property
     def word(self) -> str:
-        """Returns the outcome in one word, for the metrics."""
+        """Returns the outcome as a word for metrics: Succeeded, Failed, Killed or Lost."""
         if self.succeeded:
             return "Succeeded"
         return "Killed" if self.killed else "Lost" if self.lost else "Failed"
 
 
 def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Launch:
-    """Builds the next execution of `task`, with `shard`'s values filled in. Raises `PlaceholderError`."""
+    """Builds the next execution of `task`, with the placeholders of its shard filled in.
+
+    Raises `PlaceholderError`.
+    """
     shard = attempt.shard_values
     run, source, target = (
         render(value, {"shard": shard}, last=True) for value in (task.run, task.source, task.target)

@@ -20,9 +20,9 @@ MARGIN_SECONDS = 1.0
 
 
 class LeaseRequests:
-    """Makes the run-lease requests of a cluster and applies the gateway's grants.
+    """Makes a cluster's run-lease requests, and extends leases by the gateway's grants.
 
-    The numbers of requests differ between boots, so that a late grant fits none.
+    The numbers of requests differ between boots, so that a grant for an earlier boot fits none.
     """
 
     def __init__(self, boot: str) -> None:
@@ -30,7 +30,7 @@ class LeaseRequests:
         self._numbers = itertools.count(first)
 
     def request(self, attempt: Attempt, now: float) -> LeaseAsked:
-        """Makes the next run-lease request of `attempt`, and schedules the one after it."""
+        """Makes the next run-lease request of `attempt`, and sets the timer for the one after it."""
         number = next(self._numbers)
         attempt.next_lease_request_at = now + REQUEST_SECONDS
         # A grant of an older request would give a lease that has ended: it need not be remembered.
@@ -41,16 +41,19 @@ class LeaseRequests:
         return LeaseAsked(attempt=attempt.id, ask=number)
 
     def grant(self, attempt: Attempt, number: int) -> None:
-        """Extends the run-lease, counted from the request `number`; drops that request and earlier ones."""
+        """Extends a run-lease for which the gateway has granted the request `number`.
+
+        The lease counts from the time of that request. That request and earlier ones are dropped.
+        """
         requested_at = attempt.lease_requests[number]
         attempt.lease_until = max(attempt.lease_until, requested_at + LEASE_SECONDS)
         attempt.lease_requests = {later: at for later, at in attempt.lease_requests.items() if later > number}
 
 
 def lease_is_ending(attempt: Attempt, now: float) -> bool:
-    """Returns whether the run-lease ends within the margin, has ended, or was never granted.
+    """Returns whether an attempt's run-lease ends within the margin, has ended, or was never granted.
 
-    Nothing may run under it then.
+    No task may run under such a lease.
     """
     return attempt.lease_until - MARGIN_SECONDS <= now
 

@@ -1,4 +1,4 @@
-"""Decides what follows for a task and its attempt after one execution (try) has ended; changes nothing."""
+"""Decides what follows for a task and its attempt after an execution (try) of the task; changes nothing."""
 
 from typing import TypeAlias
 
@@ -26,13 +26,13 @@ class RetryTask(Struct, frozen=True, kw_only=True):
 
 
 class FailTask(Struct, frozen=True, kw_only=True):
-    """The consequence of a failure that may not be repeated: the task and its attempt have failed."""
+    """The consequence of a failure that may not be retried: the task and its attempt have failed."""
 
     reason: str
 
 
 class LoseAttempt(Struct, frozen=True, kw_only=True):
-    """The consequence of a task that this cluster cannot execute: the attempt is lost.
+    """The consequence of a task that this cluster is unable to execute: the attempt is lost.
 
     The task does not count as failed, and another cluster may run it.
     """
@@ -41,11 +41,14 @@ class LoseAttempt(Struct, frozen=True, kw_only=True):
 
 
 class LoseLease(Struct, frozen=True, kw_only=True):
-    """The consequence of a missing run-lease: the attempt is lost, and killed executions do not count."""
+    """The consequence of an execution killed because the run-lease ended: the attempt is lost.
+
+    Executions killed so do not use up the tasks' retries.
+    """
 
 
 class NoConsequence(Struct, frozen=True, kw_only=True):
-    """The consequence of an execution's end in an attempt that is being ended anyway: nothing is done."""
+    """The consequence of an execution's end in an attempt that is being ended anyway: none."""
 
 
 Consequence: TypeAlias = FinishTask | RetryTask | FailTask | LoseAttempt | LoseLease | NoConsequence
@@ -53,7 +56,7 @@ Consequence: TypeAlias = FinishTask | RetryTask | FailTask | LoseAttempt | LoseL
 
 
 def consequence_of(outcome: Outcome, attempt: Attempt, task: str, now: float) -> Consequence:
-    """Decides what follows from `outcome`, with which an execution of `attempt`'s `task` has ended."""
+    """Decides what follows from the `outcome` of an execution of the task `task` of `attempt`."""
     if attempt.stopped:
         return NoConsequence()
     if outcome.succeeded:
@@ -79,9 +82,9 @@ def consequence_of(outcome: Outcome, attempt: Attempt, task: str, now: float) ->
 
 
 def retry_pause(retry: Retry, tries: int) -> float:
-    """Returns the seconds between execution number `tries` and the next: exponential back-off to a maximum.
+    """Returns the seconds of pause after execution number `tries` of a task: exponential back-off.
 
-    See `Retry`.
+    The policy is the task's `Retry`, which has a maximum.
     """
     # Tries that the cluster killed itself are not limited: the power of many would overflow.
     return min(retry.backoff_seconds * retry.factor ** min(tries - 1, 100), retry.max_seconds)

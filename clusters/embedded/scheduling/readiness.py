@@ -1,4 +1,4 @@
-"""Decides which tasks of an attempt may start, and which conditions must be evaluated; changes nothing."""
+"""Decides which tasks of an attempt may start, and whose conditions must be evaluated; changes nothing."""
 
 from clusters.embedded.scheduling.attempt import Attempt
 from clusters.embedded.scheduling.lease_requests import lease_is_ending
@@ -7,7 +7,7 @@ from waypost.workflow.conditions import selected
 
 
 def may_start_tasks(attempt: Attempt, now: float, *, leftovers: bool) -> bool:
-    """Returns whether any task of `attempt` may start now.
+    """Returns whether tasks of `attempt` may start now, whichever tasks they are.
 
     `leftovers`: a stopped attempt of its shard has processes left.
     """
@@ -20,9 +20,9 @@ def may_start_tasks(attempt: Attempt, now: float, *, leftovers: bool) -> bool:
 
 
 def waits_for_nothing(attempt: Attempt, task: str) -> bool:
-    """Returns whether a task is ready: all its needs are finished, and it is not yet queued or started.
+    """Returns whether a task is ready: its dependencies are finished, and it is not queued or started.
 
-    Nor may it wait for the end of a pause, and its attempt must not have failed.
+    A task that pauses before a retry is not ready, nor is any task of a failed attempt.
     """
     return (
         attempt.unmet_needs.get(task) == 0
@@ -35,7 +35,7 @@ def waits_for_nothing(attempt: Attempt, task: str) -> bool:
 
 
 def condition_question(attempt: Attempt, task: str) -> ConditionQuestion | None:
-    """Returns the condition of `task` with its inputs, for the evaluator; None if it needs no evaluation."""
+    """Returns the condition of `task` with the values that it reads; None if it needs no evaluation."""
     spec = attempt.tasks[task]
     if spec.when is None or task not in attempt.evaluating:
         return None

@@ -1,4 +1,7 @@
-"""Decides which ready task starts next: queues by fairness key, free processors, unacknowledged events."""
+"""Queues the ready tasks of a cluster: decides which starts next, by fairness keys and free processors.
+
+A key with too many unacknowledged events is held back.
+"""
 
 import heapq
 import itertools
@@ -27,7 +30,7 @@ So a gateway that is away stops no work.
 
 
 class QueuedTask(NamedTuple):
-    """One entry of the ready queue. Its first four fields order the tasks of one key, smallest first."""
+    """One entry of the ready queue. The first four fields order the tasks of one key, smallest first."""
 
     run_rank: int
     """The run's priority, negated."""
@@ -46,8 +49,8 @@ class QueuedTask(NamedTuple):
 class KeyQueue:
     """The queued tasks of one fairness key, ordered by priority and by a rotation among the key's runs.
 
-    A turn is a position in the rotation among runs: each task gets the next turn of its run, counted from the
-    turn of the task that was started last.
+    A turn is a position in that rotation: each task gets the next turn of its run, counted from the turn of
+    the task that was started last.
     """
 
     weight: float
@@ -66,14 +69,17 @@ class KeyQueue:
         heapq.heappush(self.heap, QueuedTask(-run.priority, rank, turn, order, attempt.id, task, now))
 
     def forget_idle_runs(self) -> None:
-        """Drops the turns of runs that would be next anyway, so that ended runs use no memory."""
+        """Drops the stored turns of runs without queued tasks, so that ended runs use no memory.
+
+        These runs would join at the present turn anyway.
+        """
         self.next_turns = {
             run: turn for run, turn in self.next_turns.items() if turn > self.last_started_turn
         }
 
 
 class ReadyQueue:
-    """The queue of ready tasks, in which fairness keys are served in a weighted rotation.
+    """The queue of a cluster's ready tasks, which serves fairness keys in a weighted rotation.
 
     So neither the number nor the priority of one key's tasks delays another key by more than a turn. Within a
     key the first task is next. An entry is stale when its task is no longer in the attempt's `queued`; it
@@ -96,7 +102,7 @@ class ReadyQueue:
 
     @property
     def holds(self) -> bool:
-        """Returns whether any fairness key waits because its results are not acknowledged."""
+        """Returns whether any fairness key is held back, since its events are not acknowledged yet."""
         return bool(self._held)
 
     def __repr__(self) -> str:
@@ -104,7 +110,10 @@ class ReadyQueue:
 
     @property
     def first(self) -> QueuedTask | None:
-        """Returns the next task to start, or an outdated (stale) entry; None where the queue is empty."""
+        """Returns the entry of the next task to start; None if the queue is empty.
+
+        The entry may be outdated (stale).
+        """
         return self._keys[self._turns[0][2]].heap[0] if self._turns else None
 
     def add(self, attempt: Attempt, task: str, now: float) -> None:
@@ -117,7 +126,7 @@ class ReadyQueue:
         queue.push(attempt, task, next(self._order), now)
 
     def remove_first(self, attempt: Attempt | None) -> None:
-        """Removes the first entry without starting its task; its fairness key stays first.
+        """Removes the queue's first entry without starting its task; its fairness key stays first.
 
         `attempt` is the one that the entry names; None where the cluster does not hold it any more.
         """
@@ -132,7 +141,7 @@ class ReadyQueue:
             self.size -= 1
 
     def start_first(self, attempt: Attempt) -> None:
-        """Removes the first entry, whose task starts now; its fairness key waits for its next turn.
+        """Removes the queue's first entry, whose task starts now; its fairness key waits for its next turn.
 
         `attempt` is the one that the entry names. The larger the weight of the key, the sooner its next turn.
         """
@@ -151,7 +160,7 @@ class ReadyQueue:
         self._held.append(heapq.heappop(self._turns)[2])
 
     def release(self) -> None:
-        """Ends the holding back of fairness keys: all of them are served again."""
+        """Returns all fairness keys that are held back to the rotation, so that their tasks may start."""
         held, self._held = self._held, []
         for key in held:
             self._await_turn(key)
@@ -161,12 +170,15 @@ class ReadyQueue:
         heapq.heappush(self._turns, (turn, next(self._order), key))
 
     def remove_all(self, attempt: Attempt) -> None:
-        """Removes every task of `attempt` from the queue; its entries become stale."""
+        """Removes every task of `attempt` from the ready queue."""
         self.size -= len(attempt.queued)
         attempt.queued.clear()
 
     def forget_idle(self) -> None:
-        """Drops the turns of runs and keys that would be next anyway, so that ended runs use no memory."""
+        """Drops the stored turns of runs and keys without tasks, so that ended runs use no memory.
+
+        They would join at the present turn anyway.
+        """
         self._next_turns = {key: turn for key, turn in self._next_turns.items() if turn > self._now}
         for queue in self._keys.values():
             queue.forget_idle_runs()
@@ -178,7 +190,10 @@ class ReadyQueue:
 
 
 class Reports:
-    """Counts, by fairness key, the events that no gateway has acknowledged yet."""
+    """Counts, by fairness key, a cluster's events that the gateway has not acknowledged yet.
+
+    A key with too many is held back: none of its tasks starts.
+    """
 
     def __init__(self) -> None:
         self._under_way: deque[tuple[int, str]] = deque()
@@ -192,11 +207,14 @@ class Reports:
 
     @property
     def patient_until(self) -> float:
-        """Returns the uptime from which on no task waits for missing acknowledgements."""
+        """Returns the uptime after which tasks are no longer held back for missing acknowledgements."""
         return self._acknowledged_at + PATIENCE_SECONDS
 
     def add(self, seq: int, key: str, now: float) -> None:
-        """Counts an event of `key`; counts none while no gateway acknowledges any."""
+        """Counts an unacknowledged event of the fairness key `key`.
+
+        Counts nothing while no gateway acknowledges events.
+        """
         if self._last_key not in (None, key):
             self._contended_until = now + CONTENDED_SECONDS
         self._last_key = key
@@ -209,7 +227,7 @@ class Reports:
         self._counts[key] += 1
 
     def acknowledge(self, seq: int, now: float) -> None:
-        """Records that the gateway has committed all events up to `seq`."""
+        """Takes the events up to `seq`, which the gateway has committed, out of the counts."""
         self._acknowledged_at = now
         while self._under_way and self._under_way[0][0] <= seq:
             key = self._under_way.popleft()[1]
@@ -218,13 +236,13 @@ class Reports:
                 del self._counts[key]
 
     def hold_back(self, key: str, now: float) -> bool:
-        """Returns whether `key` has too many unacknowledged events for another of its tasks to start now."""
+        """Returns whether a fairness key has too many unacknowledged events to start another task now."""
         most = REPORTS_UNDER_WAY if now < self._contended_until else UNDER_WAY_ALONE
         return now < self.patient_until and self._counts[key] >= most
 
 
 class Processors:
-    """Counts the free and busy processors of a cluster, in thousandths (millicpu), which add up exactly."""
+    """Counts a cluster's free and busy processors, in thousandths (millicpu), which add up exactly."""
 
     def __init__(self, cpu: float) -> None:
         self.cpu = cpu
@@ -244,14 +262,14 @@ class Processors:
 
     @property
     def busy(self) -> float:
-        """Returns the number of the cluster's processors that run tasks."""
+        """Returns the number of the cluster's processors that running tasks occupy."""
         return self._busy / 1000
 
     def close(self) -> None:
-        """Stops further tasks from starting: no processor is free any more."""
+        """Sets the free processors to none, for good, so that no further task starts."""
         self._capacity = 0
 
 
 def millicpu(cpu: float) -> int:
-    """Converts processors to thousandths; at least one, so that every task takes some of the capacity."""
+    """Converts a number of processors to thousandths, rounded, but at least one thousandth."""
     return max(1, round(cpu * 1000))

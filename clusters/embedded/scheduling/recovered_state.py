@@ -1,4 +1,4 @@
-"""The state of a cluster that its scheduler starts with, read from the journal once."""
+"""The type of the state that a cluster's scheduler starts with, which is read from the journal once."""
 
 from dataclasses import dataclass, field
 

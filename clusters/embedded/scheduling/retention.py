@@ -1,4 +1,7 @@
-"""Decides how long records of ended attempts and orders to end one (tombstones) are kept, with files."""
+"""Decides how long a cluster keeps the records of ended attempts and of tombstones (orders to end one).
+
+The files of a shard are kept as long as its records.
+"""
 
 from collections.abc import Container, Iterable, Mapping
 
@@ -17,10 +20,7 @@ A retry may build on the workspace of such an attempt.
 
 
 class EndedAttempt(Struct, frozen=True, kw_only=True, gc=False):
-    """The record that is kept of an ended attempt after the gateway has acknowledged its end.
-
-    The gateway has its results by then.
-    """
+    """The record that a cluster keeps of an ended attempt whose results the gateway has committed."""
 
     end_seq: int
     ended_at: float
@@ -29,7 +29,7 @@ class EndedAttempt(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Retention:
-    """Keeps records of ended attempts and of orders to end one (tombstones), and finds expired ones.
+    """The records of ended attempts and of tombstones (orders to end one), of which it finds the expired.
 
     Tombstones are kept with their time, in seconds since 1970.
     """
@@ -40,7 +40,10 @@ class Retention:
         self.tombstones, self.ended = dict(tombstones), dict(ended)
 
     def add_tombstone(self, identity: AttemptId, wall: float) -> None:
-        """Records an order of time `wall` to end an attempt (a tombstone), replacing the attempt's record."""
+        """Records a tombstone (an order to end an attempt), in place of the record of the ended attempt.
+
+        `wall` is the time of the order, in seconds since 1970.
+        """
         self.tombstones[identity] = wall
         self.ended.pop(identity, None)
 
@@ -50,7 +53,7 @@ class Retention:
         )
 
     def expired(self, wall: float, held: Container[AttemptId]) -> list[AttemptId]:
-        """Returns the ended attempts and tombstones (orders to end one) past their retention at `wall`.
+        """Returns the ended attempts and tombstones (orders to end one) whose retention is over at `wall`.
 
         `wall` is in seconds since 1970. A tombstone stays while its attempt is among those `held`.
         """
@@ -74,5 +77,5 @@ class Retention:
 
     @property
     def shards(self) -> set[tuple[str, int]]:
-        """Returns the (run, shard) pairs of the records that are kept."""
+        """Returns the shards, as (run, shard), of all records that are kept."""
         return {(identity.run, identity.shard) for kept in (self.ended, self.tombstones) for identity in kept}

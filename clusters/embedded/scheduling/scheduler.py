@@ -1,4 +1,4 @@
-"""The scheduler of one cluster as a pure state machine, without I/O, clock or randomness.
+"""The scheduler of an embedded cluster, as a state machine without I/O, clock or randomness.
 
 Each call takes what has happened and when (`now`: the cluster's uptime; `wall`: seconds since 1970), changes
 the state, and returns a `Step`: what to journal first, and what to do once that is durable. A crash between
@@ -78,13 +78,13 @@ class Scheduler:
 
     @property
     def seq(self) -> int:
-        """Returns the sequence number (seq) of the newest event."""
+        """Returns the sequence number (seq) of the cluster's newest event."""
         return self._lifecycle.seq
 
     # Calls of the gateway
 
     def apply(self, batch: Batch, now: float, wall: float) -> tuple[BatchAnswers, Step]:
-        """Applies orders to end attempts (tombstones), create requests and lease renewals of the gateway."""
+        """Applies a batch of the gateway (tombstones, creates, lease grants); returns answers and step."""
         step = Step(now=now, wall=wall)
         if batch.acknowledged > self.acknowledged:
             self.acknowledged = step.acknowledged = batch.acknowledged
@@ -130,20 +130,20 @@ class Scheduler:
         self._lifecycle.queue_ready_tasks(attempt, step)
 
     def withdraw_late_creates(self, steps: Sequence[Step], now: float) -> None:
-        """Takes create requests past their deadline (fence) out of scheduler decisions not yet written."""
+        """Removes attempts whose create request is past its fence from steps not yet journalled."""
         self._creation.withdraw_late(steps, now)
 
     def after_commit(self, answers: BatchAnswers) -> BatchAnswers:
-        """Returns the answers to send after the commit; create requests withdrawn meanwhile are refused."""
+        """Returns the answers to a committed batch; creates that were withdrawn meanwhile are refused."""
         return self._creation.after_commit(answers)
 
     def change_owner(self, owner: Owner, now: float, wall: float) -> Step:
-        """Changes the owner, and counts no event as acknowledged: the new store may have none."""
+        """Changes the gateway's store that owns the cluster; no event counts as acknowledged then."""
         self.owner, self.acknowledged = owner, 0
         return Step(now=now, wall=wall, owner=owner)
 
     def change_incarnation(self, incarnation: str, now: float, wall: float) -> Step:
-        """Gives a copied journal a new identity (incarnation); its attempts sleep until requested again."""
+        """Gives a copied journal a new identity (incarnation); puts all attempts to sleep."""
         step = Step(now=now, wall=wall, incarnation=incarnation)
         self.incarnation, self.acknowledged = incarnation, 0
         for attempt in self._attempts.by_id.values():
@@ -158,7 +158,7 @@ class Scheduler:
     def record_outcome(
         self, identity: AttemptId, task: str, outcome: Outcome, now: float, wall: float
     ) -> Step:
-        """Records the outcome of a task's execution, all processes of which have ended, and what follows."""
+        """Records the outcome of a task's execution; decides what follows for the task and its attempt."""
         step, attempt = Step(now=now, wall=wall), self._attempts.by_id[identity]
         began = self._lifecycle.end_try(attempt, task)
         consequence = consequence_of(outcome, attempt, task, now)
@@ -186,7 +186,7 @@ class Scheduler:
     # Conditions
 
     def condition(self, identity: AttemptId, task: str) -> tuple[RunSpec, ConditionQuestion] | None:
-        """Returns a task's run and its condition with inputs; None where no evaluation is needed."""
+        """Returns a task's run and its condition, to be evaluated; None if that is not needed any more."""
         attempt = self._attempts.by_id.get(identity)
         question = None if attempt is None else condition_question(attempt, task)
         return None if attempt is None or question is None else (attempt.run, question)
@@ -194,7 +194,7 @@ class Scheduler:
     def record_conditions(
         self, answers: Iterable[tuple[AttemptId, str, ConditionAnswer]], now: float, wall: float
     ) -> Step:
-        """Applies evaluated conditions, each as (attempt, task, answer); late ones change nothing."""
+        """Records results of conditions, each as (attempt, task, answer); late ones change nothing."""
         step = Step(now=now, wall=wall)
         for identity, task, answer in answers:
             if (attempt := self._attempts.by_id.get(identity)) is not None:
@@ -205,7 +205,7 @@ class Scheduler:
     # The passing of time
 
     def tick(self, now: float, wall: float) -> Step:
-        """Applies timers due `now`: queues retries, requests leases, kills tasks whose lease ends."""
+        """Handles the timers that fire by `now`: queues retries, requests leases, kills at a lease's end."""
         step = Step(now=now, wall=wall)
         for attempt in self._attempts.pop_timers(now):
             if attempt.over or not attempt.awake or self._lifecycle.expire(attempt, step):
@@ -229,11 +229,11 @@ class Scheduler:
 
     @property
     def next_timer(self) -> float | None:
-        """Returns the uptime at which `tick` is to be called next; None: not before another call."""
+        """Returns the uptime at which `tick` is to be called next; None if no timer is set."""
         return self._lifecycle.next_timer
 
     def remove_expired(self, now: float, wall: float) -> Step:
-        """Drops ended attempts and orders to end (tombstones) past retention, with their shards' epochs."""
+        """Removes the records of ended attempts and tombstones whose retention is over."""
         step = Step(now=now, wall=wall)
         step.expired += self._retention.expired(wall, held=self._attempts.by_id)
         self._retention.remove(step.expired)
@@ -242,18 +242,18 @@ class Scheduler:
         return step
 
     def close(self) -> None:
-        """Stops starting tasks; running ones go on."""
+        """Starts no further task; running tasks go on."""
         self._processors.close()
 
     # State, as others see it
 
     @property
     def shards(self) -> set[tuple[str, int]]:
-        """Returns the (run, shard) pairs with attempts or kept records: their files must stay."""
+        """Returns the shards, as (run, shard), that have attempts or records, and so keep their files."""
         return self._retention.shards.union(self._attempts.shards)
 
     def leases(self, now: float) -> int:
-        """Returns the number of exclusive attempts that have a run-lease at uptime `now`."""
+        """Returns the number of exclusive attempts whose run-lease is valid at uptime `now`."""
         return sum(attempt.lease_until > now for attempt in self._attempts.by_id.values() if not attempt.over)
 
     @property
@@ -276,7 +276,7 @@ class Scheduler:
         )
 
     def hello(self, now: float) -> Hello:
-        """Returns the cluster's status, its unfinished attempts, and those whose end is unacknowledged."""
+        """Returns the first event of a stream: status, and attempts not ended or with unacknowledged end."""
         known = (
             (attempt.id, attempt.awake)
             for attempt in self._attempts.by_id.values()
@@ -291,10 +291,10 @@ class Scheduler:
         return Hello(status=self.status(now), attempts=(*known, *ended))
 
     def pending_lease_requests(self) -> list[LeaseAsked]:
-        """Returns the run-lease requests that are not granted yet, for a newly opened event stream."""
+        """Returns the run-lease requests that are not granted yet, to be sent on a newly opened stream."""
         return pending_requests(self._attempts.by_id.values())
 
     def is_unfinished(self, identity: AttemptId, task: str) -> bool:
-        """Returns whether a task's log may still grow: its attempt goes on, and it has no result."""
+        """Returns whether a task has no result yet in an attempt that goes on, so that its log may grow."""
         attempt = self._attempts.by_id.get(identity)
         return attempt is not None and not attempt.over and task not in attempt.finished

@@ -1,4 +1,4 @@
-"""One decision (step) of the scheduler: the records to journal, and the actions to take after that."""
+"""The type of a scheduler decision (step): the records to journal, and the actions to take after that."""
 
 from dataclasses import dataclass, field
 
@@ -27,7 +27,10 @@ class TaskRecord(Struct, frozen=True, kw_only=True):
 
 @dataclass(kw_only=True, slots=True)
 class Step:
-    """What one call of the scheduler decides: records to journal, and actions to take only after that."""
+    """The decision made by one call of the scheduler: records to journal, then actions to carry out.
+
+    No action is carried out before the records are durable.
+    """
 
     now: float
     """The cluster's uptime at the call, in seconds."""

@@ -18,7 +18,7 @@ MEASURE_SECONDS: Final = 30.0
 
 
 class Room(Struct, frozen=True, kw_only=True):
-    """The free space of a disk, in bytes or files, and the `reserve` below which it counts as short."""
+    """The free space on a disk, in bytes or in files, and the `reserve` below which it is short."""
 
     free: int
     reserve: int
@@ -31,7 +31,7 @@ class Room(Struct, frozen=True, kw_only=True):
 
 
 def room_on(folder: Path) -> Room:
-    """Returns the free space on the disk of `folder`: in bytes, or in files where those are short.
+    """Returns the free space on the disk that has `folder`: in bytes, or in files if only those are short.
 
     Raises `OSError`.
     """
@@ -45,10 +45,11 @@ def room_on(folder: Path) -> Room:
 
 
 def usage_of_shards(root: Path, unit: str) -> dict[tuple[str, int], int]:
-    """Measures the disk usage of each (run, shard) below `root`, in bytes, or in files (`unit`).
+    """Measures the disk usage of each shard, by (run, shard), in the state folder `root`.
 
-    Counts files below its folders, and those that its processes hold open elsewhere on the disk or have
-    unlinked. Blocks. Raises `OSError` and `subprocess.SubprocessError`.
+    The unit is bytes or files (`unit`). Counts the files in a shard's folders, and those that its processes
+    hold open elsewhere on the disk or have unlinked. Blocks. Raises `OSError` and
+    `subprocess.SubprocessError`.
     """
     usage = defaultdict[tuple[str, int], int](int)
     for path, amount in _measured(root, ("workspaces", "scratch"), unit):
@@ -64,9 +65,9 @@ def usage_of_shards(root: Path, unit: str) -> dict[tuple[str, int], int]:
 
 
 def _measured(root: Path, kinds: tuple[str, ...], unit: str) -> Iterator[tuple[str, int]]:
-    """Measures the folders down to two levels below `kinds`; yields path and disk usage of each.
+    """Yields path and disk usage, as du(1) measures it, of all folders two levels deep in those of `kinds`.
 
-    By du(1): it goes to any depth, and holds no lock of this process meanwhile.
+    du goes to any depth, and holds no lock of this process meanwhile.
     """
     kinds = tuple(kind for kind in kinds if (root / kind).is_dir())
     if not kinds:
@@ -85,9 +86,9 @@ def _measured(root: Path, kinds: tuple[str, ...], unit: str) -> Iterator[tuple[s
 
 
 def _held_open(root: Path) -> Iterator[tuple[tuple[str, int], int]]:
-    """Yields shards with the bytes of deleted files that only their open processes keep, which du misses.
+    """Yields each file that only a shard's open descriptor leads to, as its (run, shard) and its bytes.
 
-    Counts files on the disk of `root`.
+    du(1) misses these: they are deleted, or lie outside `root` on its disk.
     """
     workspaces, device = os.fsencode(root / "workspaces"), root.stat().st_dev
     seen = set[int]()
@@ -121,7 +122,7 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _shard_of(process: Path, workspaces: bytes) -> tuple[str, int] | None:
-    """Returns the (run, shard) whose workspace a process was started with; None for any other process."""
+    """Returns the (run, shard) that a process belongs to, by the workspace in its environment, or None."""
     try:
         environment = (process / "environ").read_bytes().split(b"\0")
     # The process has ended, or is another user's.

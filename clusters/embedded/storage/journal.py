@@ -1,8 +1,8 @@
 """The cluster's journal in SQLite: the state that survives a restart, even after a SIGKILL.
 
 It holds runs, attempts, task results, tombstones, and the events that the gateway has not acknowledged. Every
-step of the scheduler is one item of a group commit (`waypost.sqlite_group_commit`). A scheduler starts from
-the `RecoveredState` that is read back.
+scheduler decision (step) is one item of a group commit (`waypost.sqlite_group_commit`). A scheduler starts
+from the `RecoveredState` that is read back.
 """
 
 import sqlite3
@@ -48,7 +48,7 @@ _decode_event: Callable[[bytes], JournalledEvent] = msgspec.json.Decoder(Journal
 
 
 def open_journal(db: sqlite3.Connection) -> RecoveredState:
-    """Makes missing tables and columns, and reads the cluster's state from the journal.
+    """Creates missing tables and columns of the journal, and reads the cluster's state from it.
 
     A new journal gets a new incarnation. Raises `sqlite3.Error` where the file is no journal.
     """
@@ -100,7 +100,10 @@ def open_journal(db: sqlite3.Connection) -> RecoveredState:
 def _load_attempt(
     db: sqlite3.Connection, spec: ShardSpec, graph: TaskGraph, *, end_seq: int, at: float, failed: str
 ) -> Attempt:
-    """Builds the attempt of a row, with its tasks' rows. `at`: its end or creation, seconds since 1970."""
+    """Builds an attempt from its row of the journal and the rows of its tasks.
+
+    `at` is the attempt's end or creation, in seconds since 1970.
+    """
     identity = spec.attempt
     finished, tries = {result.task: result for result in spec.results}, dict(spec.tries)
     pauses: dict[str, float] = {}
@@ -125,7 +128,10 @@ def _load_attempt(
 
 
 def write_steps(db: sqlite3.Connection, steps: Sequence[Step], wall: float) -> None:
-    """Writes the records of scheduler decisions (steps) in order; `wall` is the time (Unix seconds)."""
+    """Writes the records of scheduler decisions (steps) to the journal, in order.
+
+    `wall` is the time, in seconds since 1970.
+    """
     for step in steps:
         _write_step(db, step, wall)
     newest = max((event.seq for step in steps for event in step.events), default=0)
@@ -197,7 +203,7 @@ def _key(identity: AttemptId) -> tuple[str, int, int]:
 
 
 def _delete_attempt(db: sqlite3.Connection, identity: AttemptId) -> None:
-    """Deletes the rows of an attempt, and the row of its run if that has no other attempt."""
+    """Deletes an attempt's rows from the journal, and its run's row if that has no other attempt."""
     for table in ("task", "attempt"):
         db.execute(f"delete from {table} {OF_ATTEMPT}", _key(identity))
     db.execute(
@@ -207,7 +213,10 @@ def _delete_attempt(db: sqlite3.Connection, identity: AttemptId) -> None:
 
 
 def read_events(db: sqlite3.Connection, after: int, limit: int) -> list[JournalledEvent]:
-    """Returns the events after seq `after`, in order: at most `limit` of them and about `EVENTS_BYTES`."""
+    """Reads the events after seq `after` from the journal, in order.
+
+    At most `limit` of them, and about `EVENTS_BYTES`.
+    """
     events, size = list[JournalledEvent](), 0
     for (state,) in db.execute("select state from event where seq > ? order by seq limit ?", (after, limit)):
         events.append(_decode_event(state))

@@ -1,4 +1,4 @@
-"""Removes tasks' folders from the disk, whatever their size, depth and permissions.
+"""Removes folders that tasks have filled, whatever their size, depth and permissions.
 
 A removal blocks for as long as there are files, so it belongs on a thread; `move_aside` takes effect at once.
 """
@@ -17,9 +17,9 @@ ROUNDS = 3
 
 
 def move_aside(path: Path, folder: Path) -> None:
-    """Moves a file or folder into `folder` under a new name; does nothing if it does not exist.
+    """Moves the file or folder at `path` into `folder` under a new name; does nothing if there is none.
 
-    Raises `OSError`. Both are on one disk: a rename takes no longer for a million files.
+    Raises `OSError`. Both are on one disk, so that this is a rename, however many files there are.
     """
     for _ in range(ROUNDS):
         try:
@@ -39,7 +39,7 @@ def move_aside(path: Path, folder: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Makes the folder `path`, replacing a file or link that a task has put there. Raises `OSError`."""
+    """Makes the folder `path`, in place of a file or link that a task has put there. Raises `OSError`."""
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
     if not stat.S_ISDIR(path.lstat().st_mode):
@@ -50,7 +50,7 @@ def make_folder(path: Path) -> None:
 def remove_tree(root: Path, stopped: Callable[[], bool]) -> list[OSError]:
     """Removes the folder `root` with its content; returns the errors of entries that cannot be removed.
 
-    Goes on with the rest after an error, and ends early when `stopped()`. Each folder found is moved up into
+    Goes on with the rest after an error, and ends early when `stopped()`. Each inner folder is moved up into
     `root` and emptied there: so no depth exhausts the stack, the descriptors, or the length of a path.
     """
     try:
@@ -91,7 +91,7 @@ def _empty(root: int, stopped: Callable[[], bool]) -> list[OSError]:
 
 
 def _remove(root: int, name: str, stopped: Callable[[], bool]) -> None:
-    """Removes the entry `name` of the folder `root`; folders inside it are moved to `root`.
+    """Removes the entry `name` of the folder `root`; moves the folders inside it up to `root` first.
 
     Raises `OSError`.
     """
@@ -121,7 +121,7 @@ def _remove(root: int, name: str, stopped: Callable[[], bool]) -> None:
 
 
 def _move_up(folder: int, root: int, stopped: Callable[[], bool]) -> OSError | None:
-    """Removes the files of `folder` and moves its folders to `root`; returns the last error, if any."""
+    """Removes the files of `folder` and moves its folders to `root`; returns the last error, or None."""
     failure = None
     with os.scandir(folder) as entries:
         for entry in entries:

@@ -1,4 +1,4 @@
-"""The layout of a cluster's state folder, and the removal of files of shards that are no longer its own."""
+"""The layout of a cluster's state folder (workspaces, scratch folders, logs, trash), and its clean-up."""
 
 import contextlib
 import itertools
@@ -15,7 +15,7 @@ KINDS = ("workspaces", "scratch", "logs")
 
 
 class TaskFolders(Struct, frozen=True, kw_only=True):
-    """The paths for one execution of a task (try): workspace, scratch folder and log file."""
+    """The paths of one execution of a task (try): workspace, scratch folder and log file."""
 
     workspace: Path
     """The folder of the shard, shared by its tasks and attempts; it stays when the try has ended."""
@@ -26,9 +26,10 @@ class TaskFolders(Struct, frozen=True, kw_only=True):
 
 
 class StateFolder:
-    """The folder of one cluster's files: `KIND/RUN/SHARD` for each kind of `KINDS`, and a trash folder.
+    """The folder of a cluster's files: `KIND/RUN/SHARD` for each kind of `KINDS`, and a trash folder.
 
-    Scratch folders and logs have one more level, the epoch; an attempt does not see those of the one before.
+    Scratch folders and logs have one more level, the epoch: an attempt does not see those of an earlier
+    attempt.
     """
 
     def __init__(self, root: Path) -> None:
@@ -37,29 +38,29 @@ class StateFolder:
         self._trash = self.root / "trash"
 
     def task_folders(self, attempt: AttemptId, task: str) -> TaskFolders:
-        """Returns the paths for one execution of `task`, without making folders or file."""
+        """Returns the paths of one execution of `task`, without creating any folder or file."""
         workspaces, scratch, logs = (self.root / kind / attempt.run / str(attempt.shard) for kind in KINDS)
         epoch = str(attempt.epoch)
         return TaskFolders(workspace=workspaces, scratch=scratch / epoch, log=logs / epoch / f"{task}.log")
 
     @property
     def short_of_room(self) -> bool:
-        """Returns whether the disk has less free space than its reserve."""
+        """Returns whether the disk that has this folder has less free space than its reserve."""
         try:
             return room_on(self.root).short
         except OSError:
             return False
 
     def shards_on_disk(self) -> set[tuple[str, int]]:
-        """Returns the (run, shard) pairs that have files of any kind. Blocks while it reads the disk."""
+        """Returns the shards, as (run, shard), that have files of any kind. Blocks while it reads."""
         found = (path for kind in KINDS for path in self.root.glob(f"{kind}/*/*"))
         return {(path.parent.name, int(path.name)) for path in found if path.name.isdecimal()}
 
     def move_to_trash(self, shards: Iterable[tuple[str, int]]) -> list[OSError]:
-        """Moves the files of `shards` to the trash folder; removes folders of runs that become empty.
+        """Moves all files of `shards` to the trash folder; removes the folders of runs that become empty.
 
         A rename takes effect at once, however many files there are: a shard that is created again under the
-        same name starts with an empty workspace. Returns the errors of what stays where it is.
+        same name starts with an empty workspace. Returns the errors for files that could not be moved.
         """
         return self._move(shards, KINDS)
 
@@ -82,9 +83,8 @@ class StateFolder:
         return errors
 
     def empty_trash(self, stopped: Callable[[], bool] = lambda: False) -> list[OSError]:
-        """Deletes the trash folder with all files in it. Blocks meanwhile.
+        """Deletes the trash folder with all files in it; returns the errors for those that remain.
 
-        Also files that an earlier process left there. Ends early when `stopped()`. Returns the errors of what
-        cannot be removed.
+        Includes files that an earlier process left there. Blocks meanwhile; ends early when `stopped()`.
         """
         return remove_tree(self._trash, stopped)

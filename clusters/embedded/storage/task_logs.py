@@ -1,4 +1,4 @@
-"""Reads and shortens the log files of tasks, to which each execution of a task appends."""
+"""Reads the log files of tasks, and cuts the middle out of those that are too long."""
 
 import asyncio
 import codecs
@@ -22,7 +22,7 @@ CUT = b"\n[waypost: the log grew too long, what was here is cut]\n"
 
 
 async def read_log(path: Path, *, offset: int, is_running: Callable[[], bool]) -> AsyncIterator[LogChunk]:
-    """Yields the log from byte `offset` to its end; while `is_running()`, also what is appended.
+    """Yields a task's log from byte `offset` to its end, and, while `is_running()`, what is appended.
 
     No character is split between two chunks; bytes that are not UTF-8 are shown as U+FFFD. Raises
     `ClusterError` with the reason `NotFound` where there is no log and none will come.
@@ -48,9 +48,9 @@ async def read_log(path: Path, *, offset: int, is_running: Callable[[], bool]) -
 
 
 def _read_piece(path: Path, offset: int) -> tuple[int, bytes] | None:
-    """Reads up to `CHUNK_BYTES` of a log from `offset`; returns where they begin and the bytes.
+    """Reads up to `CHUNK_BYTES` of a log from `offset`; returns the first byte's position, and the bytes.
 
-    Returns None where there is no log. The chunk begins at the end of a file that ends before `offset`: the
+    Returns None where there is no log. The position is the end of the file where that is before `offset`: the
     log was shortened meanwhile.
     """
     try:
@@ -76,10 +76,10 @@ def open_regular(path: Path, flags: int) -> int:
 
 
 def shorten(path: Path) -> None:
-    """Removes the middle of a log that is over `LOG_BYTES`. Blocks. Raises `OSError`.
+    """Removes the middle of a log file that is over `LOG_BYTES`. Blocks. Raises `OSError`.
 
-    Tries append to it (O_APPEND): they go on writing behind the tail. What they write while it is shortened
-    may be lost.
+    Running tasks append to the file (O_APPEND), so they go on writing at its new end. What they write while
+    it is shortened may be lost.
     """
     with open(open_regular(path, os.O_RDWR), "r+b") as file:
         size = os.fstat(file.fileno()).st_size

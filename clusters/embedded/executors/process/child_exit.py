@@ -1,4 +1,4 @@
-"""Waits for the exit of a child process without a thread, and names the signal that ended it."""
+"""Waits for a child process to exit, without a thread, and names the signal that ended a process."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ POLL_SECONDS = 0.05
 
 
 async def wait_for_exit(child: "subprocess.Popen[Any]") -> int:
-    """Waits until the child has ended, reaps it and returns its exit code: -N for signal N."""
+    """Waits until a child process has exited, reaps it and returns its exit code (-N for signal N)."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     try:
         pidfd = os.pidfd_open(child.pid)
@@ -32,7 +32,7 @@ async def wait_for_exit(child: "subprocess.Popen[Any]") -> int:
 
 
 async def exits_within(child: "subprocess.Popen[Any]", seconds: float) -> bool:
-    """Waits at most `seconds` for the child's exit; returns whether the child has ended."""
+    """Waits at most `seconds` for a child process to exit; returns whether it has exited."""
     try:
         async with asyncio.timeout(seconds):
             await wait_for_exit(child)
@@ -42,7 +42,7 @@ async def exits_within(child: "subprocess.Popen[Any]", seconds: float) -> bool:
 
 
 def signal_name(number: int) -> str:
-    """Returns the name of a signal: SIGKILL, SIGRTMIN+6."""
+    """Returns the name of a signal number: SIGKILL for 9, `SIGRTMIN+6` for a real-time signal."""
     try:
         return signal.Signals(number).name
     except ValueError:

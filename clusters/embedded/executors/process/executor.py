@@ -1,4 +1,4 @@
-"""Executes `process` tasks: runs a command in a process group and an environment of its own."""
+"""The executor of `process` tasks: runs a command in its own process group with its own environment."""
 
 import contextlib
 import subprocess
@@ -41,10 +41,10 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
 
 
 class ProcessExecutor:
-    """Executes `process` tasks by running their commands. Satisfies `Executor`.
+    """Executes `process` tasks by running their commands. Implements `Executor`.
 
-    A watchdog process kills the tries that still run when this process is killed. `workspaces` is the folder
-    below which all tries have their workspaces.
+    A watchdog process kills the commands that still run when this process is killed. `workspaces` is the
+    folder that contains the workspaces of all tasks.
     """
 
     def __init__(self, region: str, workspaces: Path, settings: ProcessSettings) -> None:
@@ -90,7 +90,7 @@ class ProcessExecutor:
             remove(output_file)
 
     async def _run(self, spec: ProcessSpec, output_file: Path, lease: Lease | None) -> Outcome:
-        """Starts the process, waits until it and its descendants have ended, and returns the outcome.
+        """Starts a task's process, waits until it and its descendants have ended, and returns the outcome.
 
         Raises `OSError` and `ValueError`.
         """

@@ -19,7 +19,8 @@ class LeaseGuard:
     """Talks to one lease guard process: forwards run-lease renewals and reads its reports, within `with`.
 
     Enter it first, then start the guard with `command_line` and with `guard_end` as its standard input.
-    `on_started` is called with the process group of the command as soon as the guard has started it.
+    `on_started` is called with the process group of the guarded command as soon as the guard has started the
+    command.
     """
 
     def __init__(self, lease: Lease, on_started: Callable[[int], None]) -> None:
@@ -51,15 +52,16 @@ class LeaseGuard:
         return f"LeaseGuard({state}, lease={self._lease!r})"
 
     def command_line(self, memory_bytes: int, descriptor: int, command: Sequence[str]) -> list[str]:
-        """Returns the command line of the guard that runs `command`. `memory_bytes` 0: no limit.
+        """Returns the command line of the guard process that runs `command` under the lease.
 
-        `descriptor` is an open file with the environment of the command, for the guard to inherit.
+        `memory_bytes` is the command's memory limit, 0 for none. `descriptor` is an open file with the
+        environment of the command, for the guard to inherit.
         """
         numbers = [repr(self._lease.expires_at), str(memory_bytes), str(descriptor)]
         return [*PROGRAM, "lease", *numbers, *command]
 
     def close_input(self) -> None:
-        """Closes the guard's standard input, which makes it kill its command and exit.
+        """Closes the guard process's standard input, which makes the guard kill its command and exit.
 
         Its last reports can still be read.
         """
@@ -68,7 +70,7 @@ class LeaseGuard:
             self._socket.shutdown(socket.SHUT_WR)
 
     def read_reports(self) -> None:
-        """Reads and applies the reports that the guard has sent so far, without waiting for more."""
+        """Reads and records the reports that the guard process has sent so far, without waiting for more."""
         while True:
             try:
                 received = self._socket.recv(4096)

@@ -1,8 +1,8 @@
 """Finds and kills the processes that a task's execution left behind, also outside its process group.
 
-A process that leaves the group (setsid(2)) and loses its parent becomes a child of this process, which is a
-subreaper (PR_SET_CHILD_SUBREAPER, prctl(2)). The environment that it was started with says which try it
-belongs to, unless it has been started with another one.
+A process that leaves the group (setsid(2)) and loses its parent becomes an adopted child of this process,
+which is a subreaper (PR_SET_CHILD_SUBREAPER, prctl(2)). The environment with which it was started names the
+execution (try) that it belongs to, unless the task has started it with another one.
 """
 
 import asyncio
@@ -28,7 +28,10 @@ for a moment. One that has none for so long was started without.
 
 
 class AdoptedChildren:
-    """The living adopted children of this process and their environments, as of the last `refresh`."""
+    """The living orphans that this process (a subreaper) has adopted, with their environments.
+
+    They are as of the last `refresh`.
+    """
 
     def __init__(self) -> None:
         self._environments: dict[int, frozenset[bytes]] = {}
@@ -38,18 +41,24 @@ class AdoptedChildren:
         return f"AdoptedChildren({sorted(self._environments)}, nameless={sorted(self._nameless_since)})"
 
     def refresh(self) -> None:
-        """Reaps the adopted children that have ended and reads the environments of the others."""
+        """Reaps the adopted child processes that have ended and reads the environments of the others."""
         now, known = time.monotonic(), self._nameless_since
         found = {pid: environment_of(pid) for pid in reap_children(spared=AWAITED_CHILDREN)}
         self._environments = {pid: frozenset(items) for pid, items in found.items() if items}
         self._nameless_since = {pid: known.get(pid, now) for pid, items in found.items() if not items}
 
     def started_with(self, identity: Collection[bytes]) -> list[int]:
-        """Returns the pids of the adopted children started with all of `identity` (`NAME=value` each)."""
+        """Returns the pids of the adopted processes whose environment has all of `identity`.
+
+        Each item of `identity` is a variable as `NAME=value`.
+        """
         return [pid for pid, items in self._environments.items() if items.issuperset(identity)]
 
     def any_nameless(self) -> bool:
-        """Returns whether an adopted child has no readable environment yet (less than `NAMELESS_SECONDS`)."""
+        """Returns whether some adopted process has an environment that cannot be read yet.
+
+        One that stays unreadable for `NAMELESS_SECONDS` no longer counts.
+        """
         now = time.monotonic()
         return any(now < since + NAMELESS_SECONDS for since in self._nameless_since.values())
 
@@ -59,7 +68,7 @@ ADOPTED: Final = AdoptedChildren()
 
 
 class Leftovers(Struct, frozen=True, kw_only=True):
-    """The remaining processes of one execution of a task (try); as a bool, whether there may be any."""
+    """The remaining processes of one execution of a task (try); true as a bool if there may be any."""
 
     groups: tuple[int, ...]
     """The try's process groups that still have a member, even if only a zombie."""
@@ -73,7 +82,10 @@ class Leftovers(Struct, frozen=True, kw_only=True):
 
 
 def find_leftovers(groups: Collection[int], identity: Collection[bytes]) -> Leftovers:
-    """Finds what remains of a task's execution: processes in `groups`, and adopted ones by `identity`."""
+    """Finds the remaining processes of a task's execution: members of `groups`, and adopted processes.
+
+    The adopted ones are those whose environment has all of `identity` (`NAME=value` each).
+    """
     return Leftovers(
         groups=tuple(group for group in groups if _has_members(group)),
         adopted=tuple(ADOPTED.started_with(identity)),
@@ -82,7 +94,7 @@ def find_leftovers(groups: Collection[int], identity: Collection[bytes]) -> Left
 
 
 def kill_leftovers(leftovers: Leftovers) -> None:
-    """Sends SIGKILL to the process groups of all remaining processes, and reaps our own children."""
+    """Sends SIGKILL to all remaining processes of a task's execution; reaps those that are our children."""
     for group in leftovers.groups:
         signal_group(group)
         with contextlib.suppress(ChildProcessError):  # none of its members is our child, for now

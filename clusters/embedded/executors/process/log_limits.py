@@ -11,10 +11,7 @@ CHECK_SECONDS = 1.0
 
 
 class LogLimits:
-    """Shortens those of the added log files that are over `LOG_BYTES`, every `CHECK_SECONDS`.
-
-    Runs within `async with`.
-    """
+    """Checks log files every `CHECK_SECONDS` and shortens those over `LOG_BYTES`, within `async with`."""
 
     def __init__(self) -> None:
         self._logs: set[Path] = set()
@@ -40,14 +37,14 @@ class LogLimits:
 
 
 def is_too_long(log: Path) -> bool:
-    """Returns whether a task's log file is over `LOG_BYTES`; False where there is no file."""
+    """Returns whether a task's log file is larger than `LOG_BYTES`; False where the file does not exist."""
     with contextlib.suppress(OSError):
         return log.lstat().st_size > LOG_BYTES
     return False
 
 
 async def shorten_log(log: Path) -> None:
-    """Shortens a log file that is over `LOG_BYTES`, in a thread.
+    """Shortens a task's log file to less than `LOG_BYTES`, in a thread.
 
     Errors are ignored: a task may have removed its log, or put a pipe in its place.
     """

@@ -1,4 +1,4 @@
-"""Runs commands under a memory limit, and recognizes a command that failed because of its limit."""
+"""Runs commands under a memory limit, and recognizes commands that failed for lack of memory."""
 
 import errno
 import os
@@ -28,10 +28,10 @@ SAYS_MEMORY: Final = re.compile(
 
 
 def limited_command(spec: ProcessSpec) -> list[bytes | str]:
-    """Returns the command line that runs a command under its memory limit and with its environment.
+    """Returns a command line that sets the memory limit and environment of `spec`, then runs its command.
 
     The limit is RLIMIT_DATA. Each child of the command gets the same limit, not a share of it. Raises
-    `ValueError`.
+    `ValueError` for a command or an environment that cannot be passed so.
     """
     if "=" in spec.command[0]:
         raise ValueError("a program with memoryMiB cannot have = in its name")
@@ -42,7 +42,7 @@ def limited_command(spec: ProcessSpec) -> list[bytes | str]:
 
 
 def environment_block(spec: ProcessSpec) -> list[bytes]:
-    """Returns the command's environment as a list of `NAME=value`. Raises `ValueError` for bad entries."""
+    """Returns a command's environment as a list of `NAME=value`. Raises `ValueError` for a bad variable."""
     block = [os.fsencode(f"{name}={value}") for name, value in spec.environment.items()]
     if any("=" in name or not name for name in spec.environment) or any(b"\0" in item for item in block):
         raise ValueError("env holds a NUL character, or a name that no variable can have")
@@ -50,9 +50,10 @@ def environment_block(spec: ProcessSpec) -> list[bytes]:
 
 
 def check_program(spec: ProcessSpec) -> None:
-    """Raises the `OSError` that starting a program would raise if it is missing or not executable.
+    """Raises the `OSError` of a failed start if the program of `spec` is missing or not executable.
 
-    The shell that limits it starts in any case, and could only exit with 126 or 127.
+    The shell that sets the memory limit starts in any case: without this check it could only exit with 126 or
+    127.
     """
     name = spec.command[0]
     folders = [""] if "/" in name else spec.environment["PATH"].split(":")
@@ -72,10 +73,10 @@ def log_size(log: Path) -> int:
 
 
 def memory_reason(spec: ProcessSpec, reason: str, log_begin: int) -> str:
-    """Returns why a task's execution under a memory limit failed, with the limit in its text.
+    """Returns the reason for which a memory-limited task failed: `reason`, and whether memory ran out.
 
-    A program that gets no more memory ends as it likes, so `reason` alone (exit code 1) does not say it. What
-    it wrote last, behind byte `log_begin` of its log, usually does.
+    A program that gets no more memory ends as it likes, so `reason` alone (exit code 1) does not name memory.
+    Its last output, after byte `log_begin` of its log, usually does.
     """
     bound = f"{spec.memory_bytes >> 20} MiB (resources.memoryMiB)"
     if SAYS_MEMORY.search(_tail(spec.log, log_begin)):

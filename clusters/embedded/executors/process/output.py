@@ -1,4 +1,4 @@
-"""Reads and checks the result that a task has written to its output file.
+"""Reads and checks the JSON result that a task has written to its output file.
 
 The task created the file, so it may be anything: a pipe that nobody writes to, a link to a file of the
 cluster, gigabytes.
@@ -21,9 +21,10 @@ from waypost.workflow.ijson_limits import NESTING, value_fault
 
 
 def read_output(path: Path) -> Outcome:
-    """Returns the outcome of a command that succeeded: success with the JSON in `path`, or a failure.
+    """Reads the JSON output file of a command that succeeded; returns the task's outcome.
 
-    The failure says what is wrong with the file. A missing file is the value null.
+    The outcome is a success with that value, or a failure that says what is wrong with the file. A missing
+    file counts as the value null.
     """
     try:
         # O_NOFOLLOW: no file that only the cluster may read. O_NONBLOCK: opening a pipe would wait for its
@@ -61,9 +62,10 @@ def read_output(path: Path) -> Outcome:
 
 
 def remove(path: Path) -> None:
-    """Deletes the file or link at `path`, and renames a folder that is in its place. Errors are ignored.
+    """Deletes the file or link at `path`, or renames the folder that is in its place. Errors are ignored.
 
-    A folder may hold any number of files: it goes with the scratch folder, off the event loop.
+    A folder may hold any number of files, so it is deleted later, with the scratch folder, off the event
+    loop.
     """
     with contextlib.suppress(OSError):
         try:

@@ -1,4 +1,4 @@
-"""Describes the process of one execution of a task: command, working directory, environment, memory limit."""
+"""Describes the process of a task's execution: command, working directory, environment, memory limit."""
 
 import errno
 import os
@@ -54,23 +54,23 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
 
     @property
     def wrapper_environment(self) -> dict[str, str]:
-        """Returns the environment of our wrapper program that starts the command: `IDENTITY` and a PATH.
+        """Returns the environment of the wrapper program that starts the command: `IDENTITY` and a PATH.
 
-        What a document sets (LD_PRELOAD, GLIBC_TUNABLES) would act on that program before the task is
-        bounded.
+        The variables of a document's `env` (LD_PRELOAD, GLIBC_TUNABLES) are left out, since they would act on
+        the wrapper before it has set the task's limits.
         """
         return {"PATH": os.defpath, **{name: self.environment[name] for name in IDENTITY}}
 
     @property
     def identity(self) -> frozenset[bytes]:
-        """Returns the variables of `IDENTITY` with their values, each as `NAME=value`."""
+        """Returns the variables (`IDENTITY`) that identify the task's execution, each as `NAME=value`."""
         return frozenset(os.fsencode(f"{name}={self.environment[name]}") for name in IDENTITY)
 
 
 def process_spec(
     launch: Launch, run: ProcessRun, folders: TaskFolders, *, region: str, input_file: Path, output_file: Path
 ) -> ProcessSpec:
-    """Builds the description of the process that executes a task once, and makes its working directory.
+    """Builds the description of the process for one execution of a task, and makes its working directory.
 
     Raises `ValueError` for what no process can be started with, `OSError` for a fault of this machine.
     """
@@ -100,7 +100,7 @@ def process_spec(
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Writes a new file with `content`, after removing what an earlier task has put there: a pipe, a link."""
+    """Writes `content` to a new file at `path`, after removing whatever a task has put at that path."""
     remove(path)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
         file.write(content)

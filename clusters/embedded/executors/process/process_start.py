@@ -1,4 +1,4 @@
-"""Starts the process of a task's execution: the command itself, or a wrapper program that limits it."""
+"""Starts the process of a task's execution: the command itself, or a wrapper that sets its limits."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from clusters.embedded.storage.task_logs import open_regular
 
 
 def start_process(spec: ProcessSpec, guard: LeaseGuard | None) -> "subprocess.Popen[Any]":
-    """Starts a task's command in a session of its own, or the lease guard process that will start it.
+    """Starts a task's command in a new session, or the lease guard process that will start the command.
 
     Raises `OSError` and `ValueError`.
     """
@@ -52,7 +52,7 @@ def start_process(spec: ProcessSpec, guard: LeaseGuard | None) -> "subprocess.Po
 
 
 def _environment_file(spec: ProcessSpec) -> int:
-    """Writes the command's environment to a file in memory; returns the file's descriptor."""
+    """Writes a command's environment to a file in memory; returns the file's descriptor."""
     descriptor = os.memfd_create("environment")
     with open(descriptor, "wb", closefd=False) as file:
         file.write(b"".join(variable + b"\0" for variable in environment_block(spec)))

@@ -25,7 +25,7 @@ async def terminate(
 ) -> None:
     """Ends the processes of one execution of a task; `child` is its command, or the `guard` that runs it.
 
-    A command that still runs gets SIGTERM and `grace_seconds`. Returns when nothing that was started with
+    A command that still runs gets SIGTERM and `grace_seconds`. Returns when no process that was started with
     `identity` is left.
     """
     if child.returncode is None:
@@ -56,7 +56,7 @@ def _request_end(child: "subprocess.Popen[Any]", guard: LeaseGuard | None) -> No
 
 
 async def finish_despite_cancellation(work: Coroutine[Any, Any, None]) -> None:
-    """Runs a coroutine to its end, ignoring every cancellation of the caller.
+    """Runs a coroutine to its end although the calling asyncio task is cancelled, even repeatedly.
 
     The gateway repeats its orders to end an attempt (tombstones), and each may cancel the caller again.
     """

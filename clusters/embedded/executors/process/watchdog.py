@@ -1,6 +1,6 @@
-"""The watchdog process and lease guard: they kill processes that must not outlive a cluster or run-lease.
+"""The programs `watchdog` and lease guard: they kill processes that outlive their cluster or run-lease.
 
-Runs as a program, on the standard library alone.
+Runs as a program of its own, on the standard library alone.
 
 `python watchdog.py groups FOLDER` is the watchdog of a cluster. It reads lines `+PGID` and `-PGID` from its
 standard input. When that closes, because the cluster has ended or was killed, it kills every process group
@@ -8,13 +8,13 @@ still listed, and then every process that was given a workspace below FOLDER. Ne
 PR_SET_PDEATHSIG (prctl(2)) would do: a thread dies with its process, and the signal is already sent when the
 thread ends that started the child.
 
-`python watchdog.py lease EXPIRES_AT BYTES DESCRIPTOR COMMAND...` is a guard. It runs COMMAND in a process
-group of its own, with at most BYTES of memory (0: no limit), and kills it with all its descendants at
+`python watchdog.py lease EXPIRES_AT BYTES DESCRIPTOR COMMAND...` is a lease guard. It runs COMMAND in a
+process group of its own, with at most BYTES of memory (0: no limit), and kills it with all its descendants at
 EXPIRES_AT (seconds of the machine's monotonic clock) or when its standard input, a socket, closes. It reads
-COMMAND's environment from the open file DESCRIPTOR, `NAME=value` and a NUL byte each: its own is another, so
-that nothing in a document's `env` (LD_PRELOAD) acts on the guard. Each line that it reads is a later
-EXPIRES_AT. It writes to the same socket: `+PGID` when the command runs, then `=CODE` when the command
-has ended, or `!` when the lease has.
+COMMAND's environment from the open file DESCRIPTOR, `NAME=value` and a NUL byte each; the guard's own
+environment is another, so that nothing in a document's `env` (LD_PRELOAD) acts on the guard. Each line that
+it reads is a later EXPIRES_AT. It writes to the same socket: `+PGID` when the command runs, then `=CODE` when
+the command has ended, or `!` when the lease has.
 """
 
 import contextlib
@@ -37,18 +37,18 @@ NAMELESS_ROUNDS = 20
 
 
 def signal_group(group: int, number: int = signal.SIGKILL) -> None:
-    """Sends a signal to a process group; does nothing where the group is gone or another user's."""
+    """Sends a signal to a process group; does nothing where the group is gone or belongs to another user."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
 
 
 def become_subreaper() -> None:
-    """Makes this process the parent of its orphaned descendants, whatever their session (prctl(2))."""
+    """Makes this process a subreaper: orphaned descendants become its children (prctl(2))."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def reap_children(spared: Container[int] = ()) -> list[int]:
-    """Reaps the ended children in other sessions, except `spared`; returns the pids of the living ones."""
+    """Reaps the ended children in other sessions, except `spared`; returns the pids of living children."""
     session = os.getsid(0)
     while True:
         alive, reaped_any = list[int](), False
@@ -77,8 +77,8 @@ def _listed_children() -> list[int]:
 def environment_of(pid: int) -> list[bytes] | None:
     """Returns the environment that a process was started with, as a list of `NAME=value`.
 
-    An empty list: it has ended, or is not ours to read. None: it has no environment, or none yet, since it is
-    just executing another program.
+    An empty list means that the process has ended or may not be read by us; None, that it has no environment,
+    or none yet, since it is just executing another program.
     """
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
@@ -91,7 +91,7 @@ def environment_of(pid: int) -> list[bytes] | None:
 
 
 def kill_all_below(folder: str) -> None:
-    """Kills every process that was given a workspace below `folder`.
+    """Kills every process that was started with a workspace below `folder`.
 
     Searches until none is left, `ROUNDS` times at most.
     """
@@ -127,18 +127,18 @@ def watch_groups(folder: str) -> int:
 
 
 class LeaseInput:
-    """The run-lease of a guarded command, as read from standard input: valid until the latest time in it.
+    """The run-lease of a guarded command, as read from standard input: valid until the latest time read.
 
-    It also ends when standard input closes.
+    The lease also ends when standard input closes.
     """
 
     def __init__(self, expires_at: float) -> None:
         self._expires_at, self._partial_line = expires_at, b""
 
     def read_arrived(self) -> bool:
-        """Reads the renewals that have arrived, without waiting; returns whether the run-lease still holds.
+        """Reads the lease renewals that have arrived, without waiting; returns whether the lease still holds.
 
-        It is not where it has expired or the input is closed.
+        The lease no longer holds when it has expired or standard input is closed.
         """
         while time.monotonic() < self._expires_at:
             ready, _, _ = select.select([0], [], [], 0.0)
@@ -149,9 +149,9 @@ class LeaseInput:
         return False
 
     def wait_for_exit(self, pidfd: int) -> bool:
-        """Waits until a process has ended or the run-lease has; returns whether the process ended in time.
+        """Waits until a process exits or the run-lease ends; returns whether the process exited first.
 
-        `pidfd` stands for the process. False: the lease expired first, or the input closed.
+        `pidfd` stands for the process. False: the lease expired first, or standard input closed.
         """
         while (left := self._expires_at - time.monotonic()) > 0:
             ready, _, _ = select.select([0, pidfd], [], [], left)
@@ -180,7 +180,7 @@ def _read_environment(descriptor: int) -> dict[bytes, bytes]:
 
 
 def guard_lease(expires_at: float, memory_bytes: int, descriptor: int, command: list[str]) -> int:
-    """Runs `command` under a run-lease and kills it when that ends; returns the guard's exit code.
+    """Runs `command` until it ends or the run-lease ends, which kills it; returns the guard's exit code.
 
     The exit code says nothing about the command.
     """
@@ -193,7 +193,7 @@ def guard_lease(expires_at: float, memory_bytes: int, descriptor: int, command: 
         return 1
 
     def prepare() -> None:
-        """Resets the command's signal handlers and sets its memory limit, before it is executed."""
+        """Resets signal handlers and sets the memory limit in the child, just before it runs the command."""
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if memory_bytes:

@@ -1,4 +1,7 @@
-"""Starts the watchdog process, restarts it when it ends, and sends it the process groups to kill."""
+"""Starts the watchdog process, restarts it when it ends, and sends it the process groups to kill.
+
+The watchdog (`watchdog.py`) kills these groups when the cluster's process dies.
+"""
 
 import asyncio
 import contextlib
@@ -25,10 +28,10 @@ Anything else that reaps them loses their exit codes.
 
 
 class WatchdogClient:
-    """Keeps a watchdog process running, and its list of process groups to kill when this process ends.
+    """Keeps a watchdog process running, with the list of process groups to kill if this process dies.
 
-    It kills nothing itself, except once: when entered it kills what an earlier cluster has left below the
-    folder `workspaces`. A watchdog that has ended is replaced at once by one that gets the whole list.
+    This class kills nothing itself, except once: when entered it kills what an earlier cluster has left below
+    the folder `workspaces`. A watchdog that has ended is replaced at once by one that gets the whole list.
     """
 
     def __init__(self, workspaces: Path) -> None:
@@ -53,7 +56,7 @@ class WatchdogClient:
         return f"WatchdogClient(watchdog={pid}, groups={sorted(self._groups)})"
 
     def watch(self, group: int) -> None:
-        """Puts a process group on the list of those that the watchdog kills if the cluster's process dies.
+        """Adds a process group to those that the watchdog kills if the cluster's process dies.
 
         Raises `OSError` where there is no watchdog: then the group must not run.
         """
@@ -88,7 +91,10 @@ class WatchdogClient:
         os.write(self._pipe, "".join(f"+{group}\n" for group in self._groups).encode())
 
     def _detach(self) -> "subprocess.Popen[bytes] | None":
-        """Closes the pipe to the watchdog, which ends it; returns its process, None if none was running."""
+        """Closes the pipe to the watchdog process, which ends the watchdog.
+
+        Returns the process, or None if none was running.
+        """
         process, self._watchdog = self._watchdog, None
         if process is not None and process.stdin is not None:
             self._loop.remove_reader(self._pidfd)
