@@ -1,6 +1,6 @@
-"""Parses the answers of policy rules. Incomplete or wrongly typed answers never permit.
+"""Parses the values of policy's `decision` rules. Incomplete or wrongly typed ones never permit.
 
-They are errors.
+They raise `AnswerError`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -23,7 +23,10 @@ Decisions are stored with their run: ten thousand banned images must not make te
 
 
 class PolicyAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The value of a `decision` rule: it becomes a policy `Decision`. All fields but `levels` are needed."""
+    """The value of a `decision` rule in a policy bundle, from which a `Decision` is made.
+
+    All fields but `levels` must be there.
+    """
 
     allow: bool
     rules: tuple[str, ...]
@@ -53,7 +56,10 @@ ALWAYS_HARD: Final = frozenset(
 
 
 def level_of(rule: str, levels: Mapping[str, Level]) -> Level:
-    """Returns a rule's enforcement level: hard if `levels` does not name it, or if it is about the caller."""
+    """Returns the enforcement level of a policy rule, as `levels` gives it by rule id; by default hard.
+
+    A rule about the caller is always hard.
+    """
     return Level.HARD if not rule or rule in ALWAYS_HARD else levels.get(rule, Level.HARD)
 
 
@@ -65,7 +71,7 @@ _decode = msgspec.json.Decoder(PolicyAnswer).decode
 
 
 def parse_answer(text: str | bytes) -> PolicyAnswer:
-    """Parses a rule's answer from JSON, with a bounded list of reasons.
+    """Parses the value of a `decision` rule from JSON; shortens an overlong list of reasons.
 
     Raises `AnswerError` for null, a wrong type, a field too many or too few, or `allow` with reasons.
     """
@@ -80,7 +86,7 @@ def parse_answer(text: str | bytes) -> PolicyAnswer:
 
 
 def _truncate(answer: PolicyAnswer) -> PolicyAnswer:
-    """Limits the number of reasons and rules and the length of messages, and sets the reasons' levels."""
+    """Limits an answer's reasons, rules and messages, and sets each reason's enforcement level."""
     reasons = tuple(
         # The level is not the rule's own to say.
         Reason(
@@ -96,7 +102,10 @@ def _truncate(answer: PolicyAnswer) -> PolicyAnswer:
 
 
 def _more(left: Sequence[Reason], shown: Collection[str], levels: Mapping[str, Level]) -> Reason:
-    """Returns the reason that stands for those left out; hard if one of them is of a rule not shown."""
+    """Returns one reason ("and 7 more reasons") that stands for the reasons that are left out.
+
+    It is hard, unless all rules that appear only among those left out are advisory.
+    """
     others = {reason.rule for reason in left}.difference(shown)
     warns = all(level_of(rule, levels) is Level.ADVISORY for rule in others)
     level = Level.ADVISORY if warns else Level.HARD

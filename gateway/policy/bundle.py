@@ -1,7 +1,7 @@
 """Reads a policy bundle from a folder: Rego modules, their tests, data and schemas; computes its revision.
 
 Checks what does not depend on the engine: files that cannot be read, JSON that is not valid or has doubled
-names, and data that does not fit its schema. Whether an engine can run the rules is for that engine to say.
+names, and data that does not fit its schema. Each engine checks by itself whether it can run the rules.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ class Diagnostic(Struct, frozen=True, kw_only=True, gc=False, order=True):
 
 
 class BundleError(Exception):
-    """Raised for a bundle that cannot be used. The text is every diagnostic, one per line."""
+    """Raised for a policy bundle that cannot be used. The text is every diagnostic, one per line."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
@@ -74,7 +74,10 @@ class Bundle(Struct, frozen=True, kw_only=True):
 
 
 def level_in(bundle: Bundle, rule: str) -> Level | None:
-    """Returns the enforcement level of a rule in a bundle; None if the bundle has no rule with this id."""
+    """Returns the enforcement level of the policy rule with the id `rule` in a bundle, or None.
+
+    None: the bundle has no such rule.
+    """
     levels: Mapping[str, Level] = json.loads(bundle.source.data).get("levels", {})
     # A house rule may give its sentence alone; its id, `house`, stands in the rules that ship.
     if rule in levels or any(f'"{rule}"' in text for _, text in bundle.source.modules):
@@ -83,10 +86,11 @@ def level_in(bundle: Bundle, rule: str) -> Level | None:
 
 
 def read_bundle(policies: Path, data: Path | None, *, data_required: bool = True) -> Bundle:
-    """Reads the `.rego` files below `policies`, and the JSON file `data` (None: their `data.json`).
+    """Reads a policy bundle: the `.rego` files below the folder `policies`, and the JSON file `data`.
 
-    The data must fit its schema: a limit with a mistyped name would limit nothing. Where it is not
-    `data_required`, a folder without any has an empty object. Raises `BundleError`.
+    `data` None: the `data.json` in that folder; where there is none and it is not `data_required`, the data
+    are an empty object. The data must fit their schema: a limit with a mistyped name would limit nothing.
+    Raises `BundleError`.
     """
     files = sorted(policies.rglob("*.rego"))
     if not files:
@@ -103,9 +107,9 @@ def read_bundle(policies: Path, data: Path | None, *, data_required: bool = True
 
 
 def _data_elsewhere(policies: Path) -> Iterator[Diagnostic]:
-    """Yields a diagnostic for each data file that OPA would load and the bundle lacks.
+    """Yields a diagnostic for each data file below a bundle's folder that OPA would load and the gateway not.
 
-    Rules that pass their tests with them would decide without: what is undefined refuses nothing.
+    Rules that pass their tests with such data would decide without them: what is undefined refuses nothing.
     """
     for name in OPA_DATA_FILES:
         for path in sorted(policies.rglob(name)):
@@ -118,9 +122,9 @@ def _data_elsewhere(policies: Path) -> Iterator[Diagnostic]:
 def bundle_of(
     modules: Iterable[tuple[str, str]], data: str | None, *, data_file: str = DATA_FILE, engine: str = ""
 ) -> Bundle:
-    """Returns a bundle of modules (file name and text, tests among them) and the JSON text of its data.
+    """Builds a bundle from Rego modules (file name and text, tests among them) and the JSON text of its data.
 
-    `data_file` is its name in diagnostics; without data it is an empty object. Raises `BundleError`.
+    `data_file` is the data's name in diagnostics; without data it is an empty object. Raises `BundleError`.
     """
     texts = tuple(modules)
     schemas = {
@@ -141,7 +145,7 @@ def bundle_of(
 
 
 def _engine(path: Path) -> str:
-    """Returns the engine that the bundle's manifest names in `metadata.engine`; empty without one."""
+    """Returns the engine that a bundle's manifest file names in `metadata.engine`; empty if none is named."""
     if not path.exists():
         return ""
     try:

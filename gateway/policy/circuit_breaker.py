@@ -10,10 +10,11 @@ FAILURES_MAXIMUM: Final = 5
 
 
 class CircuitBreaker:
-    """Counts the policy queries in a row that an engine failed to answer; opens (stops calls) after too many.
+    """Opens (stops calls to a policy engine) after too many failed policy queries in a row.
 
-    Once it is open, no question is asked until the engine has said that it is well. So a document that always
-    fails, sent again and again, keeps nobody else out: what it opens is closed after one round trip.
+    While it is open, no question is asked until the engine has passed a health check. So a document that
+    always fails, sent again and again, keeps nobody else out: the breaker that it opens is closed after one
+    round trip.
     """
 
     def __init__(self) -> None:
@@ -26,11 +27,11 @@ class CircuitBreaker:
         return f"<CircuitBreaker {state}, {self._failures} failures in a row>"
 
     def after_answer(self) -> None:
-        """Closes the breaker (allows calls again) after an answered policy query or a good health check."""
+        """Closes the breaker (allows calls again), after an answered policy query or a good health check."""
         self.is_open, self.cause, self._failures = False, "", 0
 
     def after_failure(self, cause: str) -> bool:
-        """Counts a policy query without an answer; returns whether the breaker opens (stops calls) by it."""
+        """Counts a failed policy query; returns whether this failure opens the breaker (stops calls)."""
         self._failures += 1
         self.cause = cause
         opens = not self.is_open and self._failures >= FAILURES_MAXIMUM

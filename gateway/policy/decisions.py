@@ -1,4 +1,4 @@
-"""Makes policy decisions from a policy engine's answers; without an answer, a refusal with the fault."""
+"""Makes policy decisions from the answers of a policy engine; without an answer, a refusal."""
 
 import itertools
 import os
@@ -29,7 +29,7 @@ class DecisionFactory:
         duration_seconds: float,
         engine_decision_id: str = "",
     ) -> Decision:
-        """Returns the policy decision for a complete answer of the rules."""
+        """Makes the policy decision for a complete answer of the policy rules."""
         return Decision(
             id=self._new_id(question),
             at=question.at,
@@ -46,7 +46,7 @@ class DecisionFactory:
         )
 
     def faulty(self, question: Question, fault: str, *, revision: str, duration_seconds: float) -> Decision:
-        """Returns the refusal for a policy query without a complete answer; `fault` is the reason."""
+        """Makes the refusal for a policy query without a complete answer; `fault` says why there is none."""
         return Decision(
             id=self._new_id(question),
             at=question.at,

@@ -1,9 +1,8 @@
-"""Enforces rules' levels: advisory reasons, and soft ones with a policy exception, do not refuse.
+"""Applies the enforcement levels of policy rules: turns reasons that do not refuse into warnings.
 
-Performs no I/O.
-
-It is the one check for what the gateway decides, for dry runs, `waypost policy eval` and replays. What no
-rule refuses by name (a rule that is missing, an engine that does not answer) stays refused.
+Advisory rules never refuse; a soft rule does not refuse work for which a policy exception is in force.
+Performs no I/O. It is the one check for the gateway's decisions, dry runs, `waypost policy eval` and replays.
+A refusal that no rule names (a rule is missing, an engine does not answer) stays a refusal.
 """
 
 import hashlib
@@ -26,7 +25,7 @@ LIFTED: Final[Mapping[str, Mapping[str, None]]] = {
 
 
 class WorkScope(Struct, frozen=True, kw_only=True):
-    """The tenant, workflow and document of a policy query, compared with the scope of a policy exception."""
+    """The tenant, workflow and document of a policy query, to be compared with a policy exception's scope."""
 
     tenant: str
     workflow: str
@@ -47,7 +46,7 @@ _decode = msgspec.json.Decoder(_Document).decode
 
 
 def scope_of(question: Question) -> WorkScope | None:
-    """Returns a policy query's tenant, workflow and document; None if no policy exception can apply to it."""
+    """Returns a policy query's tenant, workflow and document; None if no policy exception can apply."""
     if question.workflow is None or kind_of(question.action) is not ActionKind.WORK:
         return None
     metadata = _decode(question.workflow).metadata
@@ -61,7 +60,7 @@ def scope_of(question: Question) -> WorkScope | None:
 def granted_to(
     scope: WorkScope | None, exceptions: Iterable[PolicyException], *, now: float
 ) -> Mapping[str, str]:
-    """Returns the ids of the policy exceptions in force for this work at `now`, by the rule overridden."""
+    """Returns the ids of the policy exceptions in force at `now` for this work, by the rule they override."""
     if scope is None:
         return {}
     return {
@@ -72,9 +71,10 @@ def granted_to(
 
 
 def enforce(decision: Decision, granted: Mapping[str, str]) -> Decision:
-    """Applies rules' levels to a policy decision, and the policy exceptions `granted` (rule to id).
+    """Applies the rules' levels, and the policy exceptions `granted` (rule to id), to a policy decision.
 
-    Allowed where nothing refuses: each reason is advisory, or soft and overridden. They become warnings.
+    The result is allowed where nothing refuses: each reason is advisory, or soft and overridden by a policy
+    exception. Such reasons become warnings.
     """
     if decision.allow is True or decision.fault or not decision.reasons:
         return decision
@@ -90,12 +90,12 @@ def enforce(decision: Decision, granted: Mapping[str, str]) -> Decision:
 
 
 def refuses(reason: Reason) -> bool:
-    """Whether the reason refuses: it is hard, or soft and no policy exception overrides it."""
+    """Returns whether a reason refuses: it is hard, or soft and no policy exception overrides it."""
     return reason.level is Level.HARD or (reason.level is Level.SOFT and not reason.exception)
 
 
 def can_be_excepted(decision: Decision) -> bool:
-    """Whether policy exceptions could turn this refusal into a permission."""
+    """Returns whether policy exceptions could turn this refusal into a permission."""
     levels = {reason.level for reason in decision.reasons}
     is_work = kind_of(decision.action) is ActionKind.WORK
     return is_work and Level.SOFT in levels and Level.HARD not in levels
@@ -108,7 +108,7 @@ def _with_exception(reason: Reason, granted: Mapping[str, str]) -> Reason:
 
 
 def _as_allowed(obligations: Obligations, reasons: Iterable[Reason]) -> Obligations:
-    """Returns the obligations with a warning for each reason, and without the limits that are overridden."""
+    """Returns a decision's obligations with the reasons added as warnings, without overridden limits."""
     warnings, lifted = list(obligations.warnings), dict[str, None]()
     for reason in reasons:
         by = f" (exception {reason.exception})" if reason.exception else ""

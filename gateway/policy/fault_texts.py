@@ -1,9 +1,7 @@
-"""Removes document values from evaluators' error texts, for the record of a policy decision.
+"""Removes the document's values from the error texts of policy evaluators, before they are recorded.
 
-Performs no I/O.
-
-Nobody has said which values must not be seen. Kept are file and line, the builtin, and sentences that are
-known.
+Performs no I/O. Kept are file and line, the builtin, and sentences that are known: which values must not be
+seen is unknown at that point.
 """
 
 import re
@@ -34,7 +32,7 @@ SENTENCES: Final = (
 
 
 def of_interpreter(text: str) -> str:
-    """Returns the text that is recorded for an error of the embedded interpreter."""
+    """Returns the text to record for an error of the embedded interpreter, without the document's values."""
     place = found[0] if (found := _PLACE.match(text)) else "rules"
     message = text.removeprefix(place).removeprefix(": ")
     if known := next((sentence for sentence in SENTENCES if message.startswith(sentence)), None):
@@ -47,7 +45,7 @@ def of_interpreter(text: str) -> str:
 
 
 def of_opa(code: str, message: str, *, file: str, row: int) -> str:
-    """Returns the text that is recorded for an error in OPA's answer, from its code, message and place."""
+    """Returns the text to record for an error in OPA's answer, made of its code, known message and place."""
     place = f"{file:.200}:{row}" if _PLACE.fullmatch(f"{file}:{row}") else "rules"
     kind = code if _CODE.fullmatch(code) else "an error"
     if known := next((sentence for sentence in SENTENCES if message.endswith(sentence)), None):
@@ -60,5 +58,5 @@ BUILTIN_ERROR: Final = "eval_builtin_error"
 
 
 def of_answer(text: str) -> str:
-    """Returns the text recorded for an answer that is no policy decision, without values or names in it."""
+    """Returns the text to record for an answer that is no policy decision, without its values and names."""
     return _QUOTED.sub("...", text)

@@ -1,7 +1,7 @@
-"""Compares recorded policy decisions with the answers of other rules: a flip is an outcome that differs.
+"""Compares recorded policy decisions with those by other rules: a flip is a decision that differs.
 
-Compares what is allowed, by which rules and with which obligations; the texts of messages are left out, since
-engines format numbers in them differently.
+Compared are what is allowed, by which rules and with which obligations; the texts of messages are left out,
+since engines format numbers in them differently.
 """
 
 import msgspec
@@ -12,7 +12,7 @@ from gateway.policy.enforcement import enforce
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
-    """A policy decision as `waypost decisions export` writes it, with the fields that a replay needs."""
+    """A recorded policy decision, as `waypost decisions export` writes it, with what a replay needs."""
 
     id: str
     action: Action
@@ -26,7 +26,7 @@ class Recorded(Struct, frozen=True, kw_only=True):
 
 
 class Flip(Struct, frozen=True, kw_only=True):
-    """A flip: a recorded policy decision to which other rules give a different answer."""
+    """A flip: a recorded policy decision for which other policy rules give a different decision."""
 
     id: str
     action: Action
@@ -48,14 +48,14 @@ KINDS = ("allowed", "unanswered", "refused", "changed")
 
 
 def granted(recorded: Recorded) -> dict[str, str]:
-    """Returns the policy exceptions in force for the recorded decision, by the rule that each overrides."""
+    """Returns the policy exceptions that a recorded decision counted, as ids by the rule overridden."""
     return {reason.rule: reason.exception for reason in recorded.reasons if reason.exception}
 
 
 def flip_of(recorded: Recorded, now: Decision) -> Flip | None:
-    """Returns the difference of a recorded policy decision from another one by other rules; None if equal.
+    """Compares a recorded policy decision with the decision `now` by other rules; None if they are equal.
 
-    Exceptions that counted for the recorded one count for the other too.
+    Policy exceptions that counted for the recorded one count for the other too.
     """
     now = enforce(now, granted(recorded))
     rules: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from gateway.core.decision import Decision, Question
 
 
 class PolicyEngine(Protocol):
-    """An engine that answers policy queries by Rego rules. Only a well-typed `allow: true` permits.
+    """The interface of an engine that answers policy queries. Only a well-typed `allow: true` permits.
 
     `decide` never raises: an error inside is a `Decision` with `fault` set and `allow` False, which becomes a
     503.
@@ -18,11 +18,11 @@ class PolicyEngine(Protocol):
 
     @property
     def revision(self) -> str:
-        """The revision of the policy bundle in use: the same for the same rules and data."""
+        """Returns the revision of the policy bundle in use: the same for the same rules and data."""
         ...
 
     async def check(self) -> None:
-        """Checks that the engine can answer, for `/readyz`. Raises `Unavailable`."""
+        """Checks that the policy engine can answer, for `/readyz`. Raises `Unavailable` if not."""
         ...
 
     async def decide(self, question: Question) -> Decision: ...

@@ -1,4 +1,4 @@
-"""Removes the values from a policy query that policy keeps out of the record of its decision.
+"""Masks a policy query for the record of its decision: removes the values that policy asks to leave out.
 
 Performs no I/O.
 """
@@ -19,9 +19,9 @@ MASKABLE_CLAIMS: Final = {"client": "", "scopes": (), "groups": ()}
 
 
 def masked(question: Question, pointers: Sequence[str]) -> Question:
-    """Returns the policy query without the values at `pointers`, JSON pointers into the rules' input.
+    """Returns a policy query without the values at `pointers`, JSON pointers into the rules' input.
 
-    A pointer to what is not there takes nothing out. The caller's subject, issuer and tenant stay.
+    A pointer that leads nowhere removes nothing. The caller's subject, issuer and tenant always stay.
     """
     if not pointers:
         return question
@@ -48,23 +48,29 @@ def masked(question: Question, pointers: Sequence[str]) -> Question:
 
 
 def unanswered(question: Question) -> Question:
-    """Returns a policy query without document and context, as no rule has said which values to mask."""
+    """Returns a policy query without its document and context, for the record of one that got no answer.
+
+    Without an answer no rule has said which values to mask.
+    """
     run = question.context.get("run")
     named = {"run": {"id": run["id"]}} if isinstance(run, dict) and isinstance(run.get("id"), str) else {}
     return structs.replace(question, workflow=None, context=named)
 
 
 def _without_claim(principal: Principal, path: Sequence[str]) -> Principal:
-    """Returns the caller without the claim that `path` begins with, if that may be left out."""
+    """Returns the caller without the claim named by `path`'s first part, if that claim may be left out.
+
+    An empty path stands for all such claims.
+    """
     names = path[:1] or list(MASKABLE_CLAIMS)
     left_out = {name: MASKABLE_CLAIMS[name] for name in names if name in MASKABLE_CLAIMS}
     return structs.replace(principal, **left_out)
 
 
 def _remove(value: Any, path: Sequence[str]) -> bool:
-    """Removes the value at `path` in `value`, in place; an item of a list becomes null.
+    """Removes the value at `path` from `value`, in place; an item of a list becomes null.
 
-    Returns False where nothing is there.
+    Returns False where there is no such value.
     """
     *parents, last = path
     for part in parents:

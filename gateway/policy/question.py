@@ -31,7 +31,7 @@ class QuestionError(Exception):
 
 
 def encode_question(question: Question) -> bytes:
-    """Encodes a policy query as the input document of the rules, in UTF-8 JSON.
+    """Encodes a policy query as the input document of the policy rules, in UTF-8 JSON.
 
     Raises `QuestionError`, also for an integer beyond 2^53 - 1, which engines would round differently.
     """
@@ -55,7 +55,10 @@ def encode_question(question: Question) -> bytes:
 
 
 def _check_integers(value: Any) -> None:
-    """Raises `ValueError` for an integer that a double cannot represent. Documents were checked before."""
+    """Raises `ValueError` for an integer in `value` that a double cannot represent exactly.
+
+    Documents were checked before.
+    """
     if isinstance(value, Mapping):
         value = value.values()
     elif not isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Replays the queries of recorded policy decisions on an engine with other rules, or on two engines."""
+"""Replays recorded policy decisions: asks their queries again, of an engine with other rules or of two."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -34,10 +34,10 @@ _decode_input = msgspec.json.Decoder(_Input).decode
 
 
 def question_of(recorded: Recorded) -> Question | None:
-    """Returns the policy query of a recorded decision; None if it cannot be asked again.
+    """Rebuilds the policy query of a recorded decision; None if it cannot be asked again.
 
-    Policy did not answer it, part of it is masked, its document was too large to be kept, or the gateway
-    refused an approval that policy permitted.
+    It cannot where policy did not answer it, part of it is masked, its document was too large to be kept, or
+    the gateway refused an approval that policy permitted.
     """
     if recorded.fault or recorded.obligations.mask or not NOT_OF_RULES.isdisjoint(recorded.rules):
         return None
@@ -60,9 +60,10 @@ def question_of(recorded: Recorded) -> Question | None:
 async def replay(
     decisions: Iterable[Recorded], engine: PolicyEngine, *, at_once: int = 1
 ) -> AsyncIterator[tuple[Recorded, Flip | None]]:
-    """Replays each policy query on `engine`; yields each decision with the changed outcome, or None.
+    """Asks `engine` the queries of recorded decisions; yields each decision with its flip, or None.
 
-    Reads `decisions` as they are needed, and asks `at_once` questions together: an OPA answers several.
+    A flip is a different decision. Reads `decisions` as they are needed, and asks `at_once` questions
+    together: an OPA answers several.
     """
     askable = ((recorded, question) for recorded in decisions if (question := question_of(recorded)))
     while asked := list(islice(askable, at_once)):
@@ -74,7 +75,10 @@ async def replay(
 async def compare(
     decisions: Iterable[Recorded], before: PolicyEngine, after: PolicyEngine, *, at_once: int = 1
 ) -> AsyncIterator[tuple[Recorded, Flip | None]]:
-    """Asks both engines each policy query; yields each recorded decision, with how their answers differ."""
+    """Asks two engines the queries of recorded decisions; yields each decision with its flip, or None.
+
+    A flip is a difference between the decisions of the two engines.
+    """
     askable = ((recorded, question) for recorded in decisions if (question := question_of(recorded)))
     while asked := list(islice(askable, at_once)):
         old = await asyncio.gather(*(before.decide(question) for _, question in asked))

@@ -1,8 +1,8 @@
-"""The table of OPA 1.22's builtins with the embedded engine's support for each (`waypost policy builtins`).
+"""The table of the builtin functions of OPA 1.22, with the embedded engine's support for each.
 
-Compared with OPA in strict mode on its own conformance cases, and on generated arguments with odd strings,
-numbers, sets and types. What is listed as the same gives the same value, or fails where OPA fails; a failure
-refuses. What is not in any list is unknown to OPA too.
+Shown by `waypost policy builtins`. Compared with OPA in strict mode on its own conformance cases, and on
+generated arguments with odd strings, numbers, sets and types. A builtin that is listed as the same gives the
+same value, or fails where OPA fails; a failure refuses. A builtin that is in no list is unknown to OPA too.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from msgspec import Struct
 
 
 class Support(StrEnum):
-    """The embedded engine's level of support for a builtin."""
+    """The levels of support that the embedded engine has for a Rego builtin."""
 
     SAME = "same"
     NEARLY = "nearly"

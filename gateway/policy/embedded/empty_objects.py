@@ -1,6 +1,6 @@
-"""Makes default rules for objects that are defined by rules with several keys, `s[k] contains x`.
+"""Makes default rules for Rego objects that are defined by rules with several keys (`s[k] contains x`).
 
-regorus 0.13 takes them for undefined where none of their rules holds; OPA for empty.
+Where none of those rules holds, regorus 0.13 takes the object for undefined; OPA takes it for empty.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,10 @@ from gateway.policy.embedded.syntax_tree import Module, head_of, is_plain, only
 
 
 def empty_objects(modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
-    """Yields a module with a default for each object that is undefined if none of its rules applies."""
+    """Yields a Rego module, as (file name, text), for each such object: it sets the default value `{}`.
+
+    The objects are those that regorus takes for undefined where none of their rules holds.
+    """
     paths = {
         module.resolve(refr)
         for module in modules

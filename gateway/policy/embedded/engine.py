@@ -1,8 +1,9 @@
 """The embedded policy engine: evaluates Rego with regorus, without another service.
 
 An evaluation that may take long runs in a separate process that can be killed: one for callers, another for
-placement. Which may, is not known before. So small documents are evaluated on the event loop's thread, within
-a few milliseconds (`inline_evaluation`); what is not done by then is evaluated again in the process.
+placement. Which evaluations those are is not known before. So small documents are evaluated on the event
+loop's thread, within a few milliseconds (`inline_evaluation`); an evaluation that is not done by then is
+repeated in the process.
 """
 
 import asyncio
@@ -32,14 +33,13 @@ ENGINE_NAME: Final = "embedded"
 
 
 class EmbeddedPolicyEngine:
-    """Evaluates Rego with regorus (a `PolicyEngine`), by the rules in `policies` and the JSON file `data`.
+    """Evaluates the Rego rules in the folder `policies` with regorus. Implements `PolicyEngine`.
 
-    `data` None: the data in `policies`.
-
-    `bundle` is one that was read and checked already, in their place. `async with` raises `BundleError`, with
-    file and line, for rules that this engine would evaluate otherwise than OPA. Documents over `inline_bytes`
-    and evaluations over `inline_seconds` are for a separate process. If that takes more than
-    `budget_seconds`, the process is killed and the decision is a refusal with `fault` set.
+    The data are in the JSON file `data`; None: the data in `policies`. `bundle` is one that was read and
+    checked already, in place of both. `async with` raises `BundleError`, with file and line, for rules that
+    this engine would evaluate otherwise than OPA. Documents over `inline_bytes` and evaluations over
+    `inline_seconds` are for a separate process. If that takes more than `budget_seconds`, the process is
+    killed and the decision is a refusal with `fault` set.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class EmbeddedPolicyEngine:
 
     @property
     def bundle(self) -> Bundle | None:
-        """The policy bundle in use; None until the engine is started by `async with`."""
+        """Returns the policy bundle in use; None until the engine is started by `async with`."""
         return self._bundle
 
     @property

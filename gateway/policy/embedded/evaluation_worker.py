@@ -1,6 +1,6 @@
-"""Evaluates rules for large documents in a child process, so that the event loop is not blocked.
+"""Evaluates policy rules for large documents in a child process, so that the event loop is not blocked.
 
-The process starts with the first large document and stays. `worker_main` is what runs in it.
+The process starts with the first large document and stays. Its program is `worker_main`.
 """
 
 from typing import Final
@@ -26,9 +26,9 @@ loop, small ones come here too, and wait rather than fail.
 
 
 class EvaluationWorker:
-    """A child process that evaluates one document at a time, of each tenant in turn.
+    """A child process that evaluates policy rules, for one document at a time, of each tenant in turn.
 
-    It is started when it is needed first.
+    The process is started when it is first needed.
     """
 
     def __init__(self, source: PolicySource, *, budget_seconds: float) -> None:
@@ -46,7 +46,7 @@ class EvaluationWorker:
         return f"EvaluationWorker({self._pool})"
 
     async def evaluate(self, entry_point: str, document: bytes, *, tenant: str) -> str:
-        """Evaluates the rule `entry_point` for a tenant's document; returns its value as JSON.
+        """Evaluates the rule `entry_point` for a tenant's document; returns the rule's value as JSON.
 
         Raises `EvaluationError`, also if the budget is exceeded or too many documents are waiting.
         """
@@ -69,5 +69,5 @@ class EvaluationWorker:
         return reply.answer
 
     async def close(self) -> None:
-        """Kills the child process that evaluates rules, if one is running."""
+        """Kills the child process that evaluates policy rules, if one is running."""
         await self._pool.close()

@@ -1,7 +1,7 @@
-"""Finds rules that regorus would evaluate differently from OPA in strict mode, or on which it would crash.
+"""Finds Rego rules that regorus evaluates differently from OPA in strict mode, or on which it crashes.
 
-What it evaluates as OPA does after a small change of the text is left to `rewriting`. A refusal names file
-and line, and says that the rules work on OPA.
+Rules that it evaluates as OPA does after a small change of their text are left to `rewriting`. A diagnostic
+names file and line, and says that the rules work on OPA.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ Problem: TypeAlias = tuple[SyntaxNode, str]
 
 
 def check_rules(modules: Sequence[Module]) -> list[Diagnostic]:
-    """Returns a diagnostic for all in `modules` that the embedded engine evaluates unlike OPA."""
+    """Returns a diagnostic for each place in `modules` that the embedded engine evaluates unlike OPA."""
     defined = {module.resolve(head_of(rule)["refr"]) for module in modules for rule in module.rules}
     found = {
         Diagnostic(
@@ -51,7 +51,7 @@ def check_rules(modules: Sequence[Module]) -> list[Diagnostic]:
 
 
 def nondeterministic_calls(modules: Sequence[Module]) -> list[Diagnostic]:
-    """Returns a diagnostic for each call of a builtin that is not deterministic, on whatever engine."""
+    """Returns a diagnostic for each call of a Rego builtin that is not deterministic, on whatever engine."""
     found = set()
     for module in modules:
         for kind, value in expressions([parts(rule) for rule in module.rules]):
@@ -64,7 +64,7 @@ def nondeterministic_calls(modules: Sequence[Module]) -> list[Diagnostic]:
 
 
 def calls(modules: Iterable[Module]) -> set[str]:
-    """Returns the names of the builtins that the modules call."""
+    """Returns the names of the builtins that the Rego modules call."""
     return {
         _builtin(module, value)
         for module in modules
@@ -120,9 +120,9 @@ def _names_outside_comprehensions(tree: SyntaxNode) -> set[str]:
 
 
 def recursion(modules: Sequence[Module]) -> Iterator[Diagnostic]:
-    """Yields a diagnostic for the first recursion among rules, which would end the process.
+    """Yields a diagnostic for the first recursion among Rego rules, which would end the process.
 
-    A reference to a package, or with a computed step, is taken to need every rule that it may mean.
+    A reference to a package, or with a computed step, counts as one to every rule that it may mean.
     """
     graph, places = needs(modules)
     try:
@@ -138,7 +138,7 @@ def recursion(modules: Sequence[Module]) -> Iterator[Diagnostic]:
 
 
 def unused_rules(modules: Sequence[Module], entry_points: Iterable[str]) -> list[Diagnostic]:
-    """Returns a diagnostic for each rule that no entry point needs: it changes no policy decision."""
+    """Returns a diagnostic for each Rego rule that no entry point needs: it changes no policy decision."""
     graph, places = needs(modules)
     used = _needed(graph, entry_points)
     return sorted(
@@ -149,7 +149,10 @@ def unused_rules(modules: Sequence[Module], entry_points: Iterable[str]) -> list
 
 
 def files_for(modules: Sequence[Module], entry_points: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Returns the files with rules that each entry point may need, and those without rules."""
+    """Returns, by entry point, the files of the Rego modules that its evaluation may need.
+
+    Files without any rule are always among them.
+    """
     graph, _ = needs(modules)
     paths = {
         module.file: [module.resolve(head_of(rule)["refr"]) for rule in module.rules] for module in modules
@@ -164,7 +167,7 @@ def files_for(modules: Sequence[Module], entry_points: Iterable[str]) -> dict[st
 
 
 def _needed(graph: Mapping[Path, set[Path]], entry_points: Iterable[str]) -> set[Path]:
-    """Returns the entry points, and every rule that they may need."""
+    """Returns the given entry points and every rule on which they may depend, directly or not."""
     open_, needed = [tuple(name.split(".")) for name in entry_points], set[Path]()
     while open_:
         if (path := open_.pop()) not in needed:
@@ -174,7 +177,7 @@ def _needed(graph: Mapping[Path, set[Path]], entry_points: Iterable[str]) -> set
 
 
 def needs(modules: Sequence[Module]) -> tuple[dict[Path, set[Path]], dict[Path, tuple[str, int]]]:
-    """Returns the dependencies between rules, and the file and line of each rule's first declaration."""
+    """Returns the dependency graph of Rego rules, and each rule's file and line of first declaration."""
     named: dict[Path, set[Path]] = {}
     places: dict[Path, tuple[str, int]] = {}
     for module in modules:
@@ -200,7 +203,7 @@ def _references(module: Module, rule: SyntaxNode) -> Iterator[Path]:
 
 
 def _meant(reference: Path, rules: Container[Path], below: Mapping[Path, list[Path]]) -> list[Path]:
-    """Returns the rules that a reference may mean: those `below` it, and those that it is a part of."""
+    """Returns the rules that a reference may stand for: itself, those below its path, those above it."""
     if reference[0] != "data":
         return []
     above = [reference[:length] for length in range(1, len(reference)) if reference[:length] in rules]

@@ -1,4 +1,4 @@
-"""A wrapper of the regorus interpreter: an evaluation returns JSON text or raises `EvaluationError`.
+"""A wrapper of the regorus interpreter for Rego: returns values as JSON text or raises `EvaluationError`.
 
 It lives on the thread that made it, and holds Python's global interpreter lock while it evaluates.
 """
@@ -54,15 +54,15 @@ Where no limits are set, regorus refuses lines of more than 1,024 characters.
 
 
 class EvaluationError(Exception):
-    """Raised if an evaluation has no result. The text, for operators, is bounded and has no stack trace."""
+    """Raised if a Rego evaluation has no result. The text, for operators, is bounded."""
 
 
 class RuleFailed(EvaluationError):
-    """Raised if a rule fails. The text is the evaluator's, which quotes values of the document."""
+    """Raised if a Rego rule fails. The text is the evaluator's, which quotes values of the document."""
 
 
 class Interrupted(EvaluationError):
-    """Raised if an evaluation reached its time limit, at a checkpoint."""
+    """Raised if an evaluation of a Rego rule was stopped at a checkpoint, since its time was over."""
 
 
 class InterpreterPanicked(RuleFailed):
@@ -70,7 +70,7 @@ class InterpreterPanicked(RuleFailed):
 
 
 class PreparedRules(Struct, frozen=True, kw_only=True):
-    """Rules rewritten for an `Interpreter`. Rewriting takes long; it may run on any thread."""
+    """Rego modules rewritten for an `Interpreter`. Rewriting takes long; it may run on any thread."""
 
     modules: tuple[tuple[str, str], ...]
     data: str
@@ -79,13 +79,13 @@ class PreparedRules(Struct, frozen=True, kw_only=True):
     """The files that each entry point may need."""
 
     def needed_for(self, entry_point: str) -> "PreparedRules":
-        """Returns the rules with only the files that an entry point may need."""
+        """Returns the rewritten modules without the files that an entry point does not need."""
         files = self.needed[entry_point]
         return structs.replace(self, modules=tuple(one for one in self.modules if one[0] in files))
 
 
 def prepare_rules(source: PolicySource, *, tests: Sequence[tuple[str, str]] = ()) -> PreparedRules:
-    """Rewrites the rules of `source` for the interpreter. Raises `BundleError` for text that is not Rego."""
+    """Rewrites the Rego modules of `source` for the interpreter. Raises `BundleError` for invalid Rego."""
     written = rewrite_rules((*source.modules, *tests), parse_modules)
     size = size_of(msgspec.json.decode(source.data))
     modules = tuple((module.file, with_checkpoints(module, size)) for module in written)
@@ -98,7 +98,7 @@ def prepare_rules(source: PolicySource, *, tests: Sequence[tuple[str, str]] = ()
 
 
 class Interpreter:
-    """A regorus interpreter that has loaded the rules of a bundle.
+    """A regorus interpreter that has loaded the rules and data of a policy bundle.
 
     The constructor raises `BundleError`, with file and line, for what is no Rego. `bounded` is False where
     data are large or rules may make much out of little, so that checkpoints do not bound an evaluation.
@@ -165,7 +165,7 @@ class Interpreter:
 
 
 def with_body(text: str, line: int) -> str:
-    """Gives the rule that begins in `line` of `text` a value: `f("a", _)` becomes `f("a", _) := true`."""
+    """Appends `:= true` to the head of the rule in `line`: `f("a", _)` becomes `f("a", _) := true`."""
     lines = text.split("\n")
     rule, depth = "\n".join(lines[line - 1 :]), 0
     for token in _BRACKETS.finditer(rule):
@@ -177,7 +177,7 @@ def with_body(text: str, line: int) -> str:
 
 
 def with_separators(module: Module) -> str:
-    """Puts a semicolon before each bracket that begins a line: regorus 0.13 takes it for that of a call."""
+    """Inserts a semicolon before each bracket that begins a line: regorus 0.13 reads it as a call's."""
     if not _BRACKET_BEGINS_A_LINE.search(module.text):
         return module.text.decode()
     ends = (extent(module, value["fcn"])[1] for kind, value in expressions(module.rules) if kind == "Call")
@@ -190,7 +190,7 @@ def with_separators(module: Module) -> str:
 
 
 def excess_of(file: str, text: str) -> Diagnostic | None:
-    """Returns a diagnostic for nesting or length that crashes regorus; None if there is none."""
+    """Returns a diagnostic if a Rego file has so many brackets or operators that regorus crashes, or None."""
     line, operators, open_brackets = 1, [0], ""
     at = 0
     for token in _TOKENS.finditer(text):
@@ -253,7 +253,7 @@ def parse_modules(modules: Sequence[tuple[str, str]]) -> list[Module]:
 
 
 def parse_result(text: str) -> PolicyAnswer:
-    """Parses the JSON text that the interpreter returned for a `decision` rule.
+    """Parses the JSON text that the interpreter has returned as the value of a `decision` rule.
 
     Raises `AnswerError`, also where a part of it is undefined.
     """
@@ -272,7 +272,7 @@ def _new_engine() -> regorus.Engine:
 
 
 def _diagnostic(file: str, text: str) -> Diagnostic:
-    """Returns a diagnostic for regorus' error `line: detail`; for other text one about the whole file."""
+    """Converts an error text of regorus, `line: detail`, to a diagnostic; other text to one without line."""
     line, _, detail = text.partition(":")
     place, detail = (int(line), detail.strip()) if line.isdigit() else (0, text)
     return Diagnostic(

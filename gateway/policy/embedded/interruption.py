@@ -1,9 +1,9 @@
-"""Makes evaluations interruptible: inserts calls of a checkpoint function into loops that may take long.
+"""Makes Rego evaluations interruptible: inserts calls of a checkpoint function into long loops.
 
 regorus 0.13 has no limit of its own, and holds the interpreter lock while it evaluates. So a call is written
 before each loop that runs within another one, or in a function, which may be called in a loop; with large
-data, before each loop. What runs between two calls is one loop, and is bounded by the size of what it runs
-over: that of a document that is small enough, or of data with a bound of their own.
+data, before each loop. Between two calls at most one loop runs, and that is bounded by the size of what it
+runs over: that of a document that is small enough, or of data with a bound of their own.
 """
 
 from collections.abc import Generator, Iterable, Iterator
@@ -44,14 +44,14 @@ Insertion: TypeAlias = tuple[int, str]
 
 
 class DataSize(Struct, frozen=True, kw_only=True):
-    """The size of a bundle's data: the members of its largest list or object, and all its values."""
+    """The size of a bundle's data: the members of the largest list or object, and the count of all values."""
 
     members: int
     values: int
 
 
 def size_of(data: Any) -> DataSize:
-    """Measures the size of `data`, a JSON value: its members and values."""
+    """Measures the JSON value `data`: the members of its largest list or object, and its values."""
     members, values, left = 0, 0, [data]
     while left:
         value = left.pop()
@@ -63,7 +63,7 @@ def size_of(data: Any) -> DataSize:
 
 
 def with_checkpoints(module: Module, size: DataSize) -> str:
-    """Inserts calls of `CHECKPOINT` into inner loops; returns the module's new text."""
+    """Returns the text of a Rego module with calls of `CHECKPOINT` inserted into its inner loops."""
     around = FREE_LOOPS if size.members > FREE_MEMBERS else 0
     at, written = 0, []
     for place, text in sorted({one for rule in module.rules for one in _in_rule(module, rule, around)}):
@@ -73,7 +73,7 @@ def with_checkpoints(module: Module, size: DataSize) -> str:
 
 
 def is_bounded(modules: Iterable[Module], size: DataSize) -> bool:
-    """Whether the time between two calls of `CHECKPOINT` is bounded.
+    """Returns whether the time between two calls of `CHECKPOINT` is bounded.
 
     It is not where data are large, or where rules call a builtin that may make much out of little.
     """
@@ -97,7 +97,7 @@ def _in_rule(module: Module, rule: SyntaxNode, around: int) -> Iterator[Insertio
 def _in_query(
     module: Module, query: SyntaxNode, single: frozenset[str], around: int
 ) -> Generator[Insertion, None, int]:
-    """Yields the calls to insert in a query inside `around` loops.
+    """Yields the checkpoint calls to insert in a query (a rule's body) that runs inside `around` loops.
 
     Returns the number of loops around what follows the query.
     """
@@ -116,7 +116,10 @@ def _in_query(
 
 
 def _in_expression(module: Module, tree: Any, single: frozenset[str], around: int) -> Iterator[Insertion]:
-    """Yields the calls to insert in comprehensions and `every` in `tree`, which runs in `around` loops."""
+    """Yields the checkpoint calls to insert in the comprehensions and `every` of an expression.
+
+    The expression runs inside `around` loops.
+    """
     for kind, value in expressions(tree, closed=NESTED):
         if kind == "Every":
             yield from _in_expression(module, value["domain"], single, around)
@@ -130,7 +133,10 @@ def _in_expression(module: Module, tree: Any, single: frozenset[str], around: in
 
 
 def _loops(statement: SyntaxNode, single: frozenset[str]) -> bool:
-    """Whether the statement, apart from nested queries, may be true several times, as a loop is."""
+    """Returns whether a Rego statement may hold for several values, so that the rest runs for each.
+
+    Queries nested in the statement do not count.
+    """
     return bool(loops_over(statement, single)) or any(
         kind == "SomeIn" or (kind == "Call" and only(value["fcn"])[1].get("value") == "walk")
         for kind, value in expressions(statement, closed=NESTED)

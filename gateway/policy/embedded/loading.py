@@ -34,7 +34,7 @@ def load_bundle(policies: Path, data: Path | None) -> Bundle:
 
 
 def check_bundle(bundle: Bundle) -> list[Diagnostic]:
-    """Returns a diagnostic for each problem that keeps the embedded engine from using a bundle."""
+    """Returns a diagnostic for each problem that keeps the embedded engine from using a policy bundle."""
     try:
         modules = parse_modules(bundle.source.modules)
     except BundleError as error:
@@ -49,7 +49,7 @@ def check_bundle(bundle: Bundle) -> list[Diagnostic]:
 
 
 def missing_rules(modules: Sequence[Module], bundle: Bundle) -> Iterator[Diagnostic]:
-    """Yields a diagnostic for each entry point that no rule defines."""
+    """Yields a diagnostic for each entry point that no Rego rule of the bundle defines."""
     defined = {".".join(module.resolve(head_of(rule)["refr"])) for module in modules for rule in module.rules}
     for name in bundle.source.entry_points:
         if name not in defined:

@@ -1,7 +1,7 @@
-"""Implements OPA's builtins for regular expressions with RE2, as regorus has another syntax.
+"""Implements OPA's builtins for regular expressions with RE2, since regorus has another pattern syntax.
 
-What Go does otherwise than the Python wrapper of RE2 is written here: where the search goes on after an empty
-match, and `$name` in a replacement.
+Where Go behaves otherwise than the Python wrapper of RE2, this module does as Go: where the search goes on
+after an empty match, and `$name` in a replacement.
 """
 
 import re
@@ -18,7 +18,7 @@ _GROUP: Final = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
 
 @lru_cache(maxsize=1024)
 def _compile(pattern: str) -> Any:
-    """Compiles a pattern for texts in UTF-8. Raises `ValueError` for a pattern that Go refuses."""
+    """Compiles a regular expression for UTF-8 texts. Raises `ValueError` for one that Go refuses."""
     options = re2.Options()
     options.log_errors = False
     if _SINGLE_BYTE.search(pattern):
@@ -31,7 +31,7 @@ def _compile(pattern: str) -> Any:
 
 
 def pattern_error(pattern: str) -> str:
-    """Returns the reason why a pattern is invalid; empty if it is valid."""
+    """Returns the reason why a regular expression is invalid; empty if it is valid."""
     try:
         _compile(pattern)
     except ValueError as error:
@@ -40,7 +40,10 @@ def pattern_error(pattern: str) -> str:
 
 
 def _matches(pattern: str, text: bytes) -> Iterator[Any]:
-    """Yields the matches that Go finds, without empty ones right after another match."""
+    """Yields a regular expression's matches in `text`, as Go finds them.
+
+    Go leaves out an empty match right after another match.
+    """
     compiled, at, before = _compile(pattern), 0, -1
     while at <= len(text) and (found := compiled.search(text, at)) is not None:
         start, end = found.span()
@@ -55,7 +58,7 @@ def _matches(pattern: str, text: bytes) -> Iterator[Any]:
 
 
 def _is_boundary(text: bytes, at: int) -> bool:
-    """Whether an offset in `text`, as UTF-8, lies between two characters."""
+    """Returns whether the byte offset `at` in a UTF-8 text lies between two characters."""
     return at == len(text) or text[at] & 0xC0 != 0x80
 
 
@@ -76,17 +79,17 @@ def _some(pattern: str, text: str, number: float) -> Iterator[Any]:
 
 
 def match(pattern: str, text: str) -> bool:
-    """Whether the regular expression matches anywhere in `text`."""
+    """Implements `regex.match`: returns whether the regular expression matches anywhere in `text`."""
     return next(_matches(pattern, text.encode()), None) is not None
 
 
 def find_n(pattern: str, text: str, number: float) -> list[str]:
-    """Returns the first `number` matches in `text`; all of them for a negative number."""
+    """Implements `regex.find_n`: returns the first `number` matches in `text`; all for a negative number."""
     return [found[0].decode() for found in _some(pattern, text, number)]
 
 
 def find_all_string_submatch_n(pattern: str, text: str, number: float) -> list[list[str]]:
-    """Returns the first `number` matches in `text`, each with its groups."""
+    """Implements the builtin of this name: returns the first `number` matches in `text`, with groups."""
     return [
         [found[0].decode(), *((group or b"").decode() for group in found.groups())]
         for found in _some(pattern, text, number)
@@ -94,7 +97,10 @@ def find_all_string_submatch_n(pattern: str, text: str, number: float) -> list[l
 
 
 def replace(text: str, pattern: str, replacement: str) -> str:
-    """Returns `text` with each match replaced; `$1`, `${1}` and `$name` are its groups, `$$` a dollar."""
+    """Implements `regex.replace`: returns `text` with each match of the pattern replaced.
+
+    In the replacement `$1`, `${1}` and `$name` are the match's groups, `$$` is a dollar.
+    """
     source, written, end = text.encode(), list[bytes](), 0
     for found in _matches(pattern, source):
         expanded = _GROUP.sub(partial(_group, found), replacement)
@@ -104,7 +110,7 @@ def replace(text: str, pattern: str, replacement: str) -> str:
 
 
 def _group(found: Any, name: re.Match[str]) -> str:
-    """Returns the text of a group that a replacement names; empty if there is no such group."""
+    """Returns the text of the group that `$1` or `$name` in a replacement means; empty if there is none."""
     if name[1]:
         return "$"
     wanted = name[2] or name[3]

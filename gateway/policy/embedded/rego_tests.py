@@ -1,4 +1,4 @@
-"""Runs the Rego tests of a bundle, as `opa test` does: rules named `test_...` that must be true.
+"""Runs the Rego tests of a policy bundle, as `opa test` does: rules named `test_...` that must be true.
 
 `todo_test_...` is left out. Every rule is a test of its own, also where two have one name.
 """
@@ -32,7 +32,7 @@ class RegoTest(Struct, frozen=True, kw_only=True):
 
 
 class RegoTestReport(Struct, frozen=True, kw_only=True):
-    """The report of a test run: the number of tests, and a diagnostic for each failed test."""
+    """The result of running Rego tests: how many were run, and a diagnostic for each that failed."""
 
     tests: int
     failures: tuple[Diagnostic, ...]
@@ -42,7 +42,7 @@ class RegoTestReport(Struct, frozen=True, kw_only=True):
 
 
 def run_rego_tests(bundle: Bundle) -> RegoTestReport:
-    """Runs every Rego test of the bundle.
+    """Runs every Rego test of a policy bundle; without any test, reports that as a failure.
 
     Raises `BundleError` if the rules or their tests cannot be evaluated at all.
     """
@@ -56,7 +56,7 @@ def run_rego_tests(bundle: Bundle) -> RegoTestReport:
 
 
 def prepare_rego_tests(bundle: Bundle) -> tuple[PreparedRules, list[RegoTest]]:
-    """Prepares a bundle's rules together with its test modules, and lists the tests to evaluate."""
+    """Rewrites a bundle's modules and test modules for the interpreter, and lists the tests in them."""
     modules = parse_modules(bundle.tests)
     # regorus 0.13 recurses without end on a function that needs itself, and takes the process with it: a test
     # may be one.
@@ -68,14 +68,14 @@ def prepare_rego_tests(bundle: Bundle) -> tuple[PreparedRules, list[RegoTest]]:
 
 
 def failures_of(interpreter: Interpreter, tests: Iterable[RegoTest]) -> Iterator[Diagnostic]:
-    """Yields a diagnostic for each test that fails, as soon as it is found."""
+    """Runs the given Rego tests one by one; yields a diagnostic for each that fails."""
     for test in tests:
         if error := _error(interpreter, test):
             yield Diagnostic(file=test.file, line=test.line, detail=f"{test.name}: {error}")
 
 
 def _numbered(module: Module) -> tuple[str, list[RegoTest]]:
-    """Renames the tests of a module so that each has a unique name; returns the text and the tests."""
+    """Renames a module's Rego tests so that no two have one name; returns the new text and the tests."""
     seen, tests, written, at = Counter[str](), list[RegoTest](), "", 0
     for rule in module.rules:
         name = head_of(rule)["refr"]

@@ -1,4 +1,4 @@
-"""Python implementations of builtins for which regorus 0.13 gives other results than OPA 1.22."""
+"""Python implementations of Rego builtins for which regorus 0.13 gives other results than OPA 1.22."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -7,14 +7,20 @@ from gateway.policy.embedded.patterns import PATTERN_BUILTINS
 
 
 def lower(text: str) -> str:
-    """Converts text to lower case character by character, as Go does: regorus makes `ς` of a final Σ."""
+    """Converts text to lower case character by character, as Go does.
+
+    regorus makes `ς` of a final Σ.
+    """
     if text.isascii():
         return text.lower()
     return "".join(low if len(low := character.lower()) == 1 else low[0] for character in text)
 
 
 def upper(text: str) -> str:
-    """Converts text to upper case, each character to one character: regorus makes `SS` of ß."""
+    """Converts text to upper case, each character to one character, as Go does.
+
+    regorus makes `SS` of ß.
+    """
     if text.isascii():
         return text.upper()
     return "".join(_upper(character) for character in text)
@@ -26,9 +32,9 @@ def _upper(character: str) -> str:
 
 
 def indexof(text: str, search: str) -> int:
-    """Returns the index of `search` in a string; fails for an empty `search`, as in OPA.
+    """Returns the index of `search` in a string, or -1; fails for an empty `search`, as in OPA.
 
-    regorus finds an empty string.
+    regorus finds an empty string at 0.
     """
     if not search:
         raise ValueError("nothing to look for")
@@ -36,7 +42,7 @@ def indexof(text: str, search: str) -> int:
 
 
 def _of_strings(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wraps `function` so that it fails for arguments that are not strings."""
+    """Wraps the Python implementation of a builtin so that it fails for arguments that are not strings."""
 
     def checked(*texts: Any) -> Any:
         if not all(isinstance(text, str) for text in texts):

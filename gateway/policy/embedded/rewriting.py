@@ -2,11 +2,11 @@
 
 Each change is one that OPA's compiler makes too, and stays within its line:
 
-- `not f(input.a)` is true here where `input.a` is missing, since regorus negates the whole. OPA evaluates
+- `not f(input.a)` is true in regorus where `input.a` is missing, since it negates the whole. OPA evaluates
   what a function or an operator is given first: `x := input.a; not f(x)`.
-- `[path, value] := walk(x)` is empty here: `walk(x, pair); [path, value] := pair`.
-- A head with an undefined value, or with a loop that is empty, loses the whole rule here. OPA evaluates it
-  at the end of the body: `s contains input.xs[_]` becomes `s contains x if { x := input.xs[_] }`.
+- `[path, value] := walk(x)` is empty in regorus: `walk(x, pair); [path, value] := pair`.
+- A head with an undefined value, or with a loop that is empty, loses the whole rule in regorus. OPA evaluates
+  it at the end of the body: `s contains input.xs[_]` becomes `s contains x if { x := input.xs[_] }`.
 - Of an imported package regorus evaluates every rule: imported names are written in full.
 - `sprintf` gets as many values as it has verbs, and a function without arguments is named as the rule that
   it is: regorus fails on both.
@@ -52,7 +52,7 @@ Parse: TypeAlias = Callable[[Sequence[tuple[str, str]]], Sequence[Module]]
 
 
 def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[Module, ...]:
-    """Rewrites modules, given as (file name, text), for the interpreter."""
+    """Rewrites Rego modules, given as (file name, text), so that regorus evaluates them as OPA does."""
     # A change may lie within what another one moves: the outermost are made first, then what is left.
     parsed = {module.file: module for module in parse(modules)}
     written = dict(parsed)
@@ -72,7 +72,7 @@ def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[Mod
 
 
 def _edited(module: Module, found: Iterable[Sequence[Edit]]) -> str:
-    """Returns the text of `module` with the outermost of the edits `found` made."""
+    """Applies edits to a module's text and returns the new text; drops edits that lie inside another."""
     end, written = 0, []
     for start, stop, text in sorted(chain.from_iterable(found), key=lambda edit: (edit[0], -edit[1])):
         if start >= end:
@@ -82,7 +82,7 @@ def _edited(module: Module, found: Iterable[Sequence[Edit]]) -> str:
 
 
 def _edits(module: Module, rules: Iterable[int], round_: int) -> dict[int, list[Edit]]:
-    """Returns the edits of those of the module's rules that need some, by the number of the rule."""
+    """Returns the edits that a module's rules need, by the number of the rule."""
     names = (f"{_PREFIX}{round_}_{number}" for number in range(1 << 30))
     found = {number: list(_in_rule(module, module.rules[number], names)) for number in rules}
     return {number: edits for number, edits in found.items() if edits}
@@ -119,7 +119,10 @@ def _imported(module: Module, node: SyntaxNode, own: frozenset[str]) -> Iterator
 
 
 def _values(module: Module, arguments: Sequence[SyntaxNode]) -> Iterator[Edit]:
-    """Yields edits that give a `sprintf` as many values as verbs, with OPA's text for missing ones."""
+    """Yields edits that give a call of `sprintf` as many values as its format has verbs.
+
+    Missing values get the text that OPA writes in their place.
+    """
     if len(arguments) != 2 or (form := literal(arguments[0])) is None or only(arguments[1])[0] != "Array":
         return
     values = only(arguments[1])[1]["items"]
@@ -152,7 +155,7 @@ def _statements(
 
 
 def _some(module: Module, query: SyntaxNode, statement: SyntaxNode, names: Iterator[str]) -> Iterator[Edit]:
-    """Yields an edit that puts a test for null before `some x in xs`: over null regorus fails."""
+    """Yields an edit that inserts a test for null before `some x in xs`, on which regorus fails for null."""
     over = statement["literal"]["SomeIn"]["collection"]
     text = _between(module, *extent(module, over))
     if only(over)[0] in COLLECTIONS or text.startswith(_PREFIX) or statement.get("with_mods"):
@@ -165,7 +168,7 @@ def _some(module: Module, query: SyntaxNode, statement: SyntaxNode, names: Itera
 
 
 def _announcements(module: Module, query: SyntaxNode) -> Iterator[Edit]:
-    """Yields an edit that moves `some i` to the start of its body: regorus fails on it behind a loop."""
+    """Yields an edit that moves `some i` to the start of its body; regorus fails on it behind a loop."""
     first, *others = query["stmts"]
     for statement in others:
         if only(statement["literal"])[0] == "SomeVars":
@@ -179,7 +182,10 @@ def _announcements(module: Module, query: SyntaxNode) -> Iterator[Edit]:
 def _with_before(
     module: Module, query: SyntaxNode, statement: SyntaxNode, first: Mapping[str, SyntaxNode]
 ) -> Edit:
-    """Returns an edit that evaluates parts of `statement` in statements before it, each under its name."""
+    """Returns an edit that moves parts of a statement into assignments before the statement.
+
+    `first` has these parts by the names that take their place.
+    """
     start, end = extent(module, statement)
     modifiers = _between(module, extent(module, statement["literal"])[1], end)
     before, rest, at = "", "", start
@@ -195,7 +201,7 @@ def _with_before(
 
 
 def _evaluated_first(module: Module, node: SyntaxNode) -> Iterator[SyntaxNode]:
-    """Yields the parts of a negated expression that OPA evaluates first, outside of the negation."""
+    """Yields the parts of a negated expression that OPA evaluates before the negation."""
     kind, value = only(node)
     if kind == "Call":
         operands = value["params"]
@@ -215,7 +221,7 @@ def _evaluated_first(module: Module, node: SyntaxNode) -> Iterator[SyntaxNode]:
 
 
 def _computed(module: Module, node: SyntaxNode) -> Iterator[SyntaxNode]:
-    """Yields `node` unless it certainly has a value: a literal, a local name, a comprehension."""
+    """Yields `node`, unless it is sure to have a value: a literal, a local name, a comprehension."""
     if not _has_value(module, node):
         yield node
 
@@ -236,7 +242,10 @@ def _is_reference(node: SyntaxNode) -> bool:
 
 
 def _head(module: Module, rule: SyntaxNode, names: Iterator[str]) -> Edit | None:
-    """Returns an edit that moves the element of a set, or the value of a keyed rule, to the body's end."""
+    """Returns an edit that moves the evaluation of a rule's set element or keyed value to its body's end.
+
+    None where the rule needs no such edit.
+    """
     kind, value = only(rule)
     if kind == "Default" or len(value["bodies"]) > 1:
         return None

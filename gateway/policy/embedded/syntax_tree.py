@@ -1,4 +1,4 @@
-"""Functions that read and walk the syntax trees of regorus' parser."""
+"""Functions that read and walk the syntax trees of Rego modules, as regorus' parser makes them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
@@ -32,20 +32,20 @@ class Module(Struct, frozen=True, kw_only=True):
     names: Mapping[str, tuple[str, ...]]
 
     def resolve(self, reference: SyntaxNode, own: frozenset[str] = frozenset()) -> tuple[str, ...]:
-        """Returns the full path of a reference up to its first computed part: `data.a.rule`.
+        """Returns the full path of a reference, up to its first computed part: `data.a.rule`.
 
-        `own` are names that the rule in which it stands declares itself.
+        `own` are names that the rule in which the reference stands declares itself.
         """
         first, *rest = path_of(reference)
         return (*((first,) if first in own else self.names.get(first, (first,))), *rest)
 
     def word(self, span: SyntaxNode) -> str:
-        """Returns the source text at `span`, whose offsets count bytes."""
+        """Returns the part of the module's source text at `span`, whose offsets count bytes."""
         return self.text[span["start"] : span["end"]].decode()
 
 
 def read_modules(trees: Sequence[SyntaxNode]) -> list[Module]:
-    """Returns the modules of a bundle from the parser's syntax trees."""
+    """Converts the parser's syntax trees of a bundle to `Module` values."""
     packages: dict[tuple[str, ...], set[str]] = {}
     for tree in trees:
         rules = (head_of(rule)["refr"] for rule in tree["ast"]["rules"])
@@ -78,19 +78,19 @@ def package_of(tree: SyntaxNode) -> tuple[str, ...]:
 
 
 def only(node: SyntaxNode) -> tuple[str, Any]:
-    """Returns the kind and content of a node, which is an object with one field."""
+    """Returns the kind and content of a syntax tree node, which is an object with one field."""
     return next(iter(node.items()))
 
 
 def head_of(rule: SyntaxNode) -> SyntaxNode:
-    """Returns the head of a rule (of a default, the rule itself); its `refr` is the rule's name."""
+    """Returns the head of a Rego rule (of a default, the rule itself); its `refr` is the rule's name."""
     kind, value = only(rule)
     head: SyntaxNode = value if kind == "Default" else only(value["head"])[1]
     return head
 
 
 def parts(rule: SyntaxNode) -> list[Any]:
-    """Returns the parts of a rule apart from its name: arguments, key, value, bodies."""
+    """Returns the parts of a Rego rule other than its name: arguments, key, value, bodies."""
     _, value = only(rule)
     head = head_of(rule)
     return [head.get(name) for name in ("args", "key", "assign", "value")] + [
@@ -100,7 +100,7 @@ def parts(rule: SyntaxNode) -> list[Any]:
 
 
 class DeclaredNames(Struct, frozen=True, kw_only=True):
-    """The names that a rule declares: those by `some`, and `own`, which are all of them."""
+    """The names that a Rego rule declares: `some` are those that a `some` declares, `own` all of them."""
 
     some: frozenset[str]
     own: frozenset[str]
@@ -129,14 +129,14 @@ def read_rule(module: Module, rule: SyntaxNode) -> tuple[list[tuple[str, SyntaxN
 
 
 def names_in(pattern: Any) -> Iterator[str]:
-    """Yields the names in a pattern such as `[a, {"b": c}]`."""
+    """Yields the variable names in a Rego pattern such as `[a, {"b": c}]`."""
     for kind, value in expressions(pattern):
         if kind == "Var":
             yield value["value"]
 
 
 def path_of(node: SyntaxNode) -> list[str]:
-    """Returns the names of a reference up to its first computed part; ["?"] if it begins with no name."""
+    """Returns the names of a reference, up to its first computed part; ["?"] if it begins with no name."""
     kind, value = only(node)
     if kind == "Var":
         return [value["value"]]
@@ -152,14 +152,14 @@ def path_of(node: SyntaxNode) -> list[str]:
 
 
 def is_plain(node: SyntaxNode) -> bool:
-    """Whether the node is a name, or a reference without computed parts."""
+    """Returns whether a node is a name, or a reference without computed parts."""
     kind, value = only(node)
     computed = kind == "RefBrack" and only(value["index"])[0] not in STRINGS
     return kind == "Var" or (kind in REFERENCES and not computed and is_plain(value["refr"]))
 
 
 def indices(node: SyntaxNode) -> Iterator[SyntaxNode]:
-    """Yields the expressions inside a reference: its indices, and its start if that is not a name."""
+    """Yields the expressions inside a Rego reference: its indices, and its start if that is not a name."""
     kind, value = only(node)
     if kind == "RefBrack":
         yield value["index"]
@@ -170,10 +170,11 @@ def indices(node: SyntaxNode) -> Iterator[SyntaxNode]:
 
 
 def expressions(tree: Any, *, closed: frozenset[str] = frozenset()) -> Iterator[tuple[str, SyntaxNode]]:
-    """Yields kind and content of each expression and query below `tree`, not inside of `closed` kinds.
+    """Yields the kind and content of each expression and query below `tree`.
 
-    A reference is one expression, and each of its indices is another; the name of a called function is none.
-    A "query" is the body of a rule, a comprehension or an `every`.
+    Those inside `closed` kinds are left out. A reference is one expression, and each of its indices is
+    another; the name of a called function is none. A "query" is the body of a rule, a comprehension or an
+    `every`.
     """
     # A stack in place of recursion, which costs four times as much: the last one is looked at next.
     pending: list[Any] = [tree]
@@ -195,7 +196,10 @@ def expressions(tree: Any, *, closed: frozenset[str] = frozenset()) -> Iterator[
 
 
 def loops_over(node: SyntaxNode, single: frozenset[str]) -> list[SyntaxNode]:
-    """Returns the references in `node`, not deeper, with an index that has several values."""
+    """Returns the references in `node` that act as loops, since an index has several values.
+
+    Those in nested queries are left out.
+    """
     return [
         {kind: value}
         for kind, value in expressions(node, closed=NESTED)
@@ -205,10 +209,10 @@ def loops_over(node: SyntaxNode, single: frozenset[str]) -> list[SyntaxNode]:
 
 
 def extent(module: Module, node: SyntaxNode) -> tuple[int, int]:
-    """Returns the start and end offsets of the text of an expression, statement, query or rule.
+    """Returns the start and end offsets of a node's text: an expression, statement, query or rule.
 
     regorus 0.13 gives strings without their quotes, also where an expression begins or ends with one; and an
-    object from its last field on.
+    object from its last field on. Both are corrected.
     """
     kind, value = ("", node) if "span" in node else only(node)
     start, end = value["span"]["start"], value["span"]["end"]
@@ -222,18 +226,18 @@ def extent(module: Module, node: SyntaxNode) -> tuple[int, int]:
 
 
 def is_bare(module: Module, query: SyntaxNode) -> bool:
-    """Whether a rule's body is one statement without braces."""
+    """Returns whether a rule's body is one statement without braces."""
     return bool(query["span"]["start"] >= extent(module, query["stmts"][0])[0])
 
 
 def is_walk(node: SyntaxNode) -> bool:
-    """Whether a node is a call `walk(x)`, which has many values, one after the other."""
+    """Returns whether a node is a call `walk(x)`, which has many values, one after the other."""
     kind, value = only(node)
     return kind == "Call" and path_of(value["fcn"]) == ["walk"] and len(value["params"]) == 1
 
 
 def bound_walks(statement: SyntaxNode) -> list[SyntaxNode]:
-    """Returns the calls of `walk` in a statement whose values are bound there: `[path, value] := walk(x)`."""
+    """Returns the calls of `walk` in a statement that binds their values: `[path, value] := walk(x)`."""
     expression = statement["literal"].get("Expr")
     kind, value = only(expression["expr"]) if expression else ("", {})
     return [value[side] for side in ("lhs", "rhs") if kind == "AssignExpr" and is_walk(value[side])]

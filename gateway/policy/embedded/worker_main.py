@@ -1,4 +1,7 @@
-"""The main module of the evaluation process: loads a `PolicySource`, then evaluates documents by it."""
+"""The main program of the child process that evaluates policy rules for large documents.
+
+It loads a `PolicySource`, then evaluates documents by it.
+"""
 
 import msgspec
 from msgspec import Struct
@@ -9,21 +12,21 @@ from waypost.worker_process import Answer, Progress, serve
 
 
 class EvaluationRequest(Struct, frozen=True, kw_only=True, array_like=True):
-    """A request to evaluate one rule for one document."""
+    """A request to the child process: the policy rule and the document to evaluate it for."""
 
     entry_point: str
     document: bytes
 
 
 class EvaluationReply(Struct, frozen=True, kw_only=True, array_like=True):
-    """The answer to an evaluation request: the rule's value as JSON, or the error."""
+    """The child process's answer to an evaluation request: the policy rule's value as JSON, or the error."""
 
     answer: str = ""
     error: str = ""
 
 
 def prepare(greeting: bytes) -> Answer:
-    """Returns a worker's request handler, for the rules (`PolicySource`) in its start-up message."""
+    """Returns a worker's request handler, for the policy rules (`PolicySource`) in its start-up message."""
     evaluator = Interpreter(msgspec.msgpack.decode(greeting, type=PolicySource))
 
     def answer(payload: bytes, _: Progress) -> bytes:

@@ -1,10 +1,11 @@
-"""The policy engine of record, which asks an OPA over HTTP or a Unix socket; an unclear answer is a refusal.
+"""The policy engine that asks an OPA over HTTP or a Unix socket, and the feed of bundles to that OPA.
 
-`engine` answers questions. `client` is the OPA client of the outside, made strict; `address` reads where OPA
-is, `reply` what it answers, `batches` asks several questions in one call.
-`bundle_archive` packs rules as OPA loads them, `bundle_signature` signs and verifies that, and `bundle_feed`
-keeps the newest good one for OPA to fetch. `factory` makes engine and feed from settings.
+`engine` answers questions; an unclear answer is a refusal. `client` is OPA's Python client, made strict;
+`address` parses the address of the OPA, `reply` parses its answers, `batches` asks several questions in one
+call. `bundle_archive` packs rules as OPA loads them, `bundle_signature` signs and verifies archives, and
+`bundle_feed` keeps the newest good one for OPA to fetch. `factory` makes engine and feed from settings.
 
-Imports the engine-neutral modules of `gateway.policy`. `gateway.policy_composition` puts it to work;
-`gateway.policy.rollout`, `gateway.cli` and what serves the feed in `gateway.api` handle bundles with it.
+Imports the engine-neutral modules of `gateway.policy`. `gateway.policy_composition` builds it;
+`gateway.policy.rollout`, `gateway.cli` and the routes in `gateway.api` that serve the feed handle bundles
+with it.
 """

@@ -1,4 +1,4 @@
-"""Parses the address of an OPA in the setting `policy.engine`: host and port or socket, and transport."""
+"""Parses the address of an OPA in the setting `policy.engine`: host and port or Unix socket, and TLS."""
 
 from typing import Final
 from urllib.parse import urlsplit
@@ -24,9 +24,9 @@ class OpaAddress(Struct, frozen=True, kw_only=True):
 
 
 def parse_address(text: str) -> OpaAddress:
-    """Parses an address such as `opa+http://127.0.0.1:8181`. Raises `ValueError` with the reason.
+    """Parses an OPA's address such as `opa+http://127.0.0.1:8181`. Raises `ValueError` with the reason.
 
-    Plain http stays on this machine: anybody on the way could permit everything.
+    Plain http is only for this machine: anybody on the way could permit everything.
     """
     scheme, _, rest = text.partition(":")
     if scheme == "opa+unix":

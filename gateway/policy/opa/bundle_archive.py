@@ -1,6 +1,7 @@
-"""Packs and unpacks the policy bundle archives that OPA loads: .tar.gz files of rules, data and a manifest.
+"""Packs and unpacks policy bundle archives as OPA loads them: .tar.gz files of rules, data and a manifest.
 
-What is read may come from anywhere: it is bounded, and has nothing in it but plain files with plain names.
+Archives to unpack may come from anywhere: their size is bounded, and they may contain only plain files with
+plain names.
 """
 
 import gzip
@@ -40,7 +41,7 @@ class ArchiveError(Exception):
 class Manifest(Struct, frozen=True, kw_only=True):
     """The manifest of a policy bundle: its revision, its roots, and its sequence number among releases.
 
-    `sequence` only grows. OPA takes a bundle that is older than its own; Waypost does not.
+    `sequence` only grows. OPA accepts a bundle that is older than its own; Waypost does not.
     """
 
     revision: str
@@ -51,10 +52,10 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
 
 def pack_bundle(bundle: Bundle, *, sequence: int = 0) -> bytes:
-    """Packs `bundle` into an archive, without its tests and schemas. The same bundle gives the same bytes.
+    """Packs a policy bundle into an archive, without its tests and schemas.
 
-    Its manifest has the bundle's revision, by which OPA says in each answer what it has decided with, and one
-    root: no other bundle, and nobody who writes to OPA's API, can add rules or data.
+    The same bundle gives the same bytes. Its manifest has the bundle's revision, which OPA names in each
+    answer, and one root: no other bundle, and nobody who writes to OPA's API, can add rules or data.
     """
     metadata = {"sequence": sequence} | ({"engine": bundle.engine} if bundle.engine else {})
     manifest = {"revision": bundle.revision, "roots": [""], "rego_version": 1, "metadata": metadata}
@@ -82,9 +83,9 @@ def pack(files: Files) -> bytes:
 
 
 def unpack(archive: bytes) -> Files:
-    """Unpacks `archive` into its files. Raises `ArchiveError` if it is damaged or too large.
+    """Unpacks an archive into its files, by name.
 
-    The same for an entry that is not a plain file.
+    Raises `ArchiveError` if it is damaged or too large, or has an entry that is not a plain file.
     """
     content = _decompressed(archive)
     try:
@@ -134,9 +135,9 @@ def _decompressed(archive: bytes) -> bytes:
 
 
 def manifest_of(files: Files) -> Manifest:
-    """Returns the manifest in `files`. Raises `ArchiveError` if a part is missing or wrong.
+    """Parses the manifest among the `files` of a bundle archive.
 
-    The same where its roots would let others own rules.
+    Raises `ArchiveError` if a part is missing or wrong, or its roots would let others own rules.
     """
     _check_names(files)
     found = parsed_json(files, MANIFEST)
@@ -152,7 +153,7 @@ def manifest_of(files: Files) -> Manifest:
 
 
 def _check_names(files: Files) -> None:
-    """Raises `ArchiveError` for files that OPA does not accept, or that change how it reads the others."""
+    """Raises `ArchiveError` for names of files that OPA refuses, or that change how it reads others."""
     for name in files:
         if name.endswith((MANIFEST, SIGNATURES)) and name not in (MANIFEST, SIGNATURES):
             raise ArchiveError(f"{name:.100}: there must be one such file, at the top")
@@ -163,9 +164,9 @@ def _check_names(files: Files) -> None:
 
 
 def parsed_json(files: Files, name: str, *, number: Callable[[str], Any] | None = None) -> Any:
-    """Parses the JSON file `name`. Raises `ArchiveError`, also for names that occur twice in an object.
+    """Parses the JSON file `name` of a bundle. Raises `ArchiveError`, also for doubled names in an object.
 
-    `number` makes values of numbers, from their text.
+    `number` converts the text of each number to a value.
     """
     if name not in files:
         raise ArchiveError(f"it has no {name}")

@@ -1,4 +1,4 @@
-"""Serves the policy bundle to OPA, with long polling for the next one."""
+"""The feed from which an OPA downloads its policy bundle, with long polling for the next one."""
 
 import asyncio
 from typing import Self
@@ -9,19 +9,22 @@ from gateway.policy.opa.bundle_archive import Manifest
 
 
 class ServedBundle(Struct, frozen=True, kw_only=True):
-    """A checked bundle archive and its manifest, as an OPA fetches it."""
+    """A checked policy bundle as an OPA downloads it: the archive, and its manifest."""
 
     archive: bytes
     manifest: Manifest
 
     @property
     def tag(self) -> str:
-        """The HTTP entity tag of the bundle, made of its sequence and revision."""
+        """Returns the HTTP entity tag of the bundle, made of its sequence number and revision."""
         return f'"{self.manifest.sequence}-{self.manifest.revision}"'
 
 
 class BundleFeed:
-    """Holds the bundle that an OPA fetches; empty until `serve`. Its end ends all long polls."""
+    """Holds the policy bundle that an OPA downloads, and lets long polls wait for the next one.
+
+    It is empty until `serve`. Its end ends all long polls.
+    """
 
     def __init__(self) -> None:
         self.current: ServedBundle | None = None
@@ -47,12 +50,15 @@ class BundleFeed:
             self.end()
 
     def serve(self, bundle: ServedBundle | None) -> None:
-        """Replaces the bundle that the feed offers to OPA for download; None: it offers none."""
+        """Sets the bundle that the feed offers for download; None: it offers none."""
         self.current, self.trouble = bundle, ""
         self._wake()
 
     async def other_than(self, tag: str, *, seconds: float) -> ServedBundle | None:
-        """Waits up to `seconds` for a bundle with another tag than `tag`, and returns it; else None."""
+        """Waits up to `seconds` until the feed has a bundle with another tag than `tag`, and returns it.
+
+        None if there is none by then.
+        """
         loop = asyncio.get_running_loop()
         ends = loop.time() + seconds
         while self.current is not None and self.current.tag == tag:

@@ -1,7 +1,7 @@
 """Signs bundle archives and verifies them, in OPA's own format: a JWT over the hash of every file.
 
-OPA takes a signature without a key's name, a bundle that is older than its own, and, where it is not set up
-to verify, one without any signature. What is verified here has all three, or is refused.
+OPA accepts a signature without a key's name, and, where it is not set up to verify, a bundle without any
+signature. Here both are refused.
 """
 
 import hashlib
@@ -50,14 +50,14 @@ class BundleKeyError(Exception):
 
 
 class SigningKey(Struct, frozen=True, kw_only=True):
-    """A private key that signs bundles, with the key id by which verifiers know it."""
+    """A private key that signs bundles, with the key id by which verifiers find its public key."""
 
     key: EllipticCurvePrivateKey
     key_id: str
 
 
 class VerificationKey(Struct, frozen=True, kw_only=True):
-    """A public key that verifies bundle signatures, and the key id that they must name."""
+    """A public key that verifies bundle signatures, with the key id that the signatures must name."""
 
     key: EllipticCurvePublicKey
     key_id: str
@@ -72,19 +72,19 @@ class _SignedFile(Struct, frozen=True, kw_only=True):
 
 
 def make_signing_key(path: Path) -> None:
-    """Creates a key that signs bundles, in the PEM file `path` (0600)."""
+    """Creates a key for signing bundles and writes it to the PEM file `path` (mode 0600)."""
     key = generate_private_key(SECP256R1())
     write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def public_half(key: SigningKey) -> str:
-    """Returns the public key of `key`, as PEM, which verifies bundles."""
+    """Returns the public key that belongs to a signing key, as PEM, for those who verify bundles."""
     public = key.key.public_key()
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def read_signing_key(path: Path, key_id: str) -> SigningKey:
-    """Reads the private key in the PEM file `path`. Raises `BundleKeyError`, or `OSError`."""
+    """Reads a key for signing bundles from the PEM file `path`. Raises `BundleKeyError`, or `OSError`."""
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -95,7 +95,7 @@ def read_signing_key(path: Path, key_id: str) -> SigningKey:
 
 
 def read_verification_key(path: Path, key_id: str) -> VerificationKey:
-    """Reads the public key in the PEM file `path`. Raises `BundleKeyError`, or `OSError`."""
+    """Reads a key for verifying bundles from the PEM file `path`. Raises `BundleKeyError`, or `OSError`."""
     try:
         key = load_pem_public_key(path.read_bytes())
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -106,7 +106,10 @@ def read_verification_key(path: Path, key_id: str) -> VerificationKey:
 
 
 def sign(archive: bytes, key: SigningKey) -> bytes:
-    """Returns `archive` signed with `key`, replacing any signature that it has. Raises `ArchiveError`."""
+    """Signs a bundle archive with `key`; returns the archive with that signature only.
+
+    Raises `ArchiveError`.
+    """
     files = {name: content for name, content in unpack(archive).items() if name != SIGNATURES}
     manifest_of(files)
     hashes = [{"name": name, "hash": hash_of(name, files), "algorithm": HASH} for name in sorted(files)]
@@ -115,7 +118,10 @@ def sign(archive: bytes, key: SigningKey) -> bytes:
 
 
 def verify(archive: bytes, key: VerificationKey) -> Manifest:
-    """Verifies that `key` has signed every file of `archive`; returns its manifest. Raises `ArchiveError`."""
+    """Verifies that `key` has signed every file of a bundle archive; returns the bundle's manifest.
+
+    Raises `ArchiveError`.
+    """
     files = unpack(archive)
     if SIGNATURES not in files:
         raise ArchiveError("it is not signed")
@@ -132,7 +138,7 @@ def verify(archive: bytes, key: VerificationKey) -> Manifest:
 
 
 def _signed_hashes(files: Files, key: VerificationKey) -> dict[str, str]:
-    """Returns the hashes by file name in the one signature of the bundle. Raises `ArchiveError`."""
+    """Returns the file hashes, by file name, in a bundle's only signature. Raises `ArchiveError`."""
     try:
         found = parsed_json(files, SIGNATURES)
         if more := sorted(found.keys() - {"signatures"}):
@@ -157,7 +163,7 @@ def _signed_hashes(files: Files, key: VerificationKey) -> dict[str, str]:
 
 
 def hash_of(name: str, files: Files) -> str:
-    """Returns the hash of a file as OPA computes it: for JSON over the value, not the text."""
+    """Returns the hash of a bundle's file as OPA computes it: for JSON that of the value, not of the text."""
     content = files[name]
     if name == MANIFEST or name.endswith(".json"):
         content = _canonical(parsed_json(files, name, number=_Number)).encode()
@@ -165,13 +171,13 @@ def hash_of(name: str, files: Files) -> str:
 
 
 class _Number(str):
-    """A JSON number that keeps its text: OPA keeps `1.50` and `1E5`, and hashes them so."""
+    """A JSON number that keeps its text: OPA keeps `1.50` and `1E5`, and hashes these texts."""
 
     __slots__ = ()
 
 
 def _canonical(value: Any) -> str:
-    """Encodes a JSON value as OPA hashes it: names sorted, no spaces, strings as Go's encoder writes them."""
+    """Encodes a JSON value in the form that OPA hashes: sorted names, no spaces, strings as Go writes."""
     if isinstance(value, _Number):
         return "".join(value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Parses OPA's status reports for the reason why OPA does not activate a bundle."""
+"""Parses OPA's status reports: finds the reason why OPA does not activate a bundle."""
 
 from typing import Any
 
@@ -29,17 +29,17 @@ class _Status(Struct, frozen=True):
 
 
 class StatusError(Exception):
-    """Raised for a report that is not a status report of an OPA."""
+    """Raised for JSON that is not a status report of an OPA."""
 
 
 _decode = msgspec.json.Decoder(_Status).decode
 
 
 def trouble_of(report: bytes) -> str:
-    """Returns the reason why OPA does not activate a bundle, in one line; empty if there is none.
+    """Returns the reason, in a status report, why OPA does not activate a bundle; empty if there is none.
 
-    Raises `StatusError` for what is no report. The text comes from outside: it is bounded, and shown to
-    operators alone.
+    Raises `StatusError` for what is no report. The text comes from outside: it is cut to one line of bounded
+    length, and shown to operators alone.
     """
     try:
         bundles: dict[str, Any] = _decode(report).bundles or {}

@@ -1,8 +1,8 @@
-"""A client of OPA's API: a strict and bounded `opa-python-client`, without redirects, also for Unix sockets.
+"""A client of OPA's HTTP API: `opa-python-client` made strict and bounded, without redirects.
 
-As it is (3.0.0) it follows a redirect with the document and believes that answer, reads any number of bytes,
-takes NaN and doubled names, repeats a 500 twice with pauses, and has neither Unix sockets nor a root
-certificate of one's own.
+As it is (3.0.0) that library follows a redirect with the document and believes that answer, reads any number
+of bytes, takes NaN and doubled names, repeats a 500 twice with pauses, and has neither Unix sockets nor a
+root certificate of one's own.
 """
 
 import ssl
@@ -32,7 +32,7 @@ CHUNK_BYTES: Final = 262_144
 
 
 class EncodedInput(dict[str, Any]):
-    """An input document that is already encoded as JSON, in a mapping as the client requires."""
+    """A policy query's input, encoded as JSON already, in the type (dict) that OPA's client library takes."""
 
     def __init__(self, text: bytes, *, numbered: bool) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class EncodedInput(dict[str, Any]):
 
 
 class StrictResponse:
-    """A response read whole, in place of aiohttp's `ClientResponse`, for the client's own methods."""
+    """An HTTP response of OPA, read whole; replaces the `ClientResponse` that OPA's client library reads."""
 
     def __init__(self, status: int, body: bytes) -> None:
         self.status, self._body = status, body
@@ -51,12 +51,12 @@ class StrictResponse:
             raise ReplyError(explain_error(self.status, self._body))
 
     async def json(self) -> Reply:
-        """Parses the body of OPA's response to a call. Raises `ReplyError`."""
+        """Parses the body of OPA's response. Raises `ReplyError`."""
         return parse_reply(self._body)
 
 
 class StrictOpaClient(AsyncOpaClient):
-    """An HTTP client of the OPA at `address`: `async with` opens its connections. It has no deadline.
+    """An HTTP client of the OPA at `address`; `async with` opens its connections. It has no deadline.
 
     `ca` is the path of a PEM file with the root certificates for https; None: the public ones.
     """
@@ -71,10 +71,10 @@ class StrictOpaClient(AsyncOpaClient):
         """The HTTP session that opens a new connection for each question without a number."""
 
     async def ask(self, rule: str, document: bytes, *, numbered: bool = False) -> Reply:
-        """Queries the value of `rule`, by its full name, for the input `document`. Raises `ReplyError`.
+        """Returns OPA's value of `rule` (a full name) for the input `document`. Raises `ReplyError`.
 
-        By its number an answer names its question. One to a question without could be late, or another's, on
-        a connection that is kept: such a question has a connection to itself.
+        `numbered`: the query has a number, which its answer repeats. The answer to a query without one could
+        be late, or another's, on a connection that is kept: such a query has a connection to itself.
 
         Raises `aiohttp.ClientError` or `OSError` where no answer came.
         """
@@ -163,7 +163,7 @@ def _check_kind(response: aiohttp.ClientResponse) -> None:
 class _QuietConnector(aiohttp.BaseConnector):
     """A connection pool that drops idle connections on which unrequested bytes have arrived.
 
-    aiohttp 3.14 looks for that only when a connection is put back: what comes later, such as a second answer
+    aiohttp 3.14 checks for such bytes only when a connection is put back: later ones, such as a second answer
     to the last question, would be taken for the answer to the next one.
     """
 

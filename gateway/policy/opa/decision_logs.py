@@ -1,7 +1,7 @@
 """Parses uploads of OPA's decision log plugin: gzipped JSON arrays of events, within limits.
 
-An event is kept without the input, the result and the caches: the gateway's own record has them, as far as
-policy lets them be recorded, and OPA knows nothing of that. Pure.
+An event is kept without its input, result and caches: the gateway's own record has those, as far as policy
+lets them be recorded, and OPA does not know how far that is. Pure.
 """
 
 import zlib
@@ -24,21 +24,24 @@ GZIP: Final = 31
 
 
 class DecisionLogError(Exception):
-    """Raised for an upload that is not a decision log. The text says why, and shows nothing of it."""
+    """Raised for an upload that is not a decision log of OPA. The text says why, and quotes nothing of it."""
 
 
 class DecisionLogTooLarge(DecisionLogError):
-    """Raised for an upload that is larger than the limits."""
+    """Raised for an upload of OPA's decision log that is larger than the limits."""
 
 
 class _ErrorCode(Struct, frozen=True):
-    """The error of an evaluation, in an event, without its message, which may quote the document."""
+    """The evaluation error in an event of OPA's decision log, without its message.
+
+    The message may quote the document.
+    """
 
     code: str = ""
 
 
 class OpaRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The part of an event of OPA's decision log that is stored, under OPA's own names."""
+    """The stored part of an event of OPA's decision log, under OPA's own field names."""
 
     decision_id: str
     timestamp: str = ""
@@ -65,7 +68,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def read_events(body: bytes, *, compressed: bool) -> Sequence[tuple[str, bytes]]:
-    """Returns the events of an upload: OPA's decision id and the JSON to store of each.
+    """Parses an upload of OPA's decision log; returns OPA's decision id and the JSON to store of each event.
 
     Raises `DecisionLogError`, or `DecisionLogTooLarge`.
     """

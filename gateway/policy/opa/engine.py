@@ -1,4 +1,4 @@
-"""The policy engine that asks an OPA within a deadline; anything but a clear answer is a fault."""
+"""The policy engine that asks an OPA within a deadline; anything but a clear answer is a refusal."""
 
 import asyncio
 import time
@@ -31,10 +31,11 @@ NO_RULE: Final = "data.waypost.none"
 
 
 class OpaPolicyEngine:
-    """Asks the OPA at `address`, which has loaded the rules as a bundle with a revision (a `PolicyEngine`).
+    """Answers policy queries by asking the OPA at `address`. Implements `PolicyEngine`.
 
-    An answer that takes longer than `deadline_seconds` (`large_deadline_seconds` for a document over 64 KiB)
-    is none. Starts without OPA too: then every decision is a refusal with `fault` set until it is there.
+    That OPA has loaded the rules as a bundle with a revision. An answer that takes longer than
+    `deadline_seconds` (`large_deadline_seconds` for a document over 64 KiB) is none. The engine starts
+    without OPA too: then every decision is a refusal with `fault` set until OPA is there.
     """
 
     def __init__(
@@ -112,7 +113,10 @@ class OpaPolicyEngine:
         return await self._batches.ask(rule, document, tenant=tenant)
 
     async def _call(self, rule: str, document: bytes) -> Reply:
-        """Queries OPA once, within the deadline. Raises `ReplyError` or `NoAnswer`; may open the breaker."""
+        """Calls OPA once, within the deadline; a failure counts for the circuit breaker.
+
+        Raises `ReplyError` or `NoAnswer`.
+        """
         large = len(document) > LARGE_BYTES
         seconds = self._large_deadline_seconds if large else self._deadline_seconds
         try:
@@ -136,7 +140,7 @@ class OpaPolicyEngine:
         return NoAnswer(cause)
 
     async def _wait_until_well(self) -> None:
-        """Polls OPA's health until it is well, then closes the breaker."""
+        """Polls OPA's health until OPA is healthy, then closes the circuit breaker."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._deadline_seconds):
@@ -147,7 +151,7 @@ class OpaPolicyEngine:
         logger.info("OPA at {} answers again", self._address)
 
     def _note(self, reply: Reply) -> str:
-        """Stores and returns the revision in OPA's answer. Raises `ReplyError` if it has none."""
+        """Stores and returns the bundle revision in OPA's answer. Raises `ReplyError` if it has none."""
         revision = reply.revision
         if not revision:
             # Nobody could say later which rules have decided; and rules that came by its API, not by a
@@ -160,7 +164,7 @@ class OpaPolicyEngine:
 
 
 def _checked(document: bytes) -> bytes:
-    """Returns `document` if it is one JSON value. Raises `QuestionError` if not.
+    """Returns `document` if it is exactly one JSON value; raises `QuestionError` if not.
 
     `document` is embedded in a larger one: bytes that end it early and go on could replace the whole input.
     """

@@ -1,4 +1,4 @@
-"""Makes the OPA policy engine from the settings of a gateway."""
+"""Makes the policy engine that asks an OPA, from the settings of a gateway."""
 
 from gateway.policy.opa.address import parse_address
 from gateway.policy.opa.engine import OpaPolicyEngine
@@ -6,7 +6,7 @@ from gateway.settings import PolicySettings
 
 
 def opa_engine(policies: PolicySettings) -> OpaPolicyEngine:
-    """Returns the engine for the OPA at `policies.engine`. Raises `ValueError` with the reason."""
+    """Makes the engine that asks the OPA at `policies.engine`. Raises `ValueError` with the reason."""
     if policies.folder is not None or policies.data is not None:
         raise ValueError("policy.folder and policy.data are for the embedded one: OPA holds its own rules")
     return OpaPolicyEngine(

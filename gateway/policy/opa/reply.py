@@ -1,4 +1,4 @@
-"""Parses OPA's responses strictly: one that parsers could understand differently is an error."""
+"""Parses OPA's responses strictly: one that two parsers could read differently is an error."""
 
 import json
 
@@ -14,26 +14,26 @@ class ReplyError(Exception):
 
 
 class NoAnswer(Exception):
-    """Raised if OPA sent no response, or not in time. The text says why, for the log."""
+    """Raised if OPA sent no response, or none in time. The text says why, for the log."""
 
 
 class BundleProvenance(Struct, frozen=True, kw_only=True):
-    """The provenance of one bundle that OPA has loaded: its revision."""
+    """The revision of one bundle that OPA has loaded, as it stands in OPA's response."""
 
     revision: str = ""
 
 
 class Provenance(Struct, frozen=True, kw_only=True):
-    """The provenance of an OPA's response: which OPA has answered, with which bundles."""
+    """The provenance in an OPA's response: the version of the OPA, and the bundles that it has loaded."""
 
     version: str
     bundles: dict[str, BundleProvenance] = {}
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """OPA's response to one policy query. `result` is the rule's value as JSON, or unset if undefined.
+    """OPA's response to one policy query: `result` is the rule's value as JSON, unset if undefined.
 
-    `warning` is what OPA has to say of the question: that it has seen no input.
+    `warning` is set where OPA has seen no input.
     """
 
     provenance: Provenance
@@ -44,7 +44,7 @@ class Reply(Struct, frozen=True, kw_only=True):
 
     @property
     def revision(self) -> str:
-        """The revision of the loaded bundle; of several bundles, each with its name."""
+        """Returns the revision of the bundle that OPA has loaded; of several bundles, each with its name."""
         bundles = self.provenance.bundles
         if len(bundles) == 1:
             return next(iter(bundles.values())).revision
@@ -55,7 +55,10 @@ _decode = msgspec.json.Decoder(Reply).decode
 
 
 def parse_reply(body: bytes) -> Reply:
-    """Parses the body of a 200. Raises `ReplyError` for anything but one JSON object with unique names."""
+    """Parses the body of OPA's response with status 200.
+
+    Raises `ReplyError` for anything but one JSON object with unique names.
+    """
     try:
         text = body.decode("utf-8")
         # msgspec keeps the last of two equal names, so they are looked for first.
@@ -69,7 +72,7 @@ def parse_reply(body: bytes) -> Reply:
 
 
 def brief(error: Exception) -> str:
-    """Returns the text of `error` on one line, or the name of its class if it has none."""
+    """Returns the text of an exception on one line; the name of its class if it has no text."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
@@ -90,7 +93,7 @@ class _ErrorBody(Struct, frozen=True):
 
 
 def explain_error(status: int, body: bytes) -> str:
-    """Returns the reason for OPA's `status` in one line: the rule's file and line if an evaluation failed."""
+    """Returns the reason for OPA's error response, in one line; of a failed evaluation with file and line."""
     try:
         error = msgspec.json.decode(body, type=_ErrorBody)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The values of a rollout change (activate, canary, ...) of a policy bundle: request, result, audit entry."""
+"""The request for a change of a policy rollout (activate, canary, ...), its result, and its audit entry."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +21,10 @@ KINDS: Final[Mapping[Step, HistoryKind]] = {
 
 
 class Act(Struct, frozen=True, kw_only=True):
-    """A request for a rollout change (activate, canary, ...): who asks, when, permitted by which decision."""
+    """A request for a change of a policy rollout (activate, canary, ...): who asks, when, by which decision.
+
+    The decision is the policy decision that permits the request.
+    """
 
     by: str
     at: float
@@ -34,7 +37,7 @@ class Act(Struct, frozen=True, kw_only=True):
 
 
 class Taken(Struct, frozen=True, kw_only=True):
-    """The result of a rollout change: the bundle after it, and the change itself if it waits for approval."""
+    """The result of a requested rollout change: the bundle after it, and the change if it awaits approval."""
 
     release: Release
     pending: PendingStep | None = None
@@ -42,7 +45,7 @@ class Taken(Struct, frozen=True, kw_only=True):
 
 
 def step_question(step: Step, sequence: int, act: Act) -> Question:
-    """Returns the policy query whether the caller of `act` may make a rollout change (activate, ...)."""
+    """Returns the policy query that asks whether a caller may change the rollout (activate, canary, ...)."""
     principal = act.principal or Principal(subject=act.by, issuer="", tenant="")
     operation = {"operation": step.value, "sequence": sequence}
     return Question(
@@ -58,7 +61,10 @@ def audit_entry(
     decides: int | None = None,
     pending: PendingStep | None = None,
 ) -> HistoryEntry:
-    """Returns the audit entry of a rollout change; `pending` is the change that others had to approve."""
+    """Builds the audit trail's entry for a change of a policy rollout.
+
+    `pending` is the change if other people had, or have, to approve it.
+    """
     share = release.share if pending is None else pending.share
     detail = PolicyDetail(
         sequence=release.sequence,
@@ -75,7 +81,7 @@ def audit_entry(
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """A context that raises the refusal of a rollout change (activate, canary, ...) as `Conflict`."""
+    """Converts a `StepRefused` (a refused rollout change) inside the `with` block to a `Conflict`."""
     try:
         yield
     except StepRefused as error:
@@ -83,7 +89,7 @@ def refusals() -> Iterator[None]:
 
 
 def release_of(rollout: Rollout, sequence: int) -> Release:
-    """Returns the bundle with this sequence. Raises `Conflict` if there is none."""
+    """Returns the rollout's bundle with this sequence number. Raises `Conflict` if there is none."""
     release = rollout.release(sequence)
     if release is None:
         raise Conflict(f"there is no bundle {sequence}")

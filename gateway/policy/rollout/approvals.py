@@ -1,9 +1,7 @@
-"""Records the rollout changes (activate, canary, ...) that wait for approval, and their approvals.
+"""Computes the rollout after a request for a change that needs approval, and after each approval.
 
-Performs no I/O.
-
-Who may approve is decided as for every approval, by `gateway.core.approvals`. A step that is taken meanwhile
-ends what waits.
+Performs no I/O. Who may approve is decided as for every approval, by `gateway.core.approvals`. A change that
+is made meanwhile drops the one that waits.
 """
 
 from msgspec import structs
@@ -14,7 +12,10 @@ from gateway.policy.rollout.bundle_states import PendingStep, Rollout, Step, Ste
 
 
 def approvals_needed(rollout: Rollout, step: Step, act: Act) -> int:
-    """Returns how many others must approve a rollout change: by the rules, or as kept since a rollback."""
+    """Returns how many other people must approve a rollout change (activate, canary, ...).
+
+    That is as many as the policy rules ask for, and at least as many as were kept by a rollback.
+    """
     # Where no person asks (a bundle in a file), the settings of the gateway have approved it.
     if step not in (Step.CANARY, Step.ACTIVATE) or act.principal is None:
         return act.approvals
@@ -22,7 +23,10 @@ def approvals_needed(rollout: Rollout, step: Step, act: Act) -> int:
 
 
 def after_request(rollout: Rollout, pending: PendingStep) -> Rollout:
-    """Returns the rollout with a new change waiting for approvals. Raises `StepRefused` if one waits."""
+    """Returns the rollout with `pending`, a change that waits for approvals, added.
+
+    Raises `StepRefused` if somebody else's change is waiting.
+    """
     before = rollout.pending
     if before is not None and before.asked_by != pending.asked_by and before.expires_at > pending.asked_at:
         raise StepRefused(
@@ -33,9 +37,9 @@ def after_request(rollout: Rollout, pending: PendingStep) -> Rollout:
 
 
 def after_approval(rollout: Rollout, sequence: int, *, by: str, at: float) -> Rollout:
-    """Returns the rollout with one more approval of the change that waits for the bundle `sequence`.
+    """Returns the rollout after one more approval of the pending change of the bundle `sequence`.
 
-    Raises `StepRefused` where none waits, and what `check_approval` raises.
+    Raises `StepRefused` where none is pending, and what `check_approval` raises.
     """
     pending = rollout.pending
     if pending is None or pending.sequence != sequence:

@@ -1,4 +1,7 @@
-"""Makes the engine for the active bundle, and the one for a bundle in shadow or canary: embedded or OPA."""
+"""Makes the policy engines for bundles: for the active one, and for one in shadow or canary.
+
+Each is the embedded engine or an OPA.
+"""
 
 import asyncio
 from typing import Final, Protocol
@@ -21,47 +24,50 @@ IN_THE_PROCESS: Final = 0
 
 
 class BundleEngines(Protocol):
-    """A factory of policy engines for bundles, one for each kind of engine. It enters their contexts."""
+    """The interface of a factory that makes policy engines for bundles, and enters their contexts.
+
+    Each kind of engine has one.
+    """
 
     may_return: bool
     """Whether the gateway can decide without a bundle, by the policy that it was started with."""
 
     @property
     def started_with(self) -> Bundle | None:
-        """The bundle that the gateway was started with; None if only an OPA has it."""
+        """Returns the bundle that the gateway was started with; None if only an OPA has it."""
         ...
 
     async def deciding(self, bundle: GatedBundle | None, /, *, is_new: bool) -> PolicyEngine:
         """Returns the engine for the active `bundle`; None: the engine that the gateway was started with.
 
-        `is_new`: it was not active before. Raises `BundleError`, `Invalid` or `Unavailable` where it cannot
-        evaluate the bundle.
+        `is_new`: the bundle was never active before. Raises `BundleError`, `Invalid` or `Unavailable` where
+        the engine cannot evaluate the bundle.
         """
         ...
 
     async def trying_out(self, bundle: GatedBundle, *, shadow: bool, wait: bool) -> PolicyEngine:
-        """Returns the engine for a `bundle` in shadow or canary, beside the engine whose answers count.
+        """Returns the engine for a `bundle` in shadow or canary, beside the engine of the active bundle.
 
-        In `shadow` nobody waits for its answers. `wait`: it must hold the bundle before it is returned.
-        Raises `BundleError` or `Invalid` where nothing here can evaluate it.
+        In `shadow` nobody waits for its answers. `wait`: the engine must have loaded the bundle before it is
+        returned. Raises `BundleError` or `Invalid` where no engine of this gateway can evaluate it.
         """
         ...
 
     def withdraw(self) -> None:
-        """Withdraws a bundle that `deciding` gave to an OPA, when its rollout change fails."""
+        """Takes a bundle that `deciding` gave to an OPA back from it, after the rollout change failed."""
         ...
 
     def serve(self, bundle: GatedBundle, /) -> None:
-        """Gives the active bundle, once it is committed, to the feed from which an OPA downloads it."""
+        """Puts the active bundle, once it is committed, into the feed from which an OPA downloads it."""
         ...
 
     async def wait_until_held(self, bundle: GatedBundle, /) -> None:
-        """Waits, for a bounded time, until the engine whose answers count has loaded this bundle."""
+        """Waits, for a bounded time, until the engine for active bundles has loaded this bundle."""
         ...
 
 
 async def embedded_engine(bundle: GatedBundle, *, shadow: bool = False) -> EmbeddedPolicyEngine:
-    """Returns the embedded engine for `bundle`, started. Raises `BundleError` if it is for OPA alone."""
+    """Makes and starts an embedded engine for `bundle`. Raises `BundleError` if only an OPA can run it."""
     if bundle.manifest.engine == OPA_ENGINE:
         detail = "this bundle wants engine opa: name an OPA for trials in policy.candidate_engine"
         raise BundleError([Diagnostic(file=MANIFEST, line=0, detail=detail)])
@@ -72,7 +78,7 @@ async def embedded_engine(bundle: GatedBundle, *, shadow: bool = False) -> Embed
 
 
 class EmbeddedEngines:
-    """Makes embedded engines for bundles, one for each bundle (a `BundleEngines`).
+    """Makes an embedded engine for each bundle. Implements `BundleEngines`.
 
     `base` evaluates the folder that the gateway was started with.
     """
@@ -95,17 +101,17 @@ class EmbeddedEngines:
         return await embedded_engine(bundle, shadow=shadow)
 
     def withdraw(self) -> None:
-        """Does nothing: no bundle was given to an OPA."""
+        """Does nothing, since embedded engines have given no bundle to an OPA."""
 
     def serve(self, _: GatedBundle, /) -> None:
-        """Does nothing: no OPA fetches the bundle."""
+        """Does nothing, since no OPA downloads the bundle of an embedded engine."""
 
     async def wait_until_held(self, _: GatedBundle, /) -> None:
-        """Returns at once: the engine has loaded the bundle from its start."""
+        """Returns at once, since an embedded engine has loaded its bundle before it is started."""
 
 
 class NoBundles:
-    """Refuses every bundle, for a gateway whose engine has its own rules (a `BundleEngines`).
+    """Refuses every bundle, for a policy engine that has rules of its own. Implements `BundleEngines`.
 
     A gateway with an active bundle in its store does not start with such an engine: rules that are in force
     are never passed over.
@@ -131,13 +137,13 @@ class NoBundles:
         raise _not_evaluated(bundle)
 
     def withdraw(self) -> None:
-        """Does nothing: no bundle was given to an OPA."""
+        """Does nothing, since every bundle is refused."""
 
     def serve(self, _: GatedBundle, /) -> None:
-        """Does nothing: no bundle is ever active."""
+        """Does nothing, since no bundle is ever active."""
 
     async def wait_until_held(self, _: GatedBundle, /) -> None:
-        """Returns at once: no bundle is ever active."""
+        """Returns at once, since no bundle is ever active."""
 
 
 def _not_evaluated(bundle: GatedBundle) -> BundleError:
@@ -149,17 +155,17 @@ def _not_evaluated(bundle: GatedBundle) -> BundleError:
 
 
 class FedOpa:
-    """An OPA that fetches its bundle from a feed of this gateway."""
+    """An OPA, as a policy engine, together with the feed from which it downloads its bundle."""
 
     def __init__(self, engine: PolicyEngine, feed: BundleFeed) -> None:
         self.engine, self.feed = engine, feed
 
     def serve(self, bundle: GatedBundle) -> None:
-        """Replaces the bundle that is offered to the OPA (in the feed) by this one."""
+        """Puts a bundle into the feed from which the OPA downloads, in place of the former one."""
         self.feed.serve(ServedBundle(archive=bundle.archive, manifest=bundle.manifest))
 
     async def holds(self, bundle: GatedBundle) -> bool:
-        """Waits until the OPA has loaded the bundle; returns False if it has not in time."""
+        """Waits for a bounded time until the OPA has loaded the bundle; returns whether it has."""
         for _ in range(LOOKS):
             if await self._answers_by(bundle.manifest.revision):
                 return True
@@ -177,7 +183,7 @@ class FedOpa:
 
 
 async def _hold(opa: FedOpa, bundle: GatedBundle, which: str) -> None:
-    """Waits until `opa` has loaded the bundle. Raises `Invalid` if it refuses, else `Unavailable`."""
+    """Waits until `opa` has loaded the bundle; raises `Invalid` if it refuses that, else `Unavailable`."""
     if await opa.holds(bundle):
         return
     if not opa.feed.trouble:
@@ -188,7 +194,10 @@ async def _hold(opa: FedOpa, bundle: GatedBundle, which: str) -> None:
 
 
 class OpaEngines:
-    """Gives bundles to the OPA whose answers count, and candidate bundles to another (a `BundleEngines`)."""
+    """Gives active bundles to one OPA, those in shadow or canary to another. Implements `BundleEngines`.
+
+    Without another OPA, bundles in shadow or canary are evaluated by an embedded engine.
+    """
 
     may_return = False
 
@@ -209,7 +218,10 @@ class OpaEngines:
         return self._deciding.engine
 
     async def _compile(self, bundle: GatedBundle) -> None:
-        """Has an OPA load a bundle before it is active: the OPA for candidate bundles, if there is one."""
+        """Has an OPA load a bundle before the bundle is made active, to see whether it compiles.
+
+        That is the OPA for bundles in shadow or canary, if there is one.
+        """
         if self._candidate is not None:
             self._candidate.serve(bundle)
             await _hold(self._candidate, bundle, CANDIDATE)

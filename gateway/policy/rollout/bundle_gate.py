@@ -1,4 +1,4 @@
-"""Reads and checks uploaded bundle archives; refuses those that no engine of this gateway could use."""
+"""Reads and checks uploaded policy bundle archives; refuses those that no engine here could use."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ RULES_SUFFIX = ".rego"
 
 
 class GatedBundle(Struct, frozen=True, kw_only=True):
-    """A checked bundle: its archive, its manifest, and its rules and data."""
+    """An uploaded policy bundle that passed the checks: its archive, its manifest, its rules and data."""
 
     archive: bytes
     manifest: Manifest
@@ -30,20 +30,20 @@ class GatedBundle(Struct, frozen=True, kw_only=True):
 
 
 class BundleGate:
-    """Checks uploaded bundles and verifies their signatures with `key`. None: `unsigned` ones are accepted.
+    """Checks uploaded policy bundles and verifies their signatures with `key`.
 
-    Without `key` and `unsigned` every bundle is refused.
-    `opa`: the gateway asks an OPA, so that bundles may be for that alone.
+    Without `key`, bundles are accepted without a signature if `unsigned`, and else refused. `opa`: the
+    gateway asks an OPA, so that a bundle may be one that only an OPA can evaluate.
     """
 
     def __init__(self, *, key: VerificationKey | None, unsigned: bool, opa: bool) -> None:
         self.key, self.unsigned, self.opa = key, unsigned, opa
 
     def check(self, archive: bytes) -> GatedBundle:
-        """Verifies and checks the bundle in `archive`. Takes long: not for the event loop.
+        """Verifies the signature of a policy bundle archive and checks its rules; returns the bundle.
 
-        Raises `ArchiveError` for what is no bundle, or not signed as it must be, and `BundleError`, with file
-        and line, for rules and data that cannot be used.
+        Takes long: not for the event loop. Raises `ArchiveError` for what is no bundle, or not signed as it
+        must be, and `BundleError`, with file and line, for rules and data that cannot be used.
         """
         if self.key is not None:
             verify(archive, self.key)
@@ -59,7 +59,7 @@ class BundleGate:
         return found
 
     def read(self, archive: bytes) -> GatedBundle:
-        """Reads a bundle from an `archive` that was checked before."""
+        """Reads a policy bundle from an `archive` that has passed `check` before."""
         files = unpack(archive)
         manifest = manifest_of(files)
         if manifest.engine not in ("", OPA_ENGINE):
@@ -85,7 +85,7 @@ def _is_rule(name: str) -> bool:
 
 
 def _unknown_files(files: Files) -> Iterator[Diagnostic]:
-    """Yields a diagnostic for each file that OPA may load and the embedded engine would not."""
+    """Yields a diagnostic for each file of a bundle that OPA might load and the embedded engine would not."""
     for name in sorted(files):
         if name not in (MANIFEST, SIGNATURES, DATA_FILE) and not name.endswith(RULES_SUFFIX):
             yield Diagnostic(file=name, line=0, detail="a bundle has rules (.rego) and one data.json alone")

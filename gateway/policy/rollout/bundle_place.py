@@ -1,7 +1,7 @@
-"""Watches a file for new policy bundles: uploads and activates a newer one, without a person.
+"""Watches a file for new policy bundles, and uploads and activates each newer one without a person.
 
-For releases from Git: who may write the file decides what is in force. What is not good, or not newer, does
-not count: the log and a metric say so, and what decided goes on deciding.
+For releases from Git: who may write the file decides which rules are in force. A bundle that is not good, or
+not newer, is logged and counted in a metric, and the former bundle stays active.
 """
 
 import asyncio
@@ -24,10 +24,11 @@ ACTOR: Final = "gateway"
 
 
 class BundlePlace:
-    """Watches the bundle file `place` and gives new bundles to `rollout`; None: there is no file to watch.
+    """Watches the policy bundle file `place`, and uploads and activates new bundles from it.
 
-    `on_outcome` is called with `Activated` or `Refused` for each bundle that is found. `async with` raises
-    `ArchiveError` where nothing good is there and none is active.
+    `place` None: there is no file to watch. `on_outcome` is called with `Activated` or `Refused` for each
+    bundle that is found. `async with` raises `ArchiveError` where the file has no good bundle and none is
+    active.
     """
 
     def __init__(
@@ -55,14 +56,14 @@ class BundlePlace:
         return None
 
     async def run(self) -> None:
-        """Polls the bundle file for new bundles until it is cancelled."""
+        """Checks the bundle file periodically for a new bundle, until cancelled."""
         while self._place is not None:
             await asyncio.sleep(LOOK_SECONDS)
             await self.look()
         await asyncio.Event().wait()
 
     async def look(self) -> None:
-        """Reads the file if it has changed, and activates a good bundle that is newer than all others."""
+        """Reads the bundle file if it has changed; activates a good bundle that is newer than all others."""
         if self._place is None or (seen := _identity(self._place)) == self._seen:
             return
         self._seen = seen
@@ -78,7 +79,7 @@ class BundlePlace:
             self._on_outcome("Refused")
 
     async def _take(self, archive: bytes) -> bool:
-        """Uploads and activates the bundle; returns False if it was uploaded before."""
+        """Uploads and activates a bundle from the file; returns False if the bundle was uploaded before."""
         act = Act(by=ACTOR, at=self._clock(), decision_id="")
         newest = self._rollout.current.newest
         release = await self._rollout.upload(archive, act)
@@ -96,7 +97,7 @@ def _read(path: Path) -> bytes:
 
 
 def _identity(path: Path) -> tuple[int, ...]:
-    """Returns values that identify the file's present content; empty if there is no file."""
+    """Returns inode, size and times of a file, which change with its content; empty if there is no file."""
     try:
         found = path.stat()
     except OSError:

@@ -1,9 +1,8 @@
 """The state machine of a policy bundle, as a table: which event leads from which state to which.
 
-Performs no I/O.
-
-The rollout is all bundles together, one value with one generation: what the steps that people ask for make of
-it is decided here, and nothing is done. At most one bundle is active, and at most one is tried out beside it.
+Performs no I/O. The rollout is all bundles together, one value with one generation; the functions here
+compute its next value for each change that people ask for. At most one bundle is active, and at most one more
+is in shadow or canary.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +33,7 @@ class BundleState(StrEnum):
 
 
 class BundleEvent(StrEnum):
-    """The events that change a bundle's state; `RULES` says what each of them means."""
+    """The events that change a policy bundle's state, as `RULES` defines them."""
 
     SHADOWED = "Shadowed"
     CANARIED = "Canaried"
@@ -45,7 +44,7 @@ class BundleEvent(StrEnum):
 
 
 class Rule(Struct, frozen=True):
-    """A row of the state table: in the states `before`, `event` leads to the state `after`."""
+    """One row of the bundle state table: in the states `before`, `event` leads to the state `after`."""
 
     event: BundleEvent
     before: frozenset[BundleState]
@@ -77,7 +76,7 @@ TRANSITIONS: Final[Mapping[tuple[BundleState, BundleEvent], BundleState]] = {
 
 
 class Step(StrEnum):
-    """The rollout changes (activate, canary, ...) that people can ask for, as the API's paths name them."""
+    """The rollout changes (activate, canary, ...) that people can ask for, as named in the API's paths."""
 
     SHADOW = "shadow"
     CANARY = "canary"
@@ -108,7 +107,7 @@ NOBODY: Final = Share()
 
 
 class Release(Struct, frozen=True, kw_only=True):
-    """An uploaded bundle with its state. Times are in seconds since 1970."""
+    """An uploaded policy bundle with its state in the rollout. Times are in seconds since 1970."""
 
     sequence: int
     revision: str
@@ -140,11 +139,14 @@ class PendingStep(Struct, frozen=True, kw_only=True):
 
 
 class StepRefused(Exception):
-    """Raised if the state of the rollout does not allow a change of it. The text says why."""
+    """Raised if the state of the rollout does not allow a requested change. The text says why."""
 
 
 class Rollout(Struct, frozen=True, kw_only=True):
-    """All policy bundles of a gateway, by rising sequence. Each change makes the next `generation`."""
+    """All policy bundles of a gateway with their states, by rising sequence number.
+
+    Each change makes the next `generation`.
+    """
 
     generation: int = 0
     releases: tuple[Release, ...] = ()
@@ -158,21 +160,21 @@ class Rollout(Struct, frozen=True, kw_only=True):
 
     @property
     def active(self) -> Release | None:
-        """The active bundle; None if the gateway decides by the policy that it was started with."""
+        """Returns the active bundle; None if the gateway decides by the policy that it was started with."""
         return self._in_state(BundleState.ACTIVE)
 
     @property
     def candidate(self) -> Release | None:
-        """The bundle in shadow or canary; None if there is none."""
+        """Returns the bundle in shadow or canary; None if there is none."""
         return self._in_state(BundleState.SHADOW) or self._in_state(BundleState.CANARY)
 
     @property
     def newest(self) -> int:
-        """The highest sequence of all bundles; -1 without a bundle."""
+        """Returns the highest sequence number of all bundles; -1 without a bundle."""
         return self.releases[-1].sequence if self.releases else -1
 
     def release(self, sequence: int) -> Release | None:
-        """Returns the bundle with this sequence; None if there is none."""
+        """Returns the bundle with this sequence number; None if there is none."""
         return next((release for release in self.releases if release.sequence == sequence), None)
 
     def _in_state(self, state: BundleState) -> Release | None:
@@ -180,7 +182,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
 
 
 def after_upload(rollout: Rollout, release: Release) -> Rollout:
-    """Returns the rollout with a new bundle, which must be newer than all. Raises `StepRefused`."""
+    """Returns the rollout with a new bundle added. Raises `StepRefused` unless it is newer than others."""
     if release.sequence <= rollout.newest:
         raise StepRefused(f"its sequence {release.sequence} is not newer than {rollout.newest}")
     releases = [*rollout.releases, release]
@@ -201,10 +203,11 @@ def after_step(
     may_return: bool = True,
     approvals: int = 0,
 ) -> Rollout:
-    """Returns the rollout after one change (activate, ...) of the bundle `sequence`. Raises `StepRefused`.
+    """Returns the rollout after a change (activate, ...) of the bundle `sequence`. Raises `StepRefused`.
 
-    `may_return`: whether the gateway can decide without any bundle, by what it was started with. `approvals`:
-    how many the active bundle asks for before an activation, at its rollback.
+    `may_return`: whether the gateway can decide without any bundle, by the policy that it was started with.
+    `approvals`: at a rollback, how many approvals the rules of the active bundle ask for before an
+    activation.
     """
     release, active, candidate = rollout.release(sequence), rollout.active, rollout.candidate
     if release is None:

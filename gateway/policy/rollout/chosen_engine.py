@@ -1,4 +1,7 @@
-"""The policy engine that routes each policy query to the active bundle or, by tenant, to the canary's."""
+"""The policy engine that routes each policy query to the active bundle's engine or to the canary's.
+
+The tenant decides which.
+"""
 
 import asyncio
 import math
@@ -23,7 +26,7 @@ RENEWED_RULES: Final = frozenset({Action.RUNS_SUBMIT, Action.RUNS_RETRY})
 
 
 class _Held:
-    """A policy engine in use, with the number of policy queries that it is answering."""
+    """A policy engine in use, with the number of policy queries that it is answering now."""
 
     __slots__ = ("engine", "retired", "under_way")
 
@@ -32,12 +35,12 @@ class _Held:
 
 
 class ChosenEngine:
-    """Routes policy queries to the engine whose answers count; it can be replaced (a `PolicyEngine`).
+    """Routes policy queries to the engine of the active bundle, or by tenant to the canary's.
 
-    `base` is what decides until then. It and `others` are entered and closed with this one; every other
-    engine is closed when it is replaced and has answered what it was asked. What was put in force (`base` at
-    `since`, in seconds since 1970) longer than `maximum_age_seconds` ago answers no submission any more.
-    `on_in_force` is called with that time.
+    Implements `PolicyEngine`; the engines can be replaced. `base` is the first active one. It and `others`
+    are entered and closed with this one; every other engine is closed when it is replaced and has answered
+    its queries. An engine in force (`base` since `since`, in seconds since 1970) for longer than
+    `maximum_age_seconds` answers no submission any more. `on_in_force` is called with that time.
     """
 
     def __init__(
@@ -111,7 +114,10 @@ class ChosenEngine:
         )
 
     def activate(self, engine: PolicyEngine, *, at: float | None = None) -> None:
-        """Replaces the active policy engine by `engine`, started and in force since `at` (or as before)."""
+        """Replaces the active policy engine by `engine`, which is started and in force since `at`.
+
+        `at` None: since when the former engine was.
+        """
         before, self._active = self._active, _Held(engine)
         if at is not None:
             self._note_in_force(at)
@@ -122,17 +128,17 @@ class ChosenEngine:
         self._on_in_force(since)
 
     def put_in_canary(self, engine: PolicyEngine, share: TenantShare) -> None:
-        """Makes the started `engine` answer for the tenants of `share`; replaces another canary or shadow."""
+        """Makes the started `engine` answer for the tenants of `share`, in place of any canary or shadow."""
         self.end_trial()
         self._canary, self._share = _Held(engine), share
 
     def put_in_shadow(self, shadow: Shadow) -> None:
-        """Makes `shadow` compare each policy decision; replaces another bundle in canary or shadow."""
+        """Makes `shadow` compare every policy decision, in place of any canary or shadow."""
         self.end_trial()
         self._shadow = shadow
 
     def end_trial(self) -> None:
-        """Ends the trial of a candidate bundle, in canary or shadow, if there is one."""
+        """Ends the canary or shadow, if there is one; all policy queries go to the active engine."""
         canary, self._canary, self._share = self._canary, None, None
         shadow, self._shadow = self._shadow, None
         if canary is not None:

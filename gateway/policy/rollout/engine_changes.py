@@ -1,6 +1,6 @@
-"""Replaces the engine whose answers count, and the one in shadow or canary, when the rollout changes.
+"""Replaces the policy engines in use (active, in shadow, in canary) when the rollout changes.
 
-What can fail is done in `prepare`, before the step is committed; `apply` cannot fail.
+Everything that can fail is done in `prepare`, before the change is committed; `apply` cannot fail.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ MakeShadow = Callable[[PolicyEngine], Shadow]
 
 
 class PreparedChange(Struct, frozen=True, kw_only=True):
-    """The policy engines for the rollout's next state, started. None: that engine stays as it is."""
+    """The started policy engines for the rollout's next state; None for an engine that stays."""
 
     deciding: PolicyEngine | None = None
     bundle: GatedBundle | None = None
@@ -32,7 +32,10 @@ class PreparedChange(Struct, frozen=True, kw_only=True):
 
 
 class EngineChanges:
-    """Replaces the engines in `chosen` by those made by `engines`. `read` returns the bundle of a release."""
+    """Replaces the policy engines in `chosen` by engines that `engines` makes, when the rollout changes.
+
+    `read` returns the checked bundle of a release.
+    """
 
     def __init__(
         self,
@@ -47,13 +50,16 @@ class EngineChanges:
         self._shadow: tuple[int, Shadow] | None = None
 
     def shadow_counts(self, sequence: int) -> ShadowCounts | None:
-        """Returns the shadow counts of a bundle; None unless it was the last in shadow in this process."""
+        """Returns the shadow counts of a bundle; None unless it was this process's last one in shadow."""
         if self._shadow is None or self._shadow[0] != sequence:
             return None
         return self._shadow[1].counts
 
     async def rules(self, rollout: Rollout) -> tuple[Bundle, ...]:
-        """Returns the bundles that decide, including the canary's; empty if only an OPA has it."""
+        """Returns the policy bundles that decide now: the active one, and the one in canary.
+
+        Empty if only an OPA has the active one.
+        """
         active, candidate = rollout.active, rollout.candidate
         deciding = self._engines.started_with if active is None else (await self._read(active)).bundle
         if deciding is None:
@@ -63,9 +69,10 @@ class EngineChanges:
         return (deciding, (await self._read(candidate)).bundle)
 
     async def prepare(self, before: Rollout, after: Rollout, *, wait: bool = True) -> PreparedChange:
-        """Makes the engines that `after` needs and `before` did not. Raises `BundleError`, or `Invalid`.
+        """Makes the engines that the rollout `after` needs and `before` did not.
 
-        `wait`: what tries a bundle out must hold it, else it may come to that later.
+        `wait`: an engine in shadow or canary must have loaded its bundle; otherwise it may load it later.
+        Raises `BundleError` or `Invalid`.
         """
         deciding, bundle = None, None
         if _of(before.active) != _of(after.active):
@@ -93,7 +100,7 @@ class EngineChanges:
         )
 
     def apply(self, change: PreparedChange) -> None:
-        """Puts the prepared engines in force, in shadow or in canary."""
+        """Puts the prepared policy engines in force, in shadow or in canary."""
         if change.ends_trial:
             self._chosen.end_trial()
         if change.deciding is not None:
@@ -110,27 +117,27 @@ class EngineChanges:
             self._chosen.put_in_canary(change.tried_out, TenantShare(change.candidate.share))
 
     def discard(self, change: PreparedChange) -> None:
-        """Closes the prepared policy engines, when the rollout change was not committed."""
+        """Closes the prepared policy engines, after the rollout change was not committed."""
         self._engines.withdraw()
         for engine in (change.deciding, change.tried_out):
             if engine is not None:
                 self._chosen.discard(engine)
 
     async def wait_until_held(self, change: PreparedChange) -> None:
-        """Waits, for a bounded time, until the engine whose answers count has loaded its bundle."""
+        """Waits, for a bounded time, until the active bundle's engine has loaded the bundle."""
         if change.bundle is not None:
             await self._engines.wait_until_held(change.bundle)
 
 
 def _in_force_since(rollout: Rollout) -> float | None:
-    """Returns when the active bundle came into force; without one, when the last was rolled back."""
+    """Returns the time at which the active bundle became active; without one, that of the last change."""
     if rollout.active is not None:
         return rollout.active.changed_at
     return max((release.changed_at for release in rollout.releases), default=None)
 
 
 def _is_new(before: Rollout, active: Release | None) -> bool:
-    """Whether the bundle that becomes active was not active before, so OPA never compiled it."""
+    """Returns whether the bundle to be activated was never active, so that OPA has not compiled it yet."""
     known = None if active is None else before.release(active.sequence)
     return known is not None and known.state is not BundleState.SUPERSEDED
 

@@ -1,4 +1,4 @@
-"""Checks uploaded bundles in a child process that can be killed; also the main module of that process.
+"""Checks uploaded policy bundles in a child process that can be killed; also that process's program.
 
 Rego is parsed by a library that holds the interpreter, for as long as somebody's rules take, and that ends
 the process where they nest too deep.
@@ -28,7 +28,7 @@ BUDGET_SECONDS: Final = 10.0
 
 
 class GateGreeting(Struct, frozen=True, kw_only=True):
-    """The start-up message of a checking process: the key and the settings of a `BundleGate`."""
+    """The start-up message of a process that checks bundles: the key and settings of its `BundleGate`."""
 
     public_key: bytes | None
     """The public key as PEM; None without a key."""
@@ -46,16 +46,16 @@ class GateReply(Struct, frozen=True, kw_only=True):
 
 
 class GateProcess:
-    """Checks uploaded bundles as `gate` does, one after the other, each in a new process."""
+    """Checks uploaded policy bundles as `gate` does, one after the other, each in a new child process."""
 
     def __init__(self, gate: BundleGate, *, budget_seconds: float = BUDGET_SECONDS) -> None:
         self._greeting, self._budget_seconds = msgspec.msgpack.encode(greeting_of(gate)), budget_seconds
         self._one = asyncio.Lock()
 
     async def check(self, archive: bytes) -> Manifest:
-        """Checks the bundle in `archive`; returns its manifest.
+        """Checks the policy bundle in `archive` in a child process; returns the bundle's manifest.
 
-        Raises `Invalid` with everything that is wrong with it, and `Unavailable` where no process answers.
+        Raises `Invalid` with every problem of the bundle, and `Unavailable` where no process answers.
         """
         module = "gateway.policy.rollout.gate_process"
         try:
@@ -80,7 +80,7 @@ class GateProcess:
 
 
 def greeting_of(gate: BundleGate) -> GateGreeting:
-    """Returns the start-up message of a process that checks bundles as `gate` does."""
+    """Builds the start-up message of a child process that checks bundles as `gate` does."""
     key = gate.key
     pem = None if key is None else key.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return GateGreeting(
@@ -92,7 +92,7 @@ def greeting_of(gate: BundleGate) -> GateGreeting:
 
 
 def reply_of(gate: BundleGate, archive: bytes) -> GateReply:
-    """Checks the bundle `archive` with `gate`, and returns the manifest or the problems found."""
+    """Checks the bundle `archive` with `gate`; returns its manifest or its problems, as a reply."""
     try:
         return GateReply(manifest=gate.check(archive).manifest)
     except ArchiveError as error:
@@ -102,20 +102,20 @@ def reply_of(gate: BundleGate, archive: bytes) -> GateReply:
 
 
 def manifest_of_reply(reply: GateReply) -> Manifest:
-    """Returns the manifest of a checked bundle. Raises `Invalid` if the bundle has problems."""
+    """Returns the manifest in a child process's reply. Raises `Invalid` if the reply has problems instead."""
     if reply.manifest is not None:
         return reply.manifest
     raise Invalid(reply.error) if reply.error else invalid(reply.diagnostics)
 
 
 def invalid(diagnostics: Iterable[Diagnostic]) -> Invalid:
-    """Returns the error that a bundle's rules cannot be used, with a diagnostic for each problem."""
+    """Builds the error that a policy bundle cannot be used, with a field error for each diagnostic."""
     errors = [FieldError("", str(diagnostic)) for diagnostic in diagnostics]
     return Invalid("the rules cannot be used", errors=errors)
 
 
 def prepare(greeting: bytes) -> Answer:
-    """Returns the request handler of a checking process, configured by its start-up message."""
+    """Returns the request handler of a child process that checks bundles, set up by its start-up message."""
     how = msgspec.msgpack.decode(greeting, type=GateGreeting)
     key = None
     if how.public_key is not None:

@@ -1,4 +1,7 @@
-"""Watches whether an OPA loads the bundle that it is served: OPA skips one that it cannot compile."""
+"""Watches whether an OPA has loaded the policy bundle that it is served; logs where it has not.
+
+OPA skips a bundle that it cannot compile.
+"""
 
 import asyncio
 from contextlib import suppress
@@ -15,7 +18,7 @@ LATE_LOOKS: Final = 10
 
 
 class HeldBundleWatch:
-    """Polls `opa` for its revision, and logs once each bundle that OPA does not load."""
+    """Polls `opa` for the revision that it has loaded, and logs once each bundle that it does not load."""
 
     def __init__(self, opa: FedOpa) -> None:
         self._opa = opa
@@ -23,13 +26,16 @@ class HeldBundleWatch:
         self._logged = ""
 
     async def run(self) -> None:
-        """Polls the OPA for the bundle revision that it has loaded, until it is cancelled."""
+        """Compares, periodically, the bundle revision that the OPA has loaded with the one that it is served.
+
+        Ends when it is cancelled.
+        """
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             await self.look()
 
     async def look(self) -> None:
-        """Compares the bundle revision that the OPA has loaded with the one it is served, once."""
+        """Compares, once, the bundle revision that the OPA has loaded with the one that it is served."""
         served = self._opa.feed.current
         if served is None:
             return

@@ -1,4 +1,4 @@
-"""The interfaces that the rollout needs: a store of bundles with their states, and a check of uploads."""
+"""The interfaces that the policy rollout needs: a store of bundles and their states, a check of uploads."""
 
 from typing import Protocol
 
@@ -8,30 +8,33 @@ from gateway.policy.rollout.bundle_states import Rollout
 
 
 class KeepsRollout(Protocol):
-    """The part of a store that keeps the policy bundles and their states."""
+    """The interface of a store that keeps policy bundles and their states (the rollout)."""
 
     async def rollout(self) -> Rollout:
-        """Returns the rollout as stored; an empty one if no bundle was ever uploaded."""
+        """Reads the rollout (all bundles with their states); an empty one if no bundle was ever uploaded."""
         ...
 
     async def bundle_archive(self, sequence: int) -> bytes | None:
-        """Returns the archive of the bundle with this sequence; None if there is none."""
+        """Reads the archive of the policy bundle with this sequence number; None if there is none."""
         ...
 
     async def write_rollout(
         self, rollout: Rollout, *, entry: HistoryEntry, archive: bytes | None = None
     ) -> bool:
-        """Stores the next generation of the rollout, with `entry`, and a new bundle's `archive`.
+        """Writes the rollout's next generation, the audit `entry`, and, of a new bundle, the `archive`.
 
-        False, and nothing written, where the stored generation is not the one before. The archives of bundles
-        that it does not have any more are deleted.
+        Writes nothing and returns False where the stored generation is not the one before. The archives of
+        bundles that the rollout no longer has are deleted.
         """
         ...
 
 
 class ChecksUploads(Protocol):
-    """The interface of a checker of uploaded bundles."""
+    """The interface of a checker of uploaded policy bundles."""
 
     async def check(self, archive: bytes) -> Manifest:
-        """Returns the manifest of a good bundle. Raises `Invalid`, with everything that is wrong with it."""
+        """Checks an uploaded policy bundle and returns its manifest.
+
+        Raises `Invalid` with every problem of the bundle.
+        """
         ...

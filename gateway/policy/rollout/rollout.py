@@ -1,4 +1,4 @@
-"""A running gateway's policy rollout: uploads, changes (activate, ...), storage and engine changes."""
+"""Carries out the rollout of policy bundles in a gateway: uploads, changes (activate, ...), approvals."""
 
 import asyncio
 import hashlib
@@ -34,9 +34,10 @@ from gateway.policy.rollout.shadow import ShadowCounts
 
 
 class BundleRollout:
-    """Rolls out policy bundles: uploads, changes, approvals. `async with` puts the stored bundles in force.
+    """Carries out the rollout of policy bundles: uploads, changes (activate, ...), approvals.
 
-    Raises `BundleError` where one cannot be evaluated: rules that are in force are never passed over.
+    `async with` puts the stored bundles in force. Raises `BundleError` where one cannot be evaluated: rules
+    that are in force are never passed over.
     """
 
     def __init__(
@@ -71,21 +72,22 @@ class BundleRollout:
 
     @property
     def may_return(self) -> bool:
-        """Whether the gateway can decide without a bundle, by the policy that it was started with."""
+        """Returns whether the gateway can decide without a bundle, by the policy that it was started with."""
         return self._engines.may_return
 
     def shadow_counts(self, sequence: int) -> ShadowCounts | None:
-        """Returns the shadow counts of a bundle; None unless it was the last in shadow in this process."""
+        """Returns the shadow counts of a bundle; None unless it was this process's last one in shadow."""
         return self._changes.shadow_counts(sequence)
 
     async def rules(self) -> tuple[Bundle, ...]:
-        """Returns the bundles that decide now, including the canary's. Empty if only an OPA has them."""
+        """Returns the policy bundles that decide now (active, canary). Empty if only an OPA has these."""
         return await self._changes.rules(self.current)
 
     async def upload(self, archive: bytes, act: Act) -> Release:
-        """Stores a new bundle that has been checked (state Gated); a stored bundle again changes nothing.
+        """Checks an uploaded policy bundle and stores it in the state Gated; does nothing for a stored one.
 
-        Raises `Invalid`, with everything that is wrong with it, or `Conflict` where it is not a newer one.
+        Raises `Invalid` with every problem of the bundle, or `Conflict` where it is not newer than all
+        others.
         """
         digest = hashlib.sha256(archive).hexdigest()
         if (known := self._known(digest)) is not None:
@@ -115,15 +117,16 @@ class BundleRollout:
     ) -> Taken:
         """Makes a rollout change (activate, ...) with a bundle, if the rollout is at generation `expected`.
 
-        `wait`: the engine that decides must hold it, else it may come to that later. Where others must
-        approve it, it waits for them. Raises `PreconditionFailed`, `Conflict` where the step is not possible
-        now, `Invalid` where nothing here can evaluate the bundle, `Unavailable` where no OPA answers.
+        Where other people must approve the change, it is stored as pending instead. `wait`: the engine for it
+        must have loaded the bundle; otherwise it may load it later. Raises `PreconditionFailed`, `Conflict`
+        where the change is not possible now, `Invalid` where no engine here can evaluate the bundle,
+        `Unavailable` where no OPA answers.
         """
         taking = self._take(step, sequence, act, expected=expected, share=share, wait=wait)
         return await self._to_its_end(taking, wait=wait)
 
     async def approve(self, sequence: int, act: Act, *, expected: int) -> Taken:
-        """Approves the rollout change that waits for a bundle; the last approval needed carries it out.
+        """Approves the pending rollout change of a bundle; with the last approval needed, makes the change.
 
         Raises what `take` raises, and `Denied` where somebody approves what they have asked for themselves.
         """
@@ -132,9 +135,9 @@ class BundleRollout:
     async def _to_its_end(
         self, step: Coroutine[Any, Any, tuple[Taken, PreparedChange | None]], *, wait: bool = True
     ) -> Taken:
-        """Finishes an upload or rollout change even if its caller is cancelled.
+        """Finishes a rollout change even if the caller is cancelled; returns its result.
 
-        Else the store could have another state than this gateway.
+        Otherwise the store could have another state than this gateway.
         """
         taken, change = await asyncio.shield(asyncio.create_task(step))
         if change is not None and wait:
@@ -196,7 +199,7 @@ class BundleRollout:
     async def _following(
         self, step: Step, release: Release, act: Act, *, share: Share, by: str = ""
     ) -> Rollout:
-        """Returns the rollout after a change (activate, ...). Raises `Conflict` if it is not possible."""
+        """Returns the rollout after a change (activate, ...). Raises `Conflict` if that is not possible."""
         approvals = await self._approvals_taken_back(step, release, act)
         with refusals():
             following = after_step(
@@ -214,7 +217,7 @@ class BundleRollout:
         return following
 
     async def _approvals_taken_back(self, step: Step, release: Release, act: Act) -> int:
-        """Returns how many approvals the active bundle's activation needs, if this change rolls it back."""
+        """Returns the approvals that activations need by the active bundle, if this rolls it back; else 0."""
         if step is not Step.ROLL_BACK or release != self.current.active:
             return 0
         question = step_question(Step.ACTIVATE, release.sequence, act)
@@ -230,7 +233,7 @@ class BundleRollout:
         pending: PendingStep | None = None,
         wait: bool = True,
     ) -> tuple[Taken, PreparedChange]:
-        """Prepares the engines, commits the rollout change, then applies it: a failed one changes nothing."""
+        """Makes a rollout change: prepares engines, commits, applies. One that fails has no effect."""
         asked_by = "" if pending is None else pending.asked_by
         following = await self._following(
             step, release_of(self.current, sequence), act, share=share, by=asked_by
@@ -252,7 +255,7 @@ class BundleRollout:
         return Taken(release=release), change
 
     async def _check_return(self, release: Release, act: Act) -> None:
-        """Raises `Conflict` if the bundle's rules would not let its activator roll it back.
+        """Raises `Conflict` if by a bundle's own rules the person who activates it could not roll it back.
 
         A wrong bundle could then not be rolled back by anybody. Bundles that only an OPA can evaluate pass.
         """
@@ -283,7 +286,7 @@ class BundleRollout:
         return next((release for release in self.current.releases if release.digest == digest), None)
 
     async def _bundle(self, release: Release) -> GatedBundle:
-        """Reads a bundle from the store. Raises `BundleError` if it is not the one that was uploaded."""
+        """Reads a policy bundle from the store. Raises `BundleError` if it is missing or damaged there."""
         archive = await self._store.bundle_archive(release.sequence)
         if archive is None or hashlib.sha256(archive).hexdigest() != release.digest:
             detail = f"bundle {release.sequence} is damaged in the store"

@@ -1,7 +1,7 @@
-"""Evaluates a bundle in shadow on decided policy queries, off the hot path; counts differing answers.
+"""Evaluates a policy bundle in shadow: asks it decided queries again, and counts differing answers.
 
-Nobody gets its answers. What comes faster than it is asked is not asked: a bundle that is tried out must not
-cost those who are served.
+Nobody gets its answers. Queries that come faster than the shadow is asked are skipped: a bundle that is tried
+out must not cost those who are served.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ OTHER_RULE: Final = "other"
 
 
 class ShadowCounts(Struct, kw_only=True):
-    """The counts of a bundle in shadow, since it was put there, in this process."""
+    """The counts of a bundle in shadow (compared, skipped, differing) in this process, since its start."""
 
     compared: int = 0
     skipped: int = 0
@@ -41,8 +41,8 @@ class ShadowCounts(Struct, kw_only=True):
 class Shadow:
     """Compares policy decisions with the answers of `engine`, at most `per_second` of them.
 
-    `on_flip` is called with kind and rule of each flip; rules beyond a bound are one. `on_skipped` is called
-    for each decision that is not compared.
+    `on_flip` is called with kind and rule of each differing answer; rules beyond a bound are one.
+    `on_skipped` is called for each decision that is not compared.
     """
 
     def __init__(
@@ -64,7 +64,10 @@ class Shadow:
         self._task = asyncio.create_task(self._run())
 
     def offer(self, question: Question, decision: Decision) -> None:
-        """Queues a policy decision for comparison with the shadow bundle, if there is room. Nearly free."""
+        """Queues a policy decision for comparison with the shadow's answer; skips it if the queue is full.
+
+        Takes next to no time.
+        """
         size = len(question.workflow or b"")
         if (
             decision.fault
@@ -79,7 +82,7 @@ class Shadow:
         self._offered.set()
 
     async def close(self) -> None:
-        """Stops comparing; policy decisions still in the queue are not compared."""
+        """Stops comparing; policy decisions still in the queue are dropped."""
         await cancel_and_wait([self._task])
 
     async def _run(self) -> None:
@@ -117,7 +120,7 @@ class Shadow:
         self._on_flip(flip.kind, self._label(flip))
 
     def _label(self, flip: Flip) -> str:
-        """Returns the metric's label for a changed policy decision: its rule, from a bounded set of rules."""
+        """Returns the rule of a differing decision, as a label of metrics; a common label beyond a bound."""
         rule = flip.rules[0] if flip.rules else ""
         if rule not in self._rules and len(self._rules) >= RULES_MAXIMUM:
             return OTHER_RULE

@@ -16,7 +16,7 @@ PLACES: Final = 2**64
 
 
 class TenantShare:
-    """The set of tenants that a canary's `share` selects: always the same, after a restart too.
+    """The set of tenants that a canary's `share` selects: always the same, even after a restart.
 
     A larger share has all tenants of a smaller one.
     """
@@ -36,10 +36,10 @@ def _place(tenant: str) -> int:
 
 
 def unknown_tenants(named: Iterable[str], bundles: Sequence[Bundle]) -> tuple[str, ...]:
-    """Returns those `named` tenants that no bundle's data has.
+    """Returns those of the tenants `named` that are in no bundle's data.
 
-    None are unknown where the data list no tenants.
-    The data of a bundle with rules of its own need not: then nothing says that a name is wrong.
+    Returns none where the data list no tenants at all: the data of a bundle with rules of its own need not,
+    and then no name can be known to be wrong.
     """
     data = (msgspec.json.decode(bundle.source.data, type=dict[str, Any]) for bundle in bundles)
     lists = [tenants for one in data if isinstance(tenants := one.get("tenants"), dict)]
