@@ -23,7 +23,7 @@ from gateway.core.instant import NEVER, Instant
 from gateway.core.run import FailedTry, TaskRow
 from gateway.core.shard_states import PLACED, Event, Phase
 from gateway.reconciler.working_set.region import Region
-from gateway.reconciler.working_set.region_losses import blame_shards, count_loss
+from gateway.reconciler.working_set.region_losses import begin_trial, blame_shards, count_loss
 from gateway.reconciler.working_set.tracked_shard import FINISHED, TrackedShard, output_size
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.region_condition import RegionCondition
@@ -73,6 +73,7 @@ def apply_task_change(
             _count_unheard_loss(tracked, now, settings)
         else:
             tracked.running_since[event.task] = now.monotonic
+            begin_trial(tracked, now, settings)
         return Reception.ACCEPTED
     tracked.running_since.pop(event.task, None)
     tracked.add_history(now, HistoryKind.TASK_FINISHED, _task_detail(region, event))
@@ -185,15 +186,17 @@ def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: Fa
     """
     boot, newest = (None, 0) if region.status is None else (region.status.boot, region.status.seq)
     restarted = tracked.shard.fence is not None and tracked.shard.fence.boot != boot
+    ran = tracked.blamed or bool(tracked.running_since)
     if restarted:
         # A task may have started and ended its region before that was heard: then the journal still says so.
-        tracked.unheard_until = 0 if tracked.blamed or tracked.running_since else newest
+        tracked.unheard_until = 0 if ran else newest
         tracked.running_since.clear()
     # A task may have stopped the cluster's process for a while. In a blackout it was our own network.
     tracked.blamed &= restarted or not region.health.lost_in_blackout
     silenced = tracked.blamed
     count_loss(tracked, now, settings)
-    if (restarted or silenced) and may_be_poison(tracked.shard, now.wall, settings):
+    # One that only waited in a queue goes on, or a start that is heard late would never be.
+    if (silenced or (restarted and ran)) and may_be_poison(tracked.shard, now.wall, settings):
         leave_region(tracked, now, "Restarted" if restarted else "Silent", settings, event=Event.LOST)
         return
     fence = region.fence(now, settings.fence_seconds)

@@ -18,7 +18,7 @@ from gateway.reconciler.placement_intents import write_intent
 from gateway.reconciler.reauthorize import reauthorize, withdraw_forbidden
 from gateway.reconciler.tenant_shares import PassShares, TenantShares
 from gateway.reconciler.working_set.deferral import Deferral
-from gateway.reconciler.working_set.region_losses import in_order_of_trial, regions_on_trial
+from gateway.reconciler.working_set.region_losses import Trials, in_order_of_trial
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.filters import NO_FREE_SLOT, NO_SHARE, takes_work
@@ -66,8 +66,7 @@ class Placer:
         self._read: Mapping[str, Run] = {}
         self._spreads: dict[str, Counter[str]] = {}
         self._demands: dict[str, Demand] = {}
-        self._on_trial: set[str] = set()
-        """The regions where a possibly poisonous shard is on trial: no other such shard is placed there."""
+        self._on_trial = Trials()
 
     def request(self) -> None:
         """Requests that the next placing round looks at the waiting shards: something has changed."""
@@ -89,7 +88,7 @@ class Placer:
         self._deferred = {run: one for run, one in self._deferred.items() if one.until > now.monotonic}
         self._runs, self._spreads, self._demands = {}, {}, {}
         self._shares, self._crowded = TenantShares(self._ws.shards.values()), Counter()
-        self._on_trial = regions_on_trial(self._ws)
+        self._on_trial = Trials(self._ws.shards.values(), now.monotonic)
         limit = self._pass_shares.begin(self._placing.batch, now) + self._count_kept_waiting(now)
         deferred = [run for run in self._deferred if self._is_deferred(run)]
         waiting = await self._store.pending(
@@ -159,7 +158,7 @@ class Placer:
             await self._defer(shard, run, reason, now)
             return
         may_be_poison = self._may_be_poison(shard, now)
-        found = self._choose_region(run, self._on_trial if may_be_poison else ())
+        found = self._choose_region(run, self._on_trial.closed_to(run.stored.tenant) if may_be_poison else ())
         if isinstance(found, Unplaceable) and NO_SHARE in found.rejected.values():
             # It is looked at again soon, and others of its tenant meanwhile, a few at each pass.
             self._crowded[run.stored.tenant] += 1

@@ -38,6 +38,8 @@ class ModelCluster:
     """
 
     slots = 100
+    processors = 10_000
+    """The number of tasks that run at once; others wait in the order in which their attempts came."""
     linger_seconds = 0.0
     """The most seconds that a process takes to end; it may still finish its task meanwhile."""
 
@@ -221,6 +223,8 @@ class ModelCluster:
             return  # it starts nothing while a process of an older one is left
         for spec in attempt.run.tasks:
             ready = spec.name not in attempt.finished and spec.name not in attempt.running
+            if sum(len(one.running) for one in self.journal.attempts.values()) >= self.processors:
+                return
             if ready and all(need in attempt.finished for need in spec.needs):
                 self._start(identity, attempt, spec.name, spec.run["seconds"], exclusive, now)
         if len(attempt.finished) == len(attempt.run.tasks):

@@ -109,6 +109,20 @@ async def test_regions_that_are_restarted_once_each_accuse_nobody(world: World) 
     assert {(shard.phase, shard.epoch) for shard in world.shards.values()} == {(Phase.RUNNING, 1)}
 
 
+@pytest.mark.parametrize("after_seconds", [0.0, 1.0])
+async def test_waiting_for_a_processor_acquits_nobody(world: World, after_seconds: float) -> None:
+    """Its region lives for as long as it waits in the queue, which says nothing of it. What waits beside it
+    is neither accused nor kept waiting for good."""
+    for cluster in world.clusters.values():
+        cluster.processors = 1
+    await world.submit(workflow(300.0, shards=1))
+    await world.submit(workflow(20.0, shards=15))
+    poison = Poison(world, "run-000", after_seconds=after_seconds)
+    await run_to_the_end(world, poison)
+
+    assert_only_the_poison_is_quarantined(world, poison)
+
+
 class Silencer:
     """Silences the cluster of every task of `runs` for most of the time, without a restart.
 

@@ -7,7 +7,7 @@ the next losses show which it was. The others outlive their time, which takes a 
 that ends regions adds at most two losses to any other shard, since it is on trial itself by then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import structs
 
@@ -26,7 +26,7 @@ def blame_shards(ws: WorkingSet, region: Region, now: Instant, settings: Failove
     If the region turns out to be gone, its loss counts against them.
     """
     ran = [t for t in ws.placed_in(region.name, Phase.DISPATCHING, Phase.RUNNING) if _may_run(t, region)]
-    apart = any(tracked.apart_until > NEVER for tracked in ran)
+    apart = any(_on_trial(tracked, region.status_at) for tracked in ran)
     for tracked in ran:
         # A suspect that has outlived its time there is out of the question while one is there that has not.
         outlived = may_be_poison(tracked.shard, now.wall, settings) and tracked.apart_until == NEVER
@@ -41,7 +41,7 @@ def _may_run(tracked: TrackedShard, region: Region) -> bool:
         return tracked.sent_at > NEVER
     # One on trial leaves the region, and would never be known to have started just before its end. It is the
     # likeliest cause, and at worst is blamed as if it had run.
-    if tracked.running_since or tracked.apart_until > NEVER:
+    if tracked.running_since or _on_trial(tracked, region.status_at):
         return True
     # A beat comes after all events before it: without one the start of a task may not have been reported.
     return tracked.confirmed_at > region.beat_at
@@ -60,25 +60,42 @@ def keep_apart(tracked: TrackedShard, now: Instant, settings: FailoverSettings) 
 
     Only if the shard may be poison itself.
     """
-    tracked.apart_until = NEVER
+    tracked.apart_until, tracked.trial_began = NEVER, False
     if may_be_poison(tracked.shard, now.wall, settings):
-        tracked.apart_until = now.monotonic + max(settings.apart_seconds, 1.5 * tracked.ran_seconds)
+        tracked.apart_until = now.monotonic + _trial_seconds(tracked, settings)
+
+
+def begin_trial(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
+    """Starts the time of the shard's trial, if it has one, when the first of its tasks has started."""
+    if tracked.apart_until > NEVER and not tracked.trial_began:
+        tracked.apart_until, tracked.trial_began = now.monotonic + _trial_seconds(tracked, settings), True
+
+
+def _trial_seconds(tracked: TrackedShard, settings: FailoverSettings) -> float:
+    return max(settings.apart_seconds, 1.5 * tracked.ran_seconds)
 
 
 def acquit_outlived(ws: WorkingSet) -> None:
     """Subtracts one region loss from each possibly poisonous shard that has outlived its trial.
 
-    Its region may get other shards that may be poison now.
+    Its region may get other shards that may be poison now. One of which no task has started has shown
+    nothing: it only waits for a processor there.
     """
     for tracked in ws.shards.values():
         region = ws.regions.get(tracked.shard.region or "")
         # As far as the region was heard: it may have fallen silent since, and is not lost yet.
         heard_at = NEVER if region is None else region.status_at
-        if NEVER < tracked.apart_until <= heard_at and tracked.shard.phase is Phase.RUNNING:
+        outlived = tracked.trial_began and NEVER < tracked.apart_until <= heard_at
+        if outlived and tracked.shard.phase is Phase.RUNNING:
             tracked.apart_until = NEVER
             lost = max(0, tracked.shard.regions_lost - 1)
             tracked.shard = structs.replace(tracked.shard, regions_lost=lost)
             tracked.dirty = True
+
+
+def _on_trial(tracked: TrackedShard, at: float) -> bool:
+    """Whether the shard is on trial at `at`: a task of it has started, or may within the time of a trial."""
+    return tracked.apart_until > NEVER and (tracked.trial_began or tracked.apart_until > at)
 
 
 def in_order_of_trial(
@@ -96,10 +113,29 @@ def in_order_of_trial(
     return [next(ordered) if may_be_poison(shard, now.wall, settings) else shard for shard in waiting]
 
 
-def regions_on_trial(ws: WorkingSet) -> set[str]:
-    """Returns the regions that get no further possibly poisonous shard now: one is on trial there."""
-    return {
-        tracked.shard.region
-        for tracked in ws.shards.values()
-        if tracked.apart_until > NEVER and tracked.shard.phase.placed and tracked.shard.region
-    }
+class Trials:
+    """The regions that get no further possibly poisonous shard at one moment: one is on trial there.
+
+    One that has waited for a processor for as long as a trial takes keeps out those of its own tenant alone:
+    how long it waits depends on what else its tenant runs, and no tenant may keep another waiting by that.
+    """
+
+    def __init__(self, shards: Iterable[TrackedShard] = (), at: float = NEVER) -> None:
+        self._regions = set[str]()
+        self._queued = set[tuple[str, str]]()
+        for tracked in shards:
+            region = tracked.shard.region
+            if tracked.apart_until == NEVER or not tracked.shard.phase.placed or region is None:
+                continue
+            if _on_trial(tracked, at):
+                self._regions.add(region)
+            else:
+                self._queued.add((region, tracked.run.stored.tenant))
+
+    def add(self, region: str) -> None:
+        """Adds a region where a trial begins now."""
+        self._regions.add(region)
+
+    def closed_to(self, tenant: str) -> frozenset[str]:
+        """Returns the regions that get no possibly poisonous shard of `tenant` now."""
+        return frozenset({*self._regions, *(region for region, of in self._queued if of == tenant)})

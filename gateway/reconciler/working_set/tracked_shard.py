@@ -86,6 +86,8 @@ class TrackedShard:
     """The longest time that a task of the shard had run when it lost a region."""
     apart_until: float = NEVER
     """The time until which the region gets no other possibly poisonous shard; NEVER: no restriction."""
+    trial_began: bool = False
+    """Whether a task has started since the region gets no other such shard, so that the trial is one."""
     left_at: float = NEVER
     """The time since which an exclusive shard waits for its orphans' leases to end; NEVER: no wait (T7)."""
     tombstoned_at: dict[Orphan, float] = field(default_factory=dict)
