@@ -121,7 +121,7 @@ def test_what_waits_for_long_keeps_out_those_of_its_tenant_alone() -> None:
     assert Trials([shard], later(9.0).monotonic).closed_to("quiet") == {"beijing"}
 
     waiting = Trials([shard], later(11.0).monotonic)
-    assert (waiting.closed_to("noisy"), waiting.closed_to("quiet")) == ({"beijing"}, set())
+    assert (waiting.closed_to("noisy"), waiting.closed_to("quiet")) == (frozenset({"beijing"}), frozenset())
     begin_trial(shard, later(12.0), SETTINGS)
     assert Trials([shard], later(13.0).monotonic).closed_to("quiet") == {"beijing"}
 
