@@ -13,6 +13,8 @@ import re2
 
 _SINGLE_BYTE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\C")
 r"""Matches `\C`, a pattern for one byte that RE2 in C++ knows and Go does not."""
+_INNER_BYTES: Final = frozenset(bytes([byte]) for byte in range(0x80, 0xC0))
+"""The bytes of characters in UTF-8 other than their first."""
 _GROUP: Final = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
 
 
@@ -42,31 +44,14 @@ def pattern_error(pattern: str) -> str:
 def _matches(pattern: str, text: bytes) -> Iterator[Any]:
     """Yields a regular expression's matches in `text`, as Go finds them.
 
-    Go leaves out an empty match right after another match.
+    Go leaves out an empty match right after another match, or between the bytes of a character.
     """
-    compiled, at, before = _compile(pattern), 0, -1
-    while at <= len(text) and (found := compiled.search(text, at)) is not None:
+    before = -1
+    for found in _compile(pattern).finditer(text):
         start, end = found.span()
-        if not _is_boundary(text, start):
-            # `\B` matches between the bytes of a character too; Go reads characters.
-            at = _boundary_after(text, start)
-            continue
-        at = end if end > at else _boundary_after(text, at)
-        if end > start or start != before:
+        if end > start or (start != before and text[start : start + 1] not in _INNER_BYTES):
             yield found
         before = end
-
-
-def _is_boundary(text: bytes, at: int) -> bool:
-    """Returns whether the byte offset `at` in a UTF-8 text lies between two characters."""
-    return at == len(text) or text[at] & 0xC0 != 0x80
-
-
-def _boundary_after(text: bytes, at: int) -> int:
-    at += 1
-    while at < len(text) and not _is_boundary(text, at):
-        at += 1
-    return at
 
 
 def _some(pattern: str, text: str, number: float) -> Iterator[Any]:

@@ -13,7 +13,7 @@ def lower(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    return "".join(low if len(low := character.lower()) == 1 else low[0] for character in text)
+    return "".join(character.lower()[0] for character in text)
 
 
 def upper(text: str) -> str:
@@ -23,12 +23,8 @@ def upper(text: str) -> str:
     """
     if text.isascii():
         return text.upper()
-    return "".join(_upper(character) for character in text)
-
-
-def _upper(character: str) -> str:
-    changed = next((one for one in (character.upper(), character.title()) if len(one) == 1), character)
-    return changed
+    changes = ((character.upper(), character.title(), character) for character in text)
+    return "".join(next(change for change in of_one if len(change) == 1) for of_one in changes)
 
 
 def indexof(text: str, search: str) -> int:
