@@ -181,12 +181,9 @@ def with_separators(module: Module) -> str:
     if not _BRACKET_BEGINS_A_LINE.search(module.text):
         return module.text.decode()
     ends = (extent(module, value["fcn"])[1] for kind, value in expressions(module.rules) if kind == "Call")
-    text, at = "", 0
-    for end in sorted(ends):
-        if b"\n" in module.text[end : module.text.index(b"(", end)]:
-            text += module.text[at:end].decode() + ";"
-            at = end
-    return text + module.text[at:].decode()
+    return module.edited(
+        (end, end, ";") for end in ends if b"\n" in module.text[end : module.text.index(b"(", end)]
+    )
 
 
 def excess_of(file: str, text: str) -> Diagnostic | None:

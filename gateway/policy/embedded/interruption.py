@@ -65,11 +65,8 @@ def size_of(data: Any) -> DataSize:
 def with_checkpoints(module: Module, size: DataSize) -> str:
     """Returns the text of a Rego module with calls of `CHECKPOINT` inserted into its inner loops."""
     around = FREE_LOOPS if size.members > FREE_MEMBERS else 0
-    at, written = 0, []
-    for place, text in sorted({one for rule in module.rules for one in _in_rule(module, rule, around)}):
-        written.append(module.text[at:place].decode() + text)
-        at = place
-    return "".join(written) + module.text[at:].decode()
+    found = {one for rule in module.rules for one in _in_rule(module, rule, around)}
+    return module.edited((place, place, text) for place, text in found)
 
 
 def is_bounded(modules: Iterable[Module], size: DataSize) -> bool:

@@ -26,6 +26,7 @@ from gateway.policy.embedded.syntax_tree import (
     COMPREHENSIONS,
     LITERALS,
     REFERENCES,
+    Edit,
     Module,
     SyntaxNode,
     bound_walks,
@@ -46,8 +47,6 @@ _VERB: Final = re.compile(r"%(?:%|[-+# 0]*[0-9]*(?:\.[0-9]*)?[a-zA-Z])")
 COLLECTIONS: Final = COMPREHENSIONS | {"Array", "Set", "Object"}
 _OPERANDS: Final = ("key", "value", "collection", "lhs", "rhs")
 
-Edit: TypeAlias = tuple[int, int, str]
-"""A text edit: the text between two offsets is replaced."""
 Parse: TypeAlias = Callable[[Sequence[tuple[str, str]]], Sequence[Module]]
 
 
@@ -60,7 +59,9 @@ def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[Mod
     rules: dict[str, Collection[int]] = {file: range(len(module.rules)) for file, module in parsed.items()}
     for round_ in range(100):
         edits = {file: _edits(module, rules[file], round_) for file, module in parsed.items()}
-        changed = [(file, _edited(parsed[file], found.values())) for file, found in edits.items()]
+        changed = [
+            (file, parsed[file].edited(chain.from_iterable(found.values()))) for file, found in edits.items()
+        ]
         left = [(file, text) for file, text in changed if text.encode() != parsed[file].text]
         if not left:
             break
@@ -69,16 +70,6 @@ def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[Mod
         rules = {file: edits[file].keys() for file in parsed}
         written |= parsed
     return (*written.values(), *parse(list(empty_objects(tuple(written.values())))))
-
-
-def _edited(module: Module, found: Iterable[Sequence[Edit]]) -> str:
-    """Applies edits to a module's text and returns the new text; drops edits that lie inside another."""
-    end, written = 0, []
-    for start, stop, text in sorted(chain.from_iterable(found), key=lambda edit: (edit[0], -edit[1])):
-        if start >= end:
-            written.append(module.text[end:start].decode() + text)
-            end = stop
-    return "".join(written) + module.text[end:].decode()
 
 
 def _edits(module: Module, rules: Iterable[int], round_: int) -> dict[int, list[Edit]]:

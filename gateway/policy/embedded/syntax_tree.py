@@ -1,11 +1,13 @@
 """Functions that read and walk the syntax trees of Rego modules, as regorus' parser makes them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
 SyntaxNode: TypeAlias = Mapping[str, Any]
+Edit: TypeAlias = tuple[int, int, str]
+"""A text edit: the text between two offsets is replaced."""
 
 REFERENCES: Final = frozenset({"RefDot", "RefBrack"})
 STRINGS: Final = frozenset({"String", "RawString"})
@@ -38,6 +40,15 @@ class Module(Struct, frozen=True, kw_only=True):
         """
         first, *rest = path_of(reference)
         return (*((first,) if first in own else self.names.get(first, (first,))), *rest)
+
+    def edited(self, edits: Iterable[Edit]) -> str:
+        """Returns the text with `edits` made; of edits in each other the outermost."""
+        end, written = 0, []
+        for start, stop, text in sorted(edits, key=lambda edit: (edit[0], -edit[1])):
+            if start >= end:
+                written.append(self.text[end:start].decode() + text)
+                end = stop
+        return "".join(written) + self.text[end:].decode()
 
     def word(self, span: SyntaxNode) -> str:
         """Returns the part of the module's source text at `span`, whose offsets count bytes."""
