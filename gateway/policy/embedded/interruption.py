@@ -7,7 +7,7 @@ runs over: that of a document that is small enough, or of data with a bound of t
 """
 
 from collections.abc import Generator, Iterable, Iterator
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -16,6 +16,7 @@ from gateway.policy.embedded.gate import calls
 from gateway.policy.embedded.syntax_tree import (
     COMPREHENSIONS,
     NESTED,
+    Edit,
     Module,
     SyntaxNode,
     expressions,
@@ -38,9 +39,6 @@ MEMBERS_MAXIMUM: Final = 2_000
 """The maximum members of a list or object in the data: one loop over it, uninterrupted, takes 3 ms."""
 VALUES_MAXIMUM: Final = 20_000
 """The maximum number of values in all the data: `walk` takes 18 ms for so many."""
-
-Insertion: TypeAlias = tuple[int, str]
-"""A text insertion: the offset, and the text inserted there."""
 
 
 class DataSize(Struct, frozen=True, kw_only=True):
@@ -65,8 +63,7 @@ def size_of(data: Any) -> DataSize:
 def with_checkpoints(module: Module, size: DataSize) -> str:
     """Returns the text of a Rego module with calls of `CHECKPOINT` inserted into its inner loops."""
     around = FREE_LOOPS if size.members > FREE_MEMBERS else 0
-    found = {one for rule in module.rules for one in _in_rule(module, rule, around)}
-    return module.edited((place, place, text) for place, text in found)
+    return module.edited(sorted({one for rule in module.rules for one in _in_rule(module, rule, around)}))
 
 
 def is_bounded(modules: Iterable[Module], size: DataSize) -> bool:
@@ -78,7 +75,7 @@ def is_bounded(modules: Iterable[Module], size: DataSize) -> bool:
     return few and UNBOUNDED.isdisjoint(calls(modules))
 
 
-def _in_rule(module: Module, rule: SyntaxNode, around: int) -> Iterator[Insertion]:
+def _in_rule(module: Module, rule: SyntaxNode, around: int) -> Iterator[Edit]:
     _, value = only(rule)
     single = read_rule(module, rule)[1].single
     if "head" in value and only(value["head"])[0] == "Func":
@@ -93,7 +90,7 @@ def _in_rule(module: Module, rule: SyntaxNode, around: int) -> Iterator[Insertio
 
 def _in_query(
     module: Module, query: SyntaxNode, single: frozenset[str], around: int
-) -> Generator[Insertion, None, int]:
+) -> Generator[Edit, None, int]:
     """Yields the checkpoint calls to insert in a query (a rule's body) that runs inside `around` loops.
 
     Returns the number of loops around what follows the query.
@@ -104,15 +101,15 @@ def _in_query(
         loops = _loops(statement, single)
         if (loops or inner) and around >= FREE_LOOPS:
             bare = is_bare(module, query)
-            yield start, "{ " * bare + f"{CHECKPOINT}(); "
+            yield start, start, "{ " * bare + f"{CHECKPOINT}(); "
             if bare:
-                yield end, " }"
+                yield end, end, " }"
         yield from inner
         around += loops
     return around
 
 
-def _in_expression(module: Module, tree: Any, single: frozenset[str], around: int) -> Iterator[Insertion]:
+def _in_expression(module: Module, tree: Any, single: frozenset[str], around: int) -> Iterator[Edit]:
     """Yields the checkpoint calls to insert in the comprehensions and `every` of an expression.
 
     The expression runs inside `around` loops.
@@ -121,7 +118,8 @@ def _in_expression(module: Module, tree: Any, single: frozenset[str], around: in
         if kind == "Every":
             yield from _in_expression(module, value["domain"], single, around)
             if around >= FREE_LOOPS:
-                yield extent(module, value["query"]["stmts"][0])[0], f"{CHECKPOINT}(); "
+                start = extent(module, value["query"]["stmts"][0])[0]
+                yield start, start, f"{CHECKPOINT}(); "
             yield from _in_query(module, value["query"], single, around + 1)
         elif kind in COMPREHENSIONS:
             loops = yield from _in_query(module, value["query"], single, around)

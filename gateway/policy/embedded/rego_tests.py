@@ -17,7 +17,7 @@ from gateway.policy.embedded.interpreter import (
     parse_modules,
     prepare_rules,
 )
-from gateway.policy.embedded.syntax_tree import Module, head_of, is_plain, path_of
+from gateway.policy.embedded.syntax_tree import Edit, Module, head_of, is_plain, path_of
 
 TEST_PREFIX = "test_"
 
@@ -76,19 +76,19 @@ def failures_of(interpreter: Interpreter, tests: Iterable[RegoTest]) -> Iterator
 
 def _numbered(module: Module) -> tuple[str, list[RegoTest]]:
     """Renames a module's Rego tests so that no two have one name; returns the new text and the tests."""
-    seen, tests, written, at = Counter[str](), list[RegoTest](), "", 0
+    seen, tests, edits = Counter[str](), list[RegoTest](), list[Edit]()
     for rule in module.rules:
         name = head_of(rule)["refr"]
         if not is_plain(name) or not (short := ".".join(path_of(name))).startswith(TEST_PREFIX):
             continue
         span = next(iter(name.values()))["span"]
-        written += module.text[at : span["end"]].decode() + (f"_{seen[short]}" if seen[short] else "")
-        at = span["end"]
-        full = ".".join((*module.package, short)) + (f"_{seen[short]}" if seen[short] else "")
+        suffix = f"_{seen[short]}" if seen[short] else ""
+        edits.append((span["end"], span["end"], suffix))
+        full = ".".join((*module.package, short)) + suffix
         shown = f"{short}#{seen[short]:02}" if seen[short] else short
         tests.append(RegoTest(file=module.file, line=span["line"], name=shown, rule=full))
         seen[short] += 1
-    return written + module.text[at:].decode(), tests
+    return module.edited(edits), tests
 
 
 def _error(interpreter: Interpreter, test: RegoTest) -> str:

@@ -7,6 +7,8 @@ Each change is one that OPA's compiler makes too, and stays within its line:
 - `[path, value] := walk(x)` is empty in regorus: `walk(x, pair); [path, value] := pair`.
 - A head with an undefined value, or with a loop that is empty, loses the whole rule in regorus. OPA evaluates
   it at the end of the body: `s contains input.xs[_]` becomes `s contains x if { x := input.xs[_] }`.
+- An object that is defined by rules with several keys, `s[k] contains x`, is undefined in regorus where none
+  of them holds: it gets a default rule.
 - Of an imported package regorus evaluates every rule: imported names are written in full.
 - `sprintf` gets as many values as it has verbs, and a function without arguments is named as the rule that
   it is: regorus fails on both.
@@ -21,7 +23,6 @@ from typing import Final, TypeAlias
 from msgspec import structs
 
 from gateway.policy.embedded.builtins import BUILTINS
-from gateway.policy.embedded.empty_objects import empty_objects
 from gateway.policy.embedded.syntax_tree import (
     COMPREHENSIONS,
     LITERALS,
@@ -31,6 +32,7 @@ from gateway.policy.embedded.syntax_tree import (
     SyntaxNode,
     bound_walks,
     extent,
+    head_of,
     indices,
     is_bare,
     is_plain,
@@ -69,7 +71,7 @@ def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[Mod
         parsed = {new.file: structs.replace(new, names=written[new.file].names) for new in parse(left)}
         rules = {file: edits[file].keys() for file in parsed}
         written |= parsed
-    return (*written.values(), *parse(list(empty_objects(tuple(written.values())))))
+    return (*written.values(), *parse(list(_empty_objects(tuple(written.values())))))
 
 
 def _edits(module: Module, rules: Iterable[int], round_: int) -> dict[int, list[Edit]]:
@@ -267,3 +269,19 @@ def _head(module: Module, rule: SyntaxNode, names: Iterator[str]) -> Edit | None
 
 def _between(module: Module, start: int, end: int) -> str:
     return module.text[start:end].decode()
+
+
+def _empty_objects(modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
+    """Yields a module with a default for each object of rules with several keys, `s[k] contains x`."""
+    paths = {
+        module.resolve(refr)
+        for module in modules
+        for rule in module.rules
+        if not is_plain(refr := head_of(rule)["refr"])
+        # An object with one key for each value is empty here too.
+        and ("Set" in only(rule)[1]["head"] or not is_plain(only(refr)[1]["refr"]))
+    }
+    for number, path in enumerate(sorted(paths)):
+        length = max(len(one.package) for one in modules if path[: len(one.package)] == one.package)
+        package, name = ".".join(path[1:length]), ".".join(path[length:])
+        yield f"default {number}", f"package {package}\n\ndefault {name} := {{}}\n"
