@@ -52,21 +52,23 @@ def check_rules(modules: Sequence[Module]) -> list[Diagnostic]:
 
 def nondeterministic_calls(modules: Sequence[Module]) -> list[Diagnostic]:
     """Returns a diagnostic for each call of a Rego builtin that is not deterministic, on whatever engine."""
-    found = set()
-    for module in modules:
-        for kind, value in expressions([parts(rule) for rule in module.rules]):
-            if kind == "Call" and (name := _builtin(module, value)) in BUILTINS:
-                known = BUILTINS[name]
-                if known.support is Support.NEVER:
-                    detail = f"{name} is refused, since a decision depends on its input alone: {known.note}"
-                    found.add(Diagnostic(file=module.file, line=value["span"]["line"], detail=detail))
-    return sorted(found)
+    detail = "{} is refused, since a decision depends on its input alone: {}"
+    return sorted(
+        Diagnostic(file=file, line=line, detail=detail.format(name, BUILTINS[name].note))
+        for name, file, line in _calls(modules)
+        if name in BUILTINS and BUILTINS[name].support is Support.NEVER
+    )
 
 
-def calls(modules: Iterable[Module]) -> set[str]:
+def called_names(modules: Iterable[Module]) -> set[str]:
     """Returns the names of the builtins that the Rego modules call."""
+    return {name for name, _, _ in _calls(modules)}
+
+
+def _calls(modules: Iterable[Module]) -> set[tuple[str, str, int]]:
+    """Returns what the modules call: the name of the function, the file and the line."""
     return {
-        _builtin(module, value)
+        (_builtin(module, value), module.file, value["span"]["line"])
         for module in modules
         for kind, value in expressions([parts(rule) for rule in module.rules])
         if kind == "Call"

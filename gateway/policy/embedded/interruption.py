@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from gateway.policy.embedded.builtins import UNBOUNDED
-from gateway.policy.embedded.gate import calls
+from gateway.policy.embedded.gate import called_names
 from gateway.policy.embedded.syntax_tree import (
     COMPREHENSIONS,
     NESTED,
@@ -72,7 +72,7 @@ def is_bounded(modules: Iterable[Module], size: DataSize) -> bool:
     It is not where data are large, or where rules call a builtin that may make much out of little.
     """
     few = size.members <= MEMBERS_MAXIMUM and size.values <= VALUES_MAXIMUM
-    return few and UNBOUNDED.isdisjoint(calls(modules))
+    return few and UNBOUNDED.isdisjoint(called_names(modules))
 
 
 def _in_rule(module: Module, rule: SyntaxNode, around: int) -> Iterator[Edit]:

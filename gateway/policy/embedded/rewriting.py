@@ -138,7 +138,7 @@ def _statements(
             yield from _some(module, query, statement, names)
             continue
         if kind == "NotExpr":
-            first = list(_evaluated_first(module, value["expr"]))
+            first = _evaluated_first(module, value["expr"])
         else:
             # Of several loops in one statement all but one come before it: there it can be interrupted.
             loops = loops_over(value, single) if kind == "Expr" else []
@@ -193,33 +193,27 @@ def _with_before(
     return start, end, f"{{ {text} }}" if is_bare(module, query) else text
 
 
-def _evaluated_first(module: Module, node: SyntaxNode) -> Iterator[SyntaxNode]:
-    """Yields the parts of a negated expression that OPA evaluates before the negation."""
+def _evaluated_first(module: Module, node: SyntaxNode) -> list[SyntaxNode]:
+    """Returns the parts of a negated expression that OPA evaluates before the negation."""
     kind, value = only(node)
+    operands: list[SyntaxNode] = []
     if kind == "Call":
         operands = value["params"]
-    elif (kind == "BoolExpr" and value["op"] != "Eq") or kind in ("ArithExpr", "BinExpr", "Membership"):
-        operands = [value[name] for name in _OPERANDS if value.get(name)]
-    elif kind in ("BoolExpr", "AssignExpr"):
+    elif kind == "AssignExpr" or (kind == "BoolExpr" and value["op"] == "Eq"):
         # What is compared by == is a part of the comparison, unless it is computed.
         for side in (value["lhs"], value["rhs"]):
-            yield from _evaluated_first(module, side) if _is_reference(side) else _computed(module, side)
-        return
+            operands += indices(side) if _is_reference(side) else [side]
+    elif kind in ("BoolExpr", "ArithExpr", "BinExpr", "Membership"):
+        operands = [value[name] for name in _OPERANDS if value.get(name)]
     elif _is_reference(node):
-        operands = list(indices(node))
-    else:
-        operands = [node] if kind in ("Array", "Set", "Object") else []
-    for operand in operands:
-        yield from _computed(module, operand)
-
-
-def _computed(module: Module, node: SyntaxNode) -> Iterator[SyntaxNode]:
-    """Yields `node`, unless it is sure to have a value: a literal, a local name, a comprehension."""
-    if not _has_value(module, node):
-        yield node
+        operands += indices(node)
+    elif kind in ("Array", "Set", "Object"):
+        operands = [node]
+    return [operand for operand in operands if not _has_value(module, operand)]
 
 
 def _has_value(module: Module, node: SyntaxNode) -> bool:
+    """Whether `node` certainly has a value: a literal, a local name, a comprehension."""
     kind, value = only(node)
     if kind == "Var":
         return value["value"] not in (*module.names, "input", "data")
@@ -272,7 +266,7 @@ def _between(module: Module, start: int, end: int) -> str:
 
 
 def _empty_objects(modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
-    """Yields a module with a default for each object of rules with several keys, `s[k] contains x`."""
+    """Yields a Rego module, as (file name, text), with a default for each object that may be undefined."""
     paths = {
         module.resolve(refr)
         for module in modules
