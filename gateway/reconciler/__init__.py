@@ -4,8 +4,8 @@
 `health_updates.py` and `attempt_events.py`) processes what the regions reported, `region_assessment.py` (with
 `failover.py` and `orphans.py`) moves shards of lost regions, `store_scan.py` applies what callers and
 operators committed, `placing.py` (with `reauthorize.py` and `placement_intents.py`) places waiting shards,
-`commit.py` writes it all to the store, and `dispatch.py` puts together what is sent. `working_set` is the
-controller's memory, filled by `loading.py`; `links` does the I/O of the regions.
+`commit.py` writes all changes to the store, and `dispatch.py` builds the batches that are sent. `working_set`
+is the controller's memory, filled by `loading.py`; `links` does the I/O of the regions.
 
 Imports `gateway.store`, `gateway.regions`, `gateway.policy`, `gateway.documents`, `gateway.core`, the values
 of `clusters.protocol`, and `observability`. Never `gateway.api` or `gateway.submission`.

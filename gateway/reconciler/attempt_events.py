@@ -1,7 +1,7 @@
 """Applies a cluster's reports about attempts to the shards in memory; commits nothing.
 
-Only a shard's current attempt is believed: a region that was given up may go on and finish its work, and that
-must never count.
+Only reports about a shard's current attempt count: a region that was given up may go on and finish its work,
+and that must never count.
 """
 
 from enum import StrEnum
@@ -31,7 +31,7 @@ from gateway.settings import FailoverSettings
 
 
 class Reception(StrEnum):
-    """The outcome of applying a reported event: whether it changed a shard, or why it did not."""
+    """The ways in which a cluster's event is received: it changes a shard, is known already, or is stale."""
 
     ACCEPTED = "Accepted"
     KNOWN = "Known"
@@ -46,7 +46,7 @@ class Reception(StrEnum):
 def apply_task_change(
     ws: WorkingSet, region: Region, event: TaskChanged, now: Instant, settings: FailoverSettings
 ) -> Reception:
-    """Records that a task of a current attempt started, is retried or has finished; returns the outcome."""
+    """Applies the event that a task has started, is retried or has finished; returns the outcome."""
     tracked = ws.find_current(region.name, event.attempt)
     if tracked is None:
         return Reception.STALE
@@ -83,7 +83,7 @@ def apply_task_change(
 def _apply_retry(
     tracked: TrackedShard, region: Region, event: TaskChanged, limit: int, now: Instant
 ) -> Reception:
-    """Records that a start (try) of a task failed and another follows, of at most `limit`."""
+    """Records that an execution of a task failed and the next follows, of at most `limit` retries."""
     failed = tracked.failed_tries.get(event.task)
     if failed is not None and event.tries <= failed.tries:
         return Reception.KNOWN
@@ -101,7 +101,7 @@ def _apply_retry(
 def apply_attempt_end(
     ws: WorkingSet, region: Region, event: AttemptEnded, now: Instant, settings: FailoverSettings
 ) -> Reception:
-    """Ends a shard's current attempt when the cluster says that no process of it is left (T8, T9).
+    """Records a cluster's event that a shard's current attempt has ended, with no process left (T8, T9).
 
     Returns `STALE`, and changes nothing, where the attempt is not current.
     """
@@ -129,7 +129,7 @@ def apply_attempt_end(
 
 
 def confirm_attempt(tracked: TrackedShard, now: Instant) -> None:
-    """Moves a Dispatching shard to Running: its cluster confirms that it has the attempt and runs it (T4).
+    """Moves a Dispatching shard to Running, since its cluster has confirmed that it runs the attempt (T4).
 
     To be called for a cluster's answer or list, not for an event: an event of its journal may be older than a
     restart, after which nothing of the attempt runs.
@@ -163,7 +163,7 @@ def leave_region(
     *,
     event: Event = Event.ABANDONED,
 ) -> None:
-    """Takes the shard from its region by `event`; it waits for another region, or is quarantined.
+    """Takes the shard out of its region by `event`; the shard waits for another region, or is quarantined.
 
     It is quarantined after too many failovers, or too many lost regions that count against it.
     """
@@ -179,10 +179,11 @@ def leave_region(
 
 
 def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Marks a Suspect shard's attempt to be sent again (T6): the same epoch, a new deadline (fence).
+    """Marks a Suspect shard's attempt to be sent again (T6): the same epoch, under a new fence.
 
-    One that may be poison, and have ended the region, waits for another place instead, apart from others like
-    it: where all attempts go on together, nobody could tell which ends or silences the region again.
+    A shard that may be poison, and may have ended the region, waits for another place instead, apart from
+    others like it: where all attempts go on together, nobody could tell which ends or silences the region
+    again.
     """
     boot, newest = (None, 0) if region.status is None else (region.status.boot, region.status.seq)
     restarted = tracked.shard.fence is not None and tracked.shard.fence.boot != boot
@@ -208,7 +209,7 @@ def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: Fa
 
 
 def _count_unheard_loss(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
-    """Counts the last loss of its region against the shard: a task had started there, as is heard late."""
+    """Counts an earlier loss of its region against the shard: a task had started there, as is known now."""
     tracked.blamed, tracked.unheard_until = True, 0
     count_loss(tracked, now, settings)
     if may_be_poison(tracked.shard, now.wall, settings):
@@ -218,9 +219,9 @@ def _count_unheard_loss(tracked: TrackedShard, now: Instant, settings: FailoverS
 def compare_attempts(
     ws: WorkingSet, region: Region, hello: Hello, *, began: float, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Updates the shards placed in `region` to match the attempts that its cluster has.
+    """Updates the shards placed in `region` by the list of the attempts that its cluster has.
 
-    `hello` lists them; `began` is when it was asked for, in monotonic seconds.
+    `hello` is that list; `began` is when it was asked for, in monotonic seconds.
     """
     held = dict(hello.attempts)
     if _was_restarted(ws, region, hello.status.boot):
@@ -230,7 +231,7 @@ def compare_attempts(
 
 
 def _was_restarted(ws: WorkingSet, region: Region, boot: str) -> bool:
-    """Whether the cluster was restarted: attempts that should run were sent to an earlier start (boot)."""
+    """Returns whether the region's cluster has restarted since attempts that should run were sent to it."""
     placed = ws.placed_in(region.name, Phase.DISPATCHING, Phase.RUNNING)
     return any(tracked.shard.fence is not None and tracked.shard.fence.boot != boot for tracked in placed)
 
@@ -245,7 +246,10 @@ def _compare_one(
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
-    """Updates one shard to match `held`: the attempts in the cluster's start `boot`, and which run."""
+    """Updates one shard by the attempts that its cluster has, and by which of them run.
+
+    `held` are those attempts; `boot` is the cluster's present boot.
+    """
     shard = tracked.shard
     if shard.incarnation != region.incarnation:
         # The journal that had the attempt is gone, and with it all that was known of the attempt.

@@ -1,4 +1,4 @@
-"""Commits what one round of reconciliation changed to the store, before anything is sent to a region."""
+"""Commits what one reconciliation pass changed to the store, before anything is sent to a region."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ class CommittedShard:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommitResult:
-    """The outcome of one commit: the shards that were written, and those that another writer had changed."""
+    """The result of one commit: the shards that were written, and those that another writer had changed."""
 
     committed: tuple[CommittedShard, ...] = ()
     conflicts: tuple[tuple[str, int], ...] = ()
@@ -44,7 +44,7 @@ class CommitResult:
 
 
 async def commit_changes(ws: WorkingSet, store: Store) -> CommitResult:
-    """Writes every changed shard by compare-and-swap, and the event cursors of regions.
+    """Writes every changed shard by compare-and-swap, and the event cursors of regions, to the store.
 
     Raises `Unavailable` where nothing could be written: all stays as it is, for the next pass to write.
     """
@@ -70,7 +70,7 @@ async def commit_changes(ws: WorkingSet, store: Store) -> CommitResult:
 
 
 def count_committed(committed: Sequence[CommittedShard], metrics: Metrics, now: Instant) -> None:
-    """Increments the counters for each shard's committed history, and stops timing finished failovers."""
+    """Counts, in metrics, the history that a commit has stored, and the seconds of finished failovers."""
     for done in committed:
         tracked = done.tracked
         since_lost = None if tracked.lost_at is None else now.monotonic - tracked.lost_at
@@ -92,9 +92,10 @@ def count_history(
     tasks: Mapping[str, TaskSpec] | None = None,
     run: Run | None = None,
 ) -> None:
-    """Increments the counters for a shard's history. `since_lost`: seconds since it lost its region, or None.
+    """Counts a shard's new history entries in metrics: ends, failovers, task results, ended orphans.
 
-    `tasks` are those of its `run`, whose types are the labels of what is counted of tasks.
+    `since_lost` are the seconds since the shard lost its region, or None. `tasks` are those of its `run`,
+    whose types are labels of the counters of tasks.
     """
     for entry in history:
         match entry.detail:
@@ -123,7 +124,7 @@ def count_history(
 def log_committed(committed: Iterable[CommittedShard]) -> None:
     """Logs how many shards left each region by its fault, and how many of each run were quarantined.
 
-    One line each, however many there are: the history of a run has every shard.
+    One line for each region or run, however many shards: the history has every shard.
     """
     left, given_up = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for entry in (entry for done in committed for entry in done.history):
@@ -141,7 +142,7 @@ def log_committed(committed: Iterable[CommittedShard]) -> None:
 
 
 def evict_idle(ws: WorkingSet, committed: Sequence[CommittedShard]) -> None:
-    """Removes shards from memory (the working set) that have ended, or that only wait for a region."""
+    """Removes committed shards that have ended, or only wait for a region, from the working set."""
     for done in committed:
         shard = done.tracked.shard
         # A shard that was lost is kept while it waits: `lost_at` measures how long its failover takes.

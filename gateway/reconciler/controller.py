@@ -1,4 +1,4 @@
-"""The reconciliation controller: each round processes reports, decides, commits, then calls regions.
+"""The reconciliation controller: each pass processes reports, decides, commits, then calls regions.
 
 `reconcile_once` awaits the store and the policy, never a region: one that hangs delays no other. Nothing else
 writes a shard.
@@ -50,7 +50,7 @@ RECOVERY_SECONDS = 0.5
 
 
 class Controller:
-    """Reconciles the shards in memory with the store and the regions, in one round after the other.
+    """Reconciles the shards in memory with the store and the regions, in one pass after the other.
 
     `rng` gives every random choice, so that a seeded run repeats itself. `store_restored`: an operator says
     that the store is an older copy of itself.
@@ -101,18 +101,19 @@ class Controller:
 
     @property
     def cut_off(self) -> bool:
-        """Whether the gateway considers itself cut off from its regions: then nothing moves that may run."""
+        """Returns whether the gateway takes itself to be cut off from its regions: it places nothing then."""
         return self._cut_off
 
     @property
     def stuck(self) -> bool:
-        """Whether the store has failed and accepts no writes yet: then the controller decides nothing."""
+        """Returns whether the store has failed and takes no writes yet: the controller decides nothing."""
         return self._stuck
 
     def views(self, now: Instant) -> list[RegionView]:
         """Returns the views of all regions at `now`, for placement and the API.
 
-        What is in flight is counted by each pass: a caller's request does not look at thousands of shards.
+        The attempts in flight in a region are as the last pass has counted them: a caller's request does not
+        look at thousands of shards.
         """
         return [
             region.view(now, self._health, inflight=self._inflight[name])
@@ -129,7 +130,7 @@ class Controller:
         self._metrics.store_writable.set(not self._stuck)
 
     async def run(self, wake: asyncio.Event) -> None:
-        """Reconciles for ever: soon after `wake` is set, and every `PASS_SECONDS` in any case."""
+        """Makes passes until cancelled: soon after `wake` is set, and every `PASS_SECONDS` in any case."""
         try:
             await self.start(_now())
         except Unavailable as error:
@@ -164,14 +165,14 @@ class Controller:
             self._logged_step = step
 
     async def start(self, now: Instant) -> None:
-        """Loads the shards that are under way from the store. To be called before reconciling begins."""
+        """Loads the shards that are under way from the store; to be called before the first pass."""
         await load_active(self._ws, self._store, now, self._failover)
         if self._store_restored:
             await begin_era(self._ws, self._store, now, region="")
             self._store_restored = False
 
     async def reconcile_once(self, now: Instant) -> None:
-        """Reconciles once: processes reports, updates regions, places shards, commits, then calls regions.
+        """Makes one pass: processes reports, updates regions, places shards, commits, then calls regions.
 
         If the store fails in it, the changes that were not committed are dropped when the store is back.
         """
@@ -201,10 +202,10 @@ class Controller:
         self._stuck = True
 
     async def _recover(self, now: Instant) -> bool:
-        """Tries to write to the store that failed; if it can, loads everything again and returns True.
+        """Checks whether the store that failed takes writes again; if so, loads everything and returns True.
 
-        Returns False where it is too soon for another try, and raises `Unavailable` where the try fails.
-        Meanwhile the regions are probed, and work that must not run twice keeps its leases.
+        Returns False where it is too soon for another check, and raises `Unavailable` where the store still
+        fails. Meanwhile the regions are probed, and work that must not run twice keeps its leases.
         """
         await self._inbox.process_without_store(now)
         await self._call_regions(now)
@@ -250,7 +251,7 @@ class Controller:
             await reload_conflicts(self._ws, self._store, result.conflicts, now, self._failover)
 
     async def _call_regions(self, now: Instant) -> None:
-        """Starts the probes, listings and batches that are due. Their results come as reports."""
+        """Starts the due probes, listings and batches to the regions. Their results come as reports."""
         for region in self._ws.regions.values():
             if region.health.next_probe_at <= now.monotonic:
                 region.link.probe()
@@ -266,11 +267,10 @@ class Controller:
                 await self._send_batch(region, now)
 
     def _end_orphans_early(self, region: Region, now: Instant) -> None:
-        """Sends tombstones (orders to end orphaned attempts) to a region that begins to answer again.
+        """Sends tombstones (orders to end orphans) to a region that begins to answer again.
 
-        That is before it counts as reachable: an orphan may silence the region again and again.
-
-        One of the orphans may silence it ever again, for longer than it is heard between.
+        The region does not count as reachable yet: an orphan in it may silence it again and again, for longer
+        than it is heard in between.
         """
         if region.health.successes and region.link.idle:
             tombstones = due_tombstones(self._ws, region, now, self._failover)

@@ -1,7 +1,7 @@
-"""Sends intended attempts to their cluster, many in one batch, and applies the cluster's answers.
+"""Builds the batches of create requests and tombstones for clusters, and applies the clusters' answers.
 
 What to send is derived at each pass from what is committed. So a lost call, a lost answer and a restart are
-one case: it is sent again, and the cluster recognizes (run, shard, epoch).
+one case: the request is sent again, and the cluster recognizes (run, shard, epoch).
 """
 
 from collections import Counter
@@ -46,7 +46,7 @@ FATAL = ("Invalid", "Unsupported")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreateSize:
-    """The size of one create request (to start an attempt), by which batches are kept within limits."""
+    """The size of one create request (the order to start an attempt), for the limits of a batch."""
 
     run: str
     tenant: str
@@ -57,7 +57,10 @@ class CreateSize:
 
 
 def create_size(tracked: TrackedShard) -> CreateSize:
-    """Measures the shard's create request; task results not read from the store yet count as 0."""
+    """Measures a shard's create request: its tasks, and the bytes of document and results.
+
+    Task results that are not read from the store yet count as 0.
+    """
     results = () if tracked.resumption is None else tracked.resumption.results
     return CreateSize(
         run=tracked.shard.run,
@@ -70,7 +73,7 @@ def create_size(tracked: TrackedShard) -> CreateSize:
 
 @dataclass(kw_only=True, slots=True)
 class BatchLoad:
-    """The size of one batch while create requests are added to it."""
+    """The size of a batch while create requests are added to it, and the limits that they must fit."""
 
     creates: int = 0
     tasks: int = 0
@@ -84,11 +87,14 @@ class BatchLoad:
 
     @property
     def full(self) -> bool:
-        """Whether the batch has no room for any further create request."""
+        """Returns whether the batch has no room for any further create request."""
         return self.creates >= BATCH_CREATES or self.tasks >= BATCH_TASKS or self.size >= BATCH_BYTES
 
     def add(self, create: CreateSize) -> bool:
-        """Counts a create request into the batch's load if it fits; else closes the batch to its tenant."""
+        """Adds a create request to the batch's size if it fits; returns whether it does.
+
+        If not, the batch takes no more requests of its tenant.
+        """
         if not self._fits(create):
             self.closed.add(create.tenant)
             return False
@@ -123,13 +129,13 @@ class BatchLoad:
 def due_creates(
     ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings
 ) -> list[TrackedShard]:
-    """Returns the shards in `region` whose create request is not sent yet, or not answered."""
+    """Returns the shards in `region` whose create request must be sent (again): it has no answer yet."""
     due = now.monotonic - settings.resend_seconds
     return [t for t in ws.placed_in(region.name, Phase.DISPATCHING) if not t.dirty and t.sent_at <= due]
 
 
 def open_batches(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> dict[str, BatchLoad]:
-    """Returns the load of the next batch of each region to which more create requests could be sent now.
+    """Returns, by region, the size of the next batch, where it can be sent now and has room for creates.
 
     An intent for any other region could not be sent at once, and its fence would run out while it waits.
     """
@@ -146,7 +152,10 @@ def open_batches(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> di
 async def load_resumptions(
     ws: WorkingSet, store: Store, region: Region, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Reads the task results that go with the next batch of create requests to `region`, up to its limits."""
+    """Reads from the store the task results that the next create requests to `region` carry.
+
+    Up to the limits of a batch.
+    """
     load = BatchLoad()
     for tracked in due_creates(ws, region, now, settings):
         if load.full:
@@ -159,7 +168,7 @@ async def load_resumptions(
 
 
 def next_batch(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> Batch | None:
-    """Returns the batch to send to `region` now; None if nothing is due.
+    """Builds the batch to send to `region` now; None if nothing is due.
 
     `mark_sent` is to be called once the batch was sent.
     """
@@ -187,7 +196,7 @@ def next_batch(ws: WorkingSet, region: Region, now: Instant, settings: FailoverS
 
 
 def mark_sent(ws: WorkingSet, region: Region, batch: Batch, now: Instant) -> None:
-    """Records that `batch` was sent to `region`: its items are due again only if no answer comes."""
+    """Records that `batch` was sent to `region`, so that its items are due again only without an answer."""
     for create in batch.creates:
         tracked = ws.find_current(region.name, create.attempt)
         if tracked is not None:
@@ -198,7 +207,7 @@ def mark_sent(ws: WorkingSet, region: Region, batch: Batch, now: Instant) -> Non
 
 
 def _take_fitting(due: Iterable[TrackedShard], load: BatchLoad) -> list[TrackedShard]:
-    """Returns the create requests that fit into `load`, in order, and counts them into it."""
+    """Adds the shards' create requests to `load` in order; returns the shards whose request fitted."""
     return [tracked for tracked in due if not load.full and load.add(create_size(tracked))]
 
 
@@ -219,7 +228,7 @@ def _shard_spec(tracked: TrackedShard, region: Region, now: Instant) -> ShardSpe
 def apply_answers(
     ws: WorkingSet, region: Region, answers: BatchAnswers, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Applies a cluster's answers to a batch: to its create requests and its orders to end attempts."""
+    """Applies a cluster's answers to a batch, its create requests and tombstones, to the shards in memory."""
     for create in answers.creates:
         tracked = ws.find_current(region.name, create.attempt)
         # An answer of an earlier boot does not say that the attempt runs in this one.
@@ -236,7 +245,7 @@ def apply_answers(
 def _apply_create_answer(
     tracked: TrackedShard, answer: CreateAnswer, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Applies the answer to the create request of a shard's current attempt: confirms or refuses it."""
+    """Applies the answer to a create request: confirms or refuses the shard's current attempt."""
     if answer.outcome in (CreateOutcome.CREATED, CreateOutcome.EXISTS):
         confirm_attempt(tracked, now)
     elif answer.outcome is CreateOutcome.REFUSED and tracked.shard.phase is Phase.DISPATCHING:
@@ -248,7 +257,7 @@ def _apply_refusal(
 ) -> None:
     """Applies a refused create request (T3): the shard waits for another region, is quarantined or fails.
 
-    Unless the shard fails, the attempt becomes an orphan: an earlier copy of the create, which was not
+    Unless the shard fails, the attempt becomes an orphan: an earlier copy of the request, which was not
     refused, may still arrive before its fence.
     """
     shard = tracked.shard
@@ -269,7 +278,7 @@ def _apply_refusal(
 
 
 def may_hold_lease(tracked: TrackedShard, attempt: AttemptId) -> bool:
-    """Whether this exclusive attempt may hold its run-lease: it is current and its shard is not Suspect.
+    """Returns whether an exclusive attempt may have its run-lease renewed: it is current and not Suspect.
 
     The wait of a Suspect shard counts from the suspicion: a lease that was renewed later would outlive it.
     """

@@ -1,4 +1,4 @@
-"""Marks shards of a lost region as Suspect, and moves them to others once waiting costs more."""
+"""Failover: marks the shards of a lost region as Suspect, and moves those that have waited long enough."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ def suspect_shards(ws: WorkingSet, region: Region, now: Instant, settings: Failo
 
 
 def reclaim_suspects(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Marks each Suspect attempt in a region that is back to be sent again under the same epoch (T6)."""
+    """Marks Suspect attempts in a region that is back to be sent again, under the same epoch (T6)."""
     for tracked in list(ws.placed_in(region.name, Phase.SUSPECT)):
         if tracked.shard.incarnation == region.incarnation:
             send_again(tracked, region, now, settings)
@@ -48,12 +48,10 @@ def fail_over(
     *,
     cut_off: bool,
 ) -> None:
-    """Takes Suspect shards that waited long enough from their region; their attempts there become orphans.
+    """Takes Suspect shards that have waited long enough out of their region; their attempts become orphans.
 
-    The shards wait for another place, or are quarantined after too many failovers.
-
-    While the gateway takes itself to be `cut_off`, only attempts that no cluster is known to have leave their
-    region. `healths` are those of the regions that the blackout guard counts.
+    The shards wait for another place, or are quarantined after too many failovers. Not to be called while the
+    gateway takes itself to be cut off. `healths` are those of the regions that the blackout guard counts.
     """
     for tracked in [t for t in ws.shards.values() if t.shard.phase is Phase.SUSPECT]:
         # Half of the regions must have answered a probe that began after the suspicion: proof that it is not
@@ -69,7 +67,7 @@ def fail_over(
 
 
 def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Takes the Suspect shards from a region that an operator has forgotten, cut off or not.
+    """Takes the Suspect shards out of a region that an operator has forgotten, even if cut off.
 
     Leases are waited for all the same: an operator may err, and an exclusive shard must never run twice at
     once. An attempt that turns out to be alive is ended as an unknown one.
@@ -80,10 +78,10 @@ def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: Failo
 
 
 def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> None:
-    """Withdraws Dispatching attempts that no cluster confirmed before their deadline (fence).
+    """Withdraws Dispatching attempts that no cluster has confirmed before their fence (T14).
 
-    The shards wait for another place: no cluster takes such a create any more. Whether one took it before is
-    for the tombstone to find out.
+    The shards wait for another place: no cluster takes such a create request any more. Whether one took it
+    before shows in the answer to the tombstone.
     """
     for tracked in [t for t in ws.shards.values() if t.shard.phase is Phase.DISPATCHING]:
         if tracked.fenced_until > now.monotonic:
@@ -114,13 +112,13 @@ def _never_confirmed(tracked: TrackedShard, now: Instant) -> bool:
 
 
 def _is_coming_back(ws: WorkingSet, tracked: TrackedShard) -> bool:
-    """Whether the shard's region answers probes again, but not often enough yet to be reachable."""
+    """Returns whether a shard's region answers probes again, but not often enough yet to be reachable."""
     region = ws.regions.get(tracked.shard.region or "")
     return region is not None and region.admitted and region.health.successes > 0
 
 
 def _waited(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> bool:
-    """Whether the Suspect shard has waited long enough for its region."""
+    """Returns whether a Suspect shard has waited long enough for its region."""
     side_effects, deadline = tracked.run.spec.side_effects, tracked.run.stored.deadline_at
     wait_seconds = suspect_wait_seconds(
         side_effects,

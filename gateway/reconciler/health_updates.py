@@ -1,4 +1,4 @@
-"""Updates a region's health and its cluster's status from each report of the region's link."""
+"""Updates a region's health and its cluster's status by each report of the region's link."""
 
 from collections.abc import Callable
 from typing import Final, assert_never
@@ -38,7 +38,7 @@ def update_health(
 ) -> None:
     """Applies `report` to the region's health and status. `dice` gives a random number in 0..1, for jitter.
 
-    The report's attempts are not looked at here: `inbox.py` does that once the journal is admitted.
+    The attempts in the report are not applied here: `inbox.py` does that once the journal is admitted.
     """
     match report:
         case ProbeResult():
@@ -98,7 +98,7 @@ def _failure_of(region: Region, probe: ProbeResult) -> tuple[str | None, str]:
 
 
 def _update_status(region: Region, status: ClusterStatus, at: float) -> None:
-    """Stores the newest status of the cluster whose journal is bound to the region, received at `at`."""
+    """Stores a cluster's status, received at `at`, in the region, if it is that of the region's journal."""
     if region.incarnation and status.incarnation != region.incarnation:
         # Its slots, boot and clock are those of another cluster: fences and placement must not use them.
         region.unknown_journal = status.incarnation

@@ -1,4 +1,4 @@
-"""Processes the reports in the regions' inboxes: health, journals, events, answers, leases and listings."""
+"""Processes the reports in the regions' inboxes: health, journals, events, answers, leases, listings."""
 
 import asyncio
 from collections.abc import Callable
@@ -48,7 +48,7 @@ BINDING_SECONDS = 1.0
 
 
 class InboxProcessor:
-    """Empties the inboxes of all regions and applies their reports to the shards and regions in memory.
+    """Takes the reports from the inboxes of all regions, and applies them to shards and regions in memory.
 
     `request_placement` is called when something may have changed for shards that wait. `dice` gives a random
     number in 0..1, for jitter.
@@ -84,7 +84,7 @@ class InboxProcessor:
         await check_restored(self._ws, self._store, now)
 
     async def process_without_store(self, now: Instant) -> None:
-        """Applies the reports that need no store (health and run-leases) while the store takes no writes.
+        """Applies the reports that need no store (health, run-leases), while the store takes no writes.
 
         Work that must not run twice goes on by its leases. All other events come again once the streams are
         opened from the committed cursors.
@@ -202,9 +202,9 @@ class InboxProcessor:
         self._metrics.lease_renewals.labels(region.name, "Renewed").inc()
 
     async def _compare(self, region: Region, hello: Hello, began: float, now: Instant) -> None:
-        """Compares the cluster's attempts with the shards, and marks unknown attempts to be ended.
+        """Compares the list of a cluster's attempts with the shards; marks unknown attempts to be ended.
 
-        `hello` lists the attempts, and was asked for at `began`, in monotonic seconds.
+        `hello` is the list, and was asked for at `began`, in monotonic seconds.
         """
         if hello.status.incarnation != region.incarnation:
             return
@@ -232,7 +232,7 @@ class InboxProcessor:
             )
 
     async def _is_stored(self, region: Region, attempt: AttemptId) -> bool:
-        """Whether the store has the attempt as its shard's current one, or as the last of a finished shard.
+        """Returns whether the store has the attempt as its shard's current one, or a finished shard's last.
 
         The end of the latter is committed, and only not acknowledged to the cluster yet.
         """

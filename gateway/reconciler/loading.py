@@ -34,7 +34,7 @@ _decode = msgspec.json.Decoder(Workflow).decode
 
 
 def render_run(run: Run) -> LoadedRun:
-    """Returns the run in the form kept in memory: its document decoded, its tasks as clusters get them.
+    """Builds the in-memory form of a run: its document decoded, its tasks as clusters get them.
 
     Placeholders for params are filled in. A document that this version cannot read gives a run without tasks.
     """
@@ -62,7 +62,7 @@ def _unreadable(run: Run) -> LoadedRun:
 
 
 async def load_run(ws: WorkingSet, store: Store, run_id: str) -> LoadedRun:
-    """Reads the run and renders its document, unless the rendered one is in memory (the working set).
+    """Reads a run from the store and decodes its document, unless the working set has it decoded already.
 
     Raises `LookupError` where the store has shards of a run that it does not have: its promise to the caller
     is broken, and nothing may go on as if it were not.
@@ -74,7 +74,7 @@ async def load_run(ws: WorkingSet, store: Store, run_id: str) -> LoadedRun:
 
 
 async def rendered(ws: WorkingSet, run: Run) -> LoadedRun:
-    """Returns the run with its document rendered; a large document is rendered once while it is in use."""
+    """Returns the in-memory form of a stored run; that of a large document is made once and cached."""
     run_id = run.id
     known = ws.large_runs.get(run_id)
     if known is not None and (known.stored.workflow, known.stored.weight) == (run.workflow, run.weight):
@@ -90,7 +90,7 @@ async def rendered(ws: WorkingSet, run: Run) -> LoadedRun:
 async def load_shard(
     store: Store, shard: Shard, run: LoadedRun, now: Instant, settings: FailoverSettings
 ) -> TrackedShard:
-    """Returns the tracked shard of a stored one, with the task results of earlier attempts in the store.
+    """Builds the in-memory form of a stored shard, with its earlier attempts' task results from the store.
 
     A shard whose document cannot be read is quarantined, so that it holds up no other shard.
     """
@@ -133,7 +133,7 @@ async def track_shard(
     *,
     runs: dict[str, LoadedRun],
 ) -> TrackedShard:
-    """Returns the shard as tracked in memory; loads it there unless it is there as new or with changes.
+    """Returns the shard in the working set; loads it if it is absent, or older than `shard` and unchanged.
 
     `runs` are those loaded in this pass already; a run that is loaded is added to them.
     """
@@ -149,9 +149,10 @@ async def track_shard(
 
 
 async def load_active(ws: WorkingSet, store: Store, now: Instant, settings: FailoverSettings) -> None:
-    """Loads every shard that is under way, and opens each region's stream at its committed cursor.
+    """Loads every shard that is under way into the working set, and opens the regions' event streams.
 
-    To be called at the start and after an outage of the store. What was in the working set is dropped.
+    Each stream begins at its committed cursor. To be called at the start and after an outage of the store:
+    the former content of the working set is dropped.
     """
     cursors = await store.cursors()
     active = await store.active()
@@ -166,7 +167,7 @@ async def load_active(ws: WorkingSet, store: Store, now: Instant, settings: Fail
 
 
 def _add_removed_regions(ws: WorkingSet, active: Sequence[Shard], now: Instant) -> None:
-    """Takes in regions that shards name and the settings do not: attempts there must be moved and ended."""
+    """Adds the regions that shards name and the settings do not: attempts there must be moved and ended."""
     named = {shard.region for shard in active if shard.region is not None}
     named |= {orphan.region for shard in active for orphan in shard.orphans}
     for name in sorted(named - ws.regions.keys()):
@@ -183,7 +184,10 @@ async def reload_conflicts(
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
-    """Reloads shards that another writer has changed, and reopens streams to get uncommitted events again."""
+    """Reloads shards that another writer has changed; reopens event streams with uncommitted events.
+
+    These events come again.
+    """
     runs: dict[str, LoadedRun] = {}
     for run, index in conflicts:
         shard = await store.shard(run, index)
@@ -201,6 +205,9 @@ async def reload_conflicts(
 
 
 async def load_resumption(store: Store, tracked: TrackedShard, incarnation: str) -> None:
-    """Loads the stored results from which the shard's attempt on the cluster journal `incarnation` starts."""
+    """Loads the stored task results from which a shard's next attempt starts.
+
+    `incarnation` is the cluster journal in which that attempt will be: some results hold only within one.
+    """
     rows = await store.tasks(tracked.shard.run, tracked.shard.index) if tracked.shard.epoch else ()
     tracked.start_from(resume(tracked.run.spec.tasks, rows, incarnation=incarnation), rows)

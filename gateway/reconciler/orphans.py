@@ -1,7 +1,8 @@
-"""Ends orphans: attempts that a newer one has replaced and that may still run.
+"""Ends orphans: attempts that are no longer their shard's current one and may still run.
 
-A tombstone goes out first, so that a create that is still under way is refused; it is sent again and again
-until the cluster confirms that nothing of the attempt is left.
+A tombstone (the order to end an attempt or never to take it) is sent first, so that a create request that is
+still under way is refused. It is sent again and again until the cluster confirms that nothing of the attempt
+is left.
 """
 
 from collections.abc import Set
@@ -20,7 +21,7 @@ BATCH_TOMBSTONES = 1000
 
 
 def unlisted_attempts(ws: WorkingSet, region: Region, hello: Hello) -> list[AttemptId]:
-    """Returns the attempts that the cluster has and no shard lists, as its current or a replaced one."""
+    """Returns a cluster's attempts that no shard has, neither as its current attempt nor as an orphan."""
     return [
         attempt
         for attempt, _ in hello.attempts
@@ -29,7 +30,7 @@ def unlisted_attempts(ws: WorkingSet, region: Region, hello: Hello) -> list[Atte
 
 
 def drop_ended_unknowns(region: Region, held: Set[AttemptId]) -> None:
-    """Drops those of the region's unknown attempts that its cluster no longer has."""
+    """Removes from the region's unknown attempts those that its cluster no longer has."""
     region.unknown_attempts = {
         attempt: sent_at for attempt, sent_at in region.unknown_attempts.items() if attempt in held
     }
@@ -38,13 +39,12 @@ def drop_ended_unknowns(region: Region, held: Set[AttemptId]) -> None:
 def due_tombstones(
     ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings
 ) -> tuple[AttemptId, ...]:
-    """Returns the attempts in `region` that must be ordered to end now (tombstones), up to the batch limit.
+    """Returns the attempts in `region` for which a tombstone is to be sent now, up to the batch limit.
 
-    A tombstone is the order to a cluster to end an attempt or never to take it.
-
-    They are orphans of shards without uncommitted changes, and attempts that no shard lists; none of them had
-    its tombstone sent within `resend_seconds`. Those that have waited longest come first: one call may not
-    carry all, and none must wait for ever.
+    A tombstone is the order to a cluster to end an attempt or never to take it. The attempts are orphans of
+    shards without uncommitted changes, and attempts that no shard has; none of them had its tombstone sent
+    within `resend_seconds`. Those that have waited longest come first: one call may not carry all, and none
+    must wait for ever.
     """
     due = now.monotonic - settings.resend_seconds
     found = [(sent_at, attempt) for attempt, sent_at in region.unknown_attempts.items() if sent_at <= due]
@@ -62,7 +62,7 @@ def due_tombstones(
 def mark_tombstones_sent(
     ws: WorkingSet, region: Region, attempts: tuple[AttemptId, ...], now: Instant
 ) -> None:
-    """Records that orders to end `attempts` (tombstones) were sent, so that they are not due again."""
+    """Records that tombstones for `attempts` were sent now, so that they are not due again at once."""
     for attempt in attempts:
         if attempt in region.unknown_attempts:
             region.unknown_attempts[attempt] = now.monotonic
@@ -75,7 +75,7 @@ def mark_tombstones_sent(
 def apply_tombstone_answer(
     ws: WorkingSet, region: Region, answer: TombstoneAnswer, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Takes the orphaned attempt off its shard's list, if the cluster confirms that nothing of it is left."""
+    """Takes an orphan off its shard's list, if the cluster's answer confirms that nothing of it is left."""
     if not answer.gone:
         return
     region.unknown_attempts.pop(answer.attempt, None)
@@ -96,7 +96,7 @@ def apply_tombstone_answer(
 
 
 def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Takes orphans (replaced attempts) in a region that an operator has forgotten off their shards' lists.
+    """Takes the orphans in a region that an operator has forgotten off their shards' lists.
 
     Leases are waited for all the same: an operator may err, and nothing exclusive must run twice at once.
     """
@@ -110,7 +110,7 @@ def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: Failo
 
 
 def stop_cancelled(ws: WorkingSet, lost: frozenset[str], now: Instant, settings: FailoverSettings) -> None:
-    """Ends Cancelling shards as Cancelled (T10) once their orphaned attempts, if any, are in `lost` regions.
+    """Ends Cancelling shards as Cancelled (T10) once all their orphans, if any, are in `lost` regions.
 
     Attempts that may run in a lost region stay listed as orphans. A region that has not been heard since the
     gateway's start is not lost: it is soon heard, or Unreachable.

@@ -1,4 +1,4 @@
-"""Writes intents (the region and epoch of a shard's next attempt), committed BEFORE any call."""
+"""Writes intents: the region and epoch of a shard's next attempt, committed BEFORE any call."""
 
 from clusters.protocol import ERA_BITS
 from gateway.core.history import HistoryKind, PlacementDetail
@@ -12,7 +12,7 @@ from gateway.settings import FailoverSettings
 
 
 def next_epoch(epoch: int, era: int) -> int:
-    """Returns the epoch of the attempt after the one numbered `epoch`, in the store's generation `era`.
+    """Returns the epoch of a shard's next attempt after `epoch`, in the store's generation `era`.
 
     Epochs only grow, and those of an era outrank all of older eras.
     """
@@ -28,9 +28,10 @@ def write_intent(
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
-    """Gives the shard its next epoch (of the store's generation `era`) in `region`, with reasons as history.
+    """Gives the shard its next epoch and the chosen region, with the reasons as a history entry.
 
-    The next commit stores both. `placement` has the scores and the reasons against the other regions.
+    The next commit stores both. `era` is the store's generation; `placement` has the scores and the reasons
+    against the other regions.
     """
     epoch = next_epoch(tracked.shard.epoch, era)
     tracked.add_history(

@@ -39,8 +39,8 @@ CROWDED_MAXIMUM = 8
 class Placer:
     """Places waiting shards in the store's order: tenants in turn, then highest priority, then oldest run.
 
-    Only a shard whose create can be sent at once gets an intent. The others stay as the store has them:
-    nothing is written for a shard that goes on waiting for the same reason.
+    Only a shard whose create request can be sent at once gets an intent. The others stay as the store has
+    them: nothing is written for a shard that goes on waiting for the same reason.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class Placer:
         self._on_trial = Trials()
 
     def request(self) -> None:
-        """Requests that the next placing round looks at the waiting shards: something has changed."""
+        """Makes the next pass place waiting shards, without the usual pause, since something has changed."""
         self._placed_at = NEVER
 
     def is_due(self, now: Instant) -> bool:
-        """Whether it is time to look at the waiting shards again."""
+        """Returns whether the pause since waiting shards were last placed is over."""
         return now.monotonic - self._placed_at >= self._placing.look_seconds
 
     async def place_pending(self, now: Instant, views: Iterable[RegionView]) -> None:
@@ -118,7 +118,7 @@ class Placer:
                 self._views[name] = structs.replace(view, taints=view.taints | {Taint.CORDONED})
 
     def _any_takes_work(self, names: Iterable[str]) -> bool:
-        """Whether any of these regions takes work, and its next batch has room and can be sent now."""
+        """Returns whether any of these regions takes work and can be sent a batch, with room, now."""
         return any(name in self._batches and takes_work(self._views[name]) for name in names)
 
     def _is_deferred(self, run_id: str) -> bool:
@@ -126,7 +126,7 @@ class Placer:
         return deferral is not None and not self._any_takes_work(deferral.regions)
 
     def _count_kept_waiting(self, now: Instant) -> int:
-        """Returns how many Pending shards wait for a run-lease to end, or may be poison (kept apart)."""
+        """Returns the number of Pending shards that wait for a run-lease to end, or may be poison."""
         wait = self._failover.exclusive_wait_seconds
         return sum(
             tracked.shard.phase is Phase.PENDING
@@ -146,7 +146,7 @@ class Placer:
             await self._place_under(shard, *found, now)
 
     async def _place_under(self, shard: Shard, run: LoadedRun, fresh: bool, now: Instant) -> None:
-        """Places the shard of a run whose policy decision is `fresh`, if a region takes the shard now."""
+        """Places a shard if policy's decision is `fresh` and a region takes it; otherwise it waits."""
         self._pass_shares.observe(run.stored.tenant, now)
         if self._crowded[run.stored.tenant] >= CROWDED_MAXIMUM:
             return
@@ -184,7 +184,7 @@ class Placer:
                 self._deferred[shard.run] = Deferral(regions=preferred, until=self._deferred_until(now))
 
     async def _intend(self, shard: Shard, run: LoadedRun, found: Placement, now: Instant) -> None:
-        """Writes the intent (decision to place) for the chosen region, if the shard still waits and fits."""
+        """Writes the intent for the chosen region, if the shard still waits and fits into the next batch."""
         if run.stored.tenant in self._batches[found.region].closed:
             return
         tracked = await self._tracked(shard, run, now)
@@ -223,19 +223,19 @@ class Placer:
         )
 
     def _demand(self, run: LoadedRun) -> Demand:
-        """Returns the demand of each shard of the run, computed once a placing round (all tasks count)."""
+        """Returns what each shard of the run demands of a region, computed once a pass (all tasks count)."""
         if run.stored.id not in self._demands:
             self._demands[run.stored.id] = demand_of(run.workflow, run.stored.permitted)
         return self._demands[run.stored.id]
 
     def _spread(self, run_id: str) -> Counter[str]:
-        """Returns the number of the run's placed shards by region, counted once a placing round."""
+        """Returns the number of the run's placed shards by region, counted once a pass."""
         if run_id not in self._spreads:
             self._spreads[run_id] = self._ws.count_placed(run_id)
         return self._spreads[run_id]
 
     async def _tracked(self, shard: Shard, run: LoadedRun, now: Instant) -> TrackedShard:
-        """Returns the shard in memory (the working set); loads it if absent or older than the store's."""
+        """Returns the shard in the working set; loads it if it is absent, or older than the store's."""
         tracked = self._ws.shards.get(shard.key)
         if tracked is None or tracked.stored_rev != shard.rev:
             tracked = await load_shard(self._store, shard, run, now, self._failover)
@@ -243,9 +243,9 @@ class Placer:
         return tracked
 
     async def _reauthorized(self, run_id: str, now: Instant) -> tuple[LoadedRun, bool] | None:
-        """Returns the run, and whether its policy decision is fresh: False if policy did not answer.
+        """Returns a run, and whether its policy decision is fresh; asks policy again if needed.
 
-        None: policy has been asked often enough in this pass.
+        Not fresh: policy did not answer. None: policy has been asked often enough in this pass.
         """
         if run_id not in self._runs:
             stored = self._read.get(run_id)
@@ -276,7 +276,7 @@ class Placer:
         regions: Iterable[str] = (),
         rejected: dict[str, str] | None = None,
     ) -> None:
-        """Defers the shard's run so that other runs are placed first, and records the reason."""
+        """Defers the shard's run, so that other runs are placed first, and records the reason."""
         # The whole run, since what keeps one of its shards keeps them all.
         self._deferred[shard.run] = Deferral(regions=frozenset(regions), until=self._deferred_until(now))
         await self._record_reason(shard, run, reason, now, rejected=rejected)
@@ -284,7 +284,7 @@ class Placer:
     async def _record_reason(
         self, shard: Shard, run: LoadedRun, reason: str, now: Instant, *, rejected: dict[str, str] | None
     ) -> None:
-        """Writes a new reason why the shard waits into the shard's history."""
+        """Writes the reason why a shard waits into the shard's history, if it is a new one."""
         # The history says so once for each reason: a million shards that wait must not write at every look.
         if shard.reason != reason:
             tracked = await self._tracked(shard, run, now)

@@ -18,9 +18,10 @@ from gateway.store.rules import permitted_regions
 async def reauthorize(
     run: LoadedRun, *, store: Store, policy: PolicyEngine, now: Instant
 ) -> LoadedRun | None:
-    """Returns `run` under a new policy decision, which is stored first; None if policy could not answer.
+    """Asks policy again about a run and stores its decision; returns the run under the new decision.
 
-    A refusal is an answer too: the run is permitted nowhere until a later decision permits it again.
+    Returns None if policy could not answer. A refusal is an answer too: the run is permitted nowhere until a
+    later decision permits it again.
     """
     stored = run.stored
     decision = await policy.decide(
@@ -51,7 +52,7 @@ async def reauthorize(
 
 
 def withdraw_forbidden(ws: WorkingSet, run: LoadedRun, now: Instant) -> None:
-    """Withdraws unconfirmed (Dispatching) attempts from regions that policy no longer permits.
+    """Withdraws unconfirmed (Dispatching) attempts of a run from regions that policy no longer permits.
 
     Attempts that run there already may finish: the decision that placed them was in force then.
     """

@@ -1,4 +1,4 @@
-"""Assesses the regions once a round: which are lost or back, and whether the gateway itself is cut off.
+"""Assesses the regions once a pass: which are lost or back, and whether the gateway itself is cut off.
 
 `assess_regions` decides and changes nothing; `apply_assessment` moves the shards by what was decided.
 """
@@ -24,7 +24,7 @@ from gateway.settings import FailoverSettings, HealthSettings
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegionAssessment:
-    """The result of `assess_regions`: which regions are lost or back at one moment, and the next healths."""
+    """The result of `assess_regions`: which regions are lost or back at a moment, and their next healths."""
 
     healths: Mapping[str, RegionHealth]
     """The next health of every region, by region name."""
@@ -41,7 +41,10 @@ class RegionAssessment:
 def assess_regions(
     regions: Iterable[Region], now: Instant, settings: HealthSettings, *, tick: bool
 ) -> RegionAssessment:
-    """Assesses the regions at `now`; with `tick` (once a second) their health changes by time too."""
+    """Decides which regions are lost or back at `now`, and what their next healths are; changes nothing.
+
+    With `tick` (once a second) their health changes by the passing of time too.
+    """
     regions = list(regions)
     healths = {
         region.name: after_tick(region.health, now.monotonic, settings) if tick else region.health
@@ -69,7 +72,7 @@ def assess_regions(
 def apply_assessment(
     ws: WorkingSet, assessment: RegionAssessment, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Applies the new healths to the regions, and moves shards whose region is lost or back."""
+    """Gives the regions their new healths, and moves the shards of regions that are lost or back."""
     for region in ws.regions.values():
         region.health = assessment.healths[region.name]
         if region.name in assessment.lost:
@@ -83,7 +86,7 @@ def apply_assessment(
 
 
 def log_conditions(regions: Iterable[Region]) -> None:
-    """Logs, once, each region whose condition or its cause has changed since it was last logged."""
+    """Logs each region whose condition, or its cause, has changed since it was last logged."""
     for region in regions:
         condition, reason = condition_with_journal(
             region.health, admitted=region.admitted, unknown_journal=region.unknown_journal

@@ -1,4 +1,4 @@
-"""Applies stored cancellations, taints and passed deadlines to the shards in memory."""
+"""Applies cancellations, taints and passed deadlines from the store to the shards in memory."""
 
 from gateway.core.history import HistoryEntry, HistoryKind, RegionEventDetail
 from gateway.core.instant import Instant
@@ -27,7 +27,7 @@ SILENT_SECONDS = 10.0
 
 
 async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: FailoverSettings) -> bool:
-    """Applies the stored taints, cancellations and passed deadlines to the shards and regions in memory.
+    """Reads taints, cancellations and passed deadlines from the store; applies them to the working set.
 
     Returns whether there may be more, for the next pass. Raises `Unavailable` where the store cannot answer.
     """
@@ -55,9 +55,10 @@ async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: Failo
 
 
 def _may_have_ended_in_time(ws: WorkingSet, tracked: TrackedShard, now: Instant) -> bool:
-    """Whether the cluster may still report that the shard's attempt ended before its deadline, now passed.
+    """Returns whether a cluster may still report that a shard ended before its deadline, now passed.
 
-    It keeps the deadline itself, and what it did while no gateway ran or listened is news only later.
+    The cluster keeps the deadline itself; its events from a time in which no gateway ran or listened come
+    late.
     """
     region, deadline_at = ws.regions.get(tracked.shard.region or ""), tracked.run.stored.deadline_at
     if not tracked.shard.phase.placed or region is None or deadline_at is None:

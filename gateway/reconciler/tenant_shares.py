@@ -1,4 +1,4 @@
-"""Limits a tenant's share of each region and of each placing round, so that no tenant fills them."""
+"""Limits a tenant's share of each region and of each placing pass, so that no tenant fills them."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ ASKED_BYTES: Final = 64 * 1024
 
 
 class PassShares:
-    """Limits a tenant's share of one placing round, and keeps the order in which tenants take turns."""
+    """Limits a tenant's share of one placing pass, and remembers whose turn is next."""
 
     def __init__(self) -> None:
         self.last_tenant = ""
@@ -42,9 +42,9 @@ class PassShares:
         self._asked_bytes: Counter[str] = Counter()
 
     def begin(self, batch: int, now: Instant) -> int:
-        """Begins a placing round; returns the number of shards that it looks at, at most `batch`.
+        """Begins a placing pass; returns the number of waiting shards to read for it, at most `batch`.
 
-        While tenants compete it is short, but has a turn for each of them.
+        While tenants compete it is a small number, but has a turn for each of them.
         """
         self._asked.clear()
         self._asked_bytes.clear()
@@ -55,14 +55,14 @@ class PassShares:
         return min(batch, max(1, batch // CONTENDED_PART, len(self._seen_at) + 1))
 
     def observe(self, tenant: str, now: Instant) -> None:
-        """Records that the placing round looks at a shard of the tenant."""
+        """Records that the placing pass has come to a shard of the tenant."""
         if self.last_tenant not in ("", tenant):
             self._contended_until = now.monotonic + CONTENDED_SECONDS
         self.last_tenant = tenant
         self._seen_at[tenant] = now.monotonic
 
     def may_ask(self, run: Run) -> bool:
-        """Whether policy may be asked about the run in this placing round; if so, counts the query."""
+        """Returns whether policy may be asked about the run in this placing pass; if so, counts the query."""
         tenant, size = run.tenant, len(run.workflow)
         if self._asked[tenant] and (
             self._asked[tenant] >= ASKED_MAXIMUM or self._asked_bytes[tenant] + size > ASKED_BYTES
@@ -74,10 +74,7 @@ class PassShares:
 
 
 class TenantShares:
-    """Counts each tenant's attempts and tasks in each region, and applies the limits of a tenant's share.
-
-    Orphans count too.
-    """
+    """The number of each tenant's attempts (orphans too) and tasks in each region, and the limits on them."""
 
     def __init__(self, shards: Iterable[TrackedShard]) -> None:
         self._attempts: Counter[tuple[str, str]] = Counter()
@@ -89,7 +86,7 @@ class TenantShares:
                 self.add(tracked, orphan.region)
 
     def add(self, tracked: TrackedShard, region: str) -> None:
-        """Counts one more attempt for its tenant and region."""
+        """Counts one more attempt, with its tasks, for the shard's tenant in `region`."""
         key = (tracked.run.stored.tenant, region)
         self._attempts[key] += 1
         self._tasks[key] += len(tracked.run.tasks)
@@ -101,7 +98,7 @@ class TenantShares:
         return [one for one in tenants if len(self.used_up(one, open_regions)) == len(open_regions)]
 
     def used_up(self, tenant: str, regions: Iterable[RegionView]) -> frozenset[str]:
-        """Returns the regions in which the tenant has used up its share and gets no further place."""
+        """Returns the regions in which the tenant has used up its share, and so gets no further place."""
         return frozenset(
             region.name
             for region in regions

@@ -120,7 +120,7 @@ class DeclaredNames(Struct, frozen=True, kw_only=True):
 
 
 def read_rule(module: Module, rule: SyntaxNode) -> tuple[list[tuple[str, SyntaxNode]], DeclaredNames]:
-    """Returns the expressions of a rule (`expressions`), and the names that it declares."""
+    """Returns the expressions of a Rego rule (see `expressions`), and the names that it declares."""
     tree = parts(rule)
     found = list(expressions(tree))
     announced, some, other = set[str](), set[str](), set(names_in(tree[0]))

@@ -1,4 +1,4 @@
-"""The interface through which the controller uses the I/O of a region."""
+"""The interface of a link, through which the controller uses the I/O of a region."""
 
 from typing import Protocol
 
@@ -8,31 +8,31 @@ from gateway.store.interface import Cursor
 
 
 class Link(Protocol):
-    """The I/O of one region. Every method returns at once; the result comes later, as a report."""
+    """The interface of the I/O of one region: methods return at once, results come later as reports."""
 
     name: str
 
     @property
     def idle(self) -> bool:
-        """Whether no batch is being sent, so that the next one goes out at once."""
+        """Returns whether no batch is being sent, so that the next one goes out at once."""
         ...
 
     def drain(self) -> list[Report]:
-        """Empties the inbox and returns its reports, oldest first."""
+        """Removes all reports from the link's inbox and returns them, oldest first."""
         ...
 
     def probe(self) -> None:
-        """Requests the cluster's status; a `ProbeResult` follows, whether the cluster answers or not."""
+        """Requests the cluster's status; a report `ProbeResult` follows, with the answer or the failure."""
         ...
 
     def send(self, batch: Batch) -> None:
-        """Sends one batch to the cluster; a `BatchResult` follows, whether the cluster answers or not."""
+        """Sends one batch to the cluster; a report `BatchResult` follows, with the answers or the failure."""
         ...
 
     def list_attempts(self) -> None:
-        """Requests the attempts that the cluster has; an `AttemptListing` follows if it answers."""
+        """Requests the list of the cluster's attempts; a report `AttemptListing` follows if it answers."""
         ...
 
     def reopen_stream(self, cursor: Cursor) -> None:
-        """Opens the event stream again, to read the events after `cursor`."""
+        """Closes the event stream and opens it again, to read the events after `cursor`."""
         ...

@@ -1,4 +1,4 @@
-"""Performs the I/O of one region: one event stream, and one probe and one batch call at a time."""
+"""Does the I/O of one region: one event stream, and one probe and one batch call at a time."""
 
 import asyncio
 import time
@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 
 class RegionLink:
-    """Performs the I/O of one region: reports its cluster's answers and events (a `Link`)."""
+    """Calls the cluster of one region, reads its event stream, and reports the results. Implements `Link`."""
 
     def __init__(
         self, name: str, cluster: ClusterAdapter, *, settings: HealthSettings, wake: Callable[[], None]
@@ -74,11 +74,11 @@ class RegionLink:
 
     @property
     def idle(self) -> bool:
-        """Whether no batch of requests is being sent to the region's cluster."""
+        """Returns whether no batch of requests is being sent to the region's cluster."""
         return "send" not in self._tasks
 
     def drain(self) -> list[Report]:
-        """Empties the inbox and returns its reports, oldest first.
+        """Removes all reports from the link's inbox and returns them, oldest first.
 
         Raises the exception that ended one of the link's tasks: a bug of ours must not look like a silent
         region.
@@ -91,11 +91,14 @@ class RegionLink:
         return reports
 
     def probe(self) -> None:
-        """Requests the status of the region's cluster, as a health probe."""
+        """Starts a health probe of the region's cluster, which requests the cluster's status."""
         self._start("probe", self._probe())
 
     def send(self, batch: Batch) -> None:
-        """Sends one batch to the cluster; a batch that only acknowledges events goes beside the others."""
+        """Starts to send one batch to the cluster.
+
+        A batch that only acknowledges events is sent at the same time as another batch.
+        """
         if batch.creates or batch.tombstones or batch.renewals:
             self._start("send", self._send(batch))
         else:
@@ -103,11 +106,11 @@ class RegionLink:
             self._start("acknowledge", self._acknowledge())
 
     def list_attempts(self) -> None:
-        """Requests the list of the attempts that the region's cluster has."""
+        """Starts a request for the list of the attempts that the region's cluster has."""
         self._start("list", self._list_attempts())
 
     def reopen_stream(self, cursor: Cursor) -> None:
-        """Opens the event stream again, to read the events after `cursor`."""
+        """Closes the event stream and opens it again, to read the events after `cursor`."""
         self._cursor = cursor
         # Waiting events are of the stream before. If they moved the controller's cursor, the events that are
         # sent again from `cursor` on would look like known ones.
@@ -166,7 +169,7 @@ class RegionLink:
         )
 
     async def _acknowledge(self) -> None:
-        """Sends the newest acknowledgement of events, until no newer one has come meanwhile."""
+        """Sends the newest acknowledgement of events to the cluster, until there is no newer one."""
         while (batch := self._acknowledgement) is not None:
             self._acknowledgement = None
             _, error = await _call(self._cluster.apply(batch), CALL_TIMEOUT_SECONDS)
@@ -180,7 +183,7 @@ class RegionLink:
             self._put(AttemptListing(began=began, at=time.monotonic(), hello=hello))
 
     async def _watch(self) -> None:
-        """Reads the event stream for ever; opens it again from its cursor when it ends or is silent."""
+        """Reads the event stream until cancelled; reopens it from its cursor when it ends or is silent."""
         while True:
             reason = await self._read_stream()
             self._put(StreamEnded(at=time.monotonic(), reason=reason))
@@ -235,7 +238,7 @@ class RegionLink:
 
 
 async def _call(call: Awaitable[T], seconds: float) -> tuple[T | None, ClusterError | None]:
-    """Awaits a cluster's answer for `seconds`; returns (answer, None), or (None, error)."""
+    """Awaits a call to a cluster for at most `seconds`; returns (answer, None), or (None, error)."""
     try:
         async with asyncio.timeout(seconds):
             return await call, None

@@ -6,7 +6,7 @@ from gateway.store.interface import Cursor
 
 
 class RemovedRegionLink:
-    """The `Link` of a removed region: sends and receives nothing, since the settings name no cluster."""
+    """The `Link` of a region removed from the settings: it sends and receives nothing, having no cluster."""
 
     idle = False
 

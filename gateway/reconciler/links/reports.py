@@ -1,4 +1,4 @@
-"""The reports that the I/O of one region puts into the controller's inbox.
+"""The types of the reports that the I/O of one region puts into the controller's inbox.
 
 All times are monotonic seconds of the gateway.
 """
@@ -11,7 +11,7 @@ from clusters.protocol import Batch, BatchAnswers, ClusterEvent, ClusterStatus, 
 
 
 class StreamEvent(Struct, frozen=True, kw_only=True):
-    """One event of a cluster's event stream: the stream was opened at `began`, the event came at `at`."""
+    """The report of one event of a cluster: its stream was opened at `began`, the event came at `at`."""
 
     began: float
     at: float
@@ -19,7 +19,7 @@ class StreamEvent(Struct, frozen=True, kw_only=True):
 
 
 class StreamEnded(Struct, frozen=True, kw_only=True):
-    """The end of a region's event stream at `at`. The link opens the next stream by itself."""
+    """The report that a region's event stream ended at `at`. The link opens the next stream by itself."""
 
     at: float
     reason: str
@@ -27,14 +27,14 @@ class StreamEnded(Struct, frozen=True, kw_only=True):
 
 
 class BadAnswer(Struct, frozen=True, kw_only=True):
-    """An answer or stream event of a cluster that cannot be true."""
+    """The report of an answer or stream event of a cluster that cannot be true."""
 
     at: float
     detail: str
 
 
 class ProbeResult(Struct, frozen=True, kw_only=True):
-    """The result of a probe sent at `began` and over at `ended`: the cluster's status, or the failure."""
+    """The report of a probe sent at `began` and over at `ended`: the cluster's status, or the failure."""
 
     began: float
     ended: float
@@ -46,7 +46,7 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
 
 
 class BatchResult(Struct, frozen=True, kw_only=True):
-    """The result of a batch sent at `began` and over at `ended`: the cluster's answers, or the failure."""
+    """The report of a batch sent at `began` and over at `ended`: the cluster's answers, or the failure."""
 
     began: float
     ended: float
@@ -58,7 +58,7 @@ class BatchResult(Struct, frozen=True, kw_only=True):
 
 
 class AttemptListing(Struct, frozen=True, kw_only=True):
-    """The attempts that a cluster has, in its `hello`: requested at `began`, received at `at`."""
+    """The report of a cluster's list of its attempts (`hello`), requested at `began`, received at `at`."""
 
     began: float
     at: float

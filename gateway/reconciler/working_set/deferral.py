@@ -1,13 +1,13 @@
-"""The deferral of a run that could not be placed: until a time, or until certain regions take work."""
+"""The type of a run's deferral: the time, or the regions, that a run waits for after it was not placed."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deferral:
-    """The deferral of a run that could not be placed: other runs' shards are placed before its own.
+    """The deferral of a run that could not be placed: shards of other runs are placed first.
 
-    Until `until`, or until a region of `regions` takes work again.
+    It lasts until `until`, or until a region of `regions` takes work again.
     """
 
     regions: frozenset[str]

@@ -1,4 +1,4 @@
-"""The controller's state of one region: link, health, its cluster's journal, calls and events."""
+"""The controller's state of one region: its link, its health, its cluster's journal, calls and events."""
 
 from dataclasses import dataclass, field
 
@@ -15,7 +15,7 @@ from gateway.store.interface import Cursor
 
 @dataclass(kw_only=True, slots=True, repr=False)
 class Region:
-    """The state of one region, as this controller knows it. Times are its monotonic seconds."""
+    """The state of one region in the controller's memory. Times are the controller's monotonic seconds."""
 
     name: str
     link: Link
@@ -92,7 +92,7 @@ class Region:
 
     @property
     def counted(self) -> bool:
-        """Whether blackout detection counts this region; not if it is forgotten or removed from the settings.
+        """Returns whether blackout detection counts this region: it is neither forgotten nor removed.
 
         One that is out of the settings or forgotten stays lost for ever: a few of them would make any outage
         look like a blackout.
@@ -101,10 +101,10 @@ class Region:
 
     @property
     def admitted(self) -> bool:
-        """Whether the cluster journal bound to the region's name answers and has opened the event stream.
+        """Returns whether the bound cluster journal answers under the region's name, with an open stream.
 
-        A cluster does not open it for a store that holds less than was acknowledged to the cluster: that
-        store is an old copy, and nothing may be sent by it.
+        A cluster does not open the event stream for a store that holds less than was acknowledged to the
+        cluster: that store is an old copy, and nothing may be sent by it.
         """
         if self.status is None or self.unknown_journal or not self.stream_opened:
             return False
@@ -112,7 +112,10 @@ class Region:
 
     @property
     def event_lag(self) -> int:
-        """The number of events in the region's journal, as last reported, that the gateway still lacks."""
+        """Returns the number of events in the cluster's journal that the gateway has not received yet.
+
+        By the cluster's last report; 0 where there is none.
+        """
         if self.status is None or self.status.incarnation != self.cursor.incarnation:
             return 0
         return max(0, self.status.seq - self.cursor.seq)
@@ -123,15 +126,14 @@ class Region:
         self.link.reopen_stream(self.cursor)
 
     def has_reported(self, until: float) -> bool:
-        """Whether all events that the cluster had by `until` (monotonic seconds) have been received."""
+        """Returns whether all events that the cluster had by `until` (monotonic seconds) have arrived."""
         return self.beat_at > max(until, self.reopened_at)
 
     def fence(self, now: Instant, seconds: float) -> Fence | None:
-        """Returns the deadline (fence) `seconds` from now, on the cluster's clock; None without its status.
+        """Returns the fence `seconds` from now, on the cluster's clock; None where its status is unknown.
 
-        A fence is the uptime after which the cluster takes no create.
-
-        It is rather early than late: the time that the last status was under way is not counted.
+        A fence is the uptime after which the cluster takes no create request. It is rather early than late:
+        the time that the last status was under way is not counted.
         """
         if self.status is None:
             return None
@@ -139,13 +141,13 @@ class Region:
         return Fence(boot=self.status.boot, not_after=uptime + seconds)
 
     def uptime_at(self, wall: float | None, now: Instant) -> float | None:
-        """Returns the cluster's uptime at `wall`, in seconds since 1970; None if either is unknown."""
+        """Converts `wall`, in seconds since 1970, to the cluster's uptime; None if either is unknown."""
         if wall is None or self.status is None:
             return None
         return self.status.uptime + (now.monotonic - self.status_at) + (wall - now.wall)
 
     def view(self, now: Instant, settings: HealthSettings, *, inflight: int) -> RegionView:
-        """Returns the region's view for placement and API. `inflight`: its number of attempts."""
+        """Returns the region's view for placement and API; `inflight` is the number of its attempts."""
         return region_view(
             self.health,
             status=self.status,
@@ -161,7 +163,7 @@ class Region:
 
 
 def removed_region(name: str, now: Instant) -> Region:
-    """Returns a region that shards name and the settings do not: Unreachable from now on.
+    """Creates a region that shards name and the settings do not: Unreachable from now on.
 
     Its shards move, as those of any lost region; its orphans stay listed until an operator forgets it.
     """

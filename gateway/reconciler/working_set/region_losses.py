@@ -1,10 +1,11 @@
-"""Counts lost regions against the shards that ran there, and separates possibly poisonous shards (on trial).
+"""Counts lost regions against the shards that ran there, and keeps possibly poisonous shards apart.
 
-A task may end the cluster that runs it: kill it, or fill its disk. Who did it is not known. So a loss counts
-against every shard of which a task ran there. A shard that has lost two regions may be poison, and gets
-no region together with another such shard before it has outlived the time in which it lost the last one. So
-the next losses show which it was. The others outlive their time, which takes a loss from their count; and one
-that ends regions adds at most two losses to any other shard, since it is on trial itself by then.
+A task may end the cluster that runs it: kill it, or fill its disk. Which task did is not known. So a loss
+counts against every shard of which a task ran there. A shard that has lost two regions may be poison, and
+gets no region together with another such shard (it is on trial) before it has outlived the time in which it
+lost the last one. So the next losses show which shard it was. The others outlive their time, which takes a
+loss from their count; and one that ends regions adds at most two losses to any other shard, since it is on
+trial itself by then.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +22,7 @@ from gateway.settings import FailoverSettings
 
 
 def blame_shards(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Sets `blamed` on the shards of which a task may run in `region`, to be called when the region is lost.
+    """Marks (`blamed`) the shards of which a task may run in `region`, when the region is lost.
 
     If the region turns out to be gone, its loss counts against them.
     """
@@ -36,7 +37,7 @@ def blame_shards(ws: WorkingSet, region: Region, now: Instant, settings: Failove
 
 
 def _may_run(tracked: TrackedShard, region: Region) -> bool:
-    """Whether a task of the shard may run in the region, as far as is known, and not just be queued there."""
+    """Returns whether a task of the shard may be running in the region, and is not just queued there."""
     if tracked.shard.phase is Phase.DISPATCHING:
         return tracked.sent_at > NEVER
     # One on trial leaves the region, and would never be known to have started just before its end. It is the
@@ -48,7 +49,7 @@ def _may_run(tracked: TrackedShard, region: Region) -> bool:
 
 
 def count_loss(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
-    """Counts the loss of its region against the shard, if `blamed`. The next transition stores the count."""
+    """Counts the loss of its region against a shard marked `blamed`; the next transition stores the count."""
     if tracked.blamed:
         tracked.blamed = False
         lost = regions_lost_after(tracked.shard, now.wall, settings)
@@ -56,9 +57,9 @@ def count_loss(tracked: TrackedShard, now: Instant, settings: FailoverSettings) 
 
 
 def keep_apart(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
-    """Keeps other possibly poisonous shards out of this shard's new region for a time.
+    """Puts a possibly poisonous shard on trial: its new region gets no other such shard for a time.
 
-    Only if the shard may be poison itself.
+    Does nothing for any other shard.
     """
     tracked.apart_until, tracked.trial_began = NEVER, False
     if may_be_poison(tracked.shard, now.wall, settings):
@@ -66,7 +67,7 @@ def keep_apart(tracked: TrackedShard, now: Instant, settings: FailoverSettings) 
 
 
 def begin_trial(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
-    """Starts the time of the shard's trial, if it has one, when the first of its tasks has started."""
+    """Starts the clock of the shard's trial, if it is on trial, since the first of its tasks has started."""
     if tracked.apart_until > NEVER and not tracked.trial_began:
         tracked.apart_until, tracked.trial_began = now.monotonic + _trial_seconds(tracked, settings), True
 
@@ -78,8 +79,8 @@ def _trial_seconds(tracked: TrackedShard, settings: FailoverSettings) -> float:
 def acquit_outlived(ws: WorkingSet) -> None:
     """Subtracts one region loss from each possibly poisonous shard that has outlived its trial.
 
-    Its region may get other shards that may be poison now. One of which no task has started has shown
-    nothing: it only waits for a processor there.
+    Its region may get other possibly poisonous shards then. A shard of which no task has started is not
+    acquitted: it only waits for a processor there.
     """
     for tracked in ws.shards.values():
         region = ws.regions.get(tracked.shard.region or "")
@@ -101,10 +102,10 @@ def _on_trial(tracked: TrackedShard, at: float) -> bool:
 def in_order_of_trial(
     waiting: Sequence[Shard], now: Instant, settings: FailoverSettings, *, newest_first: bool
 ) -> list[Shard]:
-    """Returns the waiting shards, with possibly poisonous ones sorted among themselves.
+    """Returns the waiting shards in order, with the possibly poisonous ones among them sorted by losses.
 
-    Most losses first. Among equals the newest are likelier to be it: all went well before them. The oldest
-    have to be first at times, or a tenant that submits ever more poison would keep them waiting.
+    Most losses first. Among equals the newest are likelier to be poison: all went well before them. The
+    oldest have to be first at times, or a tenant that submits ever more poison would keep them waiting.
     """
     suspects = [shard for shard in waiting if may_be_poison(shard, now.wall, settings)]
     if newest_first:
@@ -114,10 +115,11 @@ def in_order_of_trial(
 
 
 class Trials:
-    """The regions that get no further possibly poisonous shard at one moment: one is on trial there.
+    """The regions that get no further possibly poisonous shard at one moment, since one is on trial there.
 
-    One that has waited for a processor for as long as a trial takes keeps out those of its own tenant alone:
-    how long it waits depends on what else its tenant runs, and no tenant may keep another waiting by that.
+    A shard that has waited for a processor for as long as a trial takes keeps out only those of its own
+    tenant: how long it waits depends on what else its tenant runs, and no tenant may keep another waiting by
+    that.
     """
 
     def __init__(self, shards: Iterable[TrackedShard] = (), at: float = NEVER) -> None:

@@ -1,11 +1,11 @@
 """Detects that the store was restored from an older copy, and begins a new generation (era) of epochs.
 
-A cluster refuses its event stream as `Restored` where it was sent that more is committed than the store
-holds. One cluster's word is not enough for a new era, which ends all attempts in all regions. A gateway that
-runs moves its store only forward. So a cluster whose stream has opened cannot be right later, and nor can one
-that says so after a new era has begun: in it, a cluster counts from 0. Of the others more must say so than do
-not. A region where nothing was acknowledged since the copy was made does not know; so where only few regions
-say so, and it is true, an operator has to say it too: `waypost gateway --restored`.
+A cluster refuses its event stream as `Restored` where the gateway once acknowledged more events than the
+store now holds. One cluster's report is not enough for a new era, which ends all attempts in all regions. A
+gateway that runs moves its store only forward. So a cluster whose stream has opened cannot be right later,
+and nor can one that reports so after a new era has begun: in it, a cluster counts from 0. Of the others more
+must report so than do not. A region where nothing was acknowledged since the copy was made cannot know; so
+where only few regions report so, and it is true, an operator has to say it too: `waypost gateway --restored`.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ HEARING_SECONDS: Final = 10.0
 
 
 class Verdict(StrEnum):
-    """The verdict on whether the store was restored from an older copy, by the regions' reports."""
+    """The possible verdicts on whether the store was restored from an older copy."""
 
     UNDECIDED = "Undecided"
     """Regions that may answer soon have not reported yet whether their streams open."""
@@ -38,7 +38,7 @@ class Verdict(StrEnum):
 
 
 def verdict_of(ws: WorkingSet, now: Instant) -> Verdict:
-    """Decides whether the store was restored, by the regions that say so and those whose streams opened."""
+    """Decides whether the store was restored from a copy: do more regions report so than opened streams?"""
     counted = [region for region in ws.regions.values() if region.counted]
     say_so = [region for region in counted if region.says_restored and not region.stream_opened]
     if ws.era_began or not say_so:
@@ -59,7 +59,7 @@ def verdict_of(ws: WorkingSet, now: Instant) -> Verdict:
 async def check_restored(ws: WorkingSet, store: Store, now: Instant) -> None:
     """Begins a new era (generation of epochs) if the regions' reports prove that the store was restored.
 
-    A region whose report is refuted is a failing region, with that as its reason.
+    A region whose report is refuted counts as failing, for that reason.
     """
     reporting = [region for region in ws.regions.values() if region.says_restored]
     if not reporting:
@@ -107,7 +107,7 @@ async def begin_era(ws: WorkingSet, store: Store, now: Instant, *, region: str) 
     """Begins a new era (generation) of a store restored from a copy; ends all current attempts as lost.
 
     Attempts that the store shows as under way may be over, or followed by others that it does not know.
-    `region` is one that has shown it; empty where an operator has said so.
+    `region` is the one whose report has shown it; empty where an operator has said so.
     """
     detail = RegionEventDetail(region=region)
     await store.raise_era(

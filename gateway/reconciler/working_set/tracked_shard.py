@@ -1,4 +1,4 @@
-"""A shard under way in memory, with its uncommitted changes and timers, and its loaded run."""
+"""The in-memory form of a shard under way, with its uncommitted changes and timers, and of its run."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ def output_size(output: Any) -> int:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedRun:
-    """A stored run with its document decoded and rendered, once for all of its shards."""
+    """The in-memory form of a run: its document decoded and rendered, once for all of its shards."""
 
     stored: Run
     workflow: Workflow
@@ -37,18 +37,18 @@ class LoadedRun:
 
     @property
     def readable(self) -> bool:
-        """Whether the document could be decoded: a decoded one has at least one task."""
+        """Returns whether this version could decode the run's document (which then has tasks)."""
         return bool(self.tasks)
 
     @property
     def exclusive(self) -> bool:
-        """Whether no two attempts of a shard may ever run at once."""
+        """Returns whether no two attempts of a shard of this run may ever run at once."""
         return self.spec.side_effects is SideEffects.EXCLUSIVE
 
 
 @dataclass(kw_only=True, slots=True, repr=False)
 class TrackedShard:
-    """A shard under way with its uncommitted changes and timers, as the next commit will store it.
+    """The in-memory form of a shard under way, with its uncommitted changes and timers.
 
     All times are monotonic seconds of this controller. A new owner knows none of them: it waits again.
     """
@@ -121,7 +121,7 @@ class TrackedShard:
         return f"<TrackedShard {', '.join(parts)}>"
 
     def add_history(self, now: Instant, kind: HistoryKind, detail: Detail) -> None:
-        """Appends an entry to the shard's history, which the shard's next write stores."""
+        """Appends an entry to the shard's history; the shard's next commit stores it."""
         shard = self.shard
         self.history.append(
             HistoryEntry(run=shard.run, shard=shard.index, kind=kind, at=now.wall, detail=detail)
@@ -129,9 +129,9 @@ class TrackedShard:
         self.dirty = True
 
     def apply_event(self, now: Instant, event: Event, *, reason: str = "", **changes: Any) -> None:
-        """Applies an event to the shard's phase by the state table, and records it in the history.
+        """Moves the shard to its next phase by an event of the state table, and records it in the history.
 
-        `changes` are further fields of the shard. Raises `InvalidTransition` where its phase does not take
+        `changes` are further fields of the shard. Raises `InvalidTransition` where its phase does not allow
         the event.
         """
         before = self.shard
@@ -153,7 +153,7 @@ class TrackedShard:
             self.left_at = NEVER if event is Event.ABANDONED else now.monotonic
 
     def leases_ended(self, now: Instant, wait_seconds: float) -> bool:
-        """Whether the run-leases of all replaced attempts (orphans) have ended, so that another may run.
+        """Returns whether the run-leases of all the shard's orphans have ended, so that another may run.
 
         Each lease ends within `wait_seconds`.
         """
@@ -163,12 +163,12 @@ class TrackedShard:
         return now.monotonic - max(self.left_at, self.fenced_until) >= wait_seconds
 
     def drop_orphan(self, orphan: Orphan) -> None:
-        """Takes `orphan` (a replaced attempt) off the shard's list; the caller writes why to the history."""
+        """Takes `orphan` off the shard's list of orphans; the caller adds the reason to the history."""
         self.tombstoned_at.pop(orphan, None)
         self.shard = self.shard.without_orphan(orphan)
 
     def start_from(self, resumption: Resumption, rows: Iterable[TaskRow]) -> None:
-        """Sets the results that the current attempt starts from; tasks that run again count as not run."""
+        """Sets the earlier results from which the current attempt starts; tasks to be run again have none."""
         self.resumption = resumption
         kept = [row for row in rows if row.task not in resumption.remade]
         self.output_bytes = sum(output_size(row.output) for row in kept)
@@ -177,7 +177,7 @@ class TrackedShard:
         }
 
     def write(self) -> ShardWrite:
-        """Returns the write for the next commit: the shard at its next revision, task results and history."""
+        """Builds the shard's write for the next commit: its next revision, task results and history."""
         return ShardWrite(
             shard=self.shard.with_rev(self.stored_rev + 1),
             tasks=tuple(self.rows),
@@ -185,7 +185,7 @@ class TrackedShard:
         )
 
     def mark_committed(self) -> None:
-        """Records that the shard was written: the store has the shard as it is in memory."""
+        """Records that the shard's changes were committed: the store has the shard as it is in memory."""
         self.stored_rev += 1
         self.shard = self.shard.with_rev(self.stored_rev)
         self.rows.clear()

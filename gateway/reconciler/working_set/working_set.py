@@ -1,4 +1,4 @@
-"""The regions and the shards under way that the controller looks at in each round."""
+"""The regions and the shards under way that the controller goes through in each pass."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -30,11 +30,11 @@ class WorkingSet:
 
     @property
     def era_began(self) -> bool:
-        """Whether this gateway has begun a new era (generation of the store) since its start."""
+        """Returns whether this gateway has begun a new era (generation of the store) since its start."""
         return self.era_began_at > NEVER
 
     def keep_large(self, run: LoadedRun) -> None:
-        """Caches a run with its rendered document; if there are too many, drops the oldest."""
+        """Caches the in-memory form of a run with a large document; beyond a limit, drops the oldest."""
         self.large_runs.pop(run.stored.id, None)
         while len(self.large_runs) >= LARGE_RUNS:
             del self.large_runs[next(iter(self.large_runs))]
@@ -45,14 +45,14 @@ class WorkingSet:
         self.shards[tracked.shard.key] = tracked
 
     def find_current(self, region: str, attempt: AttemptId) -> TrackedShard | None:
-        """Returns the shard whose current attempt, in that region, this is; None for a superseded attempt."""
+        """Returns the shard that has this attempt as its current one in that region; or None."""
         tracked = self.shards.get((attempt.run, attempt.shard))
         if tracked is None or tracked.shard.region != region or tracked.shard.epoch != attempt.epoch:
             return None
         return tracked if tracked.shard.phase.placed else None
 
     def find_orphan(self, region: str, attempt: AttemptId) -> TrackedShard | None:
-        """Returns the shard that lists this attempt as replaced (orphan) in that region, or None."""
+        """Returns the shard that has this attempt among its orphans in that region; or None."""
         tracked = self.shards.get((attempt.run, attempt.shard))
         if tracked is None or tracked.shard.find_orphan(region, attempt.epoch) is None:
             return None
@@ -71,7 +71,7 @@ class WorkingSet:
         )
 
     def count_inflight(self) -> Counter[str]:
-        """Returns the number of attempts by region: current ones, and replaced ones that may still run."""
+        """Returns the number of attempts that run or may run, by region: current ones and orphans."""
         counts: Counter[str] = Counter()
         for tracked in self.shards.values():
             if tracked.shard.phase.placed and tracked.shard.region is not None:
