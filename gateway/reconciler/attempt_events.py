@@ -1,7 +1,6 @@
 """Applies a cluster's reports about attempts to the shards in memory; commits nothing.
 
-Only reports about a shard's current attempt count: a region that was given up may go on and finish its work,
-and that must never count.
+Only reports about a current attempt count: a region that was given up may go on and finish its work.
 """
 
 from enum import StrEnum
@@ -181,9 +180,8 @@ def leave_region(
 def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: FailoverSettings) -> None:
     """Marks a Suspect shard's attempt to be sent again (T6): the same epoch, under a new fence.
 
-    A shard that may be poison, and may have ended the region, waits for another place instead, apart from
-    others like it: where all attempts go on together, nobody could tell which ends or silences the region
-    again.
+    A shard that may be poison waits for another place instead, apart from others like it: where all attempts
+    go on together, nobody could tell which ends or silences the region again.
     """
     boot, newest = (None, 0) if region.status is None else (region.status.boot, region.status.seq)
     restarted = tracked.shard.fence is not None and tracked.shard.fence.boot != boot
@@ -219,10 +217,7 @@ def _count_unheard_loss(tracked: TrackedShard, now: Instant, settings: FailoverS
 def compare_attempts(
     ws: WorkingSet, region: Region, hello: Hello, *, began: float, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Updates the shards placed in `region` by the list of the attempts that its cluster has.
-
-    `hello` is that list; `began` is when it was asked for, in monotonic seconds.
-    """
+    """Updates the shards in `region` by its cluster's list of attempts (`hello`), asked for at `began`."""
     held = dict(hello.attempts)
     if _was_restarted(ws, region, hello.status.boot):
         blame_shards(ws, region, now, settings)
@@ -246,10 +241,7 @@ def _compare_one(
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
-    """Updates one shard by the attempts that its cluster has, and by which of them run.
-
-    `held` are those attempts; `boot` is the cluster's present boot.
-    """
+    """Updates one shard by the attempts (`held`) that its cluster has in the boot `boot`."""
     shard = tracked.shard
     if shard.incarnation != region.incarnation:
         # The journal that had the attempt is gone, and with it all that was known of the attempt.
