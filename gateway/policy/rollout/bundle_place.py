@@ -11,10 +11,11 @@ from typing import Final, Self
 
 from loguru import logger
 
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, Unavailable
+from gateway.policy.bundle import OPA_ENGINE
 from gateway.policy.opa.bundle_archive import ARCHIVE_MAXIMUM_BYTES, ArchiveError
 from gateway.policy.rollout.acts import Act
-from gateway.policy.rollout.bundle_states import Step
+from gateway.policy.rollout.bundle_states import BundleState, Step
 from gateway.policy.rollout.rollout import BundleRollout
 
 LOOK_SECONDS: Final = 1.0
@@ -42,12 +43,14 @@ class BundlePlace:
         self._place, self._rollout, self._clock = place, rollout, clock
         self._on_outcome = on_outcome
         self._seen: tuple[int, ...] = ()
+        self._waits_for = ""
+        """Why the bundle in the file is not activated yet; empty if it waits for nothing."""
 
     def __repr__(self) -> str:
         return f"<BundlePlace {self._place}>"
 
     async def __aenter__(self) -> Self:
-        await self.look()
+        await self.look(starting=True)
         if self._place is not None and self._rollout.current.active is None:
             raise ArchiveError(f"there is no good bundle at {self._place}, and none is active")
         return self
@@ -62,14 +65,24 @@ class BundlePlace:
             await self.look()
         await asyncio.Event().wait()
 
-    async def look(self) -> None:
-        """Reads the bundle file if it has changed; activates a good bundle that is newer than all others."""
+    async def look(self, *, starting: bool = False) -> None:
+        """Reads the bundle file if it has changed; activates a good bundle that is newer than all others.
+
+        `starting`: this gateway does not listen yet, so that no OPA can fetch a bundle from it.
+        """
         if self._place is None or (seen := _identity(self._place)) == self._seen:
             return
         self._seen = seen
         try:
-            if await self._take(await asyncio.to_thread(_read, self._place)):
+            if await self._take(await asyncio.to_thread(_read, self._place), starting=starting):
                 self._on_outcome("Activated")
+            self._waits_for = ""
+        except Unavailable as error:
+            # No OPA has said anything of it: that is no refusal, and it is tried at the next look again.
+            self._seen = ()
+            if error.detail != self._waits_for:
+                logger.warning("the bundle {} waits: {}", self._place, error.detail)
+            self._waits_for = error.detail
         except GatewayError as error:
             details = "; ".join([error.detail, *(one.detail for one in error.errors)])
             logger.error("the bundle {} is not taken: {}", self._place, details)
@@ -78,16 +91,24 @@ class BundlePlace:
             logger.error("the bundle {} cannot be read: {}", self._place, error)
             self._on_outcome("Refused")
 
-    async def _take(self, archive: bytes) -> bool:
-        """Uploads and activates a bundle from the file; returns False if the bundle was uploaded before."""
+    async def _take(self, archive: bytes, *, starting: bool) -> bool:
+        """Uploads and activates a bundle from the file; returns False if it is not newer than all others.
+
+        One from the file that no OPA has compiled yet counts as newer.
+
+        Raises `Unavailable` if an OPA must compile the bundle first, and none answers.
+        """
         act = Act(by=ACTOR, at=self._clock(), decision_id="")
         newest = self._rollout.current.newest
         release = await self._rollout.upload(archive, act)
-        if release.sequence <= newest:
+        is_left = release.uploaded_by == ACTOR and release.state is BundleState.GATED
+        if release.sequence < newest or (release.sequence == newest and not is_left):
             return False
+        if starting and release.engine == OPA_ENGINE and self._rollout.current.active is not None:
+            raise Unavailable("an OPA compiles it first, which fetches it when this gateway listens")
         expected = self._rollout.current.generation
-        # An OPA cannot fetch it before this gateway listens; `HeldBundleWatch` says where it is not taken.
-        await self._rollout.take(Step.ACTIVATE, release.sequence, act, expected=expected, wait=False)
+        # The very first bundle counts before an OPA has it; `HeldBundleWatch` says where it is not taken.
+        await self._rollout.take(Step.ACTIVATE, release.sequence, act, expected=expected, wait=not starting)
         return True
 
 

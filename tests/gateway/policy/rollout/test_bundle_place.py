@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
+from gateway.core.errors import Unavailable
 from gateway.policy.opa.bundle_archive import CONTENT_MAXIMUM_BYTES, ArchiveError
 from gateway.policy.opa.bundle_signature import SigningKey
 from gateway.policy.rollout.bundle_place import BundlePlace
 from gateway.policy.rollout.bundle_states import Step
 from tests.gateway.policy.opa.bad_bundles import BAD as BAD_BUNDLES
 from tests.gateway.policy.opa.keys import KEY, OTHER_KEY
-from tests.gateway.policy.rollout.releases import Opened, archive, opened, rules
+from tests.gateway.policy.rollout.releases import ADA, Opened, archive, opened, rules
 
 
 class Place:
@@ -113,6 +114,52 @@ async def test_no_bad_bundle_that_has_a_name_rules(place: Place, content: bytes,
     logger.remove(sink)
     assert len(logged) == 1 and len(logged[0].splitlines()) == 1
     assert why in logged[0]
+
+
+async def test_what_cannot_be_checked_now_is_tried_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That no process or OPA answers says nothing of the bundle; one line of the log is enough."""
+
+    async def fail(*_: object, **__: object) -> None:
+        raise Unavailable("nothing answers")
+
+    place.put(archive(7))
+    logged: list[str] = []
+    sink = logger.add(logged.append, format="{message}", level="WARNING")
+    async with place.watched() as (watch, gateway):
+        place.put(archive(8))
+        with monkeypatch.context() as patch:
+            patch.setattr(gateway.rollout, "take", fail)
+            await watch.look()
+            await watch.look()
+        assert active(gateway) == 7
+        await watch.look()
+        assert active(gateway) == 8
+    logger.remove(sink)
+    assert logged == [f"the bundle {place.file} waits: nothing answers\n"]
+    assert place.outcomes == {"Activated": 2}
+
+
+async def test_what_was_left_does_not_overtake_what_is_newer(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person has activated something else meanwhile."""
+
+    async def fail(*_: object, **__: object) -> None:
+        raise Unavailable("nothing answers")
+
+    place.put(archive(7))
+    async with place.watched() as (watch, gateway):
+        place.put(archive(8))
+        with monkeypatch.context() as patch:
+            patch.setattr(gateway.rollout, "take", fail)
+            await watch.look()
+        await gateway.rollout.upload(archive(9), ADA)
+        await gateway.step(Step.ACTIVATE, 9)
+        await watch.look()
+        found = gateway.rollout.current.active
+        assert found is not None and found.sequence == 9
 
 
 async def test_a_file_that_is_gone_takes_no_bundle_away(place: Place) -> None:

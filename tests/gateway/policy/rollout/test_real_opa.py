@@ -23,6 +23,7 @@ from gateway.policy.opa.bundle_feed import BundleFeed
 from gateway.policy.opa.engine import OpaPolicyEngine
 from gateway.policy.rollout.bundle_engines import FedOpa, OpaEngines
 from gateway.policy.rollout.bundle_gate import BundleGate
+from gateway.policy.rollout.bundle_place import BundlePlace
 from gateway.policy.rollout.bundle_states import BundleState, Share, Step
 from gateway.policy.rollout.chosen_engine import ChosenEngine
 from gateway.policy.rollout.held_bundle import LATE_LOOKS, HeldBundleWatch
@@ -181,6 +182,34 @@ async def test_without_an_opa_for_trials_the_one_that_decides_compiles_a_bundle_
 
         await gateway.rollout.upload(archive(3, engine="opa"), ADA)
         await gateway.step(Step.ACTIVATE, 3)
+        assert await decided(gateway) == "b3"
+
+
+async def test_a_file_s_bundle_for_opa_alone_is_compiled_before_it_is_active(tmp_path: Path) -> None:
+    """Also after a restart: what OPA cannot compile is refused again, and never Active."""
+    outcomes: list[str] = []
+
+    def state(gateway: WithOpa, sequence: int) -> BundleState:
+        found = gateway.rollout.current.release(sequence)
+        assert found is not None
+        return found.state
+
+    async with with_opa(tmp_path, trials=False) as gateway:
+        file = tmp_path / "policy.tar.gz"
+        file.write_bytes(archive(2, BROKEN, engine="opa"))
+        for _ in ("a start", "a restart"):
+            place = BundlePlace(file, gateway.rollout, clock=lambda: 1.0, on_outcome=outcomes.append)
+            async with place:
+                assert (outcomes, state(gateway, 2)) == ([], BundleState.GATED)
+                await place.look()
+            assert (outcomes, state(gateway, 2)) == (["Refused"], BundleState.GATED)
+            assert await decided(gateway) == "b1"
+            outcomes.clear()
+
+        file.write_bytes(archive(3, engine="opa"))
+        async with BundlePlace(file, gateway.rollout, clock=lambda: 1.0, on_outcome=outcomes.append) as place:
+            await place.look()
+        assert (outcomes, state(gateway, 3)) == (["Activated"], BundleState.ACTIVE)
         assert await decided(gateway) == "b3"
 
 
