@@ -74,7 +74,7 @@ async def _serve(settings: GatewaySettings) -> int:
             Server(gateway.api, host=outside.host, port=outside.port, tls=tls, limits=limits) as outer,
         ):
             show_process(gateway.metrics, settings)
-            start_counters(gateway.metrics, settings.policy.engine)
+            start_counters(gateway.metrics, settings)
             gateway.metrics.show_connections("api", limits.connections, lambda: outer.connections)
             gateway.metrics.show_connections("internal", HEALTH_CONNECTIONS, lambda: inner.connections)
             # What exists now lives as long as the process: no collection needs to look at it again.

@@ -16,6 +16,7 @@ from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_feed import BundleFeed
 from gateway.settings import GatewaySettings
+from observability.metric_declaration import CAUSES
 from observability.metrics import Metrics
 from waypost.certificates import read_certificate
 from waypost.tls import gateway_credentials
@@ -32,8 +33,8 @@ def show_process(metrics: Metrics, settings: GatewaySettings) -> None:
         metrics.certificate_expiry.labels(name).set(expiry)
 
 
-def start_counters(metrics: Metrics, engine: str) -> None:
-    """Initializes to 0 the counter series that alerts watch. `engine` is the setting `policy.engine`.
+def start_counters(metrics: Metrics, settings: GatewaySettings) -> None:
+    """Initializes to 0 the counter series that alerts and rollbacks watch.
 
     Prometheus sees a counter grow only between two scrapes: a first event that made its series would be none.
     """
@@ -43,11 +44,13 @@ def start_counters(metrics: Metrics, engine: str) -> None:
     for call, reason in product(sorted(calls), sorted(errors)):
         metrics.requests.labels(call, reason)
     for action in Action:
-        metrics.decisions.labels(engine_kind(engine), action, "unanswered")
+        metrics.decisions.labels(engine_kind(settings.policy.engine), action, "unanswered")
     for phase in TERMINAL:
         metrics.shards_ended.labels(phase)
     for outcome in ("Activated", "Refused"):
         metrics.policy_bundles.labels(outcome)
+    for region, cause in product(settings.regions, CAUSES):
+        metrics.failovers.labels(region.name, cause)
 
 
 def engine_kind(engine: str) -> str:

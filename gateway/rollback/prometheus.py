@@ -77,11 +77,14 @@ class Prometheus:
         """Queries Prometheus for the evidence that a release is good or bad."""
         asked = {**structs.asdict(queries), "failovers": FAILOVERS.format(window=window_seconds)}
         number, offset = dict[str, float](), 0.0
+        # All at the moment of the first: beside what grows by the second, the bad may else be more than all.
+        moment: float | None = None
         try:
             async with asyncio.timeout(self._settings.prometheus_seconds):
                 for name, query in asked.items():
-                    at, number[name] = await self._ask(name, query)
-                    offset = max(offset, at - self._clock(), key=abs)
+                    at, number[name] = await self._ask(name, query, moment)
+                    if moment is None:
+                        moment, offset = at, at - self._clock()
         except TimeoutError:
             return NoEvidence(why="Prometheus has not answered in time")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -96,12 +99,14 @@ class Prometheus:
             clock_offset_seconds=offset,
         )
 
-    async def _ask(self, name: str, query: str) -> tuple[float, float]:
-        """Queries one number; returns the time of the answer, by Prometheus' clock, and the number."""
+    async def _ask(self, name: str, query: str, moment: float | None) -> tuple[float, float]:
+        """Queries one number at a `moment`; None: now. Returns its time, by Prometheus' clock, and it."""
         if self._client is None:
             raise _Unclear("Prometheus is not asked: it is not open")
-        body = b""
-        async with self._client.stream("GET", "api/v1/query", params={"query": query}) as response:
+        body, params = b"", {"query": query}
+        if moment is not None:
+            params["time"] = f"{moment:.3f}"
+        async with self._client.stream("GET", "api/v1/query", params=params) as response:
             if response.status_code != httpx.codes.OK:
                 raise _Unclear(f"Prometheus has answered {response.status_code}")
             async for piece in response.aiter_raw():

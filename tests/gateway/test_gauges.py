@@ -49,10 +49,13 @@ def test_rules_that_are_behind_the_bundle_are_stale() -> None:
 def test_what_alerts_watch_is_there_before_the_first_event() -> None:
     """A counter whose series begins at 1 has not grown, as far as Prometheus can tell."""
     metrics = Metrics()
-    start_counters(metrics, "opa+http://127.0.0.1:8181")
+    region = RegionTarget(name="beijing", url="embedded+https://127.0.0.1:1")
+    policy = PolicySettings(engine="opa+http://127.0.0.1:8181")
+    start_counters(metrics, GatewaySettings(policy=policy, regions=(region,)))
 
     assert value(metrics, "waypost_requests_total", call="submit", outcome="Unavailable") == 0
     asked = {"engine": "opa", "action": "runs:submit", "outcome": "unanswered"}
     assert value(metrics, "waypost_decisions_total", **asked) == 0
     assert value(metrics, "waypost_shards_ended_total", phase="Quarantined") == 0
     assert value(metrics, "waypost_policy_bundles_total", outcome="Refused") == 0
+    assert value(metrics, "waypost_failovers_total", region="beijing", cause="Abandoned") == 0

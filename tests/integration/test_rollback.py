@@ -3,83 +3,18 @@
 All times are the shipped ones, divided by one number.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import httpx
 import pytest
 from pytest_httpserver import HTTPServer
-from werkzeug import Request, Response
 
-from gateway.cli.dev.monitoring import choose_addresses, monitoring, monitoring_programs
-from gateway.cli.dev.shipped_monitoring import rollback_variables
-from gateway.cli.dev.stack import Stack
-from gateway.cli.errors import CliError
-from gateway.identity.development_issuer import mint_token
+from gateway.cli.dev.monitoring import choose_addresses
 from tests.integration.load import Load, bundle, load_on, released
-from tests.integration.waiting import taking_work, until
+from tests.integration.waiting import until
+from tests.integration.watched_stack import SPEED, Receiver, Watched, watched
 
 pytestmark = pytest.mark.integration
-
-REGIONS: Final = ("beijing", "shanghai", "shenzhen")
-SPEED: Final = 30.0
-TOKEN: Final = "of-alertmanager"
-OPERATES: Final = (
-    *("policy:operate", "policy:read", "regions:read", "audit:read", "workflows:read", "decisions:read"),
-)
-
-
-@asynccontextmanager
-async def watched(folder: Path, receiver: str) -> AsyncIterator[tuple[Stack, httpx.AsyncClient]]:
-    """Runs a stack that rolls back by itself, watched by Prometheus and Alertmanager; yields an operator."""
-    try:
-        monitoring_programs()
-    except CliError as error:
-        pytest.skip(f"{error}: {error.lines[0]}")
-    servers = choose_addresses()
-    variables = rollback_variables(prometheus=servers.prometheus_url, token=TOKEN, speed=SPEED)
-    async with (
-        Stack(folder, REGIONS, settings=variables) as stack,
-        monitoring(stack, servers, receiver=receiver, alerts_token=TOKEN, speed=SPEED),
-    ):
-        token = mint_token(
-            stack.state / "development",
-            subject="ada",
-            tenant="demo",
-            scopes=OPERATES,
-            groups=("/waypost/security",),
-        )
-        headers = {"authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=10) as client:
-            await taking_work(client, REGIONS)
-            yield stack, client
-
-
-class Receiver:
-    """Notes the names of the alerts that Alertmanager sends to people."""
-
-    def __init__(self, server: HTTPServer) -> None:
-        self.sent: dict[str, list[str]] = {"page": [], "ticket": []}
-        for kind in self.sent:
-            server.expect_request(f"/{kind}").respond_with_handler(self._taking(kind))
-        self.url = server.url_for("").rstrip("/")
-
-    def _taking(self, kind: str) -> Any:
-        def take(request: Request) -> Response:
-            self.sent[kind] += [one["labels"]["alertname"] for one in request.get_json()["alerts"]]
-            return Response("")
-
-        return take
-
-    async def has(self, kind: str, alert: str) -> bool:
-        return alert in self.sent[kind]
-
-
-async def rollbacks(client: httpx.AsyncClient) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = (await client.get("/v1/rollbacks")).json()["items"]
-    return items
 
 
 async def test_a_canary_that_refuses_is_taken_back_by_the_shipped_rules(
@@ -88,9 +23,10 @@ async def test_a_canary_that_refuses_is_taken_back_by_the_shipped_rules(
     """Only callers call: rule, route, webhook, evidence, rollback and verification are the real ones."""
     receiver = Receiver(httpserver)
     async with (
-        watched(tmp_path, receiver.url) as (stack, client),
-        load_on(stack, ("demo", "payments")) as load,
+        watched(tmp_path, receiver.url, choose_addresses()) as stack,
+        load_on(stack.stack, ("demo", "payments")) as load,
     ):
+        client = stack.client
         await released(client, bundle(tmp_path, 1), "activate")
         await until(lambda: served(load, 100))
         assert load.refused == []
@@ -98,7 +34,7 @@ async def test_a_canary_that_refuses_is_taken_back_by_the_shipped_rules(
             client, bundle(tmp_path, 2, banned_executors=["delay"]), "canary", tenants=["payments"]
         )
 
-        found = await until(lambda: verified(client), seconds=60)
+        found = await until(lambda: verified(stack), seconds=60)
         acts = (await client.get("/v1/audit", params={"actor": "rollback"})).json()["items"]
         await until(lambda: receiver.has("ticket", "WaypostRolledBack"))
 
@@ -126,8 +62,8 @@ async def served(load: Load, number: int) -> bool:
     return len(load.submissions) >= number
 
 
-async def verified(client: httpx.AsyncClient) -> dict[str, Any] | None:
+async def verified(stack: Watched) -> dict[str, Any] | None:
     """Returns the only rollback once it is over."""
-    found = await rollbacks(client)
+    found = await stack.rollbacks()
     assert len(found) <= 1
     return found[0] if found and found[0]["phase"] not in ("Intended", "Done") else None

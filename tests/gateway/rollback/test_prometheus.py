@@ -46,7 +46,10 @@ async def asked(answer: Callable[[httpx.Request], Any]) -> Evidence | NoEvidence
 
 
 async def test_each_number_is_asked_for_once_and_is_the_servers() -> None:
-    """Under the path that the address has; the farthest of its clocks is the one that counts."""
+    """Under the path that the address has, and all at the moment of the first, by its clock.
+
+    What grows from one query to the next would otherwise be more than all, and the evidence nonsense.
+    """
     urls, values = list[httpx.URL](), iter(["1000", "400", "900.5", "9", "0"])
 
     def answer(request: httpx.Request) -> Any:
@@ -58,9 +61,10 @@ async def test_each_number_is_asked_for_once_and_is_the_servers() -> None:
         release=Shares(total=1000.0, bad=400.0),
         baseline=Shares(total=900.5, bad=9.0),
         failovers=0.0,
-        clock_offset_seconds=5.0,
+        clock_offset_seconds=1.0,
     )
     assert {url.path for url in urls} == {"/base/api/v1/query"}
+    assert [url.params.get("time") for url in urls] == [None, *[f"{NOW + 1:.3f}"] * 4]
 
 
 async def never(_: httpx.Request) -> Any:

@@ -1,0 +1,94 @@
+"""Runs a stack that rolls releases back by itself, watched by a real Prometheus and Alertmanager.
+
+The rules and routes are those that ship; all times are the shipped ones, divided by one number.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from gateway.cli.dev.monitoring import Monitoring, monitoring, monitoring_programs
+from gateway.cli.dev.shipped_monitoring import rollback_variables
+from gateway.cli.dev.stack import Stack
+from gateway.cli.errors import CliError
+from gateway.identity.development_issuer import mint_token
+from tests.integration.waiting import taking_work
+
+REGIONS: Final = ("beijing", "shanghai", "shenzhen")
+SPEED: Final = 30.0
+NO_SETTINGS: Final[Mapping[str, object]] = {}
+TOKEN: Final = "of-alertmanager"
+OPERATES: Final = (
+    *("policy:operate", "policy:read", "regions:read", "audit:read", "workflows:read", "decisions:read"),
+)
+
+
+class Watched:
+    """A stack, a client of its API that may operate it, and the addresses of the servers that watch it."""
+
+    def __init__(self, stack: Stack, client: httpx.AsyncClient, servers: Monitoring) -> None:
+        self.stack, self.client, self.servers = stack, client, servers
+
+    async def rollbacks(self) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = (await self.client.get("/v1/rollbacks")).json()["items"]
+        return items
+
+
+@asynccontextmanager
+async def watched(
+    folder: Path,
+    receiver: str,
+    servers: Monitoring,
+    settings: Mapping[str, object] = NO_SETTINGS,
+) -> AsyncIterator[Watched]:
+    """Runs a stack with its servers at these addresses; `settings` are those of rollbacks that differ.
+
+    Skips the test where Prometheus or Alertmanager is not installed.
+    """
+    try:
+        monitoring_programs()
+    except CliError as error:
+        pytest.skip(f"{error}: {error.lines[0]}")
+    variables = rollback_variables(prometheus=servers.prometheus_url, token=TOKEN, speed=SPEED)
+    variables |= {f"WAYPOST_ROLLBACK__{name.upper()}": str(value) for name, value in settings.items()}
+    async with (
+        Stack(folder, REGIONS, settings=variables) as stack,
+        monitoring(stack, servers, receiver=receiver, alerts_token=TOKEN, speed=SPEED),
+    ):
+        token = mint_token(
+            stack.state / "development",
+            subject="ada",
+            tenant="demo",
+            scopes=OPERATES,
+            groups=("/waypost/security",),
+        )
+        headers = {"authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=10) as client:
+            await taking_work(client, REGIONS)
+            yield Watched(stack, client, servers)
+
+
+class Receiver:
+    """Notes the names of the alerts that Alertmanager sends to people."""
+
+    def __init__(self, server: HTTPServer) -> None:
+        self.sent: dict[str, list[str]] = {"page": [], "ticket": []}
+        for kind in self.sent:
+            server.expect_request(f"/{kind}").respond_with_handler(self._taking(kind))
+        self.url = server.url_for("").rstrip("/")
+
+    def _taking(self, kind: str) -> Any:
+        def take(request: Request) -> Response:
+            self.sent[kind] += [one["labels"]["alertname"] for one in request.get_json()["alerts"]]
+            return Response("")
+
+        return take
+
+    async def has(self, kind: str, alert: str) -> bool:
+        return alert in self.sent[kind]
