@@ -34,7 +34,7 @@ FIRST_SECONDS: Final = 0.05
 """The processor time that an evaluation is granted at least, before it is ended."""
 SHARE: Final = 0.25
 """The part of a shipped decision's cost below which the growth of a rule is ignored."""
-LONG_SECONDS: Final = 0.1
+LONG_SECONDS: Final = 0.05
 """The processor time in seconds from which on an evaluation is measured only once."""
 NOTHING: Final = "package nothing\n\nnothing := true\n"
 """A Rego rule that does nothing: its evaluation costs no more than parsing the input."""
