@@ -42,6 +42,7 @@ from gateway.regions.region_condition import RegionCondition
 from gateway.rollback.controller import RollbackController
 from gateway.rollback.prometheus import Prometheus
 from gateway.rollback.registry import known_releases
+from gateway.rollback.workflows.staged_releases import StagedReleases
 from gateway.settings import AuditSettings, GatewaySettings, Secret
 from gateway.start_error import StartError
 from gateway.steady_clock import steady_time
@@ -255,23 +256,30 @@ def _instant() -> Instant:
 
 
 async def _rollback(exits: AsyncExitStack, services: Services, *, region_lost: Callable[[], bool]) -> Loops:
-    """Returns the control loop of automatic rollbacks; none if they are off."""
+    """Returns the control loops of automatic rollbacks and of staged releases; none without Prometheus."""
     settings = services.settings.rollback
-    if all(settings.of(kind).mode == "off" for kind in ReleaseKind):
+    off = all(settings.of(kind).mode == "off" for kind in ReleaseKind)
+    if off and settings.prometheus_url is None:
         return {}
     if not (settings.prometheus_url or "").startswith(("http://", "https://")):
         raise StartError("the setting rollback.prometheus_url is no http(s) URL: nothing could be proven")
-    prometheus = Prometheus(settings, clock=services.clock)
+    store, clock = services.store, services.clock
+    prometheus = await exits.enter_async_context(Prometheus(settings, clock=clock))
+    staged = StagedReleases(
+        store, services.policy, prometheus, settings, clock=clock, region_lost=region_lost
+    )
+    if off:
+        return {"staged releases": staged.run}
     controller = RollbackController(
-        services.store,
+        store,
         known_releases(services),
-        await exits.enter_async_context(prometheus),
+        prometheus,
         settings,
-        clock=services.clock,
+        clock=clock,
         region_lost=region_lost,
         on_phase=lambda phase: services.metrics.rollbacks.labels(phase).inc(),
     )
-    return {"rollbacks": controller.run}
+    return {"rollbacks": controller.run, "staged releases": staged.run}
 
 
 def _region_lost(controller: Controller) -> bool:

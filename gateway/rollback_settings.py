@@ -26,6 +26,7 @@ class ReleaseKindSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     pause_seconds: Seconds | None = None
     day_maximum: Most | None = None
     verify_seconds: Seconds | None = None
+    step_seconds: Seconds | None = None
 
 
 class LaterKindSettings(ReleaseKindSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +79,8 @@ class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The maximum number of rollbacks of one kind in 24 hours; beyond it a person is paged."""
     verify_seconds: Seconds = 300.0
     """The time after a rollback at which it is verified whether it has helped."""
+    step_seconds: Seconds = 600.0
+    """The time that a canary has a share of the submissions at least before it gets the next one."""
     policy: ReleaseKindSettings = ReleaseKindSettings()
     """The settings that differ for policy bundles."""
     workflow: LaterKindSettings = LaterKindSettings()

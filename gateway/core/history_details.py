@@ -43,6 +43,8 @@ class WorkflowDetail(Detail, frozen=True, kw_only=True):
     source: str = ""
     percent: float = 0.0
     """The share of submissions that a version in canary gets, in percent."""
+    steps: tuple[float, ...] = ()
+    """The shares that it is to get afterwards."""
     stable: int | None = None
     """The number of the stable version afterwards."""
     decision_id: str

@@ -8,10 +8,11 @@ that a version in canary gets.
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct, structs
 
+ALL_PERCENT: Final = 100.0
 REFUSED_KEPT: Final = 500
 VERSIONS_KEPT: Final = 50
 """The number of versions that are kept of one workflow; of older ones neither state nor document is kept."""
@@ -57,6 +58,8 @@ class WorkflowVersion(Struct, frozen=True, kw_only=True):
     changed_at: float
     percent: float = 0.0
     """The share of submissions that run it, in percent, while it is in canary."""
+    steps: tuple[float, ...] = ()
+    """The shares that follow, each once the analysis of the one before has held; at 100 it is promoted."""
 
 
 class ReleasedWorkflow(Struct, frozen=True, kw_only=True):
@@ -121,7 +124,14 @@ def after_apply(
 
 
 def after_step(
-    workflow: ReleasedWorkflow, step: ReleaseStep, number: int, *, by: str, at: float, percent: float = 0.0
+    workflow: ReleasedWorkflow,
+    step: ReleaseStep,
+    number: int,
+    *,
+    by: str,
+    at: float,
+    percent: float = 0.0,
+    steps: tuple[float, ...] = (),
 ) -> ReleasedWorkflow:
     """Returns the workflow after a canary, promotion or rollback of one version. Raises `StepRefused`."""
     version = workflow.version(number)
@@ -143,12 +153,30 @@ def after_step(
                 changed_by=by,
                 changed_at=at,
                 percent=percent if states[one.number] is VersionState.CANARY else 0.0,
+                steps=steps if states[one.number] is VersionState.CANARY else (),
             )
             if one.number in states
             else one
             for one in workflow.versions
         ),
     )
+
+
+def next_stage(canary: WorkflowVersion) -> tuple[ReleaseStep, float, tuple[float, ...]]:
+    """Returns the change that gives a canary its next share: the step, the share, and those after it."""
+    percent, *steps = canary.steps
+    if percent >= ALL_PERCENT:
+        return ReleaseStep.PROMOTE, ALL_PERCENT, ()
+    return ReleaseStep.CANARY, percent, tuple(steps)
+
+
+def step_context(
+    workflow: ReleasedWorkflow, step: ReleaseStep, number: int, percent: float
+) -> dict[str, Any]:
+    """Returns the facts of a release change that the rules of policy see."""
+    share = {"percent": percent} if step is ReleaseStep.CANARY else {}
+    named = {"tenant": workflow.tenant, "workflow": workflow.name, "operation": step.value}
+    return named | {"version": number} | share
 
 
 def label_of(workflow: ReleasedWorkflow, version: WorkflowVersion) -> str:

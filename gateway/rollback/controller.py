@@ -6,7 +6,7 @@ alert rolls back twice. What was begun is ended first.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from loguru import logger
 from msgspec import structs
@@ -14,8 +14,8 @@ from msgspec import structs
 from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.rollback import PAGES, Alert, ReleaseKind, Rollback, RollbackPhase, RollbackStep
 from gateway.rollback.decision import Outcome, Verdict, decide
-from gateway.rollback.evidence import Evidence, NoEvidence
-from gateway.rollback.interface import Counted, LatestRelease, Queries, Releases, Standing
+from gateway.rollback.evidence import Evidence, KnowsReleases, NoEvidence
+from gateway.rollback.interface import LatestRelease, Releases, Standing
 from gateway.rollback.verification import is_due, verify
 from gateway.rollback_settings import RollbackSettings
 from gateway.store.rollbacks import KeepsRollbacks
@@ -30,14 +30,6 @@ NOTED: Final = {
     Outcome.PERSON: RollbackPhase.WANTED,
 }
 """The first phase of a rollback, by the decision's outcome; other outcomes make no rollback."""
-
-
-class KnowsReleases(Protocol):
-    """The interface of a source of evidence about releases, such as `Prometheus`."""
-
-    async def evidence(
-        self, queries: Queries, counted: Counted, *, window_seconds: int
-    ) -> Evidence | NoEvidence: ...
 
 
 class RollbackController:

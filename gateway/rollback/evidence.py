@@ -1,10 +1,11 @@
 """The evidence about a release: numbers measured by Prometheus. Values only."""
 
 import math
+from typing import Protocol
 
 from msgspec import Struct
 
-from gateway.rollback.interface import Counted
+from gateway.rollback.interface import Counted, Queries
 
 
 class Shares(Struct, frozen=True, kw_only=True):
@@ -68,3 +69,11 @@ class NoEvidence(Struct, frozen=True, kw_only=True):
     """The reason why there is no evidence: Prometheus does not answer, or has no numbers."""
 
     why: str
+
+
+class KnowsReleases(Protocol):
+    """The interface of a source of evidence about releases, such as `Prometheus`."""
+
+    async def evidence(
+        self, queries: Queries, counted: Counted, *, window_seconds: int
+    ) -> Evidence | NoEvidence: ...

@@ -6,6 +6,7 @@ People do it over the API and automatic rollbacks by themselves: both by this fu
 from typing import Final
 
 from gateway.core.history import HistoryEntry, HistoryKind, WorkflowDetail
+from gateway.core.principal import Principal
 from gateway.core.workflow_release import ReleasedWorkflow, ReleaseStep, WorkflowVersion, after_step
 from gateway.store.workflows import KeepsWorkflows
 
@@ -28,16 +29,20 @@ async def take_step(
     at: float,
     decision_id: str,
     percent: float = 0.0,
+    steps: tuple[float, ...] = (),
+    asked_by: Principal | None = None,
 ) -> ReleasedWorkflow | None:
     """Returns the workflow after a release change of one version, which is stored; `by` whom it is done.
 
+    `steps` are the shares that a canary gets later, by policy's leave for `asked_by`.
+
     None, and nothing stored, where the stored workflow is no longer as `before`. Raises `StepRefused`.
     """
-    after = after_step(before, step, number, by=by, at=at, percent=percent)
+    after = after_step(before, step, number, by=by, at=at, percent=percent, steps=steps)
     version = after.version(number)
     assert version is not None
     entry = workflow_entry(after, version, STEP_KINDS[step], by=by, at=at, decision_id=decision_id)
-    return after if await store.write_workflow(after, entry=entry) else None
+    return after if await store.write_workflow(after, entry=entry, asked_by=asked_by) else None
 
 
 def workflow_entry(
@@ -57,6 +62,7 @@ def workflow_entry(
         digest=version.digest,
         source=version.source,
         percent=version.percent,
+        steps=version.steps,
         stable=None if after.stable is None else after.stable.number,
         decision_id=decision_id,
     )

@@ -16,8 +16,8 @@ from clusters.registry import executors_at
 from gateway.api.http.services import Services
 from gateway.api.routes import api
 from gateway.core.rollback import Alert, ReleaseKind, Rollback
-from gateway.rollback.controller import KnowsReleases, RollbackController
-from gateway.rollback.evidence import Evidence, NoEvidence, Shares
+from gateway.rollback.controller import RollbackController
+from gateway.rollback.evidence import Evidence, KnowsReleases, NoEvidence, Shares
 from gateway.rollback.interface import Counted, Queries, Releases
 from gateway.rollback_settings import LaterKindSettings, ReleaseKindSettings
 from gateway.settings import GatewaySettings, RollbackSettings, Secret

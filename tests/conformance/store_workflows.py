@@ -1,10 +1,14 @@
 """Conformance tests of stores about released workflows."""
 
+from typing import Any
+
 from msgspec import structs
 
 from gateway.core.history import HistoryEntry, HistoryKind, WorkflowDetail
-from gateway.core.workflow_release import ReleasedWorkflow, after_apply
+from gateway.core.principal import Principal
+from gateway.core.workflow_release import ReleasedWorkflow, ReleaseStep, after_apply, after_step
 from gateway.store.acts import ActQuery
+from gateway.store.workflows import StagedWorkflow
 from tests.conformance.store_values import NOW, Open
 
 
@@ -63,6 +67,26 @@ class WorkflowsConformance:
             await store.write_workflow(alone, entry=entry(), document=b"2")
             documents = [await store.workflow_document("payments", "nightly", number) for number in (1, 2)]
             assert documents == [None, b"2"]
+
+    async def test_a_canary_with_further_shares_is_staged_for_who_asked(self, open_store: Open) -> None:
+        """Until none is left, or the canary has ended; in pages."""
+        one = applied(workflow(), "d2")
+        act: dict[str, Any] = {"by": "ada", "at": NOW}
+        begun = after_step(one, ReleaseStep.CANARY, 2, percent=5.0, steps=(25.0, 100.0), **act)
+        next_one = after_step(begun, ReleaseStep.CANARY, 2, percent=25.0, steps=(100.0,), **act)
+        stable = after_step(next_one, ReleaseStep.PROMOTE, 2, **act)
+        ada = Principal(subject="ada", issuer="i", tenant="payments", scopes=("a", "b"), groups=("c",))
+        async with open_store() as store:
+            for each in (workflow(), one, workflow("b")):
+                await store.write_workflow(each, entry=entry(), document=b"{}", asked_by=ada)
+            assert await store.staged_workflows(limit=9) == []
+            await store.write_workflow(begun, entry=entry(), asked_by=ada)
+            await store.write_workflow(next_one, entry=entry())
+            found = StagedWorkflow(workflow=next_one, asked_by=ada)
+            assert await store.staged_workflows(limit=9) == [found]
+            assert await store.staged_workflows(limit=9, after=("payments", "nightly")) == []
+            await store.write_workflow(stable, entry=entry())
+            assert await store.staged_workflows(limit=9) == []
 
     async def test_what_was_done_to_a_workflow_is_an_act_that_its_tenant_sees(self, open_store: Open) -> None:
         async with open_store() as store:

@@ -5,7 +5,8 @@ in the audit.
 """
 
 import hashlib
-from typing import Annotated, Any, Final
+from itertools import pairwise
+from typing import Annotated, Any, Final, TypeAlias
 
 from msgspec import Meta, Struct
 from starlette.responses import Response
@@ -17,27 +18,44 @@ from gateway.api.pages import decode_cursor, encode_cursor, visible_tenants
 from gateway.core.decision import Action
 from gateway.core.errors import (
     Conflict,
+    Invalid,
     Malformed,
     NotFound,
     PreconditionFailed,
     TooLarge,
 )
 from gateway.core.history import HistoryKind
-from gateway.core.workflow_release import ReleasedWorkflow, ReleaseStep, StepRefused, after_apply
+from gateway.core.workflow_release import (
+    ReleasedWorkflow,
+    ReleaseStep,
+    StepRefused,
+    after_apply,
+    step_context,
+)
 from gateway.documents.parsing import parse_json
 from gateway.store.workflow_steps import take_step, workflow_entry
 from gateway.submission.authorize import authorize
 from gateway.submission.released_workflows import VERSION_MAXIMUM_BYTES
+from waypost.json_pointer import FieldError, below
 
 SOURCE_MAXIMUM: Final = 200
 BODY_MAXIMUM: Final = 1_024
+STEPS_MAXIMUM: Final = 20
 OVERTAKEN: Final = "the workflow was changed meanwhile: look at it again"
+
+
+Percent: TypeAlias = Annotated[float, Meta(gt=0, le=100)]
 
 
 class CanaryShare(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of a canary request: the share of submissions by name that a workflow's version gets."""
 
-    percent: Annotated[float, Meta(gt=0, le=100)]
+    percent: Percent
+    steps: Annotated[tuple[Percent, ...], Meta(max_length=STEPS_MAXIMUM)] = ()
+    """The shares that follow, rising, each once the gateway's analysis of the one before has held.
+
+    At 100 the version is promoted.
+    """
 
 
 class WorkflowPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
@@ -113,7 +131,15 @@ async def workflow(call: Call) -> Response:
 async def canary_workflow(call: Call) -> Response:
     """Put a workflow's version in canary: it gets a share of the submissions by name."""
     share = parse_json(await call.body(BODY_MAXIMUM), CanaryShare)
-    return await _take(call, ReleaseStep.CANARY, share.percent)
+    for index, (before, after) in enumerate(pairwise((share.percent, *share.steps))):
+        if after <= before:
+            error = FieldError(
+                below("/steps", str(index)), f"it is more than {before:g}, the share before it"
+            )
+            raise Invalid("the shares of a canary rise", errors=[error])
+    if share.steps and call.services.settings.rollback.prometheus_url is None:
+        raise Conflict("shares follow by what Prometheus measures: set rollback.prometheus_url, or no steps")
+    return await _take(call, ReleaseStep.CANARY, share.percent, share.steps)
 
 
 async def promote_workflow(call: Call) -> Response:
@@ -131,12 +157,13 @@ async def rollback_workflow(call: Call) -> Response:
     return await _take(call, ReleaseStep.ROLL_BACK)
 
 
-async def _take(call: Call, step: ReleaseStep, percent: float = 0.0) -> Response:
+async def _take(
+    call: Call, step: ReleaseStep, percent: float = 0.0, steps: tuple[float, ...] = ()
+) -> Response:
     store, name, number = call.services.store, call.path_parameters["workflow"], path_number(call, "version")
     tenant = call.query.value("tenant") or call.principal.tenant
-    operation: dict[str, Any] = {"tenant": tenant, "workflow": name, "operation": step.value}
-    operation |= {"version": number} | ({"percent": percent} if step is ReleaseStep.CANARY else {})
-    decision_id = await _authorize(call, operation)
+    asked = ReleasedWorkflow(tenant=tenant, name=name)
+    decision_id = await _authorize(call, step_context(asked, step, number, percent))
     before = await store.released_workflow(tenant, name)
     if before is None or before.version(number) is None:
         raise NotFound("there is no such version of a released workflow")
@@ -144,7 +171,9 @@ async def _take(call: Call, step: ReleaseStep, percent: float = 0.0) -> Response
         raise PreconditionFailed(OVERTAKEN)
     act: dict[str, Any] = {"by": call.principal.subject, "at": call.at, "decision_id": decision_id}
     try:
-        after = await take_step(store, before, step, number, percent=percent, **act)
+        after = await take_step(
+            store, before, step, number, percent=percent, steps=steps, asked_by=call.principal, **act
+        )
     except StepRefused as error:
         raise Conflict(str(error)) from error
     if after is None:

@@ -7,6 +7,7 @@ from cyclopts import App, Parameter
 from gateway.cli.arguments import Continued, Format, Limit, Output, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.documents import detect_media_type, read_bytes
+from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, format_time, print_more, print_names, print_value, table
 
 app = App(name="releases", help="Released workflows: versions, canaries and what is stable.")
@@ -93,15 +94,29 @@ def canary(
     version: Version,
     /,
     *,
-    percent: Annotated[float, Parameter(help="The share of submissions by name that it gets.")] = 5.0,
+    percent: Annotated[
+        float | None, Parameter(help="The share of submissions by name that it gets. Default: 5.")
+    ] = None,
+    steps: Annotated[
+        str | None,
+        Parameter(help="Shares such as 5,25,100: each follows once the one before did well; at 100: stable."),
+    ] = None,
     tenant: Tenant = None,
     rev: Rev = None,
     output: Output = Format.TABLE,
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Put a workflow's version in canary: it gets a share of the submissions by name."""
-    _request_step("canary", name, version, tenant, rev, output, url, token, body={"percent": percent})
+    """Give a version a share of the submissions by name; again with a higher share to go on.
+
+    With --steps the gateway goes on by itself, as long as the version does well.
+    """
+    if steps is not None and percent is not None:
+        raise CliError("say --percent or --steps, not both", code=Exit.USAGE)
+    body: dict[str, Any] = {"percent": 5.0 if percent is None else percent}
+    if steps is not None:
+        body["percent"], *body["steps"] = _shares(steps)
+    _request_step("canary", name, version, tenant, rev, output, url, token, body=body)
 
 
 @app.command
@@ -153,6 +168,13 @@ def rollback(
 ) -> None:
     """Roll a workflow's version back for good. If it was stable, the version stable before it is again."""
     _request_step("rollback", name, version, tenant, rev, output, url, token)
+
+
+def _shares(text: str) -> list[float]:
+    try:
+        return [float(share) for share in text.split(",")]
+    except ValueError:
+        raise CliError(f"--steps: shares in percent, such as 5,25,100: not {text}", code=Exit.USAGE) from None
 
 
 def _request_step(
@@ -213,4 +235,7 @@ def _state(version: dict[str, Any]) -> str:
 
 
 def _share(version: dict[str, Any]) -> str:
-    return f" {version['percent']:g} %" if version["percent"] else ""
+    if not version["percent"]:
+        return ""
+    following = ", ".join(f"{percent:g}" for percent in version.get("steps", ()))
+    return f" {version['percent']:g} %" + (f", then {following}" if following else "")

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from gateway.core.rollback import ReleaseKind
 from gateway.core.workflow_release import (
+    ALL_PERCENT,
     ReleasedWorkflow,
     VersionState,
     WorkflowVersion,
@@ -18,7 +19,6 @@ from gateway.core.workflow_release import (
 from gateway.rollback.interface import LatestRelease
 
 NUMBER_DIGITS: Final = 9
-ALL_PERCENT: Final = 100.0
 
 
 class Subject(Struct, frozen=True, kw_only=True):

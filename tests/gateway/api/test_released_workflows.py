@@ -4,8 +4,12 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 
+from gateway.api.http.services import Services
+from gateway.api.routes import api
 from gateway.core.decision import Action, Obligations, Reason
+from gateway.settings import RollbackSettings
 from gateway.store.acts import ActQuery
 from gateway.store.interface import Store
 from tests.gateway.api.conftest import Rules
@@ -168,6 +172,51 @@ async def test_a_canary_is_aborted_by_policy_and_the_act_is_audited(
     assert (await ran(client))["released"] == "nightly@1"
     (act, *_) = (await store.acts(ActQuery(tenants=("payments",)))).entries
     assert (act.kind, act.actor) == ("WorkflowAborted", "ada")
+
+
+async def staged(client: httpx.AsyncClient, *steps: Any, percent: float = 5) -> httpx.Response:
+    etag = (await client.get(f"{WORKFLOWS}/nightly")).headers["etag"]
+    path, body = f"{WORKFLOWS}/nightly/versions/2/canary", {"percent": percent, "steps": steps}
+    return await client.post(path, headers={"if-match": etag}, json=body)
+
+
+async def test_the_stages_of_a_canary_are_kept_for_who_asked(services: Services, store: Store) -> None:
+    settings = structs.replace(services.settings, rollback=RollbackSettings(prometheus_url="http://p:9090"))
+    transport = httpx.ASGITransport(api(structs.replace(services, settings=settings)))
+    headers = {"authorization": "Bearer payments.ada"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://g", headers=headers) as client:
+        await applied(client, 1, 2)
+        version = (await staged(client, 25, 100)).json()["versions"][1]
+        assert (version["percent"], version["steps"]) == (5.0, [25.0, 100.0])
+        (kept,) = await store.staged_workflows(limit=9)
+        assert (kept.workflow.name, kept.asked_by.subject) == ("nightly", "ada")
+        assert "asked_by" not in (await client.get(f"{WORKFLOWS}/nightly")).text
+
+
+async def test_stages_need_prometheus(client: httpx.AsyncClient, store: Store) -> None:
+    """Without it they would never follow."""
+    await applied(client, 1, 2)
+    answer = await staged(client, 25, 100)
+    assert (answer.status_code, "rollback.prometheus_url" in answer.json()["detail"]) == (409, True)
+    assert await store.staged_workflows(limit=9) == []
+
+
+@pytest.mark.parametrize(
+    ("steps", "pointer"),
+    [
+        ((25, 25), "/steps/1"),
+        ((5,), "/steps/0"),
+        ((25, 101), "/steps/1"),
+        ((25, "x"), "/steps/1"),
+        (tuple(range(6, 27)), "/steps"),
+    ],
+)
+async def test_the_shares_of_stages_rise_to_100_at_most(
+    client: httpx.AsyncClient, steps: tuple[Any, ...], pointer: str
+) -> None:
+    await applied(client, 1, 2)
+    answer = await staged(client, *steps)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
 
 
 async def test_what_was_rolled_back_is_not_applied_again(client: httpx.AsyncClient) -> None:

@@ -12,6 +12,7 @@ from gateway.core.workflow_release import (
     VersionState,
     after_apply,
     after_step,
+    next_stage,
     version_for,
 )
 
@@ -83,6 +84,28 @@ def test_a_canary_that_is_aborted_may_be_tried_again() -> None:
     ended = step(tried, ReleaseStep.ABORT, 2)
     assert [(str(one.state), one.percent) for one in ended.versions] == [("Stable", 0.0), ("Applied", 0.0)]
     assert states(step(ended, ReleaseStep.PROMOTE, 2)) == ["Superseded", "Stable"]
+
+
+@given(st.lists(st.floats(1, 100), min_size=2, max_size=9, unique=True).map(sorted))
+def test_stages_rise_and_end_with_a_canary_or_a_promotion(shares: list[float]) -> None:
+    """The last share of 100 makes the version stable; others leave it in canary."""
+    workflow = after_step(
+        apply(apply(EMPTY, "a"), "b"),
+        ReleaseStep.CANARY,
+        2,
+        by="ada",
+        at=1.0,
+        percent=shares[0],
+        steps=tuple(shares[1:]),
+    )
+    seen = shares[:1]
+    while workflow.canary is not None and workflow.canary.steps:
+        which, percent, steps = next_stage(workflow.canary)
+        workflow = after_step(workflow, which, 2, by="gateway", at=2.0, percent=percent, steps=steps)
+        seen.append(percent)
+    assert seen == shares
+    assert (workflow.canary is None) == (shares[-1] == 100)
+    assert all(one.steps == () for one in workflow.versions)
 
 
 @pytest.mark.parametrize(

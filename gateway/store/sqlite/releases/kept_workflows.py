@@ -1,16 +1,18 @@
 """Stores released workflows in SQLite."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from gateway.core.history import HistoryEntry
+from gateway.core.principal import Principal
 from gateway.core.workflow_release import ReleasedWorkflow
 from gateway.store.sqlite import row_mapping
 from gateway.store.sqlite.access import SqliteAccess
 from gateway.store.sqlite.transactions import append_history
-from gateway.store.workflows import FoundWorkflows
+from gateway.store.workflows import FoundWorkflows, StagedWorkflow
 
 _ONE: Final = "select state from released_workflow where tenant = ? and name = ?"
 _PAGE: Final = (
@@ -26,6 +28,14 @@ _FORGET_DOCUMENTS: Final = (
     " and number not in (select value from json_each(?))"
 )
 
+_STAGED: Final = (
+    "select state, asked_by from staged_release join released_workflow using (tenant, name)"
+    " where (tenant, name) > (?, ?) order by tenant, name limit ?"
+)
+_STAGE: Final = "insert or replace into staged_release (tenant, name, asked_by) values (?, ?, ?)"
+_UNSTAGE: Final = "delete from staged_release where tenant = ? and name = ?"
+
+_decode_principal = msgspec.json.Decoder(Principal).decode
 _decode = msgspec.json.Decoder(ReleasedWorkflow).decode
 
 
@@ -50,10 +60,25 @@ class SqliteWorkflows(SqliteAccess):
         row = await self._read(lambda db: db.execute(_DOCUMENT, (tenant, name, number)).fetchone())
         return None if row is None else bytes(row[0])
 
+    async def staged_workflows(
+        self, *, limit: int, after: tuple[str, str] = ("", "")
+    ) -> Sequence[StagedWorkflow]:
+        return await self._read(
+            lambda db: [
+                StagedWorkflow(workflow=_decode(state), asked_by=_decode_principal(asked_by))
+                for state, asked_by in db.execute(_STAGED, (*after, limit))
+            ]
+        )
+
     async def write_workflow(
-        self, workflow: ReleasedWorkflow, *, entry: HistoryEntry, document: bytes | None = None
+        self,
+        workflow: ReleasedWorkflow,
+        *,
+        entry: HistoryEntry,
+        document: bytes | None = None,
+        asked_by: Principal | None = None,
     ) -> bool:
-        return await self._write(lambda db: _write(db, workflow, entry, document))
+        return await self._write(lambda db: _write(db, workflow, entry, document, asked_by))
 
 
 def _one(db: sqlite3.Connection, tenant: str, name: str) -> ReleasedWorkflow | None:
@@ -62,7 +87,11 @@ def _one(db: sqlite3.Connection, tenant: str, name: str) -> ReleasedWorkflow | N
 
 
 def _write(
-    db: sqlite3.Connection, workflow: ReleasedWorkflow, entry: HistoryEntry, document: bytes | None
+    db: sqlite3.Connection,
+    workflow: ReleasedWorkflow,
+    entry: HistoryEntry,
+    document: bytes | None,
+    asked_by: Principal | None,
 ) -> bool:
     state, key = row_mapping.to_json(workflow), (workflow.tenant, workflow.name)
     if workflow.rev == 1:
@@ -75,5 +104,9 @@ def _write(
         db.execute(_INSERT_DOCUMENT, (*key, workflow.versions[-1].number, document))
         numbers = row_mapping.to_json([one.number for one in workflow.versions])
         db.execute(_FORGET_DOCUMENTS, (*key, numbers))
+    if workflow.canary is None or not workflow.canary.steps:
+        db.execute(_UNSTAGE, key)
+    elif asked_by is not None:
+        db.execute(_STAGE, (*key, row_mapping.to_json(asked_by)))
     append_history(db, [entry])
     return True

@@ -1,82 +1,15 @@
 """Tests released workflows as a kind of release, by the conformance suite and with several workflows."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from gateway.core.history import HistoryKind
-from gateway.core.rollback import ReleaseKind
-from gateway.core.workflow_release import ReleasedWorkflow, ReleaseStep, VersionState, after_apply
-from gateway.rollback.workflows.releases import Workflows
+from gateway.core.workflow_release import ReleaseStep
 from gateway.store.acts import ActQuery
-from gateway.store.workflow_steps import take_step, workflow_entry
+from gateway.store.workflow_steps import workflow_entry
 from tests.conformance.release_alerts import AFTER, BEFORE
-from tests.conformance.release_kind import IN_FORCE_SINCE, ReleaseKindConformance
-from tests.conformance.release_world import ReleaseWorld, State
-from tests.gateway.policy.rollout.releases import opened
-
-STATES = {
-    VersionState.APPLIED: State.WAITING,
-    VersionState.CANARY: State.CANARY,
-    VersionState.STABLE: State.IN_FORCE,
-    VersionState.SUPERSEDED: State.BEFORE,
-    VersionState.ROLLED_BACK: State.TAKEN_BACK,
-}
-
-
-class WorkflowWorld(ReleaseWorld):
-    """Three versions of the workflow `nightly`, and whatever other ones a test releases."""
-
-    kind = ReleaseKind.WORKFLOW
-    counted = Workflows.counted
-
-    @property
-    def releases(self) -> Workflows:
-        return Workflows(self.store)
-
-    def name(self, number: int) -> str:
-        return f"demo/nightly@{number}"
-
-    async def states(self, tenant: str = "demo") -> dict[int, State]:
-        return {one.number: STATES[one.state] for one in (await self.workflow(tenant)).versions}
-
-    async def release(self, number: int) -> None:
-        await self.step(ReleaseStep.PROMOTE, number)
-
-    async def canary(self, number: int) -> None:
-        await self.step(ReleaseStep.CANARY, number, percent=5.0)
-
-    async def take_back(self, number: int) -> None:
-        await self.step(ReleaseStep.ROLL_BACK, number)
-
-    async def workflow(self, tenant: str = "demo") -> ReleasedWorkflow:
-        found = await self.store.released_workflow(tenant, "nightly")
-        return found or ReleasedWorkflow(tenant=tenant, name="nightly")
-
-    async def step(self, step: ReleaseStep, number: int, tenant: str = "demo", percent: float = 0.0) -> None:
-        act: dict[str, Any] = {"by": "ada", "at": self.now, "decision_id": "d"}
-        assert await take_step(self.store, await self.workflow(tenant), step, number, **act, percent=percent)
-
-    async def applied(self, *digests: str, tenant: str = "demo") -> None:
-        for digest in digests:
-            before = await self.workflow(tenant)
-            after = after_apply(before, digest=digest, source="", by="ada", at=self.now)
-            act: dict[str, Any] = {"by": "ada", "at": self.now, "decision_id": "d"}
-            entry = workflow_entry(after, after.versions[-1], HistoryKind.WORKFLOW_APPLIED, **act)
-            assert await self.store.write_workflow(after, entry=entry, document=b"{}")
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[WorkflowWorld]:
-    async with opened(tmp_path) as gateway:
-        world = WorkflowWorld(gateway)
-        await world.applied("a", "b", "c")
-        world.now += 100_000
-        await world.release(2)
-        world.now += IN_FORCE_SINCE
-        yield world
+from tests.conformance.release_kind import ReleaseKindConformance
+from tests.conformance.release_world import State
+from tests.gateway.rollback.workflows.workflow_world import WorkflowWorld
 
 
 class TestWorkflows(ReleaseKindConformance):
