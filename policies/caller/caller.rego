@@ -63,7 +63,7 @@ deny contains {"rule": "tenant.unknown", "message": message} if {
 
 # Not checked again at placement: an operator may have submitted the run.
 deny contains {"rule": "tenant.issuer", "message": message} if {
-	issuers := data.tenants[input.principal.tenant].issuers
+	issuers := limits.issuers
 	not input.principal.issuer in issuers
 	input.action != "runs:place"
 	not operator

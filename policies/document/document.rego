@@ -6,6 +6,7 @@ import data.waypost.caller
 deny contains {"rule": "document.missing", "message": "document: there is none to decide about"} if not input.workflow.spec.tasks
 
 deny contains {"rule": "tenant.foreign", "message": message} if {
+	input.workflow.metadata.tenant != input.principal.tenant
 	caller.foreign(input.workflow.metadata.tenant)
 	message := sprintf("tenant: %s may not submit for %s", [input.principal.tenant, input.workflow.metadata.tenant])
 }
@@ -49,29 +50,30 @@ deny contains {"rule": "executor.tenant", "message": message} if {
 	message := sprintf("executor: %s is not among those of the tenant", [type])
 }
 
-types contains task.type if some task in input.workflow.spec.tasks
+types := {task.type | some task in input.workflow.spec.tasks}
 
 # Regions: where the tenant may be, and its data too.
 
 deny contains {"rule": "residency.unknown", "message": message} if {
 	input.workflow.spec.dataClass != null
+	permitted == set() # a class with a permitted region is known
 	not data.residency[input.workflow.spec.dataClass]
 	message := sprintf("residency: data class %s is not known here", [input.workflow.spec.dataClass])
 }
 
-deny contains {"rule": "placement.nowhere", "message": "placement: no region is permitted"} if count(permitted) == 0
+deny contains {"rule": "placement.nowhere", "message": "placement: no region is permitted"} if permitted == set()
 
 # Placement chooses among permitted regions by what the document wishes: without one in common it has no place.
 deny contains {"rule": "placement.wishes", "message": message} if {
 	input.workflow.spec.placement.regions != []
 	wishes := {region | some region in input.workflow.spec.placement.regions}
-	count(permitted) > 0
-	count(permitted & wishes) == 0
+	permitted != set()
+	permitted & wishes == set()
 	message := sprintf("placement: none of the wished regions is permitted, only %s", [concat(", ", permitted)])
 }
 
 permitted := {region | some region in data.residency[input.workflow.spec.dataClass]; region in caller.limits.regions} if {
-	is_string(input.workflow.spec.dataClass)
+	input.workflow.spec.dataClass != null
 } else := {region | some region in caller.limits.regions}
 
 # The obligations of a permitted run.

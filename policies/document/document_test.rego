@@ -189,7 +189,7 @@ test_a_data_class_in_none_of_the_tenants_regions if case(
 	fixtures.refused(["placement.nowhere"]),
 )
 
-test_a_data_class_that_is_no_word if case(fixtures.submitting({"dataClass": false}), fixtures.refused(["residency.unknown"]))
+test_a_data_class_that_is_no_word if case(fixtures.submitting({"dataClass": false}), fixtures.refused(["placement.nowhere", "residency.unknown"]))
 
 test_a_tenant_without_regions if case(
 	object.union(fixtures.submission({}), {"principal": {"tenant": "idle"}, "workflow": {"metadata": {"tenant": "idle"}}}),

@@ -20,10 +20,10 @@ deny contains {"rule": "image.unreadable", "message": message} if {
 
 # The images to check. A submission waits for this: each is checked once, however many tasks use it, and none is
 # where `data.banned_images` is empty.
-images contains task.run.image if {
+images contains image if {
 	data.banned_images != []
-	some task in input.workflow.spec.tasks
-	task.run.image != null
+	image := input.workflow.spec.tasks[_].run.image
+	image != null
 }
 
 banned(image) if {

@@ -12,7 +12,7 @@ decision := {
 	"reasons": [],
 	"obligations": object.union(document.obligations, reasons.unrecorded),
 } if {
-	count(refusals) == 0
+	refusals == set()
 } else := {
 	"allow": false,
 	"rules": {reason.rule | some reason in refusals},
