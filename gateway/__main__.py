@@ -1,4 +1,4 @@
-"""The `waypost` command and the table of its subcommands.
+"""The `waypost` command: the table of its subcommands, and the function that runs one.
 
 Subcommands are named by import strings, so that a start loads only the one that it runs.
 """
@@ -18,7 +18,7 @@ EXIT_CODES: Final = (
 
 
 def installed_version() -> str:
-    """Returns the version of the installed distribution."""
+    """Returns the version of the installed `waypost` distribution."""
     from importlib.metadata import version  # noqa: PLC0415  # loading it would slow every start
 
     return version("waypost")
@@ -106,18 +106,18 @@ def completion(
 
 @app.command(group=BUILD)
 def version() -> None:
-    """Print the version, as --version does."""
+    """Print the version, the same as `--version`."""
     sys.stdout.write(f"{installed_version()}\n")
 
 
 @app.command(name="help", group=BUILD)
 def print_help(*command: Annotated[str, Parameter(help="Of which command. Default: of all.")]) -> None:
-    """Print the help of a command, as --help does."""
+    """Print the help of a command, the same as `--help`."""
     app.help_print(command)
 
 
 def main() -> None:
-    """Runs the subcommand that the command line names, and exits with the code that it returns (None: 0)."""
+    """Runs the subcommand that the command line names, and exits with the exit code that it returns."""
     # A lone dash, for standard input, is spelled out: cyclopts would take it for an option, or (set not to)
     # every misspelt option for a file.
     sys.exit(app([STANDARD_INPUT if word == "-" else word for word in sys.argv[1:]]))

@@ -1,4 +1,4 @@
-"""Composes a gateway from its settings: the only module, with `policy_composition.py`, to name plug-ins.
+"""Builds a gateway from its settings: creates store, policy engine, clusters and loops, and connects them.
 
 It names concrete classes, as `policy_composition.py` does for policy engines. Each kind of plug-in has one
 dict: `STORES` here, `POLICY_ENGINES` there, `CLUSTER_KINDS` in `clusters/registry.py`.
@@ -24,7 +24,7 @@ from gateway.api.http.rate_limits import RateLimiter
 from gateway.api.http.services import Services, request_turns
 from gateway.api.internal.health import internal_api
 from gateway.api.routes import api
-from gateway.clock_at_start import bear_clock_steps
+from gateway.clock_at_start import correct_clocks
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
 from gateway.core.rollback import ReleaseKind
@@ -59,7 +59,7 @@ from waypost.workflow.run_types import DeclaredExecutors
 
 
 class StoreKind(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of store: the form of its URL, and the factory that makes one from the part after the scheme."""
+    """A kind of store that the settings can choose: the form of its URL, and the factory that makes it."""
 
     form: str
     """The form of the store's URL, for error messages: `sqlite:PATH`."""
@@ -73,7 +73,7 @@ STORES: Final[Mapping[str, StoreKind]] = {
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
-    """A gateway that is composed from its settings and does not listen yet."""
+    """A gateway that is built from its settings and does not listen yet."""
 
     api: ASGIApp
     internal_api: ASGIApp
@@ -83,7 +83,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
-    """Composes the gateway that `settings` describe; opens its parts in order, closes them in reverse.
+    """A context with the gateway that `settings` describe: opens its parts in order, closes them in reverse.
 
     Raises `StartError`, or what a part raises that cannot start: `StoreUnusable`, `BundleError`, `PkiError`.
     """
@@ -146,7 +146,7 @@ def _store(url: Secret) -> Store:
 
 async def _bear_clock_steps(store: Store) -> None:
     try:
-        await bear_clock_steps(store)
+        await correct_clocks(store)
     except Unavailable as error:
         # Without it deadlines would be wrong by as much as the clock was set.
         raise StoreUnusable(f"the store cannot be told the time: {error}") from error
@@ -256,7 +256,7 @@ def _instant() -> Instant:
 
 
 async def _rollback(exits: AsyncExitStack, services: Services, *, region_lost: Callable[[], bool]) -> Loops:
-    """Returns the control loops of automatic rollbacks and of staged releases; none without Prometheus."""
+    """Builds the background loops of automatic rollbacks and staged releases; none without Prometheus."""
     settings = services.settings.rollback
     off = all(settings.of(kind).mode == "off" for kind in ReleaseKind)
     if off and settings.prometheus_url is None:
@@ -288,7 +288,7 @@ def _region_lost(controller: Controller) -> bool:
 
 
 def _sealing(audit: AuditSettings, store: Store, metrics: Metrics) -> Loops:
-    """Returns the loop that seals (signs digests of) the audit trail; none without a key in the settings."""
+    """Builds the background loop that seals the audit trail; none without a key in the settings."""
     try:
         sealer = audit_sealer(audit, store, on_alarm=metrics.audit_alarms.inc)
     except AuditKeyError as error:

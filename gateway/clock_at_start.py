@@ -1,4 +1,4 @@
-"""Corrects, at the start, for changes of the wall clock that were made while no gateway ran.
+"""Corrects stored times and this process's clock if the wall clock was changed while no gateway ran.
 
 The clock of a gateway begins with the wall clock. Without this a wall clock that was set forward would end
 runs before their deadlines, and one that was set back would make later runs older than earlier ones.
@@ -10,10 +10,11 @@ from gateway.steady_clock import machine_boot, seconds_behind, set_forward
 from gateway.store.interface import RunQuery, Store
 
 
-async def bear_clock_steps(store: Store) -> None:
-    """Sets this process's clock to at least the newest run's time; moves stored times by other clock changes.
+async def correct_clocks(store: Store) -> None:
+    """Corrects this process's clock and the stored times after changes of the machine's wall clock.
 
-    Raises `Unavailable` where the store does not take that.
+    The clock is set to at least the newest run's time; stored deadlines move by other changes. Raises
+    `Unavailable` where the store does not take that.
     """
     newest = await store.runs(RunQuery(tenants=None, limit=1))
     behind = max((seconds_behind(run.created_at) for run in newest.runs), default=0.0)

@@ -28,7 +28,7 @@ from waypost.serving import Server, run, stop_signals
 from waypost.tls import PkiError, api_context
 
 HEALTH_CONNECTIONS: Final = 64
-"""The maximum number of open connections to the internal port; the API's connections cannot use them up."""
+"""The maximum number of open connections to the internal port."""
 OWN_DESCRIPTORS: Final = 192
 """The number of file descriptors reserved for the gateway's own files: database, policy, keys, logs."""
 API_CONNECTIONS: Final = 10_000
@@ -43,7 +43,7 @@ Python's own 5 ms delay each of the dozen steps from a submission to its end.
 
 
 def serve(settings: GatewaySettings) -> int:
-    """Runs a gateway until SIGTERM or SIGINT; returns 0 then, or 1 if it cannot start or a loop fails.
+    """Runs a gateway until SIGTERM or SIGINT; returns exit code 0, or 1 if it cannot start or a loop fails.
 
     Prints one line of JSON with its ports once it answers.
     """
@@ -85,7 +85,7 @@ async def _serve(settings: GatewaySettings) -> int:
 
 
 def _api_connections(descriptors: int, regions: int) -> int:
-    """Returns the limit of the API's connections, which leaves descriptors for everything else."""
+    """Returns the maximum number of API connections, which leaves file descriptors for everything else."""
     kept = OWN_DESCRIPTORS + HEALTH_CONNECTIONS + regions * sum(CONNECTIONS.values())
     connections = max(API_CONNECTIONS_MINIMUM, min(API_CONNECTIONS, descriptors - kept))
     if connections < API_CONNECTIONS:
@@ -100,7 +100,7 @@ def _api_connections(descriptors: int, regions: int) -> int:
 
 
 async def run_loops(loops: Loops, stop: asyncio.Event) -> int:
-    """Runs all loops side by side until `stop` is set or one of them ends, then cancels the others.
+    """Runs all loops side by side until `stop` is set or one of the loops ends, then cancels the others.
 
     Returns 0 for `stop`, 1 where a loop has ended.
     """

@@ -1,4 +1,4 @@
-"""Sets metrics from the present state of a gateway: at each scrape, or once at its start."""
+"""Sets metrics from the present state of a gateway: at its start, and at each scrape."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ from waypost.tls import gateway_credentials
 
 
 def show_process(metrics: Metrics, settings: GatewaySettings) -> None:
-    """Sets the gauges of the version, and of the expiry of each certificate that this process loads.
+    """Sets the metrics of the version, and of the expiry of each certificate that this process loads.
 
     Raises `PkiError` where one cannot be read.
     """
@@ -34,7 +34,7 @@ def show_process(metrics: Metrics, settings: GatewaySettings) -> None:
 
 
 def start_counters(metrics: Metrics, settings: GatewaySettings) -> None:
-    """Initializes to 0 the counter series that alerts and rollbacks watch.
+    """Initializes to 0 the metrics' counters that alerts and automatic rollbacks watch.
 
     Prometheus sees a counter grow only between two scrapes: a first event that made its series would be none.
     """
@@ -68,7 +68,7 @@ def _certificates(settings: GatewaySettings) -> Iterator[tuple[str, Path]]:
 
 
 def show_pools(metrics: Metrics, clusters: Mapping[str, ClusterAdapter]) -> None:
-    """Sets the gauges of the connections to each region whose adapter counts connections."""
+    """Sets the metrics of the open connections to each region whose adapter counts connections."""
     for region, cluster in clusters.items():
         if isinstance(cluster, CountsConnections):
             # Bound now: at a scrape the loop's variable would be the last one.
@@ -83,7 +83,7 @@ def show_policy_and_keys(
     bundles: BundleFeed,
     authenticator: JwtAuthenticator,
 ) -> None:
-    """Sets the gauges of the policy revision, of whether it is the newest, and of the expiry of key sets."""
+    """Sets the metrics of the policy revision, of whether it is the newest, and of the expiry of key sets."""
     metrics.show_revision(engine_kind(settings.policy.engine), policy.revision)
     newest = bundles.current
     metrics.policy_stale.set(newest is not None and newest.manifest.revision != policy.revision)

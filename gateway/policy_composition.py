@@ -1,4 +1,4 @@
-"""Composes the policy parts of a gateway: engine, bundle rollout, and the records of policy decisions.
+"""Builds the policy parts of a gateway: engine, bundle rollout, and the records of policy decisions.
 
 In a running gateway nothing but it and the rooms of `gateway.policy` names concrete policy engines.
 """
@@ -54,7 +54,7 @@ def _embedded_policy(policies: PolicySettings) -> PolicyEngine:
 
 
 class PolicyEngineKind(Struct, frozen=True, kw_only=True):
-    """A kind of policy engine: the factories of the engine itself, and of engines for a rollout's bundles."""
+    """A kind of policy engine that the settings can choose: factories of its engines."""
 
     make: Callable[[PolicySettings], PolicyEngine]
     """The factory of the engine that decides from the start. Raises `ValueError` for unusable settings."""
@@ -86,7 +86,7 @@ Loops: TypeAlias = Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
 
 
 class PolicyParts(Struct, frozen=True, kw_only=True):
-    """The policy parts of a gateway: engine, rollout, feed, routes and loops."""
+    """The policy parts of a gateway: engine, rollout, feed of bundles, routes and background loops."""
 
     engine: RecordedPolicy
     rollout: BundleRollout
@@ -100,7 +100,7 @@ class PolicyParts(Struct, frozen=True, kw_only=True):
 async def policy_composition(
     settings: GatewaySettings, store: Store, metrics: Metrics
 ) -> AsyncIterator[PolicyParts]:
-    """Opens the policy parts in order, closes them in reverse.
+    """A context with the policy parts of a gateway: opens them in order, closes them in reverse.
 
     Raises `StartError`, or what a part raises that cannot start: `BundleError`, `ArchiveError`.
     """
@@ -169,7 +169,7 @@ def _engines(policies: PolicySettings, opa: FedOpa, trials: FedOpa) -> BundleEng
 def _routes(
     policies: PolicySettings, store: Store, feed: BundleFeed, candidate_feed: BundleFeed
 ) -> tuple[Route, ...]:
-    """Returns the internal port's routes for OPA: bundle downloads, status reports, decision logs."""
+    """Builds the internal port's routes for OPA: bundle downloads, status reports, decision logs."""
     logs = [decision_log_route(store, kept=policies.opa_records)] if _kind_of(policies).is_opa else []
     return (
         *logs,
@@ -200,7 +200,7 @@ def _at_start(policies: PolicySettings) -> PolicyEngine:
 
 
 def _candidate(policies: PolicySettings) -> PolicyEngine | None:
-    """Returns the OPA that evaluates candidate bundles; None if the embedded engine does."""
+    """Builds the client of the OPA that evaluates candidate bundles; None if the embedded engine does."""
     if policies.candidate_engine is None:
         return None
     candidate = POLICY_ENGINES.get(_scheme(policies.candidate_engine))

@@ -1,4 +1,4 @@
-"""The readiness checks of a gateway's parts, for `/readyz`."""
+"""The readiness checks of a gateway's store, policy and token issuers, for the route `/readyz`."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -18,7 +18,7 @@ def readiness_checks(
     controller: Controller,
     bundles: BundleFeed,
 ) -> Mapping[str, Callable[[], Awaitable[str]]]:
-    """Returns the readiness check of each part, by name. A check returns a note, or raises `Unavailable`.
+    """Returns the gateway's readiness checks, by the name of the part that each checks.
 
     `engine` is the setting `policy.engine`.
     """
@@ -30,7 +30,7 @@ def readiness_checks(
 
 
 async def _check_store(store: Store, controller: Controller) -> str:
-    """Checks that the store accepts writes; returns the number of shards under way, as text for people.
+    """Checks that the store accepts writes; returns, for people, the number of shards under way.
 
     Raises `Unavailable` where the store takes none.
     """
@@ -42,7 +42,7 @@ async def _check_store(store: Store, controller: Controller) -> str:
 
 
 async def _check_policy(policy: PolicyEngine, engine: str, bundles: BundleFeed) -> str:
-    """Checks that policy would answer; returns, for people, the revision of the rules that it has loaded.
+    """Checks that the policy engine answers; returns, for people, the revision of its rules.
 
     Beside it stands the bundle that OPA is given, where it is another: OPA has not taken it, or not yet.
     Raises `Unavailable` where the engine does not answer.
@@ -56,7 +56,7 @@ async def _check_policy(policy: PolicyEngine, engine: str, bundles: BundleFeed) 
 
 
 async def _check_keys(authenticator: JwtAuthenticator) -> str:
-    """Checks that the keys of every issuer can be read. Raises `Unavailable` with the other URLs."""
+    """Checks that the keys of every token issuer can be read; raises `Unavailable` naming the others."""
     if authenticator.issuers_without_keys:
         raise Unavailable(f"cannot be read: those of {', '.join(authenticator.issuers_without_keys)}")
     return "of every issuer"

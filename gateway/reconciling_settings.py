@@ -13,16 +13,16 @@ Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 At 0 a loop would not pause, or a window would hold nothing.
 """
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
-Part: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 """A fraction from 0 to 1."""
 
 
 class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The thresholds by which a region counts as lost, slow or failing, and as recovered."""
+    """The settings of regions' health: when a region counts as lost, slow or failing, and as recovered."""
 
     probe_interval_seconds: Seconds = 2.0
     """The pause between two probes of a region, varied by `jitter`."""
-    jitter: Part = 0.2
+    jitter: Fraction = 0.2
     """The largest fraction by which chance varies a probe's pause, and shortens an ejection."""
     probe_retry_seconds: Seconds = 0.5
     """The pause before the next probe after a failed one."""
@@ -49,7 +49,7 @@ class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The latency that a failed call or probe counts as in the peak EWMA."""
     consecutive_errors: Count = 5
     """The number of failed calls in a row (unreachable, timeout, 502/503/504) that eject a region."""
-    success_ratio: Part = 0.8
+    success_ratio: Fraction = 0.8
     """The fraction of a region's recent calls that must succeed; below it the region is ejected."""
     success_window_seconds: Seconds = 10.0
     """The time for which a call counts as recent for `success_ratio`."""
@@ -62,7 +62,7 @@ class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The length of the first ejection; the n-th is n times as long. Chance shortens it, up to `jitter`."""
     ejection_maximum_seconds: float = 300.0
     """The length of the longest ejection."""
-    ejected_ratio: Part = 0.5
+    ejected_ratio: Fraction = 0.5
     """The largest fraction of regions that may be ejected at once; the last one that answers never is."""
     ejection_forgotten_seconds: float = 600.0
     """The time without an ejection or a loss after which a region's count of them starts again."""
@@ -72,22 +72,22 @@ class HealthSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The length of the window of round trips from which the p90 is computed."""
     degraded_evaluations: Count = 3
     """The evaluations in a row, one a second, in which the p90 must exceed `degraded_seconds`."""
-    recovered_ratio: Part = 0.7
+    recovered_ratio: Fraction = 0.7
     """The fraction of `degraded_seconds` that the p90 of a recovering region must stay below."""
     recovered_seconds: float = 60.0
     """The time for which the p90 must stay under `recovered_ratio` for a region to recover."""
     slow_start_seconds: Seconds = 60.0
     """The time over which a returning region's share of work grows to its whole."""
-    slow_start_floor: Part = 0.1
+    slow_start_floor: Fraction = 0.1
     """The fraction of its share of work that a region in slow start gets at first."""
     blackout_seconds: float = 10.0
     """The time within which regions must be lost to count as lost together."""
-    blackout_ratio: Part = 0.5
+    blackout_ratio: Fraction = 0.5
     """The fraction of regions above which their loss together means that the gateway itself is cut off."""
 
 
 class FailoverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of failover: when and how often shards move, when calls and policy queries repeat."""
+    """The settings of failover: when and how often shards move, and when calls and queries are repeated."""
 
     fence_seconds: float = 5.0
     """The time after an intent in which a cluster may accept its create, in cluster uptime."""
@@ -127,7 +127,7 @@ class FailoverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class PlacingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of placing: how often and how many shards are placed, and which regions count as equal."""
+    """The settings of placing: how often and how many shards are placed, and which scores count as equal."""
 
     near: Annotated[float, Meta(ge=1)] = 1.10
     """The factor of the best score within which regions count as equal, so as not to crowd one.

@@ -1,10 +1,10 @@
-"""The settings of automatic rollbacks."""
+"""The settings of automatic rollbacks of releases."""
 
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, structs
 
-from gateway.reconciling_settings import Count, Part, Seconds
+from gateway.reconciling_settings import Count, Fraction, Seconds
 from gateway.secret import Secret
 
 Mode = Literal["off", "dry-run", "on"]
@@ -14,11 +14,11 @@ Most = Annotated[int, Meta(ge=0)]
 
 
 class ReleaseKindSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of one kind of release; None: the setting of the same name in `rollback`."""
+    """The rollback settings of one kind of release; None: the setting of the same name in `rollback`."""
 
     mode: Mode | None = None
     window_seconds: Window | None = None
-    bad_share: Part | None = None
+    bad_share: Fraction | None = None
     ratio: Ratio | None = None
     requests: Count | None = None
     released_seconds: Seconds | None = None
@@ -36,7 +36,7 @@ class LaterKindSettings(ReleaseKindSettings, frozen=True, kw_only=True, forbid_u
 
 
 class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of automatic rollbacks: when a release is rolled back, and by what evidence."""
+    """The settings of automatic rollbacks: when a release is rolled back, and on what evidence."""
 
     mode: Mode = "off"
     """Whether releases are rolled back on alerts; `dry-run` only records what `on` would roll back."""
@@ -56,7 +56,7 @@ class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The pause between two checks of alerts and rollbacks."""
     window_seconds: Window = 300
     """The length of the window, up to now, over which evidence is measured."""
-    bad_share: Part = 0.05
+    bad_share: Fraction = 0.05
     """The fraction of bad results that a release must have at least to be rolled back.
 
     Of a policy bundle it is the fraction of submissions that it refuses, of a workflow that of its shards
@@ -87,7 +87,7 @@ class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The settings that differ for released workflows, which are rolled back only if its `mode` is set."""
 
     def of(self, kind: str) -> "RollbackSettings":
-        """Returns the settings for one kind of release, with the differences of its own field applied."""
+        """Returns the rollback settings for one kind of release: the common ones, with the kind's changes."""
         own: ReleaseKindSettings = getattr(self, kind)
         differing = {name: value for name, value in structs.asdict(own).items() if value is not None}
         return structs.replace(self, **differing)

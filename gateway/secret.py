@@ -1,8 +1,8 @@
-"""The type of a secret setting, whose value no log and no error shows."""
+"""`Secret`, the type of a setting whose value no log and no error shows."""
 
 
 class Secret(str):
-    """A secret setting that prints as `***`. `reveal()` returns the value to the code that needs it."""
+    """The value of a secret setting: prints as `***`; `reveal()` returns the value to code that needs it."""
 
     __slots__ = ()
 
@@ -15,5 +15,5 @@ class Secret(str):
         return "***"
 
     def reveal(self) -> str:
-        """Returns the secret value as an ordinary string."""
+        """Returns the secret's value as an ordinary string."""
         return "".join(self)

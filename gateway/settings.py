@@ -1,4 +1,6 @@
-"""Every setting of a gateway, with its default, and its meaning beneath. Durations are in seconds.
+"""All settings of a gateway, as fields with defaults; each field's meaning stands beneath.
+
+Durations: seconds.
 
 Settings are frozen and read once, by `gateway/settings_loading.py`: a group here is a table in the TOML file.
 """
@@ -16,7 +18,7 @@ from gateway.secret import Secret as Secret
 
 
 class DocumentLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The bounds on the size of a submitted document."""
+    """The limits on the size of a submitted document."""
 
     maximum_bytes: Annotated[int, Meta(ge=1)] = 1_048_576
     """The maximum size of the request body, and of what placeholders may add to the document, in bytes."""
@@ -54,14 +56,14 @@ class InternalListenAddress(ListenAddress, frozen=True, kw_only=True, forbid_unk
 
 
 class ApiTls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The paths of the PEM files with the API's server certificate and key."""
+    """The paths of the PEM files with the TLS certificate and key of the API."""
 
     certificate: str
     key: str
 
 
 class RegionTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One region and the address of its cluster."""
+    """One region in the settings: its name, weight, and the address of its cluster."""
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     """The region's name, a DNS label."""
@@ -77,7 +79,7 @@ class RegionTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The engine that evaluates policy: the rules and data of the embedded one, and how OPA is reached."""
+    """The settings of policy: which engine evaluates it, where its rules are, and how OPA is reached."""
 
     engine: str = "embedded"
     """The policy engine: embedded, or the address of an OPA.
@@ -130,7 +132,7 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class AuditSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of audit seals (signed digests of the audit trail), which reveal later changes of it."""
+    """The settings of the audit trail's seals (signed digests), which reveal later changes of the trail."""
 
     key: str | None = None
     """Path of the PEM file with the private key of the seals (ECDSA P-256). None: the trail is not sealed."""
@@ -139,7 +141,7 @@ class AuditSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class RequestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Limits on HTTP requests and event streams: their size, time and number."""
+    """The limits on HTTP requests and event streams: their size, time and number."""
 
     page_maximum: Annotated[int, Meta(ge=1)] = 200
     """The maximum number of runs on one page of a list."""
@@ -168,7 +170,7 @@ class RequestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The limits on a tenant's open runs, requests and documents, where policy sets no others."""
+    """The limits on one tenant's open runs, requests and documents, where policy sets no others."""
 
     open_runs: Annotated[int, Meta(ge=1)] = 250_000
     """The maximum number of a tenant's accepted and unfinished runs; more get a 429."""
@@ -193,7 +195,7 @@ class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class LoggingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The level and style of log lines, which go to standard error."""
+    """The settings of log lines, which go to standard error: their level and style."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     style: Literal["auto", "json", "human"] = "auto"
@@ -201,7 +203,7 @@ class LoggingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Issuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One token issuer whose tokens are accepted, with the requirements on its tokens."""
+    """One token issuer in the settings, with the requirements on the tokens that it issues."""
 
     url: str
     """The issuer's URL, which the claim `iss` of its tokens must equal exactly."""

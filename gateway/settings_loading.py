@@ -1,4 +1,4 @@
-"""Reads the settings: from a TOML file, then from the environment, which wins. An unknown name is an error.
+"""Loads the gateway's settings from a TOML file and the environment; the environment takes precedence.
 
 In the environment a setting is `WAYPOST_` and its path in capitals, groups joined by two underscores:
 `WAYPOST_HEALTH__PROBE_INTERVAL_SECONDS`. Lists and whole groups are written as JSON there.
@@ -22,7 +22,7 @@ PREFIX: Final = "WAYPOST_"
 NOT_SETTINGS: Final = frozenset(
     {"WAYPOST_URL", "WAYPOST_TOKEN", "WAYPOST_CA", "WAYPOST_INPUT", "WAYPOST_OUTPUT", "WAYPOST_SHARED"}
 )
-"""The variables with the prefix that are no settings of the gateway.
+"""The environment variables that begin like settings and are not settings of the gateway.
 
 They are the command line's (address, token, root certificate), a task's (its input and output files) and the
 tests' (their data).
@@ -30,11 +30,11 @@ tests' (their data).
 
 
 class SettingsError(Exception):
-    """Raised for settings that cannot be used. The text says why to their author, and shows no secret."""
+    """Raised for settings that cannot be used; the text names the setting, and shows no secret."""
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str]) -> GatewaySettings:
-    """Returns the settings in `file` (None: defaults), overridden by `WAYPOST_*` in `environment`.
+    """Loads the settings in `file` (None: defaults), overridden by `WAYPOST_*` variables in `environment`.
 
     Raises `SettingsError` for a file that cannot be read, an unknown name, and a value of the wrong type.
     """
@@ -62,7 +62,10 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> GatewayS
 
 
 def _issuer_at(tree: dict[str, Any], parts: Sequence[str]) -> str:
-    """Returns the issuer's name, for error texts, whose setting is at `parts`: its index would say little."""
+    """Returns the name, for error texts, of the token issuer whose setting is at the path `parts`.
+
+    Its index would say little.
+    """
     match tree.get("issuers"), parts:
         case [*issuers], ["issuers", index, *_] if index.isdecimal() and isinstance(
             found := issuers[int(index)], dict
@@ -87,7 +90,7 @@ def _convert_secret(wanted: type, value: object) -> object:
 
 
 def _fields(known: inspect.Type) -> dict[str, inspect.Type] | None:
-    """Returns the settings in the group `known` by name, with types; None if `known` is a plain value."""
+    """Returns the fields of the settings group `known` with their types; None if it is a plain value."""
     if isinstance(known, inspect.UnionType):
         return next((fields for option in known.types if (fields := _fields(option)) is not None), None)
     return (
@@ -96,7 +99,7 @@ def _fields(known: inspect.Type) -> dict[str, inspect.Type] | None:
 
 
 def _refuse_unknown_names(value: object, known: inspect.Type, *, path: tuple[str, ...], source: str) -> None:
-    """Raises `SettingsError` for the first name in `value`, at any depth, that is no setting.
+    """Raises `SettingsError` for the first name in `value`, at any depth, that is not a setting's name.
 
     `known` is the type of `value`, `path` the names of the groups that it is in, `source` where it was read.
     msgspec would refuse it too (`forbid_unknown_fields`), but names neither its place nor the name that was
@@ -115,7 +118,7 @@ def _refuse_unknown_names(value: object, known: inspect.Type, *, path: tuple[str
 
 
 def _set_variable(tree: dict[str, Any], known: inspect.Type, name: str, value: str) -> None:
-    """Writes the `value` of the environment variable `name` to its place in `tree`, the settings so far.
+    """Sets, in the tree of settings, the setting that the environment variable `name` is for, to `value`.
 
     `known` is the type of all settings.
     """

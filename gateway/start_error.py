@@ -1,4 +1,4 @@
-"""The error that a gateway cannot start with its settings."""
+"""`StartError`, raised if a gateway cannot start with its settings."""
 
 
 class StartError(Exception):

@@ -1,4 +1,4 @@
-"""A clock of seconds since 1970 that nobody can set while the process runs.
+"""A clock of seconds since 1970 that does not change if the machine's wall clock is set.
 
 Deadlines, pauses and the names of runs count on it. It begins with the wall clock, and goes on with the time
 since the machine's boot.
@@ -15,7 +15,7 @@ BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 def uptime() -> float:
-    """Returns the seconds since the machine's boot, on a clock that includes sleep."""
+    """Returns the seconds since the machine's boot, time in sleep included."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
 
 
@@ -23,7 +23,7 @@ _offset = time.time() - uptime()
 
 
 class MachineBoot(Struct, frozen=True, kw_only=True):
-    """A boot of this machine: its id, and its time by the steady clock, in seconds since 1970.
+    """The latest boot of this machine: its id, and when it was by the steady clock, in seconds since 1970.
 
     Two readings of one boot differ in time by as much as the wall clock was set in between.
     """
@@ -34,7 +34,7 @@ class MachineBoot(Struct, frozen=True, kw_only=True):
 
 
 def machine_boot() -> MachineBoot:
-    """Returns the current boot of this machine."""
+    """Reads the id and the time of this machine's latest boot."""
     try:
         boot_id = BOOT_ID.read_text().strip()
     except OSError:
@@ -43,21 +43,24 @@ def machine_boot() -> MachineBoot:
 
 
 def steady_time() -> float:
-    """Returns the seconds since 1970, by the wall clock as it was at the start of this process."""
+    """Returns the seconds since 1970, by the wall clock as it was when this process started."""
     return _offset + uptime()
 
 
 def seconds_behind(newest: float) -> float:
-    """Returns the seconds by which this clock is behind `newest`; 0 if it is not behind."""
+    """Returns the seconds by which the steady clock is behind `newest`; 0 if it is not behind."""
     return max(0.0, newest - steady_time())
 
 
 def set_forward(seconds: float) -> None:
-    """Sets the clock forward, at the start of the process, so that all times given before are in the past."""
+    """Sets the steady clock forward by `seconds`, at the start of the process.
+
+    All times given before are then in the past.
+    """
     global _offset
     _offset += seconds
 
 
 def wall_clock_step() -> float:
-    """Returns the seconds by which the wall clock was set since the start, or since `set_forward`."""
+    """Returns the seconds by which the wall clock was set since this process started or `set_forward`."""
     return time.time() - steady_time()

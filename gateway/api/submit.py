@@ -18,7 +18,7 @@ from gateway.api.views import DryRun, RegionPlan, summary
 from gateway.core.decision import Action, Decision
 from gateway.core.errors import Malformed
 from gateway.core.run import new_run_id
-from gateway.documents.checks import is_right
+from gateway.documents.checks import is_valid
 from gateway.documents.likely_mistakes import likely_mistakes
 from gateway.documents.parsing import parse_quickly
 from gateway.documents.workflow import Workflow
@@ -164,7 +164,7 @@ def _read_quickly(body: bytes, tenant: str, services: Services) -> Reading | Non
         return None
     workflow = with_tenant(workflow, tenant)
     canonical = msgspec.json.encode(workflow)
-    if b'"when":' in canonical or not is_right(
+    if b'"when":' in canonical or not is_valid(
         workflow, canonical, limits, services.executors, frozenset(services.clusters)
     ):
         return None

@@ -190,7 +190,7 @@ def release_label(tenant: str, label: str) -> str:
 
 
 def version_for(workflow: ReleasedWorkflow, chance: float) -> WorkflowVersion | None:
-    """Returns the version that a submission by name runs: canary or stable, by `chance` (0 to 1, random)."""
+    """Returns the version that a submission by name runs, canary or stable, as `chance` (0 to 1) decides."""
     canary = workflow.canary
     if canary is not None and chance * 100 < canary.percent:
         return canary

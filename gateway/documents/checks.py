@@ -1,4 +1,4 @@
-"""Checks a document's meaning, which types cannot express; returns all errors, each with a JSON pointer.
+"""Finds the errors in a parsed workflow that its types cannot express, each with a JSON pointer.
 
 Names, needs and cycles, limits, labels, placement, executors, placeholders and conditions.
 """
@@ -30,7 +30,7 @@ Rendering that many takes about 10 ms, while a submission waits.
 """
 
 TASK_CHARACTERS: Final = 200
-"""The minimum number of characters that a rendered task counts for."""
+"""The number of characters that a rendered task counts for at least."""
 
 SUGGESTED_REGIONS: Final = 20
 """The maximum number of unknown region names for which a similar known name is suggested."""
@@ -48,23 +48,23 @@ def check(
     executors: DeclaredExecutors,
     regions: frozenset[str] = frozenset(),
 ) -> list[FieldError]:
-    """Returns the errors in `workflow`, up to `MAXIMUM_ERRORS`.
+    """Returns the semantic errors in `workflow`, up to `MAXIMUM_ERRORS`, each with a JSON pointer.
 
-    `canonical` is its JSON: what does not occur in it need not be looked for task by task. `regions` are the
-    names of all regions; where they are unknown (empty), placement may name any. A workflow beyond a limit
-    gets only that error.
+    `canonical` is the workflow as JSON: a feature whose text does not occur there is not looked for task by
+    task. `regions` are the names of all regions; where they are unknown (empty), placement may name any. A
+    workflow beyond a size limit gets only that error.
     """
     return list(islice(_errors(workflow, canonical, limits, executors, regions), MAXIMUM_ERRORS))
 
 
-def is_right(
+def is_valid(
     workflow: Workflow,
     canonical: bytes,
     limits: DocumentLimits,
     executors: DeclaredExecutors,
     regions: frozenset[str],
 ) -> bool:
-    """Whether `check` would find no error in the workflow. Stops at the first error, to be quick."""
+    """Returns whether `check` would find no error in the workflow; stops at the first error, to be quick."""
     return next(_errors(workflow, canonical, limits, executors, regions), None) is None
 
 
@@ -75,7 +75,7 @@ def _errors(
     executors: DeclaredExecutors,
     regions: frozenset[str],
 ) -> Iterator[FieldError]:
-    """Yields the errors of `check`, one after the other."""
+    """Yields the semantic errors in the workflow, one after the other."""
     # What follows may take long for a workflow beyond the limits: it is not checked further.
     if too_large := list(_size_errors(workflow, limits)):
         yield from too_large
@@ -96,7 +96,7 @@ def _errors(
 
 
 def is_too_large(workflow: Workflow, limits: DocumentLimits) -> bool:
-    """Whether the workflow exceeds a size limit, so that `check` goes no further."""
+    """Returns whether the workflow exceeds a size limit, in which case nothing else is checked."""
     return any(True for _ in _size_errors(workflow, limits))
 
 
@@ -145,7 +145,7 @@ def _label_errors(workflow: Workflow) -> Iterator[FieldError]:
 
 
 def _placement_errors(workflow: Workflow, regions: frozenset[str]) -> Iterator[FieldError]:
-    """Yields errors for unknown regions in `placement`."""
+    """Yields an error for each region in `placement` that does not exist."""
     wishes = workflow.spec.placement
     known, hints = sorted(regions), dict[str, str]()
     for field, names in (("regions", wishes.regions), ("avoid", wishes.avoid)):
@@ -160,7 +160,7 @@ def _placement_errors(workflow: Workflow, regions: frozenset[str]) -> Iterator[F
 
 
 def _unsupported_errors(workflow: Workflow) -> Iterator[FieldError]:
-    """Yields errors for fields whose feature is not built yet: they are refused, never ignored."""
+    """Yields an error for each field of the workflow whose feature is not supported yet."""
     if workflow.spec.schedule is not None:
         yield FieldError(
             "/spec/schedule", "schedules are not supported yet: submit the workflow when it is to run"
@@ -171,7 +171,7 @@ def _unsupported_errors(workflow: Workflow) -> Iterator[FieldError]:
 
 
 def _type_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[FieldError]:
-    """Yields errors for task types that no cluster runs, or none with exclusive side effects."""
+    """Yields an error for each task type that no cluster runs, or that cannot have exclusive side effects."""
     exclusive = workflow.spec.side_effects is SideEffects.EXCLUSIVE
     for index, task in enumerate(workflow.spec.tasks):
         if task.type not in executors.run_types:
@@ -189,7 +189,7 @@ def _type_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[F
 def _run_errors(
     workflow: Workflow, limits: DocumentLimits, executors: DeclaredExecutors, *, templated: bool
 ) -> Iterator[FieldError]:
-    """Yields errors in each task's `run`, by its executor's type, after placeholders are filled in."""
+    """Yields the errors in each task's `run`, checked after placeholders are filled in."""
     # Without placeholders every shard has the same `run`: it is checked as it stands, by msgspec at first.
     if not templated:
         if _all_fit(workflow, executors):
@@ -217,9 +217,10 @@ def _run_errors(
 def _rendered_run_errors(
     workflow: Workflow, executors: DeclaredExecutors, *, broken: set[int]
 ) -> Iterator[FieldError]:
-    """Yields errors in `run` as rendered for the first shard of each form of item.
+    """Yields the errors in each task's `run` with the placeholders filled in for a sample of the shards.
 
-    Tasks in `broken` have placeholder errors and are left out. `RENDERED_CHARACTERS` bounds the work.
+    The sample is the first shard of each form of item. Tasks in `broken` have placeholder errors and are left
+    out. `RENDERED_CHARACTERS` bounds the work.
     """
     shards, left = distinct_shards(workflow), RENDERED_CHARACTERS
     for index, task in enumerate(workflow.spec.tasks):

@@ -1,4 +1,4 @@
-"""Checks a document's `when` conditions at submission: compiles all, evaluates those whose inputs are known.
+"""Checks a document's `when` conditions: compiles all, and evaluates those whose inputs are known.
 
 A child process compiles and evaluates them. What they read that is not there, or that their tasks do not
 need, is an error too.
@@ -17,14 +17,14 @@ SHARD_FIELDS: Final = ("count", "index", "item")
 
 
 def condition_text_errors(workflow: Workflow) -> Iterator[FieldError]:
-    """Yields the errors in the texts of conditions that are found without compiling them."""
+    """Yields the errors in the texts of `when` conditions that are found without compiling them."""
     for index, task in enumerate(workflow.spec.tasks):
         if task.when is not None and (error := text_error(task.when)) is not None:
             yield FieldError(f"/spec/tasks/{index}/when", error)
 
 
 class ConditionTrial:
-    """A workflow's conditions, as requests to a process that evaluates them, and the errors in its answers.
+    """Makes the requests to evaluate a workflow's `when` conditions, and finds errors in the answers.
 
     Each text is asked about once, and once for each form of item where it reads the shard. `first` is the
     questions without which the document cannot be accepted: they compile each text.
@@ -43,7 +43,7 @@ class ConditionTrial:
         ]
 
     def further(self, first: Sequence[ConditionAnswer]) -> Iterator[ConditionQuestion]:
-        """Yields the conditions to try on further forms of item, after the answers to the `first` ones."""
+        """Yields the requests for further forms of shard items, by the answers to the `first` requests."""
         texts = self._of_shards(first)
         for shard in self._shards[1:]:
             yield from (ConditionQuestion(text=text, shard=shard) for text in texts)
@@ -51,7 +51,7 @@ class ConditionTrial:
     def errors(
         self, first: Sequence[ConditionAnswer], further: Iterable[ConditionAnswer]
     ) -> Iterator[FieldError]:
-        """Yields the errors in the conditions, one for each, by the answers. Some answers may be missing."""
+        """Yields at most one error for each condition, by the answers, of which some may be missing."""
         found: dict[str, str] = {}
         reads = {text: answer.reads for text, answer in zip(self._texts, first, strict=False) if answer.reads}
         for text, answer in zip(self._texts, first, strict=False):
@@ -74,14 +74,16 @@ class ConditionTrial:
                         yield FieldError(at, f"reads what {name[:128]} left: put it among the needs")
 
     def _of_shards(self, first: Sequence[ConditionAnswer]) -> list[str]:
-        return [text for text, answer in zip(self._texts, first, strict=False) if _varies(answer.reads)]
+        return [
+            text for text, answer in zip(self._texts, first, strict=False) if _depends_on_shard(answer.reads)
+        ]
 
     def _where(self, reads: ConditionReads | None, shard: Mapping[str, Any]) -> str:
-        return f" in shard {shard['index']}" if _varies(reads) and not self._single else ""
+        return f" in shard {shard['index']}" if _depends_on_shard(reads) and not self._single else ""
 
 
-def _varies(reads: ConditionReads | None) -> bool:
-    """Whether the condition depends on the shard, so that it is evaluated for each form of item."""
+def _depends_on_shard(reads: ConditionReads | None) -> bool:
+    """Returns whether a condition depends on the shard, so that it is evaluated for each form of item."""
     return reads is not None and "shard" in reads.roots and "tasks" not in reads.roots
 
 

@@ -1,4 +1,4 @@
-"""Checks that a document's tasks form a DAG: distinct names, existing needs, no cycle.
+"""Checks that the tasks of a workflow form a DAG: distinct names, existing needs, no cycle.
 
 Performs no I/O.
 """
@@ -18,7 +18,7 @@ REPORTED_CYCLES: Final = 10
 
 
 def is_in_topological_order(tasks: tuple[TaskSpec, ...]) -> bool:
-    """Whether all names are distinct and each task needs only tasks before it, each once.
+    """Returns whether task names are distinct and each task needs only tasks listed before it, each once.
 
     Then no name is wrong and there is no cycle.
     """
@@ -31,7 +31,7 @@ def is_in_topological_order(tasks: tuple[TaskSpec, ...]) -> bool:
 
 
 def name_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
-    """Yields errors for repeated task names, and for unknown, repeated or own names in needs."""
+    """Yields errors for repeated task names, and for needs that are unknown, repeated or the task itself."""
     counts = Counter(task.name for task in tasks)
     for index, task in enumerate(tasks):
         if counts[task.name] > 1:
@@ -50,7 +50,7 @@ def name_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
 
 
 def cycle_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
-    """Yields an error for each of the cycles that share no task, at most `REPORTED_CYCLES`.
+    """Yields an error for each cycle among the tasks, at most `REPORTED_CYCLES`; the cycles share no task.
 
     A task that needs itself is left to `name_errors`.
     """

@@ -1,4 +1,4 @@
-"""Finds likely mistakes in a valid document, which is accepted with a warning for each."""
+"""Finds likely mistakes in a valid workflow document, which is accepted with a warning for each."""
 
 import re
 from collections.abc import Iterator
@@ -14,16 +14,17 @@ FOREIGN: Final = re.compile(
     rb"\{\{\s*[A-Za-z_][A-Za-z0-9_.-]*\s*\}\}"
     rb"|\$\((?:params|inputs|outputs|tasks|steps|shard|context|workspaces)\.[A-Za-z0-9_.-]+\)"
 )
-"""Matches a placeholder as Argo, Airflow and Tekton write it.
+"""Matches a placeholder in the syntax of Argo, Airflow or Tekton.
 
 A template of a command's own, such as docker's `{{.ID}}`, and a shell's `$(cat params)` do not match.
 """
 
 
 def likely_mistakes(workflow: Workflow, canonical: bytes) -> Iterator[str]:
-    """Yields warnings for a workflow: ASCII sentences without quotes, one for each kind of mistake.
+    """Yields warnings about likely mistakes in a valid workflow: one ASCII sentence for each kind of mistake.
 
-    `canonical` is the workflow as JSON: what does not occur in it need not be looked for task by task.
+    `canonical` is the workflow as JSON: a feature whose text does not occur there is not looked for task by
+    task.
     """
     looks = []
     # The search is slow where it finds nothing, as in nearly every document.

@@ -1,4 +1,4 @@
-"""Parses a submitted JSON or YAML document into `Workflow`; reports every schema error with a JSON pointer.
+"""Parses a submitted JSON or YAML document into a `Workflow`; finds every schema error.
 
 A parsed document means the same to every later reader: no doubled names, no number beyond a double or
 2^53 - 1, no NUL, no lone surrogates and bounded nesting, whether it was written as JSON or as YAML.
@@ -32,7 +32,7 @@ A shallower free-form value is only checked more strictly than necessary, and th
 _CONTAINERS: Final = frozenset({dict, list, tuple})
 
 PartialChecks: TypeAlias = Callable[[Any, list[FieldError]], list[FieldError]]
-"""A function that finds further errors in the valid parts of a decoded document with schema errors."""
+"""A function that finds the other errors in a decoded document that has schema errors."""
 
 T = TypeVar("T", bound=Struct)
 
@@ -42,10 +42,10 @@ _decode_json = msgspec.json.Decoder().decode
 def parse(
     body: bytes, media_type: str, limits: DocumentLimits, partial_checks: PartialChecks | None = None
 ) -> Workflow:
-    """Parses `body` into a `Workflow`. Semantic errors are left to `checks`.
+    """Parses `body`, JSON or YAML, into a `Workflow`; raises an error that lists every schema error.
 
-    `partial_checks` is called for a document with schema errors, so that its other errors are reported with
-    them.
+    Semantic errors are left to `checks`. `partial_checks` is called for a document with schema errors, so
+    that its other errors are reported with them.
 
     Raises `TooLarge` (413), `UnsupportedMediaType` (415), `Malformed` (400: neither JSON nor YAML, with line
     and column) or `Invalid` (422: every error).
@@ -70,7 +70,7 @@ def parse(
 
 
 def parse_quickly(body: bytes, limits: DocumentLimits) -> Workflow | None:
-    """Parses the JSON `body` quickly; returns None unless the strict reader would read it the same.
+    """Parses the JSON `body` into a `Workflow` with msgspec; returns None where only the strict reader may.
 
     The strict reader is written in Python and slower: each submission waits for it. msgspec suffices where
     what it does not report (doubled names, inexact numbers, NUL, deep nesting) is certainly absent.
@@ -86,7 +86,7 @@ def parse_quickly(body: bytes, limits: DocumentLimits) -> Workflow | None:
 
 
 def parse_json(body: bytes, type_: type[T]) -> T:
-    """Parses a JSON request body other than a submission into the type `type_`.
+    """Parses the JSON body of a request other than a submission into the type `type_`.
 
     Raises `Malformed`, `TooLarge`, or `Invalid` with every error and a JSON pointer to each.
     """
@@ -100,13 +100,13 @@ def parse_json(body: bytes, type_: type[T]) -> T:
 
 
 def document_schema() -> dict[str, Any]:
-    """Returns the JSON Schema (2020-12) of a workflow document."""
+    """Returns the JSON Schema (2020-12) of workflow documents."""
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Waypost Workflow"}
     return dialect | msgspec.json.schema(Workflow)
 
 
 def invalid_document(errors: Iterable[FieldError]) -> Invalid:
-    """Returns the `Invalid` error of a document, with the first `REPORTED_ERRORS` of `errors`."""
+    """Builds the `Invalid` error of a document with the first `REPORTED_ERRORS` of `errors`."""
     found = list(errors)
     count = (
         f"{MAXIMUM_ERRORS} errors or more"
@@ -118,12 +118,10 @@ def invalid_document(errors: Iterable[FieldError]) -> Invalid:
 
 
 def _is_yaml(media_type: str, body: bytes) -> bool:
-    """Whether `body` is YAML (else JSON) by its `media_type`.
+    """Returns whether `body` is YAML, else JSON, by its `media_type`.
 
-    Without a media type, a body that begins with `{` is JSON, and any other is refused.
-
-    Raises `UnsupportedMediaType` for a type that is neither JSON nor YAML, and for a character set other than
-    UTF-8.
+    Without a media type, a body that begins with `{` is JSON, and any other is refused. Raises
+    `UnsupportedMediaType` for a type that is neither JSON nor YAML, and for a character set other than UTF-8.
     """
     kind, _, parameters = media_type.partition(";")
     kind = kind.strip().lower()
@@ -140,7 +138,7 @@ def _is_yaml(media_type: str, body: bytes) -> bool:
 
 
 def _is_certainly_strict(workflow: Workflow, value: Any, body: bytes, depth: int) -> bool:
-    """Whether the strict reader would certainly find no error in `body`, as in nearly every document.
+    """Returns whether the strict JSON reader would certainly find no error in `body`, as in nearly every one.
 
     A doubled name shows in the length: the decoded value keeps one of the two, so encoding it gives a shorter
     text.
@@ -160,7 +158,7 @@ def _free_form_values(workflow: Workflow) -> list[Any]:
 
 
 def _is_bounded(values: list[Any], depth: int) -> bool:
-    """Whether all integers in `values` are exact in a double, and containers nested at most `depth` deep.
+    """Returns whether integers in `values` are exact in a double, and the nesting is at most `depth` deep.
 
     Goes level by level, and looks at single values only where their types ask for it: each submission waits
     for this.

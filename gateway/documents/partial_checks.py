@@ -1,4 +1,4 @@
-"""Checks the valid parts of a document with schema errors, so that all of its errors are reported at once.
+"""Checks the valid parts of a document with schema errors, so that all errors are reported at once.
 
 Invalid parts are replaced by stand-ins, and errors that may come from a stand-in are dropped.
 """
@@ -20,11 +20,11 @@ from waypost.workflow.task import TaskSpec
 
 TASKS: Final = ("spec", "tasks")
 RENDERED: Final = frozenset({"run", "source", "target", "when"})
-"""The fields of a task into which params and shards are filled."""
+"""The fields of a task into which the values of params and shards are filled."""
 
 
 class PartialChecks:
-    """Checks the valid parts of one document with schema errors; `parse` calls it."""
+    """Finds, in a document with schema errors, the errors that are independent of them; `parse` calls it."""
 
     def __init__(
         self, limits: DocumentLimits, executors: DeclaredExecutors, regions: frozenset[str] = frozenset()
@@ -46,19 +46,19 @@ class PartialChecks:
         if workflow.shard_count and not is_too_large(workflow, self._limits):
             self.trial = ConditionTrial(workflow)
         canonical = msgspec.json.encode(workflow)
-        return self.own(check(workflow, canonical, self._limits, self._executors, self._regions))
+        return self.independent(check(workflow, canonical, self._limits, self._executors, self._regions))
 
-    def own(self, found: Iterable[FieldError]) -> list[FieldError]:
-        """Returns the errors in `found` that are not consequences of the schema errors."""
+    def independent(self, found: Iterable[FieldError]) -> list[FieldError]:
+        """Returns the errors in `found` that are not consequences of the document's schema errors."""
         return [e for e in found if not _is_consequence(tuple(parts_of(e.pointer)), self._invalid)]
 
 
 def _with_stand_ins(
     value: Any, invalid: set[tuple[str, ...]], executors: DeclaredExecutors
 ) -> Workflow | None:
-    """Returns the document with stand-ins for its invalid parts, and each task at its index.
+    """Returns the document with placeholder values for its invalid parts, and each task at its index.
 
-    None if it has no tasks, or if the stand-ins do not make it valid.
+    None if the document has no tasks, or if the placeholder values do not make it valid.
     """
     spec = value.get("spec") if isinstance(value, Mapping) else None
     tasks = spec.get("tasks") if isinstance(spec, Mapping) else None
@@ -106,7 +106,7 @@ def _field_names(type_: type[msgspec.Struct]) -> tuple[str, ...]:
 
 
 def _is_consequence(found: tuple[str, ...], invalid: set[tuple[str, ...]]) -> bool:
-    """Whether the error at `found` is about a stand-in, or a field that is checked together with one."""
+    """Returns whether the error at the path `found` may come from a part that was replaced or is invalid."""
     if any(found[: len(pointer)] == pointer or pointer[: len(found)] == found for pointer in invalid):
         return True
     if found[:2] != TASKS or len(found) < 4:

@@ -1,4 +1,4 @@
-"""Checks a document's placeholders: that their names exist, their position, and the length of their text."""
+"""Checks the placeholders (`${...}`) in a workflow: whether their names exist, position, and text length."""
 
 from collections.abc import Iterator, Mapping
 from heapq import nsmallest
@@ -13,7 +13,7 @@ from waypost.workflow.placeholders import PlaceholderError, lookup, malformed, r
 from waypost.workflow.task import TaskSpec
 
 TEXT_ERRORS: Final = 10
-"""The maximum number of errors of each kind that are reported for one text."""
+"""The maximum number of placeholder errors of each kind that are reported for one text."""
 WITH_TEXT: Final = (str, Mapping, list, tuple)
 SHARD_FIELDS: Final = ("count", "index", "item")
 
@@ -36,7 +36,7 @@ class PlaceholderChecks:
             yield from self._errors_in_value(getattr(task, field), at, (field,))
 
     def _errors_in_value(self, value: Any, at: str, path: tuple[str | int, ...]) -> Iterator[FieldError]:
-        """Yields the errors in `value`, which is at the path `path` below the JSON pointer `at`."""
+        """Yields the placeholder errors in `value`, which is at `path` below the JSON pointer `at`."""
         if isinstance(value, str):
             if "${" in value:
                 yield from self._errors_in_text(value, at, path)
@@ -71,7 +71,7 @@ class PlaceholderChecks:
             yield from (FieldError(pointer, detail) for detail in details)
 
     def _size(self, names: tuple[str, ...]) -> int:
-        """Returns the maximum number of characters that the placeholder `names` stands for in any shard.
+        """Returns the most characters that the placeholder `names` is replaced by, in any shard.
 
         Raises `PlaceholderError` if it names nothing in one of them.
         """
@@ -100,7 +100,7 @@ def _encoded_length(names: tuple[str, ...], scope: Mapping[str, Any]) -> int:
 
 
 def _sample_shards(workflow: Workflow) -> Iterator[dict[str, Any]]:
-    """Yields the shards for which the length of placeholders is measured.
+    """Yields the shards for which the length of placeholders' values is measured.
 
     All shards if there are items; otherwise the last one, whose index has the most digits.
     """
@@ -111,7 +111,7 @@ def _sample_shards(workflow: Workflow) -> Iterator[dict[str, Any]]:
 
 
 def distinct_shards(workflow: Workflow) -> list[dict[str, Any]]:
-    """Returns the first shard for each form of item, which stands for others of the same form in checks.
+    """Returns one shard, the first, for each form that the shards' items have; checks need no others.
 
     A form is the names and types at every depth, whatever the values. Shards are dictionaries with index,
     count and item, as placeholders and conditions see them.
@@ -124,7 +124,7 @@ def distinct_shards(workflow: Workflow) -> list[dict[str, Any]]:
 
 
 def _form(value: Any) -> Any:
-    """Returns the form of an item as a dictionary key: its fields and types at every depth.
+    """Returns the form of an item as a hashable value: its fields and types at every depth.
 
     That of an array is the set of forms of its elements.
     """

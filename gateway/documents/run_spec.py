@@ -1,4 +1,4 @@
-"""Renders a stored document into the `RunSpec` that clusters receive."""
+"""Renders a stored workflow document into the `RunSpec` that clusters receive."""
 
 from msgspec import structs
 
@@ -10,7 +10,7 @@ from waypost.workflow.placeholders import render
 def run_spec(
     run_id: str, workflow: Workflow, *, fairness_key: str = "", fairness_weight: float = 1.0
 ) -> RunSpec:
-    """Returns the `RunSpec` of a run: its tasks with `${params.*}` filled in, its fairness key and weight.
+    """Builds the `RunSpec` of a run: its tasks with `${params.*}` filled in, its fairness key and weight.
 
     `${shard.*}` is left to the cluster, which fills it in for each shard.
     """

@@ -21,7 +21,7 @@ from waypost.suggestions import closest
 from waypost.workflow.ijson_limits import EXACT
 
 SHOWN: Final = 80
-"""The maximum number of characters of a name or value that are repeated in an error sentence."""
+"""The maximum number of characters of a name or value that an error sentence repeats."""
 
 JSON_TYPES: Final[dict[type, str]] = {
     dict: "object",
@@ -49,7 +49,7 @@ LENGTHS: Final = {
 
 
 def schema_errors(value: Any, type_: type[Struct], at: str = "") -> list[FieldError]:
-    """Returns the errors that keep `value` from being a `type_`, at most `MAXIMUM_ERRORS`.
+    """Returns the errors that keep `value` from being a `type_`, up to `MAXIMUM_ERRORS`.
 
     `at` is the pointer to `value` in the document; every pointer begins with it.
     """
@@ -63,9 +63,10 @@ def schema_errors(value: Any, type_: type[Struct], at: str = "") -> list[FieldEr
 
 
 def field_error(error: msgspec.ValidationError, at: str = "") -> FieldError:
-    """Converts the msgspec error `error` to a `FieldError`, where msgspec refuses what fits the schema.
+    """Converts a validation error of msgspec to a `FieldError`, with a JSON pointer.
 
-    `at` is the pointer to the value that msgspec was given.
+    `at` is the pointer to the value that msgspec was given. It is for what msgspec refuses although it fits
+    the schema.
     """
     pointer, sentence = located(error)
     return FieldError(at + pointer, sentence)
@@ -77,7 +78,7 @@ def _validator(type_: type[Struct]) -> Validator:
 
 
 def _explain(error: ValidationError, at: str) -> Iterator[FieldError]:
-    """Translates one jsonschema error, about the value at the pointer `at` or below, to error sentences.
+    """Converts one jsonschema error, at or below the JSON pointer `at`, to errors with sentences for people.
 
     It may become several: one for each missing or unknown field.
     """
@@ -135,7 +136,7 @@ def _type_error(got: Any, wanted: Any) -> str:
 
 
 def _permitted_types(error: ValidationError) -> list[str]:
-    """Returns the types in an `anyOf` whose branches differ in type alone, without null.
+    """Returns the types that an `anyOf` permits, without null, if its branches differ in type alone.
 
     Empty if a branch failed for another reason.
     """
@@ -148,7 +149,7 @@ def _permitted_types(error: ValidationError) -> list[str]:
 
 
 def _closest_branch(error: ValidationError) -> list[ValidationError]:
-    """Returns the errors of the `anyOf` branches that the author probably meant.
+    """Returns the errors of those `anyOf` branches that the document's author probably meant.
 
     These are the branches whose type fits the value.
     """

@@ -1,4 +1,4 @@
-"""A JSON Schema validator that is fast on large documents: it skips valid items and examines invalid ones.
+"""A JSON Schema validator that is fast on large documents: msgspec skips the valid items.
 
 jsonschema takes 10 microseconds for a text and 200 for a task; a document may have 100,000 valid texts and
 one mistake. What msgspec accepts, in a hundredth of that, is not looked at again.
@@ -39,7 +39,7 @@ def _items(validator: Any, items: Any, instance: Any, schema: Schema) -> Iterato
 def _additional_properties(
     validator: Any, wanted: Any, instance: Any, schema: Schema
 ) -> Iterator[ValidationError]:
-    """Yields errors for the fields of `instance` that are not among its properties, in order."""
+    """The JSON Schema keyword `additionalProperties`: yields errors for fields not in `properties`."""
     if not isinstance(instance, dict):
         return
     known = schema.get("properties", {})
@@ -59,7 +59,7 @@ def _property_names(validator: Any, names: Any, instance: Any, _: Schema) -> Ite
 
 
 def _misfits(values: Iterable[tuple[Any, Any]], schema: Schema) -> Iterator[tuple[Any, Any]]:
-    """Yields the `values`, each with its key, that may not fit `schema`."""
+    """Yields those of `values`, each with its key, that may not fit the JSON schema `schema`."""
     type_ = _type_of(msgspec.json.encode(schema))
     if type_ is None:
         yield from values
@@ -73,7 +73,7 @@ def _misfits(values: Iterable[tuple[Any, Any]], schema: Schema) -> Iterator[tupl
 
 @lru_cache(64)
 def _type_of(encoded: bytes) -> Any:
-    """Returns a type whose values all fit the JSON schema `encoded`; None if no such type is known."""
+    """Returns a Python type for the JSON schema `encoded` whose values all fit it; None if none is known."""
     schema = msgspec.json.decode(encoded)
     if "$ref" in schema:
         return STRUCTS.get(schema["$ref"])
@@ -106,4 +106,4 @@ SchemaValidator: Final[type[Validator]] = extend(  # type: ignore[no-untyped-cal
     },
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
 )
-"""A JSON Schema validator that refuses 5.0 for an integer, as msgspec does; JSON Schema permits it."""
+"""A JSON Schema validator that refuses 5.0 for an integer, as msgspec does and JSON Schema does not."""

@@ -1,4 +1,4 @@
-"""Reads JSON strictly: reports doubled names and inexact numbers or texts, each with a JSON pointer.
+"""A strict JSON reader: reports doubled names, inexact numbers and faulty text, each with a JSON pointer.
 
 JSON readers differ about these. msgspec is faster and is tried first (`parsing.py`): it keeps the last of two
 equal names, and it stops at the first error without giving a line.
@@ -17,7 +17,7 @@ from waypost.json_pointer import MAXIMUM_ERRORS, FieldError, pointer_to
 from waypost.workflow.ijson_limits import EXACT, UNFAITHFUL, text_fault
 
 NO_BRACKET: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[^"\[\]{}]++', re.DOTALL)
-"""Matches a JSON string, or text that holds neither strings nor brackets.
+"""Matches a JSON string, or text without strings and brackets.
 
 The possessive quantifiers and the end of text as an end of a string keep the scan linear: a string that is
 never closed is one match, not a new start at each of its characters.
@@ -25,13 +25,13 @@ never closed is one match, not a new start at each of its characters.
 
 DEPTHS: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
 ESCAPED_FAULT: Final = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
-"""Matches the escape of a NUL or of half a surrogate pair; text without a match has no such fault."""
+"""Matches the JSON escape of a NUL or of half a surrogate pair."""
 
 FAULTLESS: Final = frozenset({int, float, bool, type(None)})
 
 
 class ObjectWithDoubledNames(dict[str, Any]):
-    """A JSON object with names that occur more than once."""
+    """A decoded JSON object in which a name occurs more than once; `pairs` has all its names and values."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -39,7 +39,7 @@ class ObjectWithDoubledNames(dict[str, Any]):
 
 
 class InexactNumber(str):
-    """A number, as text, that JSON readers may round or refuse.
+    """The text of a JSON number that readers may round or refuse.
 
     It is beyond a double or 2^53 - 1, NaN or Infinity.
     """
@@ -48,7 +48,7 @@ class InexactNumber(str):
 
 
 def read_json(text: str, *, maximum_nesting: int) -> tuple[Any, list[FieldError]]:
-    """Decodes `text` into a value and the errors in it, up to `MAXIMUM_ERRORS`.
+    """Decodes the JSON `text`; returns the value and the errors in it, up to `MAXIMUM_ERRORS`.
 
     With errors the value must not be used. Raises `Malformed` (not JSON, with line and column) or `TooLarge`
     (nested too deeply).
@@ -76,7 +76,7 @@ def check_nesting(text: str, maximum: int) -> None:
 
 
 class _Decoder(json.JSONDecoder):
-    """Decodes JSON; `suspicious` is True afterwards if a name was doubled or a number inexact."""
+    """A JSON decoder that sets `suspicious` to True if a name is doubled or a number inexact."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -108,7 +108,7 @@ class _Decoder(json.JSONDecoder):
 
 
 def _errors(value: Any, at: list[str | int]) -> Iterator[FieldError]:
-    """Yields the errors in `value`, which is at the path `at`.
+    """Yields the errors (doubled names, inexact numbers, faulty text) in `value`, at the path `at`.
 
     Pointers are built only if there is an error.
     """

@@ -1,4 +1,4 @@
-"""Reads the part of YAML that JSON can express; bounds nesting and alias expansion while reading.
+"""A strict YAML reader: accepts what JSON can express, and bounds nesting and alias expansion.
 
 Plain scalars that YAML 1.1 and 1.2 read as different values (yes, 012, 12:30, 1_000, dates, merge keys) are
 refused, not guessed: libyaml, which parses here, follows 1.1, and other readers of the same file follow 1.2.
@@ -28,7 +28,7 @@ MAXIMUM_TAG_DIRECTIVES: Final = 100
 
 
 class InvalidValue:
-    """The placeholder for a YAML value for which an error was reported."""
+    """Stands for a YAML value for which an error was reported."""
 
 
 INVALID: Final = InvalidValue()
@@ -37,13 +37,11 @@ INVALID: Final = InvalidValue()
 def read_yaml(
     text: str, *, maximum_nesting: int, maximum_expansion: int, maximum_values: int
 ) -> tuple[Any, list[FieldError]]:
-    """Decodes `text` into a value and the errors in it, up to `MAXIMUM_ERRORS`.
+    """Decodes the YAML `text`; returns the value and the errors in it, up to `MAXIMUM_ERRORS`.
 
     With errors the value must not be used. There may be `maximum_values` names and values, and aliases may
-    add
-    `maximum_expansion` characters in all. Raises `Malformed` (not YAML, with line and column) or `TooLarge`
-    (too
-    many, nested or expanded too far).
+    add `maximum_expansion` characters in all. Raises `Malformed` (not YAML, with line and column) or
+    `TooLarge` (too many, nested or expanded too far).
     """
     # libyaml 0.2.5 compares each %TAG with all before it: 60,000 of them take it 12 seconds.
     if len(TAG_DIRECTIVE.findall(text)) > MAXIMUM_TAG_DIRECTIVES:
@@ -79,18 +77,18 @@ class _Container:
     size: int = 1
     """The number of characters in the container, with aliases expanded."""
     height: int = 1
-    """The depth of nested containers, this one included; 0 for a scalar."""
+    """The depth of nesting in the container, with itself counted; 0 for a scalar."""
 
     @property
     def pointer_part(self) -> str | int | None:
-        """The next value's part of the JSON pointer: an index, a name, or None before a name."""
+        """The next value's part of its JSON pointer: an index, a name, or None before a name."""
         if isinstance(self.value, list):
             return len(self.value)
         return "" if isinstance(self.key, InvalidValue) else self.key
 
 
 class _Composer:
-    """Builds a value from libyaml's parse events, without recursion.
+    """Builds the decoded value of a YAML document from libyaml's parse events, without recursion.
 
     Does not recurse: containers that are open stand in a list, so that a setting bounds the nesting, not
     Python's stack. PyYAML's own constructor recurses and expands aliases without a bound ("billion laughs").
@@ -108,7 +106,7 @@ class _Composer:
         self._documents = 0
 
     def compose(self) -> tuple[Any, list[FieldError]]:
-        """Reads all events; returns the value and the errors in it.
+        """Reads all parse events; returns the decoded value and the errors in it.
 
         Raises `Malformed`, `TooLarge` or PyYAML's `YAMLError`.
         """
@@ -173,7 +171,7 @@ class _Composer:
         self._add(ended.value, ended.size)
 
     def _add(self, value: Any, size: int) -> None:
-        """Appends `value` to the innermost list or mapping of the YAML that is still open."""
+        """Appends `value` to the innermost list or mapping that is still open."""
         if not self._open:
             self._root = value
             return
@@ -214,7 +212,7 @@ class _Composer:
         raise TooLarge(f"the document is nested more than {self._maximum_nesting} deep")
 
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
-        """Returns the value of a scalar (text, number, boolean or null) that all versions of YAML read alike.
+        """Returns the value of a scalar (text, number, boolean or null) that all YAML versions read alike.
 
         For any other scalar an error is reported, and the value is `INVALID`.
         """

@@ -26,7 +26,7 @@ NOT_IN_TASK_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class SpecifiedTask(Struct, rename="camel"):
-    """A task of the recording's specification: the fields read from `workflow.specification.tasks[]`."""
+    """A task in the specification of a WfFormat file (`workflow.specification.tasks[]`)."""
 
     id: str
     name: str = ""
@@ -35,26 +35,26 @@ class SpecifiedTask(Struct, rename="camel"):
 
 
 class ExecutedTask(Struct, rename="camel"):
-    """A task of the recorded execution: the fields read from `workflow.execution.tasks[]`."""
+    """A task in the execution of a WfFormat file (`workflow.execution.tasks[]`)."""
 
     id: str
     runtime_in_seconds: Annotated[float, Meta(ge=0)]
 
 
 class Specification(Struct):
-    """The DAG of a recorded workflow (WfFormat): its specified tasks."""
+    """The specification in a WfFormat file: the tasks of the DAG."""
 
     tasks: Annotated[list[SpecifiedTask], Meta(min_length=1)]
 
 
 class Execution(Struct):
-    """The tasks of a recorded execution, with their run times."""
+    """The execution in a WfFormat file: the tasks that ran, with their run times."""
 
     tasks: list[ExecutedTask]
 
 
 class RecordedWorkflow(Struct):
-    """The specification of a recorded workflow and one execution of it."""
+    """The workflow in a WfFormat file: its specification and one recorded execution."""
 
     specification: Specification
     execution: Execution
@@ -69,7 +69,7 @@ class Instance(Struct, rename="camel"):
 
 
 class Conversion(Struct, frozen=True, kw_only=True):
-    """The converted workflow, and how it differs from the recording.
+    """The result of a conversion from WfFormat: the workflow, and how it differs from the recording.
 
     `left_out`: recorded fields that the workflow does not carry; `renamed`: names that it spells otherwise.
     """
@@ -80,7 +80,7 @@ class Conversion(Struct, frozen=True, kw_only=True):
 
 
 def from_wfformat(value: Any, *, scale: float) -> Conversion:
-    """Converts the decoded WfFormat file `value` to a workflow; a recorded second becomes `scale` seconds.
+    """Converts a decoded WfFormat file to a workflow in which a recorded second takes `scale` seconds.
 
     What a document may contain is for `checks` to say: cycles, number of tasks, seconds. Raises `Invalid`
     with JSON pointers.
@@ -121,14 +121,14 @@ def from_wfformat(value: Any, *, scale: float) -> Conversion:
 
 
 def _version_errors(value: Any) -> Iterator[FieldError]:
-    """Yields an error for a version of WfFormat other than `VERSION`."""
+    """Yields an error if the WfFormat file has a version other than `VERSION`."""
     version = value.get("schemaVersion") if isinstance(value, dict) else None
     if isinstance(version, str) and version != VERSION:
         yield FieldError("/schemaVersion", f"is {version[:40]}; {VERSION} can be read")
 
 
 def _join_errors(specified: list[SpecifiedTask], executed: list[ExecutedTask]) -> Iterator[FieldError]:
-    """Yields errors for tasks that are not specified once and executed once: both lists are joined by id."""
+    """Yields an error for each task id that is not specified exactly once and executed exactly once."""
     counts, runs = Counter(task.id for task in specified), Counter(task.id for task in executed)
     for index, task in enumerate(specified):
         if counts[task.id] > 1:
@@ -145,7 +145,7 @@ def _join_errors(specified: list[SpecifiedTask], executed: list[ExecutedTask]) -
 
 
 def _edge_errors(specified: list[SpecifiedTask]) -> Iterator[FieldError]:
-    """Yields errors for parents and children that are not specified."""
+    """Yields an error for each parent or child that is not among the specified tasks."""
     known = {task.id for task in specified}
     for index, task in enumerate(specified):
         for field, others in (("parents", task.parents), ("children", task.children)):
@@ -155,7 +155,7 @@ def _edge_errors(specified: list[SpecifiedTask]) -> Iterator[FieldError]:
 
 
 def _needs(specified: list[SpecifiedTask]) -> dict[str, dict[str, None]]:
-    """Returns, for each task, the ids that it needs in recorded order (dictionaries as ordered sets)."""
+    """Returns, by task id, the ids of the tasks that it needs, in recorded order (dicts as ordered sets)."""
     # An edge may be recorded at one of its ends only.
     needs: dict[str, dict[str, None]] = {task.id: dict.fromkeys(task.parents) for task in specified}
     for task in specified:
@@ -165,7 +165,7 @@ def _needs(specified: list[SpecifiedTask]) -> dict[str, dict[str, None]]:
 
 
 def _task_names(ids: list[str]) -> dict[str, str]:
-    """Returns a task name for each id, with dashes for characters that names may not have.
+    """Returns, by task id, a valid task name: dashes replace the characters that names may not have.
 
     Where two ids give the same name, the later gets a number.
     """
@@ -184,7 +184,7 @@ def _task_names(ids: list[str]) -> dict[str, str]:
 
 
 def _left_out_fields(value: Any, instance: Instance) -> Iterator[FieldError]:
-    """Yields a note for each field of the WfFormat file that the workflow made from it leaves out.
+    """Yields a note for each field of the WfFormat file that the converted workflow leaves out.
 
     `*` in a pointer stands for all tasks that have the field.
     """
@@ -219,7 +219,7 @@ def _left_out_fields(value: Any, instance: Instance) -> Iterator[FieldError]:
 
 
 def _renamed_fields(instance: Instance, name: str, names: Mapping[str, str]) -> Iterator[FieldError]:
-    """Yields notes on the names that the workflow spells differently from the recording."""
+    """Yields a note for each kind of name that the converted workflow spells differently."""
     if instance.name != name:
         yield FieldError("/name", f"is spelled {name}")
     if renamed := sum(identity != given for identity, given in names.items()):

@@ -38,7 +38,7 @@ class Metadata(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 
 
 class Engine(StrEnum):
-    """The kind of cluster that the workflow was written for."""
+    """The kind of cluster that the workflow is written for."""
 
     ANY = "any"
     EMBEDDED = "embedded"
@@ -53,7 +53,7 @@ SUPPORTED_ENGINES: Final = tuple(engine for engine in Engine if engine not in UN
 
 
 class PlacementWishes(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The regions that the team asks for or avoids. Policy decides which are permitted."""
+    """The regions that the submitter asks for or avoids. Policy decides which are permitted."""
 
     regions: Annotated[
         tuple[str, ...], Meta(description="Only these, where policy permits them. Empty: any.")
@@ -65,7 +65,7 @@ class PlacementWishes(Struct, frozen=True, kw_only=True, rename="camel", forbid_
 
 
 class Shards(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The fan-out into shards: `count` slices, or one for each of `items`; not both."""
+    """The fan-out into shards: `count` slices, or one slice for each of `items`; not both."""
 
     count: Annotated[
         Annotated[int, Meta(ge=1, le=1_000_000)] | None, Meta(description="How many slices.")
@@ -74,7 +74,7 @@ class Shards(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 
 
 class Schedule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The times at which the workflow is to run again."""
+    """The times at which the workflow is to run again. Not supported yet."""
 
     cron: str
     timezone: str = "UTC"
@@ -121,5 +121,5 @@ class Workflow(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 
     @property
     def items(self) -> tuple[Any, ...]:
-        """The item of each shard; null if the fan-out is a count."""
+        """The item of each shard; null for each if the fan-out is a count."""
         return self.spec.shards.items if self.spec.shards.items is not None else (None,) * self.shard_count

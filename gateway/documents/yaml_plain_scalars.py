@@ -1,4 +1,4 @@
-"""Decodes plain (unquoted) scalars of YAML, if every version of YAML gives them the same value.
+"""Decodes a plain (unquoted) YAML scalar to the value that every YAML version gives it, if there is one.
 
 Those that YAML 1.1 and 1.2 read as different values (yes, 012, 12:30, 1_000, dates, merge keys) have none.
 """
@@ -26,7 +26,7 @@ SHORT_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(\.[0-9]{1,20})?")
 """Matches a plain scalar that every reader of YAML takes for the same number."""
 
 WORDS: Final = frozenset({"y", "yes", "n", "no", "true", "false", "on", "off", "null"})
-"""The lower-case plain scalars that begin with a letter and may be more than text."""
+"""The plain scalars, in lower case, that begin with a letter and may be more than text."""
 
 RESOLVERS: Final[Mapping[str, Sequence[tuple[str, re.Pattern[str]]]]] = (
     yaml.CSafeLoader.yaml_implicit_resolvers
@@ -43,7 +43,7 @@ YAML_1_1_KINDS: Final = {
 
 
 def plain_scalar(text: str) -> tuple[Any, str | None]:
-    """Returns the value of the plain scalar `text`, or the reason why it has no unambiguous value."""
+    """Returns the value of the plain YAML scalar `text`, or the reason why YAML versions differ on it."""
     first = text[0]
     # No number either: RESOLVERS has what those begin with.
     if first not in RESOLVERS or (first.isalpha() and text.lower() not in WORDS):
@@ -73,7 +73,7 @@ def plain_scalar(text: str) -> tuple[Any, str | None]:
 
 
 def _yaml_1_1_kind(text: str) -> str | None:
-    """Returns the kind of value that YAML 1.1 takes a plain scalar for; None for text."""
+    """Returns the kind of value as which YAML 1.1 reads a plain scalar; None for text."""
     for tag, pattern in RESOLVERS.get(text[0], ()):
         if pattern.match(text):
             return tag.removeprefix(TAGS)

@@ -1,4 +1,4 @@
-"""Authentication: verifies access tokens (JWT) and turns their claims into a `Principal`.
+"""Authentication: verifies access tokens (JWT) and converts their claims to a `Principal`, the caller.
 
 `jwt_verification` has the authenticator, which goes through the steps: `jws_parsing` decodes the token
 strictly, `claims` checks what it says, `key_set_cache` holds each issuer's JWKS, which `key_parsing` reads.

@@ -1,4 +1,4 @@
-"""Checks the claims of a token whose signature is verified, and makes a `Principal` of them."""
+"""Checks the claims of a token whose signature is verified, and makes the caller's `Principal` of them."""
 
 from typing import Any, Final
 
@@ -7,7 +7,7 @@ from gateway.identity.jws_parsing import TokenRejected
 from gateway.settings import Issuer
 
 OTHER_KINDS_CLAIMS: Final = frozenset({"nonce", "at_hash", "c_hash", "s_hash", "events", "sub_jwk"})
-"""The claims that no access token has: those of ID tokens, and `events` (RFC 8417).
+"""The claims that show a token to be no access token: those of ID tokens, and `events` (RFC 8417).
 
 For ID tokens see OpenID Connect Core, 3.3.2.11 and 7.4, and FAPI; logout and security event tokens have
 `events`.
@@ -17,16 +17,16 @@ ACCESS_TOKEN_KINDS: Final = {
     "token_use": frozenset({"access"}),
     "token_type": frozenset({"bearer", "access", "access_token", "at+jwt"}),
 }
-"""The claims by which issuers mark the kind of a token, with their values in access tokens, in lower case.
+"""The claims that name a token's kind, each with the values, in lower case, that mean an access token.
 
 All may be missing. `typ` is Keycloak's, `token_use` that of Amazon Cognito.
 """
 LEEWAY_SECONDS: Final = 60
-"""The difference between clocks that is tolerated for `iat` and `nbf`. An expired token gets no leeway."""
+"""The clock difference that is tolerated for `iat` and `nbf`. An expired token gets no leeway."""
 
 
 def principal_from(claims: dict[str, Any], issuer: Issuer, now: float) -> Principal:
-    """Returns the principal described by the claims of a token from `issuer`, at `now` (seconds since 1970).
+    """Checks the claims of a token from `issuer` at `now` (seconds since 1970); returns the principal.
 
     Raises `TokenRejected` for a claim that is missing, has the wrong type or does not hold.
     """
@@ -49,7 +49,7 @@ def principal_from(claims: dict[str, Any], issuer: Issuer, now: float) -> Princi
 
 
 def bound_certificate(claims: dict[str, Any]) -> str | None:
-    """Returns the SHA-256 of the certificate that the token is bound to (RFC 8705); None if unbound.
+    """Returns the SHA-256 of the client certificate that the token is bound to (RFC 8705); None if unbound.
 
     Raises `TokenRejected` for another binding: one to a DPoP key makes it no bearer token (RFC 9449).
     """
@@ -62,9 +62,9 @@ def bound_certificate(claims: dict[str, Any]) -> str | None:
 
 
 def _check_kind(claims: dict[str, Any]) -> None:
-    """Raises `TokenRejected` for any token but an access token: ID, refresh, logout or security event tokens.
+    """Raises `TokenRejected` for ID, refresh, logout and security event tokens: only access tokens pass.
 
-    It proves a login to some client, or something that has happened, not the right to call this API.
+    The others prove a login to some client, or something that has happened, not the right to call this API.
     """
     if not OTHER_KINDS_CLAIMS.isdisjoint(claims):
         raise TokenRejected("claims.kind")
@@ -85,7 +85,7 @@ def _check_audience(aud: Any, issuer: Issuer) -> None:
 
 
 def _expiry(claims: dict[str, Any], issuer: Issuer, now: float) -> int:
-    """Returns `exp` after checking `exp`, `iat` and `nbf`. Raises `TokenRejected`."""
+    """Checks the token's times `exp`, `iat` and `nbf`, and returns `exp`. Raises `TokenRejected`."""
     expires_at, issued_at, not_before = (claims.get(name) for name in ("exp", "iat", "nbf"))
     for name, value, required in (
         ("exp", expires_at, True),
@@ -127,7 +127,7 @@ def _strings(value: Any, name: str) -> tuple[str, ...]:
 
 
 def _scopes(value: Any) -> tuple[str, ...]:
-    """Returns the scopes in `value`: a string separated by spaces alone (RFC 6749, 3.3), or a list of words.
+    """Parses a scope claim: a string separated by spaces alone (RFC 6749, 3.3), or a list of words.
 
     Raises `TokenRejected` for anything else.
     """

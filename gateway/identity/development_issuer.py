@@ -1,4 +1,4 @@
-"""The development issuer: keeps a signing key in a folder and makes tokens for anybody who can read it.
+"""The development issuer: keeps a signing key in a folder, and makes tokens for all who can read it.
 
 A gateway accepts its tokens only if it was started with `--dev`.
 """
@@ -40,7 +40,7 @@ MAXIMUM_LIFETIME_SECONDS: Final = 86_400
 
 
 def development_issuer(folder: Path) -> Issuer:
-    """Returns the issuer whose key is in `folder`. Creates key and key set if needed, for this user alone."""
+    """Returns the settings of the issuer with its key in `folder`; creates key and key set if needed."""
     make_private_folder(folder)
     key = folder / KEY_FILE
     if not key.exists():
@@ -73,7 +73,7 @@ def mint_token(
     lifetime_seconds: int = 3_600,
     audience: str = "waypost",
 ) -> str:
-    """Returns a new access token, signed with the key in `folder`. Raises `OSError` if there is no key."""
+    """Makes an access token, signed with the key in `folder`. Raises `OSError` if there is no key."""
     now = int(time.time())
     claims = {
         "iss": DEVELOPMENT_ISSUER,
@@ -91,7 +91,7 @@ def mint_token(
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Writes a file atomically, readable by this user alone."""
+    """Writes a file atomically, readable only by the user who runs this process."""
     partial = path.with_suffix(".partial")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

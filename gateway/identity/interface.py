@@ -1,4 +1,4 @@
-"""The interface of authentication: from the credentials of a request to a verified principal."""
+"""The interface of authentication: a request's credentials, and the protocol that verifies them."""
 
 from typing import Protocol, Self
 
@@ -8,7 +8,7 @@ from gateway.core.principal import Principal
 
 
 class RequestCredentials(Struct, frozen=True, kw_only=True):
-    """The credentials of a request: its `Authorization` headers, undecoded, certificate and address.
+    """The credentials of a request: `Authorization` headers, client certificate and IP address.
 
     `address` is where the request comes from, empty where that is unknown. `certificate_sha256` is the
     base64url SHA-256 of the client certificate in DER, where mutual TLS gave one (RFC 8705).
@@ -16,7 +16,7 @@ class RequestCredentials(Struct, frozen=True, kw_only=True):
 
     authorization: tuple[bytes, ...]
     in_query_or_cookie: bool = False
-    """Whether the query or a cookie holds a token: such a request is refused with 400.
+    """Whether the query string or a cookie holds a token: such a request is refused with 400.
 
     It is refused even if the token is valid.
     """
@@ -27,7 +27,7 @@ class RequestCredentials(Struct, frozen=True, kw_only=True):
 
 
 class Authenticator(Protocol):
-    """The protocol of an authenticator, which verifies the credentials of requests.
+    """The interface of what verifies the credentials of requests and returns the caller.
 
     `authenticate` returns the caller. It raises `Unauthenticated` (401: no acceptable token), `Malformed`
     (400: several tokens, or one in the wrong place), `HeadersTooLarge` (431), `TooManyRequests` (429: too

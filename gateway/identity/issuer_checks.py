@@ -1,4 +1,4 @@
-"""Checks, at the start, the token issuers in the settings and the files that they name."""
+"""Checks the token issuers in the settings, and the files that they name, when the gateway starts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,11 +22,11 @@ NOT_EMPTY: Final = {
 
 
 class InvalidIssuer(Exception):
-    """Raised for an issuer that cannot be used; the text is a sentence with its url, setting and file."""
+    """Raised for a token issuer that cannot be used; the text names the issuer, the setting and the file."""
 
 
 def check_issuers(issuers: Sequence[Issuer]) -> None:
-    """Raises `InvalidIssuer` for the first of `issuers` whose settings or files are wrong."""
+    """Checks all token issuers of the settings; raises `InvalidIssuer` for the first that is wrong."""
     # Of two with one URL the last would win without a word.
     if len({issuer.url for issuer in issuers}) < len(issuers):
         raise InvalidIssuer("two issuers have the same url")

@@ -1,4 +1,4 @@
-"""Finds the address of an issuer's key set, if need be in its metadata, and explains failed fetches."""
+"""Finds the address of a token issuer's key set: in the settings, or in the issuer's metadata."""
 
 import os
 import re
@@ -14,13 +14,13 @@ from gateway.identity.key_parsing import InvalidKeySet
 from gateway.identity.strict_decoding import NotStrict, decode_object
 
 SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/|.*://", re.DOTALL)
-"""Matches text that begins like a URL, so is no file path; `https:/host` also matches, as misspelt."""
+"""Matches text that begins like a URL, and so is no file path; also misspelt, as in `https:/host`."""
 METADATA_PATH: Final = "/.well-known/openid-configuration"
 """The path of an issuer's metadata, which has its keys' address (OpenID Connect Discovery, section 4)."""
 
 
 def key_source(source: str) -> httpx.URL | Path:
-    """Returns the source of keys named by `source`: an https URL, an http URL on loopback, or a file's path.
+    """Parses the setting that names an issuer's key set: an https URL, an http URL on loopback, or a path.
 
     Raises `InvalidKeySet` for any other address, and one with a user or password, which would end up in a
     log.
@@ -41,7 +41,10 @@ def key_source(source: str) -> httpx.URL | Path:
 
 
 def keys_address(metadata: bytes, issuer: str) -> httpx.URL:
-    """Returns the `jwks_uri` in an issuer's `metadata`. Raises `InvalidKeySet` if it cannot be trusted."""
+    """Returns the URL `jwks_uri` in an issuer's `metadata`.
+
+    Raises `InvalidKeySet` if it cannot be trusted.
+    """
     try:
         found = decode_object(metadata)
         name, address = found["issuer"], found["jwks_uri"]
@@ -57,7 +60,7 @@ def keys_address(metadata: bytes, issuer: str) -> httpx.URL:
 
 
 def cause_of(error: BaseException) -> str:
-    """Returns the cause of a failed fetch (TLS, DNS, connection or time), without the address."""
+    """Formats the cause of a failed fetch (TLS, DNS, connection or time-out), without the address."""
     cause: BaseException | None = error
     while cause is not None:
         match cause:

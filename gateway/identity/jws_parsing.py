@@ -1,4 +1,4 @@
-"""Parses a token (JWS compact serialization, RFC 7515) strictly, before PyJWT sees it.
+"""Parses a token (JWS compact serialization, RFC 7515) strictly, before PyJWT verifies its signature.
 
 Refuses what two readers could understand differently. PyJWT is lenient where RFC 7515 leaves room: padding,
 doubled names, odd encodings, numbers without end. Nothing is decoded before its size is checked.
@@ -18,11 +18,11 @@ An issuer's keys come from its configured key set alone; compression and unencod
 """
 
 PLAIN_ADVICE: Final = ' (see profile = "plain")'
-"""The advice in the log for a token whose `typ` is not that of an access token."""
+"""The advice in the log for a token whose header `typ` is not that of an access token."""
 
 
 class TokenRejected(Exception):
-    """Raised for a token that is refused. The text is the reason for the log: `kid.unknown`, `claims.exp`.
+    """Raised for a token that is refused. The text is the reason, for the log: `kid.unknown`, `claims.exp`.
 
     It is not for the caller, and contains nothing of the token.
     """
@@ -33,13 +33,13 @@ class HeaderTooLarge(Exception):
 
 
 def parse_jws(token: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Parses a token into header and claims, not yet verified. Raises `TokenRejected` or `HeaderTooLarge`."""
+    """Parses a token into its header and its claims, neither verified yet."""
     header, claims, _ = decode_segments(token)
     return _json_object(header, "header"), _json_object(claims, "claims")
 
 
 def decode_segments(token: bytes) -> tuple[bytes, bytes, bytes]:
-    """Decodes a token into header, payload and signature. Raises `TokenRejected` or `HeaderTooLarge`."""
+    """Decodes a token into its header, payload and signature."""
     # Sizes come first: nothing is decoded that is larger than any issuer would sign.
     if b"." not in token[: MAXIMUM_HEADER_BYTES + 1] and len(token) > MAXIMUM_HEADER_BYTES:
         raise HeaderTooLarge
@@ -57,7 +57,7 @@ def decode_segments(token: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def check_header(header: dict[str, Any], types: frozenset[str]) -> tuple[str, str]:
-    """Checks the header and returns the algorithm and the key id (`alg`, `kid`). Raises `TokenRejected`.
+    """Checks the header of a token; returns its algorithm and key id (`alg`, `kid`). Raises `TokenRejected`.
 
     `types` are the values that `typ` may have, in lower case; an empty string permits that it is missing.
     """

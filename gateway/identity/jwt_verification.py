@@ -1,4 +1,4 @@
-"""Verifies access tokens (JWT): strict parsing first, then the signature by PyJWT, then the claims.
+"""`JwtAuthenticator`, which verifies access tokens: strict parsing, then the signature, then the claims.
 
 Verified tokens are cached by their SHA-256 until the key set of an issuer changes.
 """
@@ -28,21 +28,21 @@ CACHED_TOKENS: Final = 10_000
 REFUSED: Final = "no acceptable token"
 JWS: Final = jwt.PyJWS(options={"verify_signature": True, "enforce_minimum_key_length": True})
 TOKEN_TYPES: Final = {"rfc9068": frozenset({"at+jwt"}), "plain": frozenset({"at+jwt", "jwt", ""})}
-"""The permitted values of `typ`, by the profile of the issuer: RFC 9068, or plain JWTs."""
+"""The permitted values of a token's `typ`, by the issuer's profile: RFC 9068, or plain JWTs."""
 
 
 class VerifiedToken(Struct, frozen=True, gc=False):
-    """A verified token: its principal, and the thumbprint of the certificate that it is bound to, if any."""
+    """The result of verifying a token: its principal, and the certificate that it is bound to, if any."""
 
     principal: Principal
     certificate: str | None
 
 
 class JwtAuthenticator:
-    """Verifies the JWTs of `issuers` (an `Authenticator`), and caches verified tokens.
+    """Verifies the access tokens (JWT) of `issuers`, and caches verified tokens: an `Authenticator`.
 
-    `clock` gives seconds since 1970, `monotonic` measures the age of keys. What brings no token that was
-    verified before waits where `unknown_callers` say so.
+    `clock` gives seconds since 1970, `monotonic` measures the age of keys. A request whose token was not
+    verified before waits as long as `unknown_callers` says.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class JwtAuthenticator:
 
     @property
     def issuers_without_keys(self) -> tuple[str, ...]:
-        """The URLs of issuers whose keys are stale, so that their tokens cannot be verified."""
+        """The URLs of token issuers whose keys are too old, so that no token of theirs can be verified."""
         return tuple(url for url, keys in self._key_sets.items() if keys.stale)
 
     def key_sets_end_in(self) -> dict[str, float]:
-        """Returns, by issuer URL, the seconds for which its key set still counts without another refresh."""
+        """Returns, by issuer URL, the seconds until the issuer's keys are too old unless refreshed."""
         return {url: keys.ends_in_seconds for url, keys in self._key_sets.items()}
 
     async def authenticate(self, credentials: RequestCredentials) -> Principal:
@@ -97,7 +97,7 @@ class JwtAuthenticator:
             if found is None or self._key_sets[found.principal.issuer].refresh_due:
                 found = await self._verify(token, now)
                 self._remember(digest, found)
-                self.unknown_callers.excuse(credentials.address, sheds=credentials.sheds)
+                self.unknown_callers.uncount(credentials.address, sheds=credentials.sheds)
             if found.principal.expires_at <= now:
                 self._verified.pop(digest, None)
                 raise TokenRejected("claims.exp")
@@ -140,7 +140,7 @@ class JwtAuthenticator:
             self._verified.popitem(last=False)
 
     def _drop_cached(self) -> None:
-        """Drops all verified tokens from the cache, since one of their keys may have left its key set."""
+        """Removes all verified tokens from the cache, since one of their keys may have left its key set."""
         self._verified.clear()
 
 
@@ -153,7 +153,7 @@ def check_signature(token: bytes, key: jwt.PyJWK, algorithm: str) -> None:
 
 
 def _bearer(credentials: RequestCredentials) -> bytes:
-    """Returns the token of the request's single Authorization header (RFC 6750).
+    """Returns the bearer token in the request's single Authorization header (RFC 6750).
 
     Raises `Malformed` for several tokens or one elsewhere, `Unauthenticated` for none or another scheme.
     """

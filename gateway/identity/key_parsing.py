@@ -1,4 +1,4 @@
-"""Parses a key set (JWKS, RFC 7517) and checks which of its keys may verify tokens.
+"""Parses an issuer's key set (JWKS, RFC 7517) and checks which of the keys may verify tokens.
 
 A set with one weak or secret key is refused as a whole: its publisher made a mistake. Keys for other purposes
 or of unused types are left out, since an issuer publishes keys for all of its clients.
@@ -23,21 +23,21 @@ NUMBER_MEMBERS: Final = frozenset({"x", "y", "n", "e"})
 SECRET_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 """The members of a key that only secret keys have."""
 RSA_BITS: Final = range(2048, 8192 + 1)
-"""The permitted sizes of an RSA key. Shorter keys can be broken; longer ones make every verification slow."""
+"""The permitted sizes of an RSA key in bits: shorter keys can be broken, longer ones are slow."""
 # Primes for which a ROCA modulus lies in the subgroup that 65537 generates (CVE-2017-15361, Nemec et al.).
 ROCA_PRIMES: Final = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
 ROCA_RESIDUES: Final = {prime: frozenset(pow(65537, k, prime) for k in range(prime)) for prime in ROCA_PRIMES}
 
 
 class InvalidKeySet(Exception):
-    """Raised for a key set (JWKS) that is unreadable, or has a key that is secret, weak or without own id.
+    """Raised for a key set (JWKS) that is unreadable, or has a weak or secret key, or a key without own id.
 
     The text says which; it contains nothing of the keys.
     """
 
 
 def parse_key_set(text: bytes, allowed: tuple[str, ...]) -> dict[str, tuple[jwt.PyJWK, frozenset[str]]]:
-    """Returns the keys of the JWKS `text` by key id, each with the algorithms that it may be used with.
+    """Parses the JWKS `text`; returns its keys by key id, each with the algorithms it may be used with.
 
     `allowed` are the algorithms that the issuer may use. Raises `InvalidKeySet`.
     """

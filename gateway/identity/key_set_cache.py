@@ -1,4 +1,4 @@
-"""Caches the key set (JWKS) of one issuer: refreshed when due, by one request at a time.
+"""`KeySetCache`, which caches the keys (JWKS) of one token issuer and refreshes them when they are due.
 
 However many tokens ask for unknown keys, the issuer is called at most once in `keys_pause_seconds`.
 """
@@ -21,20 +21,18 @@ from waypost.tls import roots_context
 
 MAXIMUM_BODY_BYTES: Final = 1_048_576
 TIMEOUT_SECONDS: Final = 5.0
-"""The time limit of a whole refresh, which a server could else drag out by sending a byte now and then."""
+"""The time limit of a whole refresh, against a server that sends a byte now and then."""
 OVERDUE_FACTOR: Final = 2
-"""The multiple of `keys_fresh_seconds` after which a key set is refreshed before it is used again.
+"""The multiple of `keys_fresh_seconds` without a refresh after which keys are not used before one.
 
-An idle gateway, which nobody made refresh its set, is the usual case.
-
-That is the case on a gateway that was idle.
+This happens on an idle gateway, where no request has started a refresh.
 """
 
 Keys = dict[str, tuple[jwt.PyJWK, frozenset[str]]]
 
 
 class KeySetCache:
-    """Caches the keys of one issuer by key id. `clock` is monotonic.
+    """The cached keys of one token issuer, by key id. `clock` gives monotonic seconds.
 
     `changed` is called when the set has another text than before: what was verified with a key that left it
     must not be accepted any more.
@@ -75,11 +73,11 @@ class KeySetCache:
 
     @property
     def refresh_due(self) -> bool:
-        """Whether the key set is older than `keys_fresh_seconds`."""
+        """Whether the cached keys are older than `keys_fresh_seconds` and should be fetched again."""
         return self._age >= self._issuer.keys_fresh_seconds
 
     async def key(self, kid: str) -> tuple[jwt.PyJWK, frozenset[str]] | None:
-        """Returns the key with the id `kid` and its algorithms, or None if the issuer has no such key.
+        """Returns the key with the id `kid` and its algorithms; None if the issuer has no such key.
 
         Raises `Unavailable` if the set is stale and cannot be read.
         """
@@ -102,12 +100,12 @@ class KeySetCache:
 
     @property
     def stale(self) -> bool:
-        """Whether the key set is older than `keys_stale_seconds`, so that no token can be verified."""
+        """Whether the cached keys are older than `keys_stale_seconds`, so that no token can be verified."""
         return self._age >= self._issuer.keys_stale_seconds
 
     @property
     def ends_in_seconds(self) -> float:
-        """The seconds for which the key set still counts without another refresh; 0 if it does not count."""
+        """The seconds until the cached keys are too old to verify tokens, unless refreshed; at least 0."""
         return max(0.0, self._issuer.keys_stale_seconds - self._age)
 
     @property
@@ -115,7 +113,7 @@ class KeySetCache:
         return self._clock() - self._read_at
 
     def _start_refresh(self) -> "asyncio.Task[None] | None":
-        """Returns the running refresh, or starts one; None during the pause after the last attempt."""
+        """Returns the running refresh, or a started one; None during the pause after the last attempt."""
         if self._refreshing is None or self._refreshing.done():
             # Counted from the attempt, also a failed one: made-up key ids must not make us call the issuer at
             # will.
@@ -142,7 +140,7 @@ class KeySetCache:
             self._changed()
 
     async def _fetch(self) -> bytes:
-        """Fetches the text of the key set from where the settings or the issuer's own metadata say."""
+        """Fetches the text of the key set from the file or URL in the settings or the issuer's metadata."""
         source = self._source
         if isinstance(source, Path):
             return await asyncio.to_thread(source.read_bytes)

@@ -1,4 +1,4 @@
-"""Decodes JSON objects and base64url strictly: tokens, key sets and issuers' metadata alike.
+"""Strict decoders of JSON objects and base64url, for tokens, key sets and issuers' metadata.
 
 Refuses what two readers could understand differently: other encodings than UTF-8, doubled names, numbers that
 are rounded or infinite, halves of surrogate pairs, padding, and second spellings of the same bytes.
@@ -19,15 +19,16 @@ MAXIMUM_KEY_ID: Final = 256
 
 
 class NotStrict(Exception):
-    """Raised for input that is not strictly well-formed. The text is one word such as `number`."""
+    """Raised for JSON or base64url that is not strictly well-formed.
+
+    The text is one word such as `number`.
+    """
 
 
 def decode_object(text: bytes, *, maximum_brackets: int | None = None) -> dict[str, Any]:
-    """Returns the JSON object in `text`, of at most `maximum_brackets` brackets. Raises `NotStrict`.
+    """Decodes the JSON object in `text`, which may have `maximum_brackets` brackets. Raises `NotStrict`.
 
     The error's word is `number`, `nesting`, `duplicate` or `json`.
-
-    Its word is `number`, `nesting`, `duplicate` or `json`.
     """
     # A rough bound before decoding, because `json.loads` recurses; flat claims may have many brackets.
     if maximum_brackets is not None and text.count(b"{") + text.count(b"[") > maximum_brackets:
@@ -52,7 +53,7 @@ def decode_object(text: bytes, *, maximum_brackets: int | None = None) -> dict[s
 
 
 def decode_base64url(text: bytes) -> bytes:
-    """Returns the bytes encoded in `text` as base64url without padding (RFC 7515, 2). Raises `NotStrict`."""
+    """Decodes `text` from base64url without padding (RFC 7515, 2). Raises `NotStrict`."""
     if not BASE64URL.fullmatch(text):
         raise NotStrict("base64")
     try:
@@ -67,7 +68,7 @@ def decode_base64url(text: bytes) -> bytes:
 
 
 def is_key_id(kid: object) -> TypeGuard[str]:
-    """Whether `kid` may be the id of a key, in a token's header or a key set."""
+    """Returns whether `kid` is acceptable as the id of a key, in a token's header or a key set."""
     return isinstance(kid, str) and 0 < len(kid) <= MAXIMUM_KEY_ID and kid.isprintable()
 
 

@@ -1,4 +1,4 @@
-"""Limits the rate of requests from callers who are not authenticated yet, by their IP address.
+"""`UnknownCallers`: limits the rate of requests without a verified token, by IP address.
 
 They are bounded by nothing else: all other limits are those of a tenant. A request without an acceptable
 token costs its address one of `BURST`, of which `RATE` come back each second. Where none is left requests
@@ -15,19 +15,19 @@ from typing import Final
 from gateway.core.errors import TooManyRequests
 
 RATE: Final = 50.0
-"""The number of unauthenticated requests per second that one address may make in the long run."""
+"""The requests per second without a known token that one address may make in the long run."""
 BURST: Final = 250.0
 WAIT_SECONDS: Final = 5.0
-"""The longest wait in seconds; a request that would wait longer is refused after it.
+"""The longest wait in seconds; a request that would wait longer is refused after so long.
 
 Its token is not looked at.
 """
 ADDRESSES_MAXIMUM: Final = 10_000
-"""The number of tracked addresses beyond which those with their full burst are dropped."""
+"""The number of addresses with a count, beyond which those with their full burst are dropped."""
 
 
 class UnknownCallers:
-    """The rate limiter of requests without a known token, by IP address. `clock`: monotonic seconds."""
+    """Limits the rate of requests without a known token, by IP address. `clock` gives monotonic seconds."""
 
     def __init__(
         self,
@@ -46,10 +46,10 @@ class UnknownCallers:
         return f"<UnknownCallers at {len(self._left)} addresses>"
 
     async def wait(self, address: str, *, sheds: bool = True) -> None:
-        """Counts a request, and waits until it may be answered. Raises `TooManyRequests` if too many wait.
+        """Counts a request of `address`, and waits until the rate allows it. Raises `TooManyRequests`.
 
-        One that does not shed is answered after the longest wait in that case: how many there are is bounded
-        by the connections.
+        It raises where the wait would be longer than `WAIT_SECONDS`. A request that must not be refused
+        (`sheds` False) goes on after that wait: how many there are is bounded by the connections.
         """
         key = network_of(address), sheds
         left = self._left_now(key) - 1.0
@@ -70,8 +70,8 @@ class UnknownCallers:
         if seconds > 0.0:
             await self._sleep(seconds)
 
-    def excuse(self, address: str, *, sheds: bool = True) -> None:
-        """Takes a request off the count of its address, since its caller was authenticated."""
+    def uncount(self, address: str, *, sheds: bool = True) -> None:
+        """Takes one request off the count of `address`, since its caller was authenticated after all."""
         key = network_of(address), sheds
         self._left[key] = min(BURST, self._left_now(key) + 1.0), self._clock()
 
@@ -81,7 +81,7 @@ class UnknownCallers:
 
 
 def network_of(address: str) -> str:
-    """Returns the limiter's key for an address: itself, or the /64 network of an IPv6 address.
+    """Returns the network by which an address is counted: an IPv6 address by its /64, others by themselves.
 
     One client has the whole /64.
     """

@@ -1,4 +1,4 @@
-"""The blackout guard: decides whether regions were lost, or the gateway itself is cut off from its network.
+"""The blackout guard: decides whether regions are lost, or the gateway itself is cut off from its network.
 
 If more than half of the regions are lost within seconds of each other, or any region together with an
 independent canary, that is a blackout: the gateway takes itself to be cut off from then until enough regions
@@ -23,7 +23,7 @@ def is_cut_off(
     *,
     canary: RegionHealth | None = None,
 ) -> bool:
-    """Whether the gateway must consider itself cut off from its regions, after losing most at once.
+    """Returns whether the gateway must take itself to be cut off, since it lost most regions at once.
 
     `canary` is the health of an address that is probed like a region and depends on none; None without one.
     """
@@ -44,7 +44,7 @@ def is_cut_off(
 def after_blackout_check(
     healths: Sequence[RegionHealth], settings: HealthSettings, *, canary: RegionHealth | None = None
 ) -> tuple[RegionHealth, ...]:
-    """Returns the healths, in the same order, with `lost_in_blackout` set on regions that a blackout lost.
+    """Returns the regions' healths with `lost_in_blackout` set for regions that a blackout lost.
 
     To be called at each pass of the controller; `canary` as in `is_cut_off`. Such a region was well all the
     time: while it is lost it is probed at the quick pace, and it returns without slow start and without an
@@ -60,14 +60,14 @@ def after_blackout_check(
 
 
 def enough_answer(answering: int, regions: int) -> bool:
-    """Whether at least half of the regions answer, which shows that the gateway's own network works."""
+    """Returns whether at least half of the regions answer, so that the gateway's own network works."""
     return 2 * answering >= regions
 
 
 def _lost_in_blackout(
     healths: Sequence[RegionHealth], settings: HealthSettings, canary: RegionHealth | None
 ) -> frozenset[str]:
-    """The names of lost regions that were lost together with more than half of all, or with the canary."""
+    """Returns the names of regions that were lost together with more than half of all, or with the canary."""
     lost = {health.name: health.lost_at for health in healths if health.lost_at is not None}
     names: set[str] = set()
     for since in lost.values():

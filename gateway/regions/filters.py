@@ -1,4 +1,4 @@
-"""Decides which regions can take an attempt, by one function per requirement.
+"""Decides which regions can take an attempt: one function for each requirement on a region.
 
 Each returns None where the region meets it, else the words in which the region is refused; users see them.
 """
@@ -12,16 +12,16 @@ from gateway.regions.region_condition import RegionCondition
 from gateway.regions.region_view import RegionView
 
 NO_FREE_SLOT: Final = "no free slot"
-"""The refusal text of a region without a free slot; it passes when an attempt there ends."""
+"""The refusal text of a region without a free slot."""
 NO_SHARE: Final = "no slot left for the tenant"
-"""The refusal text of a region where the tenant has used up its share of slots.
+"""The refusal text of a region where the tenant has used up its share of the slots.
 
 It holds until attempts of the tenant end there, or more slots are free.
 """
 
 
 def why_closed(region: RegionView) -> str | None:
-    """The reason why the region takes no new work at all, whatever its demand; None where it takes some."""
+    """Returns why the region takes no new work of any kind; None if it takes new work."""
     if not region.condition.ready:
         unknown = region.condition is RegionCondition.UNKNOWN
         return "not heard of yet" if unknown else region.condition.lower()
@@ -31,12 +31,12 @@ def why_closed(region: RegionView) -> str | None:
 
 
 def takes_work(region: RegionView) -> bool:
-    """Whether the region takes new work at all, whatever its demand, if only as a last resort (Ejected)."""
+    """Returns whether the region takes new work of any kind; an Ejected region does, as a last resort."""
     return why_closed(as_last_resort(region)) is None
 
 
 def as_last_resort(region: RegionView) -> RegionView:
-    """Returns the region as Warming if it is Ejected, for work that fits nowhere else."""
+    """Returns an Ejected region as a Warming one, for work that fits in no other region."""
     if region.condition is not RegionCondition.EJECTED:
         return region
     return structs.replace(region, condition=RegionCondition.WARMING)
@@ -79,8 +79,8 @@ def has_processors(demand: Demand, region: RegionView) -> str | None:
     return f"with too few processors ({cpu:g}, where {demand.cpu:g} are asked for)"
 
 
-def serves(demand: Demand, region: RegionView) -> bool:
-    """Whether the region can take attempts with this demand, now or when it has room for them."""
+def can_serve(demand: Demand, region: RegionView) -> bool:
+    """Returns whether the region can take attempts with this demand, if not now then when it has room."""
     return (
         region.condition.ready
         and not region.cordoned
@@ -92,7 +92,7 @@ def serves(demand: Demand, region: RegionView) -> bool:
 
 
 def refusal(demand: Demand, region: RegionView) -> str | None:
-    """Returns the reason why the region cannot take the attempt; None if it can.
+    """Returns the reason why the region cannot take an attempt with this demand now; None if it can.
 
     Asked in the order in which a person would ask; the first refusal is the one that is shown.
     """

@@ -1,4 +1,4 @@
-"""The health of a region as a value, and the two functions that decide which condition follows from it.
+"""`RegionHealth`, what is known of a region's health, and the functions that derive its condition.
 
 Two kinds of evidence take a region out of service, each with its own way back. Probes find out whether it can
 be reached: three failures in a row and it is Unreachable, five answers in a row and it is back
@@ -18,7 +18,7 @@ from gateway.regions.region_condition import RegionCondition
 
 
 class RegionHealth(Struct, frozen=True, kw_only=True):
-    """The health of one region: its condition and the evidence for it. New evidence gives the next value."""
+    """The health of one region: its condition, and the probe and call results from which it follows."""
 
     name: str
     condition: RegionCondition = RegionCondition.UNKNOWN
@@ -73,7 +73,7 @@ class RegionHealth(Struct, frozen=True, kw_only=True):
 
 
 def unknown(name: str) -> RegionHealth:
-    """The health of a region that has answered no probe yet; its first probe is due at once."""
+    """Returns the health of a region that has answered no probe yet; its first probe is due at once."""
     return RegionHealth(name=name)
 
 
@@ -83,7 +83,7 @@ def removed(name: str, now: float, reason: str) -> RegionHealth:
 
 
 def condition_of(health: RegionHealth) -> RegionCondition:
-    """Returns the condition that follows from the health's evidence: the worst one that applies."""
+    """Returns the worst condition that follows from the other fields of a region's health."""
     if health.lost_at is not None:
         return RegionCondition.UNREACHABLE
     if not health.ever_answered:
@@ -98,11 +98,11 @@ def condition_of(health: RegionHealth) -> RegionCondition:
 def condition_with_journal(
     health: RegionHealth, *, admitted: bool, unknown_journal: str
 ) -> tuple[RegionCondition, str]:
-    """Returns the condition that placement and people see, and its reason: `health`'s, or a worse one.
+    """Returns a region's condition and its reason, as placement and people see them.
 
-    `admitted`: the journal that the region's name is bound to answers and has opened the event stream.
-    `unknown_journal`: the incarnation of another journal that answers under that name; empty if there is
-    none.
+    They are those of `health`, or worse ones for the sake of the journal. `admitted`: the journal that the
+    region's name is bound to answers and has opened the event stream. `unknown_journal`: the incarnation of
+    another journal that answers under that name; empty if there is none.
     """
     if unknown_journal:
         # what answers there does not hold the region's attempts: the region itself is not reachable
@@ -115,7 +115,7 @@ def condition_with_journal(
 
 
 def with_changes(health: RegionHealth, now: float, *, because: str = "", **changes: Any) -> RegionHealth:
-    """The health with `changes` to its fields, and with the condition that follows from them.
+    """Returns the region's health with `changes` to its fields, and with the condition that follows.
 
     A new condition begins at `now`. `because` is its reason, unless the condition has one of its own.
     """
@@ -132,14 +132,14 @@ def with_changes(health: RegionHealth, now: float, *, because: str = "", **chang
 
 
 def count_answered_since(healths: Sequence[RegionHealth], since: float) -> int:
-    """The number of regions that have answered a probe that began after `since`."""
+    """Returns the number of regions that have answered a probe which began after `since`."""
     return sum(health.answered_at > since for health in healths)
 
 
 def any_kept_answering(healths: Sequence[RegionHealth], since: float) -> bool:
-    """Whether a region that was reachable before `since` is so still, and has answered a probe after it.
+    """Returns whether a region has been reachable since before `since`, and answered a probe after it.
 
-    It shows that the gateway's network works, if not to which regions.
+    Then the gateway's network works, if not to which regions.
     """
     return any(
         health.lost_at is None and health.returned_at <= since < health.answered_at for health in healths

@@ -1,4 +1,4 @@
-"""The next value of a region's health after calls that carry work: latency, and ejection if too many fail."""
+"""The next value of a region's health after a call that carries work: its latency, and maybe an ejection."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def after_call(
     dice: Callable[[], float],
     items: int = 1,
 ) -> RegionHealth:
-    """Returns the health after a call that carried `items`, took `seconds` and ended at `ended`.
+    """Returns a region's health after a call that carried `items`, took `seconds` and ended at `ended`.
 
     `failure` is the reason of a `ClusterError`, None for a success. `dice` gives a random number in 0..1, for
     jitter.
@@ -57,7 +57,7 @@ def after_call(
 
 
 def _seconds_per_item(health: RegionHealth, seconds: float, items: int) -> float:
-    """Returns the latency sample of a call: its time per item carried.
+    """Returns the latency sample of a call: its time for each item that it carried.
 
     It is never less than the round trip of the last probe, which carries nothing.
     """
@@ -68,7 +68,7 @@ def _seconds_per_item(health: RegionHealth, seconds: float, items: int) -> float
 def _after_fault(
     health: RegionHealth, now: float, failure: str, *, settings: HealthSettings, dice: Callable[[], float]
 ) -> RegionHealth:
-    """Returns the health after one more failed call: ejected if too many calls have failed."""
+    """Returns a region's health after one more failed call: Ejected if too many calls have failed."""
     if not health.ever_answered or health.lost_at is not None:
         return health  # it takes no work anyhow, and the loss is counted when it returns
     if health.ejections.until is not None:

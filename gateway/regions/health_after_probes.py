@@ -1,4 +1,4 @@
-"""The next value of a region's health after probes, stream ends and restarts, which show its reachability.
+"""The next value of a region's health after a probe, the end of its event stream, or its restart.
 
 Three failed probes in a row are a loss, five answered ones end it. A region that comes back gets a slow
 start; one that was lost before, not long ago, is ejected first, for longer each time.
@@ -25,7 +25,7 @@ def after_probe(
     dice: Callable[[], float],
     detail: str = "",
 ) -> RegionHealth:
-    """Returns the health after a probe sent at `began` and ended at `ended`, with the next probe's time.
+    """Returns a region's health after a probe from `began` to `ended`, with the time of the next probe.
 
     `failure` is the reason why there was no good answer, None where there was one; `detail` says more of it
     to people. `dice` gives a random number in 0..1, for jitter.
@@ -49,7 +49,7 @@ def after_stream_end(health: RegionHealth, now: float) -> RegionHealth:
 
 
 def after_restart(health: RegionHealth) -> RegionHealth:
-    """Returns the health after a restart of the cluster, without the old process's calls and round trips.
+    """Returns a region's health after its cluster restarted, without the old process's calls and round trips.
 
     A restart alone is no outage, so the condition stays.
     """
@@ -67,7 +67,7 @@ def after_restart(health: RegionHealth) -> RegionHealth:
 def _pause_seconds(
     health: RegionHealth, began: float, settings: HealthSettings, dice: Callable[[], float]
 ) -> float:
-    """Returns the seconds from the end of a probe, sent at `began`, to the next; 0.0 for at once."""
+    """Returns the seconds from the end of a probe, sent at `began`, to the next probe; 0.0 for at once."""
     if health.failures:
         return settings.probe_retry_seconds
     if health.lost_at is not None:
@@ -81,7 +81,7 @@ def _pause_seconds(
 def _after_answer(
     health: RegionHealth, *, began: float, ended: float, settings: HealthSettings, dice: Callable[[], float]
 ) -> RegionHealth:
-    """Returns the health after an answered probe; the region is reachable after enough of them in a row."""
+    """Returns a region's health after an answered probe; enough of them in a row make it reachable."""
     seconds = ended - began
     successes = health.successes + 1
     # the first answer ever is enough: it follows the start of the gateway or of the region, not an outage
@@ -109,7 +109,7 @@ def _after_answer(
 def _after_return(
     health: RegionHealth, now: float, *, settings: HealthSettings, dice: Callable[[], float]
 ) -> RegionHealth:
-    """Returns the health of a region that is reachable again after a loss: in slow start, or ejected.
+    """Returns a region's health when it is reachable again after a loss: in slow start, or ejected.
 
     After a blackout it is neither.
     """
@@ -135,7 +135,7 @@ def _after_return(
 def _after_failure(
     health: RegionHealth, *, began: float, ended: float, failure: str, detail: str, settings: HealthSettings
 ) -> RegionHealth:
-    """Returns the health after a failed probe; the region is lost after enough of them in a row."""
+    """Returns a region's health after a failed probe; enough of them in a row make it Unreachable."""
     failures = health.failures + 1
     changes: dict[str, Any] = {
         "failures": failures,

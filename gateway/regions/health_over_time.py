@@ -1,4 +1,4 @@
-"""The next value of a region's health by time alone: ends ejections and slow starts, evaluates latency."""
+"""The next value of a region's health as time passes: ends ejections and slow starts, evaluates latency."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from gateway.settings import HealthSettings
 
 
 def after_tick(health: RegionHealth, now: float, settings: HealthSettings) -> RegionHealth:
-    """Returns the health at `now`, when only time has passed. To be called once a second.
+    """Returns a region's health at `now`, when only time has passed. To be called once a second.
 
     Ends an ejection or a slow start that is over, and evaluates the round trips of the last seconds.
     """
@@ -30,7 +30,7 @@ def after_tick(health: RegionHealth, now: float, settings: HealthSettings) -> Re
 
 
 def slow_start_weight(health: RegionHealth, now: float, settings: HealthSettings) -> float:
-    """The fraction of the region's weight that counts during slow start, in `slow_start_floor`..1.
+    """Returns the part of a region's weight that counts during its slow start, `slow_start_floor` to 1.
 
     It grows linearly during slow start (Envoy's slow start with aggression 1).
     """

@@ -1,4 +1,4 @@
-"""Estimates a region's latency: a peak EWMA for scoring regions, and a p90 that marks a region as Degraded.
+"""Estimates a region's latency: a peak EWMA for its score, and a p90 that makes the region Degraded.
 
 The estimate follows Finagle's load balancer (`com.twitter.finagle.loadbalancer.PeakEwma`): a higher sample
 counts in full at once, a lower one by an exponentially weighted moving average. The p90 with hysteresis is
@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from gateway.settings import HealthSettings
 
 NEVER: Final = float("-inf")
-"""The monotonic time of an event that has not happened yet."""
+"""The monotonic time that stands for an event that has not happened yet."""
 
 
 class PeakEwma(Struct, frozen=True, kw_only=True, gc=False):
@@ -28,7 +28,7 @@ class PeakEwma(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def peak_at(ewma: PeakEwma, now: float, tau_seconds: float) -> float:
-    """Returns the latency estimate in seconds at `now`, which decays to the newest sample."""
+    """Returns the latency estimate in seconds at `now`; it decays towards the newest sample."""
     faded = exp(-max(0.0, now - ewma.at) / tau_seconds)
     return ewma.latest_seconds + (ewma.peak_seconds - ewma.latest_seconds) * faded
 
@@ -44,7 +44,7 @@ def after_sample(ewma: PeakEwma, *, at: float, seconds: float, tau_seconds: floa
 
 
 def after_fault(ewma: PeakEwma, at: float, settings: HealthSettings) -> PeakEwma:
-    """Returns the latency estimate after a failed call, which counts as a slow answer.
+    """Returns the latency estimate after a failed call, which counts as a slow one.
 
     Failing fast must not attract work.
     """
@@ -54,7 +54,7 @@ def after_fault(ewma: PeakEwma, at: float, settings: HealthSettings) -> PeakEwma
 
 
 class LatencyWindow(Struct, frozen=True, kw_only=True):
-    """The round trips of probes in the last `degraded_window_seconds`, and whether the region is slow.
+    """The round trips of a region's probes in the last seconds, and whether the region counts as slow.
 
     A region becomes slow sooner than it stops being slow (hysteresis), so that work does not move to and fro.
     Only probes count: they carry nothing and go at a steady rate, so a region is not called slow for the size
@@ -62,7 +62,7 @@ class LatencyWindow(Struct, frozen=True, kw_only=True):
     """
 
     round_trips: tuple[tuple[float, float], ...] = ()
-    """Round trips of probes, as (monotonic seconds of the end, seconds taken), oldest first."""
+    """The probes' round trips, as (monotonic seconds of the end, seconds taken), oldest first."""
     evaluations_over: int = 0
     """The number of evaluations in a row in which the p90 was above the threshold."""
     slow: bool = False
@@ -73,13 +73,13 @@ class LatencyWindow(Struct, frozen=True, kw_only=True):
 def after_round_trip(
     window: LatencyWindow, *, at: float, seconds: float, settings: HealthSettings
 ) -> LatencyWindow:
-    """Returns the window with one more round trip, ended at `at`, and without those older than the window."""
+    """Returns the window of round trips with one more, ended at `at`, and without those that are too old."""
     recent = tuple(trip for trip in window.round_trips if trip[0] > at - settings.degraded_window_seconds)
     return structs.replace(window, round_trips=(*recent, (at, seconds)))
 
 
 def p90(seconds: list[float]) -> float | None:
-    """Returns the 90th percentile by the nearest rank at or below it (of five values the second largest).
+    """Returns the 90th percentile, by the nearest rank at or below it (of five values the second largest).
 
     None for an empty list.
     """
@@ -87,12 +87,12 @@ def p90(seconds: list[float]) -> float | None:
 
 
 def recent_p90(window: LatencyWindow, now: float, settings: HealthSettings) -> float | None:
-    """Returns the p90 in seconds over the window that ends at `now`; None if the window has no round trip."""
+    """Returns the p90 in seconds of the window's round trips at `now`; None if it has none."""
     return p90([seconds for at, seconds in window.round_trips if at > now - settings.degraded_window_seconds])
 
 
 def after_evaluation(window: LatencyWindow, now: float, settings: HealthSettings) -> LatencyWindow:
-    """Returns the window after its evaluation once a second: slow after enough bad evaluations in a row."""
+    """Returns the window after its evaluation, once a second, by which the region becomes slow or fast."""
     value = recent_p90(window, now, settings)
     if value is None:
         return window  # without a round trip nothing is known, so nothing changes

@@ -1,4 +1,4 @@
-"""Outlier detection, after Envoy's: calls that fail eject a region for a time, even if probes succeed.
+"""Outlier detection, after Envoy's: ejects a region for a time if its calls fail, even if its probes pass.
 
 As in Envoy, faults in a row or a low success rate eject, and the n-th ejection lasts n times the first.
 Unlike Envoy, a loss that probes found counts as an incident too, so a region that flaps stays out for longer
@@ -13,14 +13,14 @@ from gateway.regions.latency import NEVER
 from gateway.settings import HealthSettings
 
 FAULTS: Final = frozenset({"Unreachable", "Timeout", "Unavailable"})
-"""The failure reasons that count against a region: no connection, no answer in time, 502/503/504.
+"""The reasons of failed calls that count against a region: no connection, no answer in time, 502/503/504.
 
 Other reasons are about the request, not about the region.
 """
 
 
 class CallOutcomes(Struct, frozen=True, kw_only=True):
-    """The numbers of calls and faults in the last `success_window_seconds`, and of faults in a row."""
+    """How many recent calls to a region were made and failed, and how many failed in a row."""
 
     by_second: tuple[tuple[int, int, int], ...] = ()
     """The counts of each second, oldest first, as (monotonic second, calls, faults).
@@ -28,13 +28,13 @@ class CallOutcomes(Struct, frozen=True, kw_only=True):
     Their number is bounded by the window, however many calls are made.
     """
     consecutive_faults: int = 0
-    """The number of faults since the last success, however long ago that was."""
+    """The number of failed calls since the last success, however long ago that was."""
 
 
 def after_outcome(
     outcomes: CallOutcomes, *, at: float, fault: bool, settings: HealthSettings
 ) -> CallOutcomes:
-    """Returns the outcomes with one more call, ended at `at`, and without seconds older than the window."""
+    """Returns a region's call outcomes with one more call, ended at `at`, and without those too old."""
     second = int(at)
     kept = [entry for entry in outcomes.by_second if entry[0] > at - settings.success_window_seconds]
     calls, faults = 1, int(fault)
@@ -48,7 +48,7 @@ def after_outcome(
 
 
 def ejection_reason(outcomes: CallOutcomes, settings: HealthSettings) -> str | None:
-    """Returns the reason to eject the region, as a sentence for people; None if there is none."""
+    """Returns the reason to eject the region, as a sentence for people; None if there is no reason."""
     if outcomes.consecutive_faults >= settings.consecutive_errors:
         return f"{outcomes.consecutive_faults} calls in a row failed"
     calls = sum(entry[1] for entry in outcomes.by_second)
@@ -60,7 +60,7 @@ def ejection_reason(outcomes: CallOutcomes, settings: HealthSettings) -> str | N
 
 
 class Ejections(Struct, frozen=True, kw_only=True):
-    """The number of a region's recent ejections and losses (incidents), and its newest ejection.
+    """A region's newest ejection, and the number of its recent incidents (ejections and losses).
 
     The more incidents, the longer the next ejection. Times are monotonic seconds.
     """
@@ -79,7 +79,7 @@ class Ejections(Struct, frozen=True, kw_only=True):
 def after_incidents(
     ejections: Ejections, *, now: float, incidents: int, settings: HealthSettings
 ) -> Ejections:
-    """Returns the ejections with `incidents` more losses or ejections, ending `now`; old ones are dropped."""
+    """Returns the region's ejections with `incidents` more, ended at `now`; old incidents are forgotten."""
     forgotten = now - ejections.incident_ended_at >= settings.ejection_forgotten_seconds
     before = 0 if forgotten else ejections.incidents
     return structs.replace(ejections, incidents=before + incidents, incident_ended_at=now)
@@ -88,7 +88,7 @@ def after_incidents(
 def begin_ejection(
     ejections: Ejections, *, now: float, multiplier: int, reason: str, settings: HealthSettings, chance: float
 ) -> Ejections:
-    """Returns the ejections with one that begins at `now`, for `multiplier` times `ejection_seconds`.
+    """Returns the region's ejections with one that begins at `now`, for `multiplier` times the base time.
 
     The duration is bounded by `ejection_maximum_seconds`.
 
@@ -101,12 +101,12 @@ def begin_ejection(
 
 
 def end_ejection(ejections: Ejections) -> Ejections:
-    """Returns the ejections with the present one ended; it stays counted as an incident."""
+    """Returns the region's ejections with the present one ended; it still counts as an incident."""
     return structs.replace(ejections, until=None)
 
 
 def after_loss(ejections: Ejections, *, lost_at: float, settings: HealthSettings) -> Ejections:
-    """Returns the ejections after the region became Unreachable at `lost_at`.
+    """Returns the region's ejections after the region became Unreachable at `lost_at`.
 
     An ejection that began just before ends, and is not counted: it is the same incident, which calls noticed
     sooner than probes. When the region returns, the loss is counted.

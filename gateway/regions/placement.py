@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct, structs
 
-from gateway.regions.filters import as_last_resort, refusal, serves
+from gateway.regions.filters import as_last_resort, can_serve, refusal
 from gateway.regions.placement_demand import Demand
 from gateway.regions.region_view import RegionView
 from gateway.regions.scores import score, tier, why_outranked
@@ -13,7 +13,7 @@ from gateway.settings import PlacingSettings
 
 
 class Placement(Struct, frozen=True, kw_only=True):
-    """The result of `place` if a region fits: the region, all scores (lower is better), and the refusals."""
+    """The result of `place` if a region fits: the chosen region, all scores, and why not other regions."""
 
     region: str
     scores: dict[str, float]
@@ -26,7 +26,7 @@ class Unplaceable(Struct, frozen=True, kw_only=True):
     rejected: dict[str, str]
 
     def __str__(self) -> str:
-        """Returns, for example, `0/3 regions fit: 2 not permitted by policy, 1 no free slot`."""
+        """Formats the result as a sentence: `0/3 regions fit: 2 not permitted by policy, 1 no free slot`."""
         reasons = ", ".join(
             f"{count} {reason}" for reason, count in Counter(self.rejected.values()).most_common()
         )
@@ -48,7 +48,7 @@ def place(
     next call.
     """
     fitting, rejected = _filtered(demand, regions)
-    if not fitting and not any(serves(demand, region) for region in regions):
+    if not fitting and not any(can_serve(demand, region) for region in regions):
         # Envoy's panic threshold, for each demand: an ejection sends work elsewhere, and there is none.
         fitting, rejected = _filtered(demand, [as_last_resort(region) for region in regions])
     if not fitting:
@@ -68,7 +68,7 @@ def place(
 
 
 def _filtered(demand: Demand, regions: Sequence[RegionView]) -> tuple[list[RegionView], dict[str, str]]:
-    """The regions that can take the attempt now, and the reason against each of the others."""
+    """Returns the regions that can take the attempt now, and the reason against each of the others."""
     fitting: list[RegionView] = []
     rejected: dict[str, str] = {}
     for region in regions:
@@ -80,5 +80,5 @@ def _filtered(demand: Demand, regions: Sequence[RegionView]) -> tuple[list[Regio
 
 
 def after_placement(region: RegionView) -> RegionView:
-    """Returns the view of a region with one more attempt counted in its load."""
+    """Returns a region's view with one more attempt counted in its load."""
     return structs.replace(region, inflight=region.inflight + 1, free_slots=region.free_slots - 1)

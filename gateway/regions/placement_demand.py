@@ -1,4 +1,4 @@
-"""The demand of one attempt: its requirements on a region, and the regions that it prefers."""
+"""`Demand`: what one attempt requires of a region, and which regions it prefers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -8,7 +8,7 @@ from gateway.documents.workflow import Workflow
 
 
 class Demand(Struct, frozen=True, kw_only=True):
-    """The requirements of one attempt on a region: executors, processors, permission and preferences."""
+    """What one attempt requires of a region (executors, processors, permission), and its preferences."""
 
     permitted: frozenset[str]
     """The names of the regions that policy permits."""
@@ -17,7 +17,7 @@ class Demand(Struct, frozen=True, kw_only=True):
     avoid: frozenset[str] = frozenset()
     """The names of regions that the workflow accepts only if no other fits."""
     executors: frozenset[str] = frozenset()
-    """The types of the workflow's tasks."""
+    """The types of the workflow's tasks, for each of which the region must have an executor."""
     cpu: float = 0.0
     """The number of processors that the workflow's largest task needs."""
     used_up: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""The conditions that a region can be in, and the taints that an operator can set on it.
+"""The conditions of a region, as the gateway finds them, and the taints that an operator can set on it.
 
 A condition is what the gateway finds out by itself; a taint is what a person says, and stays until it is
 taken away.
@@ -9,7 +9,7 @@ from typing import Final
 
 
 class RegionCondition(StrEnum):
-    """The conditions of a region, as this gateway sees it. `health.condition_of` says which one applies."""
+    """The condition of a region, as this gateway sees it. `health.condition_of` derives it."""
 
     HEALTHY = "Healthy"
     DEGRADED = "Degraded"
@@ -30,7 +30,7 @@ class RegionCondition(StrEnum):
 
     @property
     def ready(self) -> bool:
-        """Whether the region may get new work, like a Ready node of Kubernetes: reachable and not ejected."""
+        """Whether the region may get new work: it is reachable and not ejected."""
         return self in _READY
 
 
@@ -39,7 +39,7 @@ _READY: Final = frozenset(RegionCondition) - _SILENT - {RegionCondition.EJECTED}
 
 
 class Taint(StrEnum):
-    """A mark that an operator sets on a region, as on a node of Kubernetes; no workflow tolerates one.
+    """A mark that an operator sets on a region: cordoned, or forgotten.
 
     The values are stored, and are the names of the commands that set them.
     """

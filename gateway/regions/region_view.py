@@ -1,4 +1,4 @@
-"""A region at one moment, as placement decides on it and the API shows it."""
+"""`RegionView`: the state of a region at one moment, for placement and for the API."""
 
 from msgspec import Struct
 
@@ -73,7 +73,7 @@ def region_view(
     unknown_journal: str = "",
     counted: bool = True,
 ) -> RegionView:
-    """Returns the view of a region at `now`. `weight` is the operator's, without that of slow start.
+    """Builds the view of a region at `now`. `weight` is the operator's, without that of slow start.
 
     `admitted` and `unknown_journal` are explained at `condition_with_journal`.
     """

@@ -11,7 +11,7 @@ Tier: TypeAlias = tuple[bool, bool, float]
 
 
 def score(region: RegionView, *, floor_seconds: float) -> float:
-    """The score of a region: expected seconds until an attempt is served; lower is better.
+    """Returns the score of a region: the expected seconds until an attempt is served; lower is better.
 
     Peak EWMA times the work ahead, as in Finagle's `PeakEwma` balancer, over the region's weight. The work
     ahead is the attempts there, and once more the tasks that wait for a processor: an attempt that only waits
@@ -23,7 +23,7 @@ def score(region: RegionView, *, floor_seconds: float) -> float:
 
 
 def tier(demand: Demand, region: RegionView) -> Tier:
-    """Returns the rank of a region by the preferences that come before every score; lower is better."""
+    """Returns a region's rank by the preferences that come before any score; lower is better."""
     # shards are counted against the weight: a region in slow start is not filled up to the others at once
     shards = 0.0 if demand.spread is None else (demand.spread.get(region.name, 0) + 1) / region.weight
     # the submitter's wish comes before speed: a Degraded region is taken before an avoided one
@@ -31,7 +31,7 @@ def tier(demand: Demand, region: RegionView) -> Tier:
 
 
 def why_outranked(own: Tier, best: Tier) -> str | None:
-    """Returns the reason why a region of tier `own` loses to those of tier `best`; None if they are equal."""
+    """Returns why a region of tier `own` loses to a region of tier `best`; None if the tiers are equal."""
     if own == best:
         return None
     if own[0] > best[0]:

@@ -1,4 +1,4 @@
-"""The stages of a submission, one file each: authenticate, authorize, admit; the hot path of the API.
+"""The steps of a submission, one file each: authenticate, authorize, admit. It is the API's hot path.
 
 `authenticate` turns headers into a `Principal`, `reading/` has documents read in processes that can be
 killed, `authorize` asks policy, `obligations` applies what policy demands of the workflow, and `admit` stores

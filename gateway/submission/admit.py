@@ -1,4 +1,4 @@
-"""Admits a submission: builds all values that its acceptance writes, and stores them in one commit."""
+"""Admits a permitted submission: builds its run, shards and history, and stores them in one commit."""
 
 import hashlib
 from typing import Final
@@ -21,14 +21,14 @@ from gateway.submission.authorize import authorize
 from gateway.submission.run_visibility import question_about
 
 QUOTA_RETRY_SECONDS: Final = 5.0
-"""The seconds that a caller whose tenant has reached its limit of open work is asked to wait."""
+"""The seconds that a caller is asked to wait if the tenant has reached its limit of open work."""
 
 
 class Submission(Struct, frozen=True, kw_only=True):
-    """A checked and permitted workflow, with policy's obligations applied, and its sender."""
+    """A checked and permitted workflow to admit, with policy's obligations applied, and its submitter."""
 
     workflow: Workflow
-    """The workflow as it will run, or an outline of it for a large one."""
+    """The workflow as it will run, or the outline of a large one (`outline_of`: one task of each type)."""
     task_count: int
     """The number of tasks in the whole workflow."""
     document: bytes
@@ -41,7 +41,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     released: str = ""
     """The released version that was submitted by name; empty for a document that was sent whole."""
     requested: bytes = b""
-    """The SHA-256 of a submission by name."""
+    """The SHA-256 of the request, if it was a submission by name; else empty."""
     principal: Principal
     key: str | None
     """The idempotency key of the submission; None without one."""
@@ -59,7 +59,7 @@ async def admit(
     policy: PolicyEngine,
     limits: TenantSettings,
 ) -> Admitted:
-    """Stores the run durably, or returns the run that its idempotency key has made before.
+    """Stores the submission as a run durably, or returns the run that its idempotency key made before.
 
     Raises `Denied` (403) for a known key whose run the caller may not see, `Invalid` (422) for a known key
     with another document, `Unavailable` (503) where nothing was stored.
@@ -75,18 +75,18 @@ async def admit(
             admitted.run, Action.RUNS_READ, principal=submission.principal, at=submission.at
         )
         await authorize(read, policy=policy)
-        if _asked(admitted.run) != _asked(submission):
+        if _request_digest(admitted.run) != _request_digest(submission):
             raise Invalid(f"this Idempotency-Key was used for another document: run {admitted.run.id}")
     return admitted
 
 
-def _asked(sent: Run | Submission) -> bytes:
-    """Returns what was asked for: of a submission by name not the document, whose version may be another."""
+def _request_digest(sent: Run | Submission) -> bytes:
+    """Returns the SHA-256 that identifies what was requested: of a document, or of a submission by name."""
     return sent.requested or sent.fingerprint
 
 
 def admission(submission: Submission, decision: Decision, run_id: str) -> Admission:
-    """Returns the values written when `submission` is accepted: run, shards, policy decision and history."""
+    """Builds the rows that admit `submission`: run, shards, policy decision and history entry."""
     workflow, principal, at = submission.workflow, submission.principal, submission.at
     run = Run(
         id=run_id,
@@ -117,7 +117,7 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
 
 
 def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run, HistoryEntry]:
-    """Returns the values that a retry of `run` writes: the reopened run, and the history entry.
+    """Returns `run` as a retry reopens it, and the history entry of the retry.
 
     The run follows the obligations of `decision`, and its deadline counts from `submission.at`.
     """
@@ -144,7 +144,7 @@ async def check_limits(run: Run, decision: Decision, *, store: Store, limits: Te
 
 
 def limits_of(decision: Decision, limits: TenantSettings) -> OpenWork:
-    """Returns the limits of the tenant's open work: by the policy decision, else by the settings."""
+    """Returns the limits of the tenant's open work: those in the policy decision, else in the settings."""
     obliged = decision.obligations
     return OpenWork(
         runs=limits.open_runs if obliged.max_open_runs is None else obliged.max_open_runs,
@@ -154,20 +154,20 @@ def limits_of(decision: Decision, limits: TenantSettings) -> OpenWork:
 
 
 def weight_of(decision: Decision) -> float:
-    """Returns the weight of the tenant by policy: its turns for each turn of a tenant of weight 1."""
+    """Returns the tenant's weight in the policy decision: its turns for each turn of a tenant of weight 1."""
     weight = decision.obligations.weight
     return 1.0 if weight is None else weight
 
 
 def _deadline_at(submission: Submission, decision: Decision) -> float | None:
-    """Returns the earlier of the document's and policy's deadlines; None without one."""
+    """Returns the time of the deadline, the earlier of the document's and policy's; None without one."""
     limits = (submission.workflow.spec.deadline_seconds, decision.obligations.max_deadline_seconds)
     deadlines = [seconds for seconds in limits if seconds is not None]
     return submission.at + min(deadlines) if deadlines else None
 
 
 def _entry(kind: HistoryKind, run_id: str, submission: Submission, decision: Decision) -> HistoryEntry:
-    """Returns the history entry of an acceptance or retry: by whom, and by which policy decision."""
+    """Builds the history entry of an accepted or retried run: by whom, and by which policy decision."""
     principal = submission.principal
     detail = SubmissionDetail(
         subject=principal.subject,

@@ -1,4 +1,4 @@
-"""Seals (signs digests of) the audit trail in the background, and detects changes others make to it."""
+"""Seals the audit trail: stores signed digests of its new entries in the background."""
 
 import asyncio
 import time
@@ -18,11 +18,11 @@ from waypost.files.permissions import write_private
 
 
 class AuditKeyError(Exception):
-    """Raised if the key that signs audit seals cannot be used; the text says why."""
+    """Raised if the private key that signs audit seals cannot be read, used or made."""
 
 
 def read_audit_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """Reads the private key in the PEM file `path`: ECDSA P-256. Raises `AuditKeyError`."""
+    """Reads the private key that signs audit seals (ECDSA P-256) from the PEM file `path`."""
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
@@ -33,7 +33,7 @@ def read_audit_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def make_audit_key(path: Path) -> str:
-    """Makes the private key that signs audit seals, in the file `path` (0600); returns its public key as PEM.
+    """Makes a private key that signs audit seals, in the file `path`; returns its public key as PEM.
 
     Raises `AuditKeyError` where there is such a file: seals made with its key would no longer be verified.
     """
@@ -47,11 +47,11 @@ def make_audit_key(path: Path) -> str:
 
 
 SEALED_AT_ONCE: Final = 50
-"""The maximum number of seals that one `seal_all` makes, so that a long trail does not block the loop."""
+"""The maximum number of seals that one `seal_all` makes."""
 
 
 class AuditSealer:
-    """Seals (signs a digest of) the new audit entries every `seal_seconds`, in the background."""
+    """Stores, every `seal_seconds`, a seal (a signed digest) of the new entries of the audit trail."""
 
     def __init__(
         self,
@@ -68,7 +68,10 @@ class AuditSealer:
         self._looked_at: int | None = None
 
     async def run(self) -> None:
-        """Calls `seal_all` periodically until it is cancelled. Retries when the store does not answer."""
+        """Seals new audit entries periodically until it is cancelled.
+
+        Retries when the store does not answer.
+        """
         while True:
             try:
                 await self.seal_all()
@@ -77,7 +80,7 @@ class AuditSealer:
             await asyncio.sleep(self._seal_seconds)
 
     async def seal_all(self) -> None:
-        """Signs digests (seals) of all recorded audit entries that have none yet. Raises `Unavailable`."""
+        """Stores seals (signed digests) of all audit entries that have none yet. Raises `Unavailable`."""
         if self._looked_at is None:
             self._last = await self._store.last_seal()
             self._looked_at = self._last.entries[-1][0] if self._last else 0
@@ -90,7 +93,7 @@ class AuditSealer:
             self._looked_at = found.last
 
     async def _seal(self, entries: Mapping[int, Mapping[str, Any]]) -> bool:
-        """Stores a seal (signed digest) of `entries`; False if another process has made or changed one."""
+        """Stores a seal (signed digest) of `entries`; returns False if another process changed the seals."""
         stored = await self._store.last_seal()
         if stored != self._last:
             self._alarm("the last seal in the store is not the one that was made")
@@ -112,7 +115,7 @@ class AuditSealer:
 def audit_sealer(
     settings: AuditSettings, store: KeepsTrail, *, on_alarm: Callable[[], None]
 ) -> AuditSealer | None:
-    """Returns the sealer that the settings ask for; None, with a warning, if they name no key.
+    """Builds the `AuditSealer` that the settings ask for; None, with a warning, if they name no key.
 
     Raises `AuditKeyError` for a key that cannot be used.
     """

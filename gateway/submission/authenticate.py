@@ -1,4 +1,4 @@
-"""Authenticates a request: from its headers to a verified caller."""
+"""Authenticates a request: verifies the token in its headers, and returns the caller."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,7 +7,7 @@ from gateway.core.principal import Principal
 from gateway.identity.interface import Authenticator, RequestCredentials
 
 TOKEN_PARAMETER: Final = b"access_token="
-"""The start of an access token in a query string or cookie, as RFC 6750 names it.
+"""The beginning of an access token in a query string or cookie, as RFC 6750 names the parameter.
 
 In a query or a cookie a token leaks into logs and browser histories.
 """
@@ -22,11 +22,11 @@ async def authenticate(
     sheds: bool = True,
     authenticator: Authenticator,
 ) -> Principal:
-    """Authenticates the caller by `headers` (lower-case names), and returns their principal.
+    """Authenticates the caller of a request by its `headers` (lower-case names); returns their principal.
 
-    `certificate_sha256` is the thumbprint of the connection's client certificate, None without one, `address`
-    that of the client, `sheds` whether the request may be refused for too many from there. Raises what the
-    authenticator raises.
+    `certificate_sha256` is the thumbprint of the connection's client certificate, None without one; `address`
+    is the client's; `sheds` says whether the request may be refused if too many come from that address.
+    Raises what the authenticator raises.
     """
     in_query_or_cookie = TOKEN_PARAMETER in query or any(
         TOKEN_PARAMETER in value for name, value in headers if name == b"cookie"

@@ -1,4 +1,4 @@
-"""Authorizes an action: asks policy, and converts a refusal to the error that the caller gets."""
+"""Authorizes an action: asks policy, and raises an HTTP error unless policy permits it."""
 
 import shlex
 
@@ -8,8 +8,8 @@ from gateway.policy.enforcement import can_be_excepted, refuses
 from gateway.policy.interface import PolicyEngine
 
 
-def how_to_except(decision: Decision) -> str:
-    """Returns advice on asking for a policy exception, if every refusing rule is soft; else empty."""
+def exception_advice(decision: Decision) -> str:
+    """Returns a sentence on how to request a policy exception, if every refusing rule is soft; else empty."""
     if not can_be_excepted(decision):
         return ""
     commands = sorted(
@@ -23,16 +23,14 @@ def how_to_except(decision: Decision) -> str:
 
 
 class PolicyFault(Exception):
-    """The cause of an `Unavailable` when policy could not answer; the text says why.
+    """The cause of an `Unavailable` error where policy could not answer.
 
-    It is logged and not shown to the caller.
-
-    It is logged as the cause of an `Unavailable`, and not shown to the caller.
+    It is logged, not sent to callers.
     """
 
 
 async def authorize(question: Question, *, policy: PolicyEngine) -> Decision:
-    """Asks policy about an action, and returns the policy decision that allows it.
+    """Asks policy about an action; returns the decision if it permits the action, else raises an error.
 
     Raises `Denied` (403, with every reason) or `Unavailable` (503: policy could not answer, so nothing is
     decided).
@@ -45,6 +43,6 @@ async def authorize(question: Question, *, policy: PolicyEngine) -> Decision:
         raise Unavailable(detail, decision=decision) from PolicyFault(decision.fault)
     if decision.allow is not True:
         detail = "; ".join(reason.message for reason in decision.reasons) or "policy does not permit it"
-        detail += how_to_except(decision)
+        detail += exception_advice(decision)
         raise Denied(detail, reasons=decision.reasons, decision=decision)
     return decision

@@ -1,4 +1,4 @@
-"""An in-memory cache of the policy exceptions in force, so that decisions need not wait for the store."""
+"""`KnownExceptions`, an in-memory cache of policy exceptions, so that no decision waits for the store."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -17,7 +17,7 @@ ENDED: Final = (ExceptionState.EXPIRED, ExceptionState.REVOKED)
 
 
 class KnownExceptions:
-    """A cache of pending and active policy exceptions, filled from the store at start and by each change."""
+    """A cache of pending and active policy exceptions, filled from the store at start and after changes."""
 
     def __init__(self) -> None:
         self._known: dict[str, PolicyException] = {}
@@ -26,7 +26,7 @@ class KnownExceptions:
         return f"<KnownExceptions: {len(self._known)}>"
 
     async def load(self, store: KeepsExceptions, *, now: float) -> None:
-        """Reads the policy exceptions that have not ended at `now` from the store. Raises `StoreUnusable`."""
+        """Loads the policy exceptions that have not ended at `now` from the store. Raises `StoreUnusable`."""
         query = ExceptionQuery(open_at=now, limit=PAGE)
         while True:
             try:
@@ -43,7 +43,7 @@ class KnownExceptions:
         return sum(one.tenant == tenant and one.state_at(now) not in ENDED for one in self._known.values())
 
     def put(self, exceptions: Iterable[PolicyException], *, now: float) -> None:
-        """Puts stored policy exceptions into the cache; an older state does not replace a newer one."""
+        """Puts policy exceptions into the cache; an older revision does not replace a newer one."""
         for one in exceptions:
             known = self._known.get(one.id)
             if known is None or known.rev < one.rev:
@@ -51,7 +51,7 @@ class KnownExceptions:
         self._known = {one.id: one for one in self._known.values() if one.state_at(now) not in ENDED}
 
     def enforced(self, decision: Decision, question: Question) -> Decision:
-        """Applies rules' enforcement levels, and the policy exceptions in force, to the engine's decision."""
+        """Returns the engine's decision as enforcement levels and active policy exceptions change it."""
         if decision.allow is True or not can_be_excepted(decision):
             return enforce(decision, {})
         scope = scope_of(question)

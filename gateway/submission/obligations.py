@@ -1,4 +1,4 @@
-"""Applies the obligations of a policy decision to a workflow: changes and limits.
+"""Applies the obligations of a policy decision (changes and limits) to a workflow.
 
 Pure.
 """
@@ -12,11 +12,12 @@ from waypost.workflow.task import SideEffects
 
 
 def apply_obligations(workflow: Workflow, decision: Decision, *, exclusive: frozenset[str]) -> Workflow:
-    """Applies a policy decision's obligations to a workflow; returns the same object if nothing changes.
+    """Returns the workflow as a policy decision's obligations change it.
+
+    Raises `Denied` if they cannot be met.
 
     The priorities of run and tasks are capped, and labels and side effects are as policy says. `exclusive`
-    names the executors that can keep a task from running twice. Raises `Denied` where it cannot meet
-    the obligations.
+    names the executors that can keep a task from running twice. Returns the same object if nothing changes.
     """
     obliged = obliged_workflow(workflow, decision.obligations)
     if (reason := _unmet(workflow, obliged, decision.obligations, exclusive)) is not None:
@@ -25,7 +26,7 @@ def apply_obligations(workflow: Workflow, decision: Decision, *, exclusive: froz
 
 
 def obliged_workflow(workflow: Workflow, obligations: Obligations) -> Workflow:
-    """Applies policy's obligations that change a workflow; returns the same object if nothing changes."""
+    """Returns the workflow as policy's obligations change it, without checking whether they can be met."""
     metadata, spec = workflow.metadata, workflow.spec
     if obligations.labels and not obligations.labels.items() <= metadata.labels.items():
         metadata = structs.replace(metadata, labels=metadata.labels | obligations.labels)
@@ -47,7 +48,7 @@ def obliged_workflow(workflow: Workflow, obligations: Obligations) -> Workflow:
 def _unmet(
     workflow: Workflow, obliged: Workflow, obligations: Obligations, exclusive: frozenset[str]
 ) -> Reason | None:
-    """Returns the first obligation of policy that the workflow cannot meet, as a reason; None without one."""
+    """Returns, as a reason, the first of policy's obligations that the workflow cannot meet; else None."""
     spec = obliged.spec
     requested = spec.placement.regions
     if not obligations.regions:

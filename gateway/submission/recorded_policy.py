@@ -1,4 +1,4 @@
-"""A policy engine that records its decisions: permissions of changes for good, refusals to a limit.
+"""`RecordedPolicy`, a policy engine that asks another engine and records the decisions in the store.
 
 What admits, retries or places a run stores its decision with the run itself, in the same commit.
 """
@@ -25,18 +25,18 @@ WAITING_OF_TENANT: Final = 100
 """The maximum number of one tenant's decisions that wait for the next write; more are dropped and counted."""
 WAITING_IN_ALL: Final = 1_000
 DOCUMENT_MAXIMUM: Final = 8_192
-"""The maximum size of a document that is kept with a refusal, in bytes: refusals are cheap to cause."""
+"""The maximum size in bytes of a document that is kept with a refusal."""
 
 OnDecision = Callable[[Decision], None]
 OnUnrecorded = Callable[[int], None]
 
 
 class KeepsRecords(KeepsDecisions, KeepsExceptions, Protocol):
-    """The part of a store that keeps policy decisions and exceptions."""
+    """The interface of a store as far as it keeps policy decisions and policy exceptions."""
 
 
 class RecordedPolicy:
-    """A `PolicyEngine` that delegates to another and records its decisions; `run` writes them."""
+    """A `PolicyEngine` that passes queries on to another engine and records the decisions in the store."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class RecordedPolicy:
         return decision
 
     async def run(self) -> None:
-        """Writes the queued policy decisions periodically until it is cancelled."""
+        """Writes the queued policy decisions to the store periodically, until it is cancelled."""
         while True:
             await self._offered.wait()
             # Many refusals share a commit.
@@ -103,7 +103,7 @@ class RecordedPolicy:
             await self.flush()
 
     async def _record_first(self, decision: Decision) -> Decision:
-        """Records a policy decision first, then returns it; returns a refusal if it cannot be recorded."""
+        """Stores a policy decision, then returns it; returns a refusal instead if it cannot be stored."""
         try:
             await self._store.record_decision(decision)
         except Unavailable as error:
@@ -121,7 +121,7 @@ class RecordedPolicy:
         self._offered.set()
 
     async def flush(self) -> None:
-        """Writes the queued policy decisions now; those that the store refuses count as unrecorded."""
+        """Writes the queued policy decisions to the store now; counts those that the store does not take."""
         decisions, self._waiting = self._waiting, []
         self._waiting_by_tenant.clear()
         self._offered.clear()

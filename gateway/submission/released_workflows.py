@@ -1,4 +1,4 @@
-"""Submissions of a released workflow by its name: which version they run, and with which parameters."""
+"""Submissions of a released workflow by its name: finds the version that runs, and sets its parameters."""
 
 import hashlib
 from typing import Any, Final
@@ -14,31 +14,31 @@ from gateway.store.workflows import KeepsWorkflows
 from waypost.json_pointer import FieldError, below
 
 REQUEST_MAXIMUM_BYTES: Final = 65_536
-"""The largest submission by name: it is parsed on the event loop."""
+"""The maximum size in bytes of a submission by name, which is parsed on the event loop."""
 VERSION_MAXIMUM_BYTES: Final = 262_144
-"""The largest document of a version: parameters are set in it on the event loop, in a millisecond or two."""
+"""The maximum size in bytes of a version's document, in which the event loop sets parameters."""
 DOCUMENT_FIELDS: Final = frozenset({"apiVersion", "kind", "metadata", "spec"})
 _decode_names = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class RunOfRelease(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of a submission by name: a released workflow, and values for its parameters."""
+    """The body of a submission by name: the released workflow's name, and values for its parameters."""
 
     workflow: DnsLabel
     params: dict[str, Any] = {}
 
 
 class ReleasedDocument(Struct, frozen=True, kw_only=True):
-    """The document that a submission by name runs. `label` names its version, such as `nightly@3`."""
+    """The workflow document that a submission by name runs. `label` names its version: `nightly@3`."""
 
     label: str
     document: bytes
     requested: bytes
-    """The SHA-256 of what was asked for."""
+    """The SHA-256 of the submission by name: of the workflow's name and the parameters."""
 
 
 def names_a_release(body: bytes) -> bool:
-    """Whether the JSON of a submission names a released workflow, and is no document itself."""
+    """Returns whether the JSON body of a submission names a released workflow, and is no document itself."""
     # Hardly a document has this word: little of those is parsed here.
     if len(body) > REQUEST_MAXIMUM_BYTES or b'"workflow"' not in body:
         return False
@@ -52,7 +52,7 @@ def names_a_release(body: bytes) -> bool:
 async def released_document(
     body: bytes, *, tenant: str, chance: bytes, store: KeepsWorkflows
 ) -> ReleasedDocument:
-    """Returns the document of the version that this submission gets, with its parameters.
+    """Returns the document of the version that a submission by name runs, with its parameters set.
 
     `chance` chooses between canary and stable version: the same bytes choose the same. Raises `Invalid` with
     a JSON pointer, and `NotFound` where the tenant has no such workflow.

@@ -1,4 +1,4 @@
-"""Decides whether a caller may see a run; a run that policy hides from them is reported as not found."""
+"""Decides whether a caller may see a run: one that policy hides is reported as not found."""
 
 from gateway.core.decision import Action, Question
 from gateway.core.errors import Denied, NotFound
@@ -11,7 +11,7 @@ from gateway.submission.authorize import authorize
 async def readable_run(
     run: Run | None, *, principal: Principal, at: float, policy: PolicyEngine, trace_id: str = ""
 ) -> Run:
-    """Returns `run` if it exists and policy lets the caller read it.
+    """Returns `run` if it exists and policy lets the caller read it; else raises `NotFound`.
 
     Raises `NotFound` in both other cases, so that nobody learns which runs exist, or `Unavailable`. `at` is
     in seconds since 1970.
@@ -32,7 +32,7 @@ async def readable_run(
 def question_about(
     run: Run, action: Action, *, principal: Principal, at: float, trace_id: str = ""
 ) -> Question:
-    """Returns the policy query about an action on a run. `at` is in seconds since 1970."""
+    """Builds the policy query about an action on a run. `at` is in seconds since 1970."""
     return Question(
         action=action,
         principal=principal,

@@ -8,7 +8,7 @@ from loguru import logger
 
 from gateway import steady_clock
 from gateway.app import compose
-from gateway.clock_at_start import bear_clock_steps
+from gateway.clock_at_start import correct_clocks
 from gateway.core.errors import Unavailable
 from gateway.settings import GatewaySettings, Secret
 from gateway.steady_clock import steady_time
@@ -39,13 +39,13 @@ def lines() -> Iterator[list[str]]:
 
 async def test_a_clock_set_forward_ends_no_run(store: SqliteStore, lines: list[str]) -> None:
     """A gateway was away for two seconds, the clock was set forward by an hour: that is no downtime."""
-    await bear_clock_steps(store)
+    await correct_clocks(store)
     accepted = steady_time() - 20.0
     await store.admit(admission("run-1", created_at=accepted, deadline_at=accepted + 60.0))
-    await bear_clock_steps(store)
+    await correct_clocks(store)
     assert lines == []
     steady_clock.set_forward(3600.0)
-    await bear_clock_steps(store)
+    await correct_clocks(store)
     deadline = (await known(store, "run-1")).deadline_at
     assert deadline is not None and deadline - steady_time() == pytest.approx(40.0, abs=1.0)
     (line,) = lines
@@ -55,12 +55,12 @@ async def test_a_clock_set_forward_ends_no_run(store: SqliteStore, lines: list[s
 
 async def test_a_clock_set_back_leaves_order_and_deadlines(store: SqliteStore, lines: list[str]) -> None:
     """The next run is newer than the newest; what was left of a deadline is left of it still."""
-    await bear_clock_steps(store)
+    await correct_clocks(store)
     accepted = steady_time() - 20.0
     await store.admit(admission("run-1", created_at=accepted, deadline_at=accepted + 60.0))
     left = accepted + 60.0 - steady_time()
     steady_clock.set_forward(-3600.0)
-    await bear_clock_steps(store)
+    await correct_clocks(store)
     deadline = (await known(store, "run-1")).deadline_at
     assert steady_time() >= accepted
     assert deadline is not None and deadline - steady_time() == pytest.approx(left, abs=1.0)
@@ -71,10 +71,10 @@ async def test_a_clock_set_back_leaves_order_and_deadlines(store: SqliteStore, l
 async def test_time_without_a_step_is_downtime(store: SqliteStore, lines: list[str]) -> None:
     """A deadline counts on while no gateway runs, and over a reboot, which may take long."""
     accepted = steady_time()
-    await bear_clock_steps(store)
+    await correct_clocks(store)
     await store.admit(admission("run-1", created_at=accepted, deadline_at=accepted + 60.0))
     await store.bear_clock_step(steady_clock.MachineBoot(id="an earlier boot", at=1.0))
-    await bear_clock_steps(store)
+    await correct_clocks(store)
     assert ((await known(store, "run-1")).deadline_at, lines) == (accepted + 60.0, [])
 
 

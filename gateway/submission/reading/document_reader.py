@@ -1,4 +1,4 @@
-"""Reads documents in a pool of killable processes, in which tenants take turns."""
+"""`DocumentReader`, which parses and checks documents in a pool of processes that can be killed."""
 
 import signal
 from typing import Final, NoReturn, Protocol
@@ -30,17 +30,17 @@ from waypost.worker_pool import WorkerBusy, WorkerEnded, WorkerError, WorkerPool
 from waypost.workflow.run_types import DeclaredExecutors
 
 WAIT_SECONDS: Final = 15.0
-"""The seconds after which a reader process without an answer is killed; a document takes 0.5 s at most."""
+"""The seconds after which a reader process without an answer is killed; a document takes at most 0.5 s."""
 FATAL_MAXIMUM: Final = 8
-"""The maximum number of conditions of one document that may kill a process; each costs its time budget."""
+"""The maximum number of conditions of one document that may each kill a reader process."""
 ERRORS: Final[dict[str, type[GatewayError]]] = {
     error.reason: error for error in (Malformed, TooLarge, UnsupportedMediaType, Invalid)
 }
-"""The error classes of a document that cannot be read, by reason."""
+"""The error classes of a document that cannot be read, by the error's reason."""
 
 
 class Reading(Struct, frozen=True, kw_only=True):
-    """A workflow document that was read without errors, with its JSON and warnings."""
+    """A workflow document that was read without errors: the workflow, its JSON and warnings."""
 
     workflow: Workflow
     """The workflow, or its outline (`outline_of`) if a reader process read it."""
@@ -54,13 +54,13 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 
 class Pool(Protocol):
-    """The interface of the process pool that a `DocumentReader` calls: a `WorkerPool`."""
+    """The interface of the process pool that a `DocumentReader` calls."""
 
     async def call(self, request: bytes, *, caller: str) -> bytes: ...
 
 
 def reader_greeting(limits: DocumentLimits, executors: DeclaredExecutors, regions: frozenset[str]) -> bytes:
-    """Encodes the start-up message of a reader process."""
+    """Encodes the start-up message of a reader process: limits, executors and regions."""
     types = executors.run_types.items()
     greeting = ReaderGreeting(
         limits=limits,
@@ -72,14 +72,14 @@ def reader_greeting(limits: DocumentLimits, executors: DeclaredExecutors, region
 
 
 def reader_pool(greeting: bytes, *, size: int) -> WorkerPool:
-    """Returns the pool of processes that read workflow documents."""
+    """Creates the pool of processes that read workflow documents."""
     return WorkerPool(
         "gateway.submission.reading.worker_main", size=size, budget_seconds=WAIT_SECONDS, greeting=greeting
     )
 
 
 class DocumentReader:
-    """Reads documents by calling the pool of reader processes."""
+    """Parses and checks workflow documents in a pool of reader processes, by turns of the tenants."""
 
     def __init__(self, limits: DocumentLimits, pool: Pool) -> None:
         self._limits, self._pool = limits, pool
@@ -90,7 +90,7 @@ class DocumentReader:
     async def read(
         self, body: bytes, media_type: str, *, tenant: str, log_fields: dict[str, str] | None = None
     ) -> Reading:
-        """Reads a document of `tenant`; adds its name to `log_fields`, also if it has errors.
+        """Parses and checks a document of `tenant` in a reader process; returns the workflow.
 
         Raises `Invalid` with every error, what `parse` raises, `TooManyRequests` where too many documents of
         the tenant wait, or `Unavailable` where no process can be asked.
@@ -119,14 +119,17 @@ class DocumentReader:
             )
 
     async def oblige(self, canonical: bytes, obligations: Obligations, *, tenant: str) -> bytes:
-        """Applies policy's obligations to a document; returns its JSON. Raises the errors of `read`."""
+        """Applies policy's obligations to a document in a reader process; returns the document's JSON."""
         try:
             return await self._ask(ObligeRequest(canonical=canonical, obligations=obligations), tenant)
         except WorkerEnded as error:
             raise Unavailable(f"the document cannot be read now: {error}") from error
 
     async def _ask(self, request: ReaderRequest, tenant: str) -> bytes:
-        """Sends a request to the pool. Raises `WorkerEnded` if the process ended before it answered."""
+        """Sends a request to the process pool and returns the answer.
+
+        Raises `WorkerEnded` if the process ended.
+        """
         try:
             return await self._pool.call(msgspec.msgpack.encode(request), caller=tenant)
         except WorkerEnded:
@@ -138,7 +141,7 @@ class DocumentReader:
             raise Unavailable(f"documents cannot be read now: {error}") from error
 
     def _fatal_error(self, error: WorkerEnded) -> str:
-        """Returns the error text for the condition at which the process ended."""
+        """Returns the error text for the condition during whose evaluation the process ended."""
         if error.signal == signal.SIGPROF:
             return f"takes more than {self._limits.condition_seconds:g} s of processor time"
         return "cannot be evaluated: it is more than the evaluator can bear"

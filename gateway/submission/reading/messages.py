@@ -1,4 +1,4 @@
-"""The messages between a gateway and its reader processes: start-up, requests to read, what was read."""
+"""The message types between a gateway and its reader processes: start-up, requests and replies."""
 
 from typing import TypeAlias
 
@@ -15,25 +15,25 @@ class ReaderGreeting(Struct, frozen=True, kw_only=True):
 
     limits: DocumentLimits
     run_types: dict[str, str]
-    """The types of a task's `run` by executor, as MODULE:NAME, from where the process imports them."""
+    """The msgspec type of a task's `run` for each executor, as MODULE:NAME, which the process imports."""
     exclusive: frozenset[str]
     """The names of executors that can keep a task from running twice."""
     regions: frozenset[str]
 
 
 class ReadRequest(Struct, frozen=True, kw_only=True, array_like=True, tag=True):
-    """A request to a reader process to read and check a document."""
+    """A request to a reader process to parse and check a document."""
 
     body: bytes
     media_type: str
     tenant: str
-    """The tenant of a document that names none."""
+    """The tenant that the workflow gets if the document names none."""
     fatal: dict[int, str] = {}
-    """The errors of conditions that ended a process which read this document, by the condition's number."""
+    """By number, the conditions that ended a process which read this document, with an error for each."""
 
 
 class ObligeRequest(Struct, frozen=True, kw_only=True, array_like=True, tag=True):
-    """A request to apply policy's obligations (changes, limits) to a document that was already read."""
+    """A request to a reader process to apply policy's obligations to a document that was already read."""
 
     canonical: bytes
     obligations: Obligations
@@ -43,7 +43,7 @@ ReaderRequest: TypeAlias = ReadRequest | ObligeRequest
 
 
 class ReadReply(Struct, frozen=True, kw_only=True, array_like=True):
-    """What a `ReadRequest` read: the document's outline (one task per type) and JSON, or its errors."""
+    """The reply to a `ReadRequest`: the workflow's outline (one task per type) and JSON, or the errors."""
 
     name: str = ""
     """The name of the workflow, if it could be read."""

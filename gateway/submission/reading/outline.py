@@ -1,4 +1,4 @@
-"""Changes workflows after reading: fills in the tenant; keeps one task of each type of large ones.
+"""Reduces a parsed workflow to an outline (one task of each type), and fills in its tenant.
 
 Performs no I/O.
 """
@@ -34,13 +34,13 @@ def outline_of(workflow: Workflow) -> Workflow:
 
 
 def encoded_items(workflow: Workflow) -> list[bytes] | None:
-    """Returns the shards' items, each as JSON; None if the document lists none."""
+    """Returns the items of the shards, each as JSON; None if the document lists no items."""
     items = workflow.spec.shards.items
     return None if items is None else [msgspec.json.encode(item) for item in items]
 
 
 def with_items(outline: Workflow, items: Sequence[bytes] | None) -> Workflow:
-    """Returns the reduced workflow (`outline_of`) with the shards' items restored, as undecoded JSON."""
+    """Returns the outline of a workflow with the shards' items restored, as undecoded JSON."""
     if items is None:
         return outline
     shards = structs.replace(outline.spec.shards, items=tuple(map(Raw, items)))

@@ -1,4 +1,4 @@
-"""Reads one document in a process of its own: parses and checks it, and evaluates its conditions."""
+"""Parses and checks one document in a reader process, and evaluates its conditions."""
 
 import msgspec
 from msgspec import Struct
@@ -18,23 +18,23 @@ from waypost.worker_process import Progress
 from waypost.workflow.run_types import DeclaredExecutors
 
 
-class Rules(Struct, frozen=True, kw_only=True):
-    """The limits, executors and regions that documents are checked against."""
+class DocumentRules(Struct, frozen=True, kw_only=True):
+    """The limits, executors and regions that a reader process checks documents against."""
 
     limits: DocumentLimits
     executors: DeclaredExecutors
     regions: frozenset[str]
 
 
-def read_document(request: ReadRequest, rules: Rules, progress: Progress) -> ReadReply:
-    """Reads the document; returns its outline (one task of each type), or every error in it."""
+def read_document(request: ReadRequest, rules: DocumentRules, progress: Progress) -> ReadReply:
+    """Parses and checks one document; replies with its outline (one task of each type), or its errors."""
     try:
         return _read(request, rules, progress)
     except GatewayError as error:
         return ReadReply(reason=error.reason, detail=error.detail, errors=list(error.errors))
 
 
-def _read(request: ReadRequest, rules: Rules, progress: Progress) -> ReadReply:
+def _read(request: ReadRequest, rules: DocumentRules, progress: Progress) -> ReadReply:
     """Parses and checks the document and evaluates its conditions. Raises the errors of `parse`."""
     limits = rules.limits
 
@@ -48,7 +48,7 @@ def _read(request: ReadRequest, rules: Rules, progress: Progress) -> ReadReply:
         # Where there are so many errors, not all of them are listed anyway.
         if rest.trial is None or not rest.trial.first or len(error.errors) >= REPORTED_ERRORS:
             raise
-        raise invalid_document([*error.errors, *rest.own(tried(rest.trial))]) from error
+        raise invalid_document([*error.errors, *rest.independent(tried(rest.trial))]) from error
     canonical = msgspec.json.encode(workflow)
     errors = check(workflow, canonical, limits, rules.executors, rules.regions)
     if b'"when":' in canonical and not is_too_large(workflow, limits):

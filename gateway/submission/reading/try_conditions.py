@@ -1,4 +1,4 @@
-"""Compiles the conditions of a submission, and evaluates those whose inputs are known.
+"""Compiles the `when` conditions of a document, and evaluates those whose inputs are known.
 
 Runs in a process that reads documents: a condition that takes more than its budget ends that, since the
 library holds the interpreter's lock and only the kernel can stop it. Processor time is counted, so that a
@@ -22,12 +22,12 @@ from waypost.worker_process import Progress
 def try_conditions(
     trial: ConditionTrial, *, limits: DocumentLimits, fatal: Mapping[int, str], progress: Progress
 ) -> list[FieldError]:
-    """Compiles and evaluates all conditions of a document, and returns the errors.
+    """Compiles all conditions of a document, evaluates those whose inputs are known; returns the errors.
 
     `fatal` are the errors of conditions that have ended a process, by number: they are not tried again.
     `progress` records the number of the condition that is tried, from 1.
     """
-    tried = _Tried(trial, limits, fatal, progress)
+    tried = _ConditionEvaluation(trial, limits, fatal, progress)
     answers = tried.answer_in_time(trial.first, within_seconds=limits.conditions_seconds)
     further: list[ConditionAnswer] = []
     if len(answers) < len(trial.first):
@@ -43,7 +43,7 @@ def try_conditions(
     return list(trial.errors(answers, further))
 
 
-class _Tried:
+class _ConditionEvaluation:
     """Evaluates the conditions of one document, and measures the processor time that they take."""
 
     def __init__(
@@ -63,7 +63,7 @@ class _Tried:
     def answer_in_time(
         self, questions: Iterable[ConditionQuestion], *, within_seconds: float
     ) -> list[ConditionAnswer]:
-        """Evaluates conditions one after the other, until all together took `within_seconds`."""
+        """Evaluates conditions one after the other, until all together have taken `within_seconds`."""
         answers: list[ConditionAnswer] = []
         for question in questions:
             # The first one is tried in any case.

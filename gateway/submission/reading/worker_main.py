@@ -1,4 +1,4 @@
-"""The main module of a reader process, configured by its start-up message `ReaderGreeting`."""
+"""The main program of a reader process: answers requests to read documents."""
 
 import gc
 from pkgutil import resolve_name
@@ -8,7 +8,7 @@ import msgspec
 from gateway.documents.workflow import Workflow
 from gateway.submission.obligations import obliged_workflow
 from gateway.submission.reading.messages import ReaderGreeting, ReaderRequest, ReadRequest
-from gateway.submission.reading.read_document import Rules, read_document
+from gateway.submission.reading.read_document import DocumentRules, read_document
 from waypost.worker_process import Answer, Progress, serve
 from waypost.workflow.run_types import DeclaredExecutors
 
@@ -17,17 +17,17 @@ _decode_workflow = msgspec.json.Decoder(Workflow).decode
 
 
 def prepare(greeting: bytes) -> Answer:
-    """Returns the process's request handler, and exempts all loaded objects from garbage collection."""
-    answer = answering(greeting)
+    """Builds the process's request handler, and exempts all loaded objects from garbage collection."""
+    answer = request_handler(greeting)
     gc.freeze()
     return answer
 
 
-def answering(greeting: bytes) -> Answer:
-    """Returns the request handler of a reader process, configured by its start-up message."""
+def request_handler(greeting: bytes) -> Answer:
+    """Builds the request handler of a reader process from its start-up message."""
     given = msgspec.msgpack.decode(greeting, type=ReaderGreeting)
     run_types = {name: resolve_name(run_type) for name, run_type in given.run_types.items()}
-    rules = Rules(
+    rules = DocumentRules(
         limits=given.limits,
         executors=DeclaredExecutors(run_types=run_types, exclusive=given.exclusive),
         regions=given.regions,

@@ -27,7 +27,7 @@ from gateway.settings import GatewaySettings
 from gateway.store.interface import Store
 from gateway.store.sqlite.store import SqliteStore
 from gateway.submission.reading.document_reader import DocumentReader, reader_greeting
-from gateway.submission.reading.worker_main import answering
+from gateway.submission.reading.worker_main import request_handler
 from observability.metrics import Metrics
 from tests.gateway.api.description import described
 from tests.gateway.policy.opa.keys import VERIFIES
@@ -41,7 +41,7 @@ class InlinePool:
     """A fake worker pool that reads documents in this process: starting another takes half a second."""
 
     def __init__(self, greeting: bytes) -> None:
-        self._answer = answering(greeting)
+        self._answer = request_handler(greeting)
 
     async def call(self, request: bytes, *, caller: str) -> bytes:
         return self._answer(request, lambda _: None)

@@ -75,7 +75,7 @@ def refused_with_all(value: Any) -> dict[str, str]:
     errors = list(caught.value.errors)
     if partial.trial is not None:
         first = [answer(question, partial.trial.params) for question in partial.trial.first]
-        errors += partial.own(partial.trial.errors(first, ()))
+        errors += partial.independent(partial.trial.errors(first, ()))
     found = by_pointer(errors)
     assert len(found) == len(errors)
     return found

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.regions.filters import as_last_resort, refusal, serves, takes_work
+from gateway.regions.filters import as_last_resort, can_serve, refusal, takes_work
 from gateway.regions.placement import Placement, Unplaceable, after_placement, place
 from gateway.regions.placement_demand import Demand
 from gateway.regions.region_condition import RegionCondition, Taint
@@ -252,7 +252,7 @@ def test_placing_many_counts_those_placed_before() -> None:
 def test_a_region_that_is_refused_is_never_picked(demand: Demand, regions: list[RegionView]) -> None:
     """And each region has a score or a reason, so that `explain` leaves none out."""
     found = place(demand, regions, choose=first, settings=SETTINGS)
-    if not any(serves(demand, view) for view in regions):
+    if not any(can_serve(demand, view) for view in regions):
         regions = [as_last_resort(view) for view in regions]
     refused = {view.name for view in regions if refusal(demand, view) is not None}
 
