@@ -91,7 +91,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         metrics, wake, tenants = Metrics(), asyncio.Event(), settings.tenants
         enter = exits.enter_async_context
         store = await enter(_store(settings.store))
-        await _bear_clock_steps(store)
+        await _correct_clocks(store)
         parts = await enter(policy_composition(settings, store, metrics))
         policy, feed = parts.engine, parts.feed
         authenticator = await enter(_authenticator(settings))
@@ -144,7 +144,7 @@ def _store(url: Secret) -> Store:
     return kind.make(address)
 
 
-async def _bear_clock_steps(store: Store) -> None:
+async def _correct_clocks(store: Store) -> None:
     try:
         await correct_clocks(store)
     except Unavailable as error:
