@@ -10,6 +10,8 @@ from starlette.types import ASGIApp
 
 from clusters import registry
 from gateway import app
+from gateway.api.http.services import Services
+from gateway.api.routes import api
 from gateway.app import StoreKind, compose
 from gateway.identity.development_issuer import mint_token
 from gateway.policy.opa.bundle_archive import manifest_of, unpack
@@ -89,6 +91,30 @@ async def test_the_processes_that_read_documents_start_with_the_gateway(
     monkeypatch.setattr(WorkerPool, "start", lambda pool: started.append(pool))
     async with compose(settings):
         assert len(started) == 1
+
+
+async def test_a_place_is_left_to_other_tenants_everywhere(
+    settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While others ask, a tenant has one of the requests at once; and never the last large document."""
+    composed: list[Services] = []
+
+    def noted(services: Services) -> ASGIApp:
+        composed.append(services)
+        return api(services)
+
+    monkeypatch.setattr(app, "api", noted)
+    async with compose(settings):
+        (services,) = composed
+    places = settings.tenants.requests_at_once
+    assert all(services.turns.take("loud") for _ in range(places)), "alone it has all"
+    for _ in range(places):
+        services.turns.leave("loud")
+    assert services.turns.take("quiet")
+    assert [services.turns.take("loud") for _ in range(2)] == [True, False]
+    while services.large_documents.take("loud"):
+        pass
+    assert services.large_documents.take("quiet")
 
 
 @pytest.mark.parametrize("url", ["oracle:u:swordfish@h", "swordfish", "sqlite:"])

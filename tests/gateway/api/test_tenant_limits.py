@@ -76,6 +76,10 @@ async def test_a_tenant_has_one_request_handled_at_once_while_others_ask() -> No
         turns.leave("loud")
     assert turns.take("quiet")
     assert [turns.take("loud") for _ in range(3)] == [True, False, False]
+    turns.leave("loud")
+    async with turns.turn("loud"):
+        assert not turns.take("loud")
+    assert not turns.take("loud"), "it rests, and leaves the machine to others for as long"
 
 
 async def test_a_document_on_its_way_holds_no_place(services: Services, document: Any) -> None:

@@ -55,6 +55,8 @@ DOCUMENTS: dict[str, tuple[Any, float]] = {
     "scalars that readers take differently": ("- 1_000\n" * UNITS, 2),
     "plain numbers": (YAML_HEAD + "".join(f"    - {n}\n" for n in range(UNITS)), 15),
     "plain words": (YAML_HEAD + "".join(f"    - yes{n}\n" for n in range(UNITS)), 20),
+    "aliases": (YAML_HEAD + "    - &a [x]\n" + "    - *a\n" * UNITS, 12),
+    "aliases of mistakes": (YAML_HEAD + "    - &a yes\n" + "    - *a\n" * UNITS, 12),
     "unknown regions": (document(placement={"regions": [f"beijin{n}" for n in range(UNITS)]}), 2),
     "unknown fields": ({f"field-{n}": 1 for n in range(UNITS)}, 10),
     "valid tasks and an error": (document(*[task(f"t{n}") for n in range(UNITS)], priority=10), 40),
@@ -86,8 +88,11 @@ def test_names_and_values_of_yaml_are_bounded() -> None:
 
     with pytest.raises(TooLarge, match="more than 100 names and values: write it as JSON"):
         parse(("- x\n" * 100).encode(), YAML, limits)
-    with pytest.raises(Invalid, match="has 1 error"):
-        parse(("- x\n" * 99).encode(), YAML, limits)
+    with pytest.raises(TooLarge, match="more than 100 names and values"):
+        parse(("- &a x\n" + "- *a\n" * 99).encode(), YAML, limits)
+    for within in ("- x\n" * 99, "- &a x\n" + "- *a\n" * 98):
+        with pytest.raises(Invalid, match="has 1 error"):
+            parse(within.encode(), YAML, limits)
 
 
 def test_the_largest_of_workflows_may_be_yaml() -> None:

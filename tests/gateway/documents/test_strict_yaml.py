@@ -122,6 +122,7 @@ def test_all_errors_are_reported_at_once() -> None:
         ),
         (f"a: &a {'x' * 400}\nb: [*a, *a, *a]", TooLarge),
         ("a: &a [[[[[[x]]]]]]\nb: [[[*a]]]", TooLarge),
+        ("a: &a [[[[x]]]]\nb: &b [*a]\nc: [[[[*b]]]]", TooLarge),
         ("[[[[[[[[[1]]]]]]]]]", TooLarge),
         ("a: &a [*a]", Malformed),
         ("a: *b", Malformed),

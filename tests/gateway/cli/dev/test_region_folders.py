@@ -63,7 +63,17 @@ def test_the_folder_is_kept_and_its_owners_alone(state: Path, elsewhere: Path) -
 
     (folder,) = elsewhere.iterdir()
     assert (folder / "journal").read_text() == "kept"
-    assert folder.stat().st_mode & 0o077 == 0
+    assert [path.stat().st_mode & 0o077 for path in (folder, elsewhere)] == [0, 0]
+
+
+def test_the_folder_of_one_stack_says_nothing_of_anothers(tmp_path: Path, elsewhere: Path) -> None:
+    """Its name is drawn at random, in a folder that others may not list."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        set_regions_apart(tmp_path / name)
+    names = {folder.name for folder in elsewhere.iterdir()}
+    assert len(names) == 2
+    assert all(len(name) >= len("regions-") + 32 for name in names)
 
 
 def test_the_folder_of_an_older_stack_is_moved(state: Path) -> None:

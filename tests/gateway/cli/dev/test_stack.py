@@ -63,5 +63,22 @@ async def test_all_files_are_their_owners_alone_and_regions_get_their_own_pairs(
     assert tls.server_context(tls.cluster_credentials(certificates, "a")) is not None
 
 
+async def test_a_region_starts_in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tasks can read where it was started: not where `waypost up` was, which may hold the keys."""
+    folders: list[Path] = []
+
+    async def refuse(*_: object, cwd: Path, **__: object) -> None:
+        folders.append(cwd)
+        raise CliError("nothing is started here")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+    stack = Stack(tmp_path, ("a",))
+    (tmp_path / "logs").mkdir()
+    with pytest.raises(CliError, match="nothing is started here"):
+        await stack.start_region("a")
+    words = stack.region_command("a", 0)
+    assert folders == [Path(words[words.index("--state") + 1])]
+
+
 def files_in(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*"))
