@@ -8,10 +8,7 @@ import pytest
 from msgspec import structs
 
 from gateway.api.http.services import Services
-<<<<<<< HEAD
 from gateway.api.routes import api
-=======
->>>>>>> d2b577bb (Tests of aliases, of places that are left to other tenants and of the regions' folders fail without what they are about)
 from gateway.core.decision import Action, Obligations, Reason
 from gateway.settings import RollbackSettings
 from gateway.store.acts import ActQuery
