@@ -1,6 +1,5 @@
 """Tests released workflows in the API: versions, steps, and submissions by name."""
 
-import asyncio
 from typing import Any
 
 import httpx
@@ -13,9 +12,7 @@ from gateway.core.decision import Action, Obligations, Reason
 from gateway.settings import RollbackSettings
 from gateway.store.acts import ActQuery
 from gateway.store.interface import Store
-from tests.gateway.api.callers import caller
 from tests.gateway.api.conftest import Rules
-from waypost.turns import Turns
 
 WORKFLOWS = "/v1/workflows"
 
@@ -280,38 +277,3 @@ async def test_what_would_hold_up_others_is_too_large(client: httpx.AsyncClient)
     await applied(client, 1, text="x")
     large = {"workflow": "nightly", "params": {"text": "x" * 65_536}}
     assert (await client.post("/v1/runs", json=large)).status_code == 422
-
-
-async def test_what_a_name_stands_for_is_read_in_the_tenants_turn(services: Services, store: Store) -> None:
-    """A flood of submissions by name would else read the store before anybody's turn, one read each."""
-    reads: list[str] = []
-
-    class Noting:
-        def __getattr__(self, name: str) -> Any:
-            if name == "released_workflow":
-                reads.append(name)
-            return getattr(store, name)
-
-    turns = Turns(1, share=1)
-    noted: Any = Noting()
-    async with (
-        caller(services, store=noted, turns=turns) as loud,
-        caller(services, "research.bob", store=noted, turns=turns) as quiet,
-    ):
-        for client in (loud, quiet):
-            await applied(client, 0)
-        reads.clear()
-        async with turns.turn("somebody"):
-            calls = [
-                asyncio.create_task(loud.post("/v1/runs", json={"workflow": "nightly"})) for _ in range(9)
-            ]
-            while "'payments': 9" not in repr(turns):
-                await asyncio.sleep(0)
-            calls.append(asyncio.create_task(quiet.post("/v1/runs", json={"workflow": "nightly"})))
-            while "'research': 1" not in repr(turns):
-                await asyncio.sleep(0)
-            assert reads == []
-        assert (await calls[-1]).status_code == 202
-        assert not all(call.done() for call in calls), "it came last, and waited for its turn alone"
-        assert {(await call).status_code for call in calls} == {202}
-    assert len(reads) == len(calls)

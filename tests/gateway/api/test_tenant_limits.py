@@ -8,6 +8,7 @@ from gateway.api.http.rate_limits import RateLimiter
 from gateway.api.http.services import Services, request_turns
 from gateway.core.decision import Obligations
 from gateway.settings import GatewaySettings, RequestSettings, TenantSettings
+from gateway.store.interface import Store
 from tests.gateway.api.callers import caller
 from waypost.turns import Turns
 
@@ -152,3 +153,38 @@ async def test_bodies_that_arrive_are_bounded(services: Services, document: Any)
         arrive.set()
         assert {(await call).status_code for call in waiting} == {422}
         assert (await client.post("/v1/runs", content=slowly(), headers=headers)).status_code == 422
+
+
+async def test_what_a_name_stands_for_is_read_in_the_tenants_turn(
+    services: Services, store: Store, document: Any
+) -> None:
+    """A flood of submissions by name would else read the store before anybody's turn, one read each."""
+    reads: list[str] = []
+
+    class Noting:
+        def __getattr__(self, name: str) -> Any:
+            if name == "released_workflow":
+                reads.append(name)
+            return getattr(store, name)
+
+    turns, asked = Turns(1, share=1), {"workflow": document["metadata"]["name"]}
+    noted: Any = Noting()
+    async with (
+        caller(services, store=noted, turns=turns) as loud,
+        caller(services, "research.bob", store=noted, turns=turns) as quiet,
+    ):
+        for client in (loud, quiet):
+            assert (await client.post("/v1/workflows", json=document)).status_code == 201
+        reads.clear()
+        async with turns.turn("somebody"):
+            calls = [asyncio.create_task(loud.post("/v1/runs", json=asked)) for _ in range(9)]
+            while "'payments': 9" not in repr(turns):
+                await asyncio.sleep(0)
+            calls.append(asyncio.create_task(quiet.post("/v1/runs", json=asked)))
+            while "'research': 1" not in repr(turns):
+                await asyncio.sleep(0)
+            assert reads == []
+        assert (await calls[-1]).status_code == 202
+        assert not all(call.done() for call in calls), "it came last, and waited for its turn alone"
+        assert {(await call).status_code for call in calls} == {202}
+    assert len(reads) == len(calls)
