@@ -72,9 +72,9 @@ class EmbeddedPolicyEngine:
             maximum_bytes=self._inline_bytes,
             seconds=self._inline_seconds,
         )
-        self._submission_worker = EvaluationWorker(bundle.source, budget_seconds=self._budget_seconds)
+        self._submission_worker = EvaluationWorker(rules, budget_seconds=self._budget_seconds)
         # Placement of accepted runs has a process of its own: it must not wait behind submissions.
-        self._placement_worker = EvaluationWorker(bundle.source, budget_seconds=self._budget_seconds)
+        self._placement_worker = EvaluationWorker(rules, budget_seconds=self._budget_seconds)
         self._revision = bundle.revision
         return self
 

@@ -7,9 +7,8 @@ from typing import Final
 
 import msgspec
 
-from gateway.policy.embedded.interpreter import EvaluationError, RuleFailed
+from gateway.policy.embedded.interpreter import EvaluationError, PreparedRules, RuleFailed
 from gateway.policy.embedded.worker_main import EvaluationReply, EvaluationRequest
-from gateway.policy.source import PolicySource
 from waypost.worker_pool import WorkerBusy, WorkerEnded, WorkerError, WorkerPool, WorkerTimeout
 
 MAXIMUM_WAITING: Final = 256
@@ -31,13 +30,13 @@ class EvaluationWorker:
     The process is started when it is first needed.
     """
 
-    def __init__(self, source: PolicySource, *, budget_seconds: float) -> None:
+    def __init__(self, rules: PreparedRules, *, budget_seconds: float) -> None:
         self._budget_seconds = budget_seconds
         self._pool = WorkerPool(
             "gateway.policy.embedded.worker_main",
             size=1,
             budget_seconds=budget_seconds,
-            greeting=msgspec.msgpack.encode(source),
+            greeting=msgspec.msgpack.encode(rules),
             maximum_waiting=MAXIMUM_WAITING,
             maximum_waiting_of_caller=MAXIMUM_WAITING_OF_TENANT,
         )

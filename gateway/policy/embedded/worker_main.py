@@ -1,13 +1,12 @@
 """The main program of the child process that evaluates policy rules for large documents.
 
-It loads a `PolicySource`, then evaluates documents by it.
+It loads `PreparedRules`, then evaluates documents by it.
 """
 
 import msgspec
 from msgspec import Struct
 
-from gateway.policy.embedded.interpreter import EvaluationError, Interpreter
-from gateway.policy.source import PolicySource
+from gateway.policy.embedded.interpreter import EvaluationError, Interpreter, PreparedRules
 from waypost.worker_process import Answer, Progress, serve
 
 
@@ -26,8 +25,8 @@ class EvaluationReply(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 def prepare(greeting: bytes) -> Answer:
-    """Returns a worker's request handler, for the policy rules (`PolicySource`) in its start-up message."""
-    evaluator = Interpreter(msgspec.msgpack.decode(greeting, type=PolicySource))
+    """Returns a worker's request handler, for the policy rules (`PreparedRules`) in its start-up message."""
+    evaluator = Interpreter(msgspec.msgpack.decode(greeting, type=PreparedRules))
 
     def answer(payload: bytes, _: Progress) -> bytes:
         request = msgspec.msgpack.decode(payload, type=EvaluationRequest)
