@@ -141,9 +141,12 @@ def _signed_hashes(files: Files, key: VerificationKey) -> dict[str, str]:
     """Returns the file hashes, by file name, in a bundle's only signature. Raises `ArchiveError`."""
     try:
         found = parsed_json(files, SIGNATURES)
+        if not isinstance(found, dict) or not isinstance(found.get("signatures"), list):
+            raise ArchiveError(f"its {SIGNATURES} has no list of signatures")
         if more := sorted(found.keys() - {"signatures"}):
             raise ArchiveError(f"its {SIGNATURES} has more than signatures: {more[0]!r:.100}")
-        (token,) = found["signatures"]
+        if len(tokens := found["signatures"]) != 1 or not isinstance(token := tokens[0], str):
+            raise ArchiveError(f"its {SIGNATURES} must have exactly one signature, a text")
         payload: dict[str, Any] = jwt.decode(token, key.key, algorithms=[ALGORITHM])
         # OPA's own tools put the name of the key among the claims.
         if jwt.get_unverified_header(token).get("kid", payload.get("keyid")) != key.key_id:
@@ -151,7 +154,7 @@ def _signed_hashes(files: Files, key: VerificationKey) -> dict[str, str]:
         if payload.get("scope"):
             # OPA takes it only where it is set up for that scope.
             raise ArchiveError(f"its signature is for a scope, {payload['scope']!r:.100}: it must have none")
-        signed = msgspec.convert(payload["files"], list[_SignedFile])
+        signed = msgspec.convert(payload.get("files"), list[_SignedFile])
     except (jwt.InvalidTokenError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise ArchiveError(f"its signature is not good: {error}") from error
     if other := next((file for file in signed if file.algorithm != HASH), None):
