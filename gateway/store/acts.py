@@ -1,4 +1,7 @@
-"""The query and result types for audited actions of users and operators: cancel, retry, cordon and others."""
+"""The interface for audited actions of users and operators (cancel, retry, cordon, ...) in a store.
+
+Query and result types, and the protocol that a store implements.
+"""
 
 from typing import Protocol
 
@@ -8,7 +11,7 @@ from gateway.core.history import ACTS, HistoryEntry, HistoryKind
 
 
 class ActQuery(Struct, frozen=True, kw_only=True):
-    """A query for audited actions, newest first: an action is listed if it meets all conditions."""
+    """A query for audited actions of users and operators: an action is found if it meets all conditions."""
 
     tenants: tuple[str, ...] | None
     """The tenants whose runs the caller may see; None: all. Actions on regions are listed for everybody."""
@@ -24,14 +27,17 @@ class ActQuery(Struct, frozen=True, kw_only=True):
 
 
 class FoundActs(Struct, frozen=True, kw_only=True):
-    """A page of audited actions (history entries), and the `seq` of the next page; None on the last page."""
+    """A page of audited actions (as history entries), newest first; `next` is the `seq` of the next page.
+
+    `next` None: this is the last page.
+    """
 
     entries: tuple[HistoryEntry, ...]
     next: int | None
 
 
 class ListsActs(Protocol):
-    """The part of a store that lists audited actions of users and operators."""
+    """The interface by which a store lists audited actions of users and operators."""
 
     async def acts(self, query: ActQuery) -> FoundActs:
         """Returns one page of the audited actions that match `query`, newest first.

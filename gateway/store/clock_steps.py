@@ -1,4 +1,4 @@
-"""The part of a store that corrects stored deadlines and pauses when the wall clock was set."""
+"""The interface by which a store corrects its deadlines and pauses after the wall clock was set."""
 
 from typing import Final, Protocol
 
@@ -9,9 +9,10 @@ STEP_SECONDS: Final = 2.0
 
 
 def clock_step(before: MachineBoot | None, now: MachineBoot) -> float:
-    """Returns the seconds by which the wall clock was set between two readings; 0 if that cannot be known.
+    """Returns the seconds by which the wall clock was set between two readings; 0 if that is unknown.
 
-    After another boot nobody can tell a step from the time that the machine was off.
+    After another boot of the machine nobody can tell a step of the clock from the time that the machine was
+    off.
     """
     if before is None or not now.id or before.id != now.id:
         return 0.0
@@ -20,13 +21,12 @@ def clock_step(before: MachineBoot | None, now: MachineBoot) -> float:
 
 
 class BearsClockSteps(Protocol):
-    """The part of a store that corrects stored times, once at the start, when the wall clock was set."""
+    """The interface by which a store corrects its stored times after the wall clock was set."""
 
     async def bear_clock_step(self, boot: MachineBoot) -> float:
-        """Corrects deadlines of open runs and pauses for changes of the wall clock since the last call.
+        """Moves deadlines of open runs, and pauses, by the seconds that the wall clock was set by.
 
-        Returns these seconds, 0 if the clock was not set. Raises `Unavailable`.
-
-        Returns the step in seconds, 0 where there is none. Raises `Unavailable`.
+        Since the last call; to be called once, at the start. Returns these seconds, 0 if the clock was not
+        set. Raises `Unavailable`.
         """
         ...

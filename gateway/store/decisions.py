@@ -1,4 +1,4 @@
-"""The query and result types for recorded policy decisions, and the part of a store that keeps them."""
+"""The interface for recorded policy decisions in a store: query and result types, and the protocol."""
 
 from collections.abc import Sequence
 from typing import Final, Protocol
@@ -13,7 +13,7 @@ DOCUMENT_BYTES: Final = 1_048_576
 
 
 class DecisionQuery(Struct, frozen=True, kw_only=True):
-    """A query for recorded policy decisions, newest first: one is listed if it meets all conditions."""
+    """A query for recorded policy decisions: a decision is found if it meets all conditions."""
 
     tenants: tuple[str, ...] | None
     """The tenants of the callers whose decisions are listed; None: all."""
@@ -34,9 +34,9 @@ class DecisionQuery(Struct, frozen=True, kw_only=True):
 
 
 class RecordedDecision(Struct, frozen=True, kw_only=True):
-    """A recorded policy decision, with its query and the run or region that it was about.
+    """A recorded policy decision, with the policy query, and the run or region that it was about.
 
-    In lists the question has no document, unless it is asked for.
+    In lists the query has no document, unless that is asked for.
     """
 
     decision: Decision
@@ -47,24 +47,27 @@ class RecordedDecision(Struct, frozen=True, kw_only=True):
 
 
 class FoundDecisions(Struct, frozen=True, kw_only=True):
-    """A page of policy decisions, and the id after which the next page begins; None on the last page."""
+    """A page of recorded policy decisions, newest first; the next page begins after the id `next`.
+
+    `next` None: this is the last page.
+    """
 
     decisions: tuple[RecordedDecision, ...]
     next: str | None
 
 
 class KeepsDecisions(Protocol):
-    """The part of a store that keeps policy decisions, those of accepted work for good.
+    """The interface by which a store keeps policy decisions: those of accepted work for good.
 
-    Of others only the newest are kept, up to a bound.
+    Of other decisions only the newest are kept, up to a bound.
     """
 
     async def decision(self, decision_id: str) -> Decision | None:
-        """Returns a stored policy decision, its query without the document; None if there is none."""
+        """Reads the policy decision with this id, its query without the document; None if there is none."""
         ...
 
     async def recorded_decision(self, decision_id: str) -> RecordedDecision | None:
-        """Returns a stored policy decision with its query and document; None if there is none.
+        """Reads the policy decision with this id, with its query and document; None if there is none.
 
         The document is absent where policy masks it, and where it was too large for a refusal.
         """
@@ -82,22 +85,23 @@ class KeepsDecisions(Protocol):
         ...
 
     async def record_refused_act(self, decision: Decision, *, entry: HistoryEntry) -> None:
-        """Stores a refusal for good, replacing the permission with the same id, and its history entry."""
+        """Stores the refusal of an action that policy had permitted, in place of the permission, for good.
+
+        Both have the same id. The history `entry` is stored with it.
+        """
         ...
 
     async def record_of_opa(self, records: Sequence[tuple[str, bytes]], *, kept: int) -> None:
-        """Stores events of OPA's decision log as JSON under OPA's own ids; keeps only the newest `kept`."""
+        """Stores events of OPA's decision log, as (OPA's own id, JSON); keeps only the newest `kept`."""
         ...
 
     async def opa_record(self, engine_decision_id: str) -> bytes | None:
-        """Returns OPA's decision log event with this id; None if it is not, or no longer, stored."""
+        """Reads the event of OPA's decision log with this id; None if it is not, or no longer, stored."""
         ...
 
     async def record_passing(self, decisions: Sequence[Decision], *, of_tenant: int, in_all: int) -> int:
-        """Stores policy decisions, keeping only the newest `of_tenant` of each tenant and `in_all` in total.
+        """Stores policy decisions that need not be kept for good; returns how many older ones it deletes.
 
-        Returns the number of older decisions that were deleted for them.
-
-        Returns how many older ones were deleted for them.
+        Of such decisions the newest `of_tenant` of each tenant and the newest `in_all` in total are kept.
         """
         ...

@@ -1,4 +1,4 @@
-"""The query and result types for policy exceptions, and the part of a store that keeps them."""
+"""The interface for policy exceptions in a store: query and result types, and the protocol."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from gateway.core.policy_exception import PolicyException
 
 
 class ExceptionQuery(Struct, frozen=True, kw_only=True):
-    """A query for policy exceptions, newest first: one is listed if it meets all conditions."""
+    """A query for policy exceptions: a policy exception is found if it meets all conditions."""
 
     tenants: tuple[str, ...] | None = None
     """The tenants whose exceptions are listed; None: all."""
@@ -21,17 +21,20 @@ class ExceptionQuery(Struct, frozen=True, kw_only=True):
 
 
 class FoundExceptions(Struct, frozen=True, kw_only=True):
-    """A page of policy exceptions, and the id after which the next page begins; None on the last page."""
+    """A page of policy exceptions, newest first; the next page begins after the id `next`.
+
+    `next` None: this is the last page.
+    """
 
     exceptions: tuple[PolicyException, ...]
     next: str | None
 
 
 class KeepsExceptions(Protocol):
-    """The part of a store that keeps policy exceptions."""
+    """The interface by which a store keeps policy exceptions (permissions to break a policy rule)."""
 
     async def exception(self, exception_id: str) -> PolicyException | None:
-        """Returns the stored policy exception with this id; None if there is none."""
+        """Reads the policy exception with this id; None if there is none."""
         ...
 
     async def exceptions(self, query: ExceptionQuery) -> FoundExceptions:
@@ -45,7 +48,5 @@ class KeepsExceptions(Protocol):
         """Stores a new policy exception (`rev` 1), or the next state of a stored one, with its history entry.
 
         Returns False, with nothing written, unless the stored `rev` is the one before.
-
-        False, and nothing written, unless the stored `rev` is the one before.
         """
         ...

@@ -1,4 +1,4 @@
-"""The protocol that every store of runs implements, and its argument and result types.
+"""The protocol (interface) that every store of runs implements, with its argument and result types.
 
 The store is the only truth: what is not committed in it did not happen.
 """
@@ -28,7 +28,7 @@ class StoreUnusable(Exception):
 
 
 class OpenWork(Struct, frozen=True, kw_only=True):
-    """The number of a tenant's open (not ended) runs, shards and tasks, or the limits of these."""
+    """The number of a tenant's runs that have not ended, with their shards and tasks; or limits on these."""
 
     runs: int = 0
     shards: int = 0
@@ -36,7 +36,7 @@ class OpenWork(Struct, frozen=True, kw_only=True):
 
 
 class Admission(Struct, frozen=True, kw_only=True):
-    """The values that are written, in one commit, when a run is accepted."""
+    """Everything that is written, in one commit, when a run is accepted: run, shards, decision, history."""
 
     run: Run
     shards: tuple[Shard, ...]
@@ -47,7 +47,7 @@ class Admission(Struct, frozen=True, kw_only=True):
 
 
 class Admitted(Struct, frozen=True, kw_only=True):
-    """The result of `Store.admit`: the new run, or the earlier one under the same idempotency key."""
+    """The result of `Store.admit`: the new run, or the earlier run with the same idempotency key."""
 
     run: Run
     exceeded: str = ""
@@ -57,7 +57,7 @@ class Admitted(Struct, frozen=True, kw_only=True):
 
 
 class ShardWrite(Struct, frozen=True, kw_only=True):
-    """A write of a shard with its task results and history, made if the stored `rev` is `shard.rev - 1`."""
+    """A shard to be written with its task results and history, if its stored `rev` is `shard.rev - 1`."""
 
     shard: Shard
     tasks: tuple[TaskRow, ...] = ()
@@ -66,7 +66,7 @@ class ShardWrite(Struct, frozen=True, kw_only=True):
 
 
 class Cursor(Struct, frozen=True, kw_only=True):
-    """The position in a region's event stream up to which events are committed."""
+    """The position in a region's event stream up to which the gateway has committed events."""
 
     incarnation: str = ""
     """The incarnation of the journal whose events `seq` counts."""
@@ -74,14 +74,17 @@ class Cursor(Struct, frozen=True, kw_only=True):
 
 
 class FoundRuns(Struct, frozen=True, kw_only=True):
-    """A page of runs without documents, and the id where the next page begins (None: last page)."""
+    """A page of runs without documents, newest first; the next page begins after the id `next`.
+
+    `next` None: this is the last page.
+    """
 
     runs: tuple[Run, ...]
     next: str | None
 
 
 class RunQuery(Struct, frozen=True, kw_only=True):
-    """A query for runs, newest first: a run is listed if it meets all conditions."""
+    """A query for runs: a run is found if it meets all conditions."""
 
     tenants: tuple[str, ...] | None
     """The tenants whose runs policy lets the caller see; None: all."""
@@ -93,10 +96,11 @@ class RunQuery(Struct, frozen=True, kw_only=True):
 
 
 class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, KeepsWorkflows, Protocol):
-    """A durable store of runs. A write is durable when its method returns. Times are in seconds since 1970.
+    """The interface of a durable store of runs. A write is durable when its method returns.
 
-    Every method raises `Unavailable` where the store cannot answer or commit (disk full, closed): then
-    nothing was written. A history `entry` is stored in the transaction of the change that it is about.
+    Times are in seconds since 1970. Every method raises `Unavailable` where the store cannot answer or commit
+    (disk full, closed): then nothing was written. A history `entry` is stored in the transaction of the
+    change that it is about.
     """
 
     async def __aenter__(self) -> Self:
@@ -107,27 +111,34 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, KeepsWorkflows,
 
     @property
     def identity(self) -> str:
-        """The id of this store and of all its copies, in hexadecimal digits."""
+        """Returns the id of this store and of all its copies, in hexadecimal digits."""
         ...
 
     @property
     def era(self) -> int:
-        """The store's generation (era); it rises on a restore from a copy. Epochs are `era << 32 | n`."""
+        """Returns the store's era (generation), which rises when the store was restored from a copy.
+
+        Epochs are `era << 32 | n`.
+        """
         ...
 
     async def raise_era(self, *, entry: HistoryEntry) -> None:
-        """Begins a new era (generation), whose epochs are above all given since the store was copied."""
+        """Begins the store's next era (generation), after it was restored from a copy.
+
+        Epochs of the new era are above all that were given out since the copy was made.
+        """
         ...
 
     async def admit(self, admission: Admission) -> Admitted:
-        """Stores a new run in one commit, which it may share with other callers.
+        """Stores a new run with its shards, policy decision and history, in one commit.
 
-        With an idempotency key that is known it writes nothing, and returns the run that the key has made.
+        The commit may be shared with other callers. With an idempotency key that is known it writes nothing,
+        and returns the run that was stored with the key.
         """
         ...
 
     async def run(self, run_id: str) -> Run | None:
-        """Returns the run with this id; None if there is none."""
+        """Reads the run with this id; None if there is none."""
         ...
 
     async def some_runs(self, run_ids: Sequence[str], *, maximum_bytes: int) -> Mapping[str, Run]:
@@ -142,11 +153,11 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, KeepsWorkflows,
         ...
 
     async def shards(self, run_id: str) -> Sequence[Shard]:
-        """Returns all shards of a run, by index."""
+        """Reads all shards of a run, in the order of their index."""
         ...
 
     async def shard(self, run_id: str, index: int) -> Shard | None:
-        """Returns the shard of a run with this index; None if there is none."""
+        """Reads the shard of a run with this index; None if there is none."""
         ...
 
     async def tasks(
@@ -159,24 +170,24 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, KeepsWorkflows,
         outputs: bool = True,
         encoded: bool = False,
     ) -> Sequence[TaskRow]:
-        """Returns the tasks of a run or of one of its shards, by shard and name.
+        """Reads the stored tasks (phase, result) of a run or of one of its shards, by shard and name.
 
-        At most `limit` tasks of at most `maximum_bytes` together, as stored; no more is read than
-        is returned. Without `outputs` their outputs are None; `encoded` gives them as `msgspec.Raw`.
+        At most `limit` tasks of at most `maximum_bytes` together, as stored; no more is read than is
+        returned. Without `outputs` their outputs are None; `encoded` gives them as `msgspec.Raw`.
         """
 
     async def task(self, run_id: str, shard: int, name: str) -> TaskRow | None:
-        """Returns the stored state of one task; None if no attempt has reported it."""
+        """Reads the stored state of one task; None if no attempt has reported it."""
         ...
 
     async def task_counts(self, run_id: str, shard: int | None = None) -> Mapping[TaskPhase, int]:
-        """Returns the number of tasks in each phase, among all that `tasks` would return without a limit."""
+        """Returns how many stored tasks of a run, or of one of its shards, are in each phase."""
         ...
 
     async def history(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[HistoryEntry]:
         """Returns the first `limit` entries of a run's history with a `seq` above `after`.
 
-        Run "" has those of regions.
+        The run "" has the entries that are about regions.
         """
         ...
 
@@ -193,7 +204,7 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, KeepsWorkflows,
         without_tenants: Sequence[str] = (),
         after: str = "",
     ) -> Sequence[Shard]:
-        """Lists Pending shards past their `not_before`, of runs not cancelled and not past their deadline.
+        """Lists Pending shards to be placed: past their `not_before`, of runs neither cancelled nor overdue.
 
         Tenants take turns by their weight, beginning with the one that follows `after` by name. Of a tenant:
         highest run priority first, then oldest run, then index. The runs `without` are left out, and all runs
@@ -204,61 +215,61 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, KeepsWorkflows,
     async def active(self) -> Sequence[Shard]:
         """Lists every shard that is placed or Cancelling, or has orphans (replaced attempts that may run).
 
-        A controller loads them when it starts.
+        A controller loads these when it starts.
         """
         ...
 
     async def overdue(self, *, now: float, limit: int) -> Sequence[Shard]:
-        """Lists unfinished shards of uncancelled runs past their deadline. Tenants take turns."""
+        """Lists unfinished shards of runs past their deadline that are not cancelled. Tenants take turns."""
         ...
 
     async def to_cancel(self, *, limit: int) -> Sequence[Shard]:
-        """Lists shards of cancelled runs that are neither terminal nor Cancelling yet. Tenants take turns."""
+        """Lists shards of cancelled runs that are neither ended nor Cancelling yet. Tenants take turns."""
         ...
 
     async def cancel(self, run_id: str, *, at: float, entry: HistoryEntry) -> Run | None:
-        """Marks a run as cancelled, once; leaves a terminal run unchanged.
+        """Marks a run as cancelled, unless it has ended or is cancelled already; returns the run.
 
-        The entry of somebody else who asks for it again before the run has ended is written too, once each.
-        Returns the run as it then is; None: there is none.
+        None: there is no such run. The history entry of another person who cancels the run again before it
+        has ended is written too, once for each person.
         """
         ...
 
     async def retry(self, run_id: str, *, run: Run, decision: Decision, entry: HistoryEntry) -> bool:
-        """Reopens a Failed or Cancelled run, as its caller asked by `retry`.
+        """Reopens a Failed or Cancelled run for a retry; returns False, with nothing written, for others.
 
-        Its shards that did not succeed are Pending, with counts at zero. Tasks in phase Failed are deleted.
-        Document, labels, priority and deadline are those of `run`, for all of its shards, and `decision` is
-        in force. False, and nothing written, where the run is not Failed or Cancelled any more.
+        Its shards that did not succeed become Pending, with counts at zero. Tasks in phase Failed are
+        deleted. Document, labels, priority and deadline become those of `run`, for all of its shards, and
+        `decision` comes into force.
         """
         ...
 
     async def replace_decision(self, run_id: str, *, decision: Decision) -> None:
-        """Stores a newer placement decision of policy for a run, and sets its permitted regions by it."""
+        """Stores a newer policy decision on a run's placement, and sets the run's permitted regions by it."""
         ...
 
     async def record(self, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> Sequence[bool]:
-        """Writes shards by compare-and-swap on `rev`, each on its own; returns which writes were made.
+        """Writes shards by compare-and-swap on `rev`, each on its own; returns which of them were written.
 
         The runs of the shards that changed get their derived phase in the same transaction. Cursors, by
-        region, are written only if every write took: else the events come again, and the caller decides again
+        region, are written only if every shard was: else the events come again, and the caller decides again
         on what it then reads.
         """
         ...
 
     async def cursors(self) -> Mapping[str, Cursor]:
-        """Returns the event cursors by region; a region never bound to a cluster's journal is absent."""
+        """Returns the event cursors by region; regions never bound to a cluster's journal are absent."""
         ...
 
     async def bind_incarnation(self, region: str, incarnation: str) -> str:
-        """Binds the region's name to the cluster journal `incarnation`, unless another is bound to it.
+        """Binds a region's name to the cluster journal `incarnation`, unless another journal is bound to it.
 
         Returns the journal that is bound now. The cursor of a journal that is newly bound begins at 0.
         """
         ...
 
     async def release_incarnation(self, region: str, *, entry: HistoryEntry) -> bool:
-        """Unbinds the region's name from its cluster's journal; False, with nothing written, if unbound."""
+        """Unbinds a region's name from its cluster's journal; returns False if no journal was bound."""
         ...
 
     async def taints(self) -> Mapping[str, frozenset[Taint]]:
@@ -266,31 +277,32 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, KeepsWorkflows,
         ...
 
     async def add_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
-        """Puts `taint` on a region; returns whether `entry` was written to the history.
+        """Adds `taint` to a region; returns whether the history `entry` was written.
 
-        Where the region has the taint already, it is noted if the last of its kind there is somebody else's.
+        Where the region has the taint already, the entry is written only if the last such entry is another
+        person's.
         """
         ...
 
     async def remove_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
-        """Removes `taint` from a region; returns whether `entry` was written, as for `add_taint`."""
+        """Removes `taint` from a region; returns whether the history `entry` was written, as `add_taint`."""
         ...
 
     def subscribe(self, run_id: str | None) -> AbstractContextManager[asyncio.Event]:
-        """Subscribes to a run (None: any run): returns an event that is set after every commit to it.
+        """Returns a context with an event that is set after every commit to a run (None: to any run).
 
-        The subscriber clears it, then reads.
+        The subscriber clears the event, then reads the run.
         """
         ...
 
     async def check_writable(self) -> None:
-        """Writes a trial value; raises `Unavailable` if the store does not take writes."""
+        """Writes a trial value, to check that the store takes writes; raises `Unavailable` if not."""
         ...
 
     async def shard_counts(self) -> Mapping[Phase, int]:
-        """Returns the number of shards in each phase that is not terminal. Finished shards are not read."""
+        """Returns the number of shards in each phase, without the phases of ended shards."""
         ...
 
     async def oldest_pending(self) -> float | None:
-        """Returns when the oldest run with a Pending shard was accepted; None if no shard waits."""
+        """Returns the acceptance time of the oldest run with a Pending shard; None if no shard is Pending."""
         ...

@@ -1,4 +1,4 @@
-"""The part of a store that keeps all policy data: decisions, policy exceptions, bundles and rollbacks."""
+"""The interface by which a store keeps policy data: decisions, exceptions, bundles and rollbacks."""
 
 from typing import Protocol
 
@@ -9,4 +9,4 @@ from gateway.store.rollbacks import KeepsRollbacks
 
 
 class KeepsPolicy(KeepsDecisions, KeepsExceptions, KeepsRollbacks, KeepsRollout, Protocol):
-    """The part of a store for policy data: decisions, policy exceptions, bundles and their rollbacks."""
+    """The interface by which a store keeps policy data: decisions, policy exceptions, bundles, rollbacks."""

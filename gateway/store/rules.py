@@ -1,6 +1,6 @@
-"""Business rules of runs and shards that every store applies, whatever its database.
+"""The decisions about runs and shards that every store must make alike, whatever its database.
 
-A store reads the rows, calls the rule inside its transaction, and writes what the rule returns. Which rows a
+A store reads the rows, calls the function inside its transaction, and writes what that returns. Which rows a
 query selects is the database's own work; the phases that it selects by are here, and the conformance suite
 (`tests/conformance/store.py`) holds the rest.
 """
@@ -54,7 +54,10 @@ class RunPhaseChange(Struct, frozen=True, kw_only=True):
 
 
 def key_expired(*, made_at: float, now: float) -> bool:
-    """Whether the idempotency key of a run accepted at `made_at` has expired. Both in seconds since 1970."""
+    """Returns whether the idempotency key of a run accepted at `made_at` has expired by `now`.
+
+    Both times are in seconds since 1970.
+    """
     return made_at < now - KEY_SECONDS
 
 
@@ -81,10 +84,10 @@ def run_phase(counts: Mapping[Phase, int], *, cancelled: bool) -> RunPhase:
 def run_phase_change(
     run_id: str, before: RunPhase, counts: Mapping[Phase, int], *, cancelled: bool, at: float | None
 ) -> RunPhaseChange | None:
-    """Returns the phase change of a run with `counts` shards in each phase; None if its phase stays `before`.
+    """Returns the change of a run's phase that follows from its shards' phases; None if it stays `before`.
 
-    `at` is when the last of the shards changed; None where that write brought no history entry, and so no
-    time.
+    `counts` is the number of its shards in each phase. `at` is when the last of the shards changed; None
+    where that write brought no history entry, and so no time.
     """
     phase = run_phase(counts, cancelled=cancelled)
     if phase is before:
@@ -99,12 +102,12 @@ def run_phase_change(
 
 
 def may_cancel(run: Run) -> bool:
-    """Whether a cancellation of the run has an effect: it has not ended and is not cancelled already."""
+    """Returns whether a run can be cancelled: it has not ended and is not cancelled already."""
     return not run.phase.terminal and run.cancel_requested_at is None
 
 
 def run_after_retry(run: Run, decision: Decision) -> Run:
-    """Returns the run after a retry: under the policy `decision`, without an end or a cancellation."""
+    """Returns the run after a retry: open again, under the policy `decision`, not cancelled."""
     return structs.replace(
         run,
         cancel_requested_at=None,
@@ -116,7 +119,7 @@ def run_after_retry(run: Run, decision: Decision) -> Run:
 
 
 def shard_after_retry(shard: Shard) -> Shard | None:
-    """Returns the shard after its run's retry: Pending, with counts at zero. None if it stays unchanged."""
+    """Returns the shard after its run's retry: Pending, with counts at zero; None if it stays as it is."""
     # What succeeded stays done, and a shard that is still under way needs no second start.
     if shard.phase not in TERMINAL or shard.phase is Phase.SUCCEEDED:
         return None
@@ -126,7 +129,7 @@ def shard_after_retry(shard: Shard) -> Shard | None:
 
 
 def tasks_stopped_at(write: ShardWrite) -> float | None:
-    """Returns the end time to record for the shard's tasks still Running; None if they stay unchanged.
+    """Returns the end time to record for a shard's tasks that are still Running; None to leave them.
 
     Nothing runs where no attempt is current, and a task that stayed Running there would be shown as running
     for ever.
@@ -140,11 +143,10 @@ def tasks_stopped_at(write: ShardWrite) -> float | None:
 
 
 def changed_runs(writes: Sequence[ShardWrite], took: Iterable[bool]) -> Mapping[str, float | None]:
-    """Returns the runs whose phase must be derived again, with the time of the last change (None: unknown).
+    """Returns the runs of the shards that were written, each with the time of the last change.
 
-    `took` says of each write whether it was made.
-
-    `took` says of each write whether it was made.
+    Their phase must be derived again. None: the time is unknown. `took` says of each write whether it was
+    made.
     """
     return {
         write.shard.run: write.history[-1].at if write.history else None
@@ -154,9 +156,9 @@ def changed_runs(writes: Sequence[ShardWrite], took: Iterable[bool]) -> Mapping[
 
 
 def cursors_to_write(took: Iterable[bool], cursors: Mapping[str, Cursor]) -> Mapping[str, Cursor]:
-    """Returns the cursors to write: all of them if every write in `took` was made, else none.
+    """Returns the event cursors to write: all of them if every write in `took` was made, else none.
 
-    An event before a cursor never comes again, so its write must not be lost.
+    An event before a cursor never comes again, so the write that it led to must not be lost.
     """
     return cursors if all(took) else {}
 
@@ -172,8 +174,9 @@ def cursor_after_binding(cursor: Cursor | None, incarnation: str) -> Cursor:
 
 
 def next_era(era: int) -> int:
-    """Returns the number of the era (store generation) after `era`, for a store restored from a copy.
+    """Returns the number of the era (store generation) that follows `era`.
 
-    `next_epoch` gives its epochs, which outrank those of all earlier eras.
+    A store restored from a copy begins one; `next_epoch` gives its epochs, which outrank those of all earlier
+    eras.
     """
     return era + 1

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class Subscriptions:
-    """The subscribers to each run: `asyncio.Event`s that are set after a commit to the run.
+    """The subscribers of this process to changes of runs, each an `asyncio.Event` that a commit sets.
 
     A run without subscribers takes no memory.
     """
@@ -16,7 +16,7 @@ class Subscriptions:
 
     @contextmanager
     def subscribe(self, run_id: str | None) -> Iterator[asyncio.Event]:
-        """Returns a context with an event that is set whenever the run changes (None: any run)."""
+        """Returns a context with an event that is set whenever the run (None: any run) changes."""
         event = asyncio.Event()
         events = self._events.setdefault(run_id, set())
         events.add(event)

@@ -17,9 +17,9 @@ SMALLEST_WEIGHT = 0.01
 
 
 def in_turns(queues: Sequence[tuple[float, Iterator[T]]], limit: int) -> list[T]:
-    """Takes up to `limit` items from queues in turns, by their weights, beginning with the first queue.
+    """Takes up to `limit` items from the queues in turns, by their weights; the first queue begins.
 
-    No more is read of a queue than is taken, and one item where it is over.
+    Of a queue no more items are read than are taken, and one more where it is over.
     """
     # Of two queues with the same turn the one goes first that comes first.
     turns = [(0.0, number) for number in range(len(queues))]
@@ -38,18 +38,21 @@ def in_turns(queues: Sequence[tuple[float, Iterator[T]]], limit: int) -> list[T]
 
 
 def beginning_after(names: Sequence[str], after: str) -> list[str]:
-    """Rotates the sorted names so that the first one behind `after` comes first."""
+    """Sorts the names, and moves those up to and including `after` to the end."""
     ordered = sorted(names)
     return [name for name in ordered if name > after] + [name for name in ordered if name <= after]
 
 
 def work_of(run: Run) -> OpenWork:
-    """Returns the open work that a run adds to its tenant's until the run has ended."""
+    """Returns the open work (runs, shards, tasks) that a run adds to its tenant's until the run has ended."""
     return OpenWork(runs=1, shards=run.shard_count, tasks=run.shard_count * run.task_count)
 
 
 def exceeded(open_work: OpenWork, added: OpenWork, limits: OpenWork) -> str:
-    """Returns a sentence about the limit that `open_work` with `added` would exceed; empty if none."""
+    """Returns a sentence about the limit on a tenant's work that `open_work` with `added` would exceed.
+
+    Empty if it exceeds none.
+    """
     for what, there, more, most in (
         ("runs", open_work.runs, added.runs, limits.runs),
         ("shards", open_work.shards, added.shards, limits.shards),

@@ -1,4 +1,4 @@
-"""The part of a store that keeps the audit trail and its seals (signed digests of audit entries)."""
+"""The interface by which a store keeps the audit trail and its seals (signed digests of its entries)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -22,20 +22,20 @@ class Stretch(Struct, frozen=True, kw_only=True):
 
 
 class KeepsTrail(Protocol):
-    """Keeps the audit trail and its seals (signed digests of audit entries): a part of a store."""
+    """The interface by which a store keeps the audit trail and its seals (signed digests of entries)."""
 
     async def trail(self, *, after: int) -> Stretch:
-        """Returns the next entries after the number `after`; the number of scanned entries is bounded."""
+        """Reads the next audit entries after the number `after`; the number of rows read is bounded."""
         ...
 
     async def seals(self, *, after: int, limit: int) -> Sequence[Seal]:
-        """Returns the first `limit` audit seals (signed digests) with a number above `after`, in order."""
+        """Reads the first `limit` audit seals (signed digests) with a number above `after`, in order."""
         ...
 
     async def last_seal(self) -> Seal | None:
-        """Returns the newest audit seal (signed digest of audit entries); None if there is none."""
+        """Reads the newest audit seal (signed digest of audit entries); None if there is none."""
         ...
 
     async def add_seal(self, seal: Seal) -> bool:
-        """Stores an audit seal (signed digest); False, with nothing written, if its number is taken."""
+        """Stores an audit seal (signed digest); returns False, with nothing written, for a taken number."""
         ...

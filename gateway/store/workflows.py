@@ -1,4 +1,4 @@
-"""The part of a store that keeps released workflows: their versions, states and documents."""
+"""The interface by which a store keeps released workflows: their versions, states and documents."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -11,40 +11,43 @@ from gateway.core.workflow_release import ReleasedWorkflow
 
 
 class FoundWorkflows(Struct, frozen=True, kw_only=True):
-    """A page of workflows by tenant and name, and the last one of it; None on the last page."""
+    """A page of released workflows, by tenant and name; the next page begins after `next`.
+
+    `next` None: this is the last page.
+    """
 
     workflows: tuple[ReleasedWorkflow, ...]
     next: tuple[str, str] | None
 
 
 class StagedWorkflow(Struct, frozen=True, kw_only=True):
-    """A workflow whose canary has further shares to come, and the caller who asked for them."""
+    """A released workflow whose canary is to get further shares later, and the caller who asked for these."""
 
     workflow: ReleasedWorkflow
     asked_by: Principal
 
 
 class KeepsWorkflows(Protocol):
-    """The part of a store that keeps released workflows."""
+    """The interface by which a store keeps released workflows."""
 
     async def released_workflow(self, tenant: str, name: str) -> ReleasedWorkflow | None:
-        """Returns the workflow with its versions; None if there is none."""
+        """Reads a tenant's released workflow with its versions; None if there is none of this name."""
         ...
 
     async def released_workflows(
         self, *, tenants: tuple[str, ...] | None, limit: int, after: tuple[str, str] = ("", "")
     ) -> FoundWorkflows:
-        """Returns one page of the workflows of these tenants (None: of all), by tenant and name."""
+        """Returns one page of the released workflows of these tenants (None: of all), by tenant and name."""
         ...
 
     async def staged_workflows(
         self, *, limit: int, after: tuple[str, str] = ("", "")
     ) -> Sequence[StagedWorkflow]:
-        """Returns the workflows whose canary has further shares to come, by tenant and name."""
+        """Reads the released workflows whose canary is to get further shares, by tenant and name."""
         ...
 
     async def workflow_document(self, tenant: str, name: str, number: int) -> bytes | None:
-        """Returns the document of a version, as JSON; None if it is not kept."""
+        """Reads the document of a released workflow's version, as JSON; None if it is not kept."""
         ...
 
     async def write_workflow(
@@ -55,10 +58,10 @@ class KeepsWorkflows(Protocol):
         document: bytes | None = None,
         asked_by: Principal | None = None,
     ) -> bool:
-        """Stores the workflow's next state, with the `document` of its newest version if that is new.
+        """Stores the next state of a released workflow, with the `document` of its newest version if new.
 
         `asked_by` is kept for a canary with further shares, until none is left. Documents of versions that it
-        has no more are deleted. False, and nothing written, unless the stored
-        `rev` is the one before.
+        has no more are deleted. Returns False, with nothing written, unless the stored `rev` is the one
+        before.
         """
         ...

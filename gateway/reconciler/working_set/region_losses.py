@@ -95,7 +95,7 @@ def acquit_outlived(ws: WorkingSet) -> None:
 
 
 def _on_trial(tracked: TrackedShard, at: float) -> bool:
-    """Whether the shard is on trial at `at`: a task of it has started, or may within the time of a trial."""
+    """Returns whether a shard is on trial at `at`: a task of it has started, or soon may."""
     return tracked.apart_until > NEVER and (tracked.trial_began or tracked.apart_until > at)
 
 
@@ -135,7 +135,7 @@ class Trials:
                 self._queued.add((region, tracked.run.stored.tenant))
 
     def add(self, region: str) -> None:
-        """Adds a region where a trial begins now."""
+        """Adds a region in which a shard's trial begins now."""
         self._regions.add(region)
 
     def closed_to(self, tenant: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Stores runs, policy decisions and history in one SQLite file, for one gateway process.
+"""The store in one SQLite file, for one gateway process: runs, policy decisions and history.
 
 `store` implements the interface, `transactions` writes, `sql_statements` has all SQL, `row_mapping` turns
 values into rows and back, and `schema_migrations` applies the numbered files in `migrations/`. Durability and

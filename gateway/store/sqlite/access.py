@@ -1,4 +1,7 @@
-"""Reads and writes the SQLite database for the store's parts; failures are raised as `Unavailable`."""
+"""Read and write access to the SQLite database for the parts of the store.
+
+Failures are raised as `Unavailable`.
+"""
 
 import sqlite3
 from collections.abc import Callable
@@ -15,7 +18,7 @@ T = TypeVar("T")
 
 
 class SqliteAccess:
-    """Reads and writes one SQLite database: the base class of the parts that make up the store."""
+    """Reads and writes one SQLite database: the base class of the classes that make up the store."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""Lists audited actions, newest first, by a bounded scan of an index of such actions."""
+"""Lists audited actions, newest first, by a bounded scan of an index of such actions in SQLite."""
 
 import sqlite3
 from typing import Final

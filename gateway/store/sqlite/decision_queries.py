@@ -1,4 +1,4 @@
-"""Writes and reads recorded policy decisions by plain functions over one SQLite connection."""
+"""Reads and writes recorded policy decisions, as functions over one SQLite connection."""
 
 import hashlib
 import sqlite3
@@ -66,7 +66,7 @@ _decode_name = msgspec.json.Decoder(_Document).decode
 
 
 def insert(db: sqlite3.Connection, decision: Decision, run: Run | None, *, passing: bool = False) -> None:
-    """Stores a policy decision, about `run` if there is one."""
+    """Stores a policy decision, which is about `run` if that is given."""
     db.execute(_INSERT, _row(decision, run, passing=passing))
 
 
@@ -83,30 +83,30 @@ def insert_passing(
 
 
 def insert_opa_records(db: sqlite3.Connection, records: Sequence[tuple[str, bytes]], *, kept: int) -> None:
-    """Stores OPA's decision log events by their ids, and keeps only the newest `kept` of all."""
+    """Stores events of OPA's decision log by their ids, and keeps only the newest `kept` of all."""
     db.executemany(_INSERT_OPA, [(name, state.decode()) for name, state in records])
     db.execute(_BEYOND_OF_OPA, (kept,))
 
 
 def find_opa_record(db: sqlite3.Connection, engine_decision_id: str) -> bytes | None:
-    """Returns the event of OPA's decision log for a policy decision; None if there is none."""
+    """Reads the event of OPA's decision log for a policy decision; None if there is none."""
     row = db.execute(_OPA_RECORD, (engine_decision_id,)).fetchone()
     return None if row is None else str(row[0]).encode()
 
 
 def keep_document(db: sqlite3.Connection, run: Run) -> None:
-    """Copies the run's document into its policy decisions, before a retry gives the run another document."""
+    """Copies a run's document into its policy decisions, before a retry gives the run another document."""
     db.execute(_KEEP_DOCUMENT, (run.workflow, hashlib.sha256(run.workflow).digest(), run.id))
 
 
 def find_decision(db: sqlite3.Connection, decision_id: str) -> Decision | None:
-    """Returns a stored policy decision without the workflow document it is about; None if there is none."""
+    """Reads a policy decision without the workflow document it is about; None if there is none."""
     row = db.execute(_STATE, (decision_id,)).fetchone()
     return None if row is None else _decode(row[0])
 
 
 def find_recorded(db: sqlite3.Connection, decision_id: str) -> RecordedDecision | None:
-    """Returns a stored policy decision with its document, if still known; None if there is none."""
+    """Reads a policy decision with its query's document, if that is still known; None if there is none."""
     row = db.execute(_RECORDED, (decision_id,)).fetchone()
     if row is None:
         return None
@@ -160,7 +160,7 @@ def _matches(decision: Decision, run: str, query: DecisionQuery) -> bool:
 
 
 def _row(decision: Decision, run: Run | None, *, passing: bool) -> tuple[Any, ...]:
-    """Returns the SQL parameters of `_INSERT` for a policy decision."""
+    """Returns the parameters of the SQL statement `_INSERT` for a policy decision."""
     question = decision.question
     tenant, run_id, name = "", "", ""
     document = digest = None

@@ -1,4 +1,4 @@
-"""Stores policy decisions, and OPA's decision log events, in SQLite."""
+"""Keeps policy decisions, and the events of OPA's decision log, in SQLite."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from gateway.store.sqlite.transactions import append_history
 
 
 class SqliteDecisions(SqliteAccess):
-    """Stores policy decisions in SQLite (`KeepsDecisions`)."""
+    """Keeps policy decisions in SQLite. Implements `KeepsDecisions`."""
 
     async def decision(self, decision_id: str) -> Decision | None:
         return await self._read(lambda db: decision_queries.find_decision(db, decision_id))

@@ -1,4 +1,4 @@
-"""Stores policy exceptions (temporary overrides of a rule) in SQLite."""
+"""Keeps policy exceptions (temporary permissions to break a policy rule) in SQLite."""
 
 import sqlite3
 from typing import Final
@@ -29,7 +29,7 @@ _decode = msgspec.json.Decoder(PolicyException).decode
 
 
 class SqliteExceptions(SqliteAccess):
-    """Stores policy exceptions in SQLite (`KeepsExceptions`)."""
+    """Keeps policy exceptions in SQLite. Implements `KeepsExceptions`."""
 
     async def exception(self, exception_id: str) -> PolicyException | None:
         row = await self._read(lambda db: db.execute(_ONE, (exception_id,)).fetchone())

@@ -1,4 +1,4 @@
-"""Stores policy bundles and their rollout states in SQLite."""
+"""Keeps policy bundles and their rollout states in SQLite."""
 
 import sqlite3
 from typing import Final
@@ -26,7 +26,7 @@ _decode_rollout = msgspec.json.Decoder(Rollout).decode
 
 
 class SqliteRollout(SqliteAccess):
-    """Stores the rollout state and archives of policy bundles in SQLite (`KeepsRollout`)."""
+    """Keeps the archives and rollout states of policy bundles in SQLite. Implements `KeepsRollout`."""
 
     async def rollout(self) -> Rollout:
         row = await self._read(lambda db: db.execute(_READ).fetchone())

@@ -1,4 +1,4 @@
-"""Stores the audit seals (signed digests of the audit trail) in SQLite, and reads the trail's entries."""
+"""Keeps the seals (signed digests) of the audit trail in SQLite, and reads the trail's entries."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ _decode_seal = msgspec.json.Decoder(Seal).decode
 
 
 class SqliteTrail(SqliteAccess):
-    """Reads the audit trail from SQLite and stores its seals (signed digests) there (`KeepsTrail`)."""
+    """Reads the audit trail from SQLite and keeps its seals (signed digests). Implements `KeepsTrail`."""
 
     async def trail(self, *, after: int) -> Stretch:
         return await self._read(lambda db: _stretch(db, after))

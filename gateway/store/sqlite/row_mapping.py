@@ -1,4 +1,4 @@
-"""Converts the value types of `gateway/core` to SQLite rows and back.
+"""Converts the value types of `gateway/core` to rows of SQLite tables and back.
 
 A row has the whole value as JSON in `state`, and a column for each field that a query selects by or an update
 changes. Where a column and `state` differ, the column is newer.
@@ -21,7 +21,7 @@ _decode_shard = msgspec.json.Decoder(Shard).decode
 
 
 class EncodedTaskRow(TaskRow, frozen=True, kw_only=True):
-    """A task row whose output stays as stored JSON: decoded, `{}` takes 30 times as much memory."""
+    """A stored task whose output stays encoded as JSON: decoded, `{}` takes 30 times as much memory."""
 
     output: msgspec.Raw = msgspec.Raw(b"null")
 
@@ -39,7 +39,7 @@ def to_json(value: Any) -> str:
 
 
 def run_row(run: Run) -> tuple[Any, ...]:
-    """Returns the SQL parameters of `INSERT_RUN`."""
+    """Returns the parameters of the SQL statement `INSERT_RUN` for a run."""
     return (
         run.id,
         run.tenant,
@@ -56,7 +56,7 @@ def run_row(run: Run) -> tuple[Any, ...]:
 
 
 def run_changes(run: Run) -> tuple[Any, ...]:
-    """Returns the SQL parameters of `REOPEN_RUN` before the run's id."""
+    """Returns the parameters of the SQL statement `REOPEN_RUN` for a run, up to the run's id."""
     return (
         run.deadline_at,
         run.cancel_requested_at,
@@ -70,12 +70,12 @@ def run_changes(run: Run) -> tuple[Any, ...]:
 
 
 def _run_state(run: Run) -> str:
-    """Encodes the run as JSON without its document, which has a column of its own."""
+    """Encodes a run as JSON without its document, which has a column of its own."""
     return to_json(structs.replace(run, workflow=b""))
 
 
 def read_run(row: tuple[Any, ...]) -> Run:
-    """Decodes the run of a row with the columns `RUN_COLUMNS`."""
+    """Decodes a run from a row with the columns `RUN_COLUMNS`."""
     (
         phase,
         deadline_at,
@@ -101,7 +101,10 @@ def read_run(row: tuple[Any, ...]) -> Run:
 
 
 def shard_row(shard: Shard, priority: int, tenant: str) -> tuple[Any, ...]:
-    """Returns the SQL parameters of `INSERT_SHARD`; `priority` and `tenant` are the run's."""
+    """Returns the parameters of the SQL statement `INSERT_SHARD` for a shard.
+
+    `priority` and `tenant` are the run's.
+    """
     return (
         shard.run,
         shard.index,
@@ -121,29 +124,29 @@ def read_boot(row: tuple[str] | None) -> MachineBoot | None:
 
 
 def label_rows(run: Run) -> list[tuple[str, str, str, str]]:
-    """Returns the SQL parameters of `INSERT_LABEL` for each label of the run."""
+    """Returns the parameters of the SQL statement `INSERT_LABEL` for each label of a run."""
     return [(run.tenant, name, value, run.id) for name, value in run.labels.items()]
 
 
 def shard_changes(shard: Shard) -> tuple[Any, ...]:
-    """Returns the SQL parameters of `SWAP_SHARD` before those of its condition."""
+    """Returns the parameters of the SQL statement `SWAP_SHARD` for a shard, up to those of its condition."""
     return (shard.phase, shard.rev, shard.not_before, len(shard.orphans), to_json(shard))
 
 
 def read_shards(rows: Iterable[tuple[str]]) -> list[Shard]:
-    """Decodes the shards of rows whose one column is `state`."""
+    """Decodes shards from rows whose one column is `state`."""
     return [_decode_shard(state) for (state,) in rows]
 
 
 def task_row(task: TaskRow) -> tuple[Any, ...]:
-    """Returns the SQL parameters of `UPSERT_TASK`."""
+    """Returns the parameters of the SQL statement `UPSERT_TASK` for a task."""
     return (task.run, task.shard, task.task, to_json(task))
 
 
 def read_tasks(
     rows: sqlite3.Cursor, maximum_bytes: int | None = None, *, encoded: bool = False
 ) -> list[TaskRow]:
-    """Decodes tasks from rows with one column, `state`, until they exceed `maximum_bytes` together."""
+    """Decodes tasks from rows whose one column is `state`, until they exceed `maximum_bytes` together."""
     tasks, size = [], 0
     for (state,) in rows:
         size += len(state)
@@ -154,12 +157,12 @@ def read_tasks(
 
 
 def history_row(entry: HistoryEntry) -> tuple[Any, ...]:
-    """Returns the SQL parameters of `INSERT_HISTORY`."""
+    """Returns the parameters of the SQL statement `INSERT_HISTORY` for a history entry."""
     return (entry.run, entry.shard, entry.kind, entry.at, entry.actor, to_json(entry.detail))
 
 
 def read_history(row: tuple[Any, ...]) -> HistoryEntry:
-    """Decodes the history entry of a row that the statement `HISTORY` selects."""
+    """Decodes a history entry from a row that the SQL statement `HISTORY` selects."""
     seq, run, shard, name, at, actor, detail = row
     kind = HistoryKind(name)
     return HistoryEntry(

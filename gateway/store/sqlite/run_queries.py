@@ -1,4 +1,4 @@
-"""Lists runs, newest first, by an index that matches the query or else by a bounded scan."""
+"""Lists runs from SQLite, newest first, by an index that matches the query or else by a bounded scan."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _HAS_LABEL: Final = (
 
 
 class RunScan(NamedTuple):
-    """An SQL statement that selects run ids, newest first, and whether each matches the query."""
+    """An SQL statement that selects run ids, newest first, each with whether the run matches the query."""
 
     statement: str
     parameters: list[object]
@@ -65,7 +65,7 @@ def read_some(db: sqlite3.Connection, run_ids: Sequence[str], maximum_bytes: int
 
 
 def run_scan(query: RunQuery) -> RunScan:
-    """Returns the SQL statement for `query`, on the index that leaves the fewest runs to test one by one."""
+    """Builds the SQL statement for a query of runs, by the index that leaves the fewest runs to test."""
     labels = list(query.labels.items())
     table, key, where, given = "run", "id", ["true"], list[object]()
     tests, tested = list[str](), list[object]()

@@ -1,4 +1,4 @@
-"""Brings a database's schema up to date by numbered SQL files, each applied once and in order.
+"""Brings the SQLite database's schema up to date by numbered SQL files, each applied once, in order.
 
 A file that was released is never changed. A new version expands the schema first and contracts it a release
 later.
@@ -12,10 +12,10 @@ from waypost.sqlite_files.errors import StorageError
 
 
 def migrate(db: sqlite3.Connection) -> None:
-    """Applies the migrations that the database has not had yet.
+    """Applies the migrations that were not applied to the database yet.
 
-    Raises `StorageError` where the database is newer than this program, or where a migration is not the one
-    that it was made with.
+    Raises `StorageError` where the database is newer than this program, or where the text of an applied
+    migration has changed since.
     """
     db.execute(
         "create table if not exists migration"

@@ -8,7 +8,7 @@ from gateway.store import rules
 
 
 def _in(phases: Iterable[Phase]) -> str:
-    """Returns the SQL condition `in (...)` for these phases."""
+    """Returns the SQL condition `in ('...', ...)` for these phases."""
     return f"in ({', '.join(repr(phase.value) for phase in Phase if phase in frozenset(phases))})"
 
 
@@ -156,7 +156,7 @@ TAINTS: Final = "select region, name from region_order"
 def tasks_of(
     run_id: str, shard: int | None, *, limit: int | None, outputs: bool
 ) -> tuple[str, tuple[object, ...]]:
-    """Returns the SQL statement that lists the tasks of a run or shard, and its parameters."""
+    """Returns the SQL statement, with parameters, that lists the tasks of a run or of one of its shards."""
     where, parameters = _of_shard(run_id, shard)
     state = "state" if outputs else "json_remove(state, '$.output')"
     # SQLite takes -1 for no limit.
@@ -167,7 +167,7 @@ def tasks_of(
 
 
 def task_counts_of(run_id: str, shard: int | None) -> tuple[str, tuple[object, ...]]:
-    """Returns the SQL statement that counts the tasks of a run or shard by phase, and its parameters."""
+    """Returns the SQL statement, with parameters, that counts a run's or shard's tasks by phase."""
     where, parameters = _of_shard(run_id, shard)
     return f"select state ->> 'phase', count(*) from task_result where {where} group by 1", parameters
 

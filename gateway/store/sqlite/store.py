@@ -1,6 +1,6 @@
-"""`SqliteStore`: stores runs, shards and all else of one gateway process in one SQLite file.
+"""`SqliteStore`: keeps the runs, shards and all other data of one gateway process in one SQLite file.
 
-Reads are here; what is written is in `transactions.py`, and the SQL of both in `sql_statements.py`.
+Reads are here; writes are in `transactions.py`, and the SQL of both in `sql_statements.py`.
 `waypost.sqlite_group_commit` makes commits durable and shares them among callers.
 """
 
@@ -61,7 +61,7 @@ On the writer's thread each row waits for a busy interpreter's lock.
 class SqliteStore(
     SqliteDecisions, SqliteExceptions, SqliteRollbacks, SqliteRollout, SqliteTrail, SqliteWorkflows
 ):
-    """Stores runs, shards and all else of a `Store` in one SQLite file, which one process opens at a time."""
+    """A store in one SQLite file, which one process opens at a time. Implements `Store`."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)

@@ -1,7 +1,7 @@
-"""The transactions of the SQLite store, each a plain function over one connection.
+"""The write transactions of the SQLite store, each a plain function over one connection.
 
-Each reads, calls the rule of `gateway/store/rules.py`, and writes what it returned. A transaction may be run
-twice, when the group that it was committed with failed, so it looks at nothing but the database.
+Each reads, calls a function of `gateway/store/rules.py`, and writes what that returned. A transaction may be
+run twice, when the group that it was committed with failed, so it reads nothing but the database.
 """
 
 import sqlite3
@@ -23,7 +23,7 @@ from gateway.store.sqlite.schema_migrations import migrate
 
 
 def prepare(db: sqlite3.Connection) -> tuple[str, int]:
-    """Migrates the schema; returns the store's identity and era (generation), made for a new file."""
+    """Brings the schema up to date; returns the store's identity and era, which a new file gets here."""
     migrate(db)
     db.execute(sql.IDENTIFY, (uuid.uuid4().hex,))
     db.execute(sql.BEGIN_ERAS, (str(rules.FIRST_ERA),))
@@ -32,9 +32,10 @@ def prepare(db: sqlite3.Connection) -> tuple[str, int]:
 
 
 def bear_clock_step(db: sqlite3.Connection, boot: MachineBoot) -> float:
-    """Corrects stored times for changes of the wall clock; returns the correction in seconds.
+    """Moves stored deadlines and pauses if the wall clock was set since; returns by how many seconds.
 
-    Writes nothing where the stored reading holds: it is the one that all times are stored by.
+    `boot` is the clock's present reading. It is stored only where a correction was made or the machine has
+    booted: all times are stored by the stored reading.
     """
     before = row_mapping.read_boot(db.execute(sql.READ_BOOT).fetchone())
     step = clock_step(before, boot)
@@ -86,27 +87,27 @@ def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
 
 
 def _run_by_key(db: sqlite3.Connection, run: Run) -> Run | None:
-    """Returns the stored run that has the idempotency key of `run`; None if there is none."""
+    """Reads the run that was stored with the idempotency key of `run`; None if there is none."""
     row = db.execute(sql.RUN_BY_KEY, (run.tenant, run.idempotency_key)).fetchone()
     return None if row is None else row_mapping.read_run(row)
 
 
 def open_work(db: sqlite3.Connection, tenant: str) -> OpenWork:
-    """Returns the number of the tenant's runs that have not ended, with their shards and tasks."""
+    """Returns the number of the tenant's runs that have not ended, and of their shards and tasks."""
     row = db.execute(sql.OPEN_WORK, (tenant,)).fetchone()
     return OpenWork() if row is None else OpenWork(runs=row[0], shards=row[1], tasks=row[2])
 
 
 def append_history(db: sqlite3.Connection, entries: Iterable[HistoryEntry]) -> None:
-    """Writes history entries to the store, numbered in this order."""
+    """Stores history entries, which are numbered in the given order."""
     for entry in entries:
         db.execute(sql.INSERT_HISTORY, row_mapping.history_row(entry))
 
 
 def record(db: sqlite3.Connection, writes: Sequence[ShardWrite], cursors: Mapping[str, Cursor]) -> list[bool]:
-    """Writes each shard whose revision has not changed; returns, in order, which writes were made.
+    """Writes each shard whose stored revision has not changed; returns, in order, which were written.
 
-    Cursors are written only if all of them took.
+    Event cursors are written only if all shards were.
     """
     took = [_swap(db, write) for write in writes]
     for run_id, at in rules.changed_runs(writes, took).items():
@@ -131,9 +132,9 @@ def _swap(db: sqlite3.Connection, write: ShardWrite) -> bool:
 
 
 def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> None:
-    """Writes the run's phase, derived from its shards' phases. `at`: the last change's time.
+    """Derives a run's phase from those of its shards, and stores it if it has changed.
 
-    `at` is None where the time is not known.
+    `at` is the time of the last change; None where that is not known.
     """
     # One of each stands for all: the run's phase follows from which there are.
     counts = {Phase(phase): 1 for (phase,) in db.execute(sql.PHASES_OF_RUN, (run_id,))}
@@ -150,9 +151,9 @@ def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> N
 
 
 def cancel(db: sqlite3.Connection, run_id: str, at: float, entry: HistoryEntry) -> Run | None:
-    """Stores the cancellation of a run, once, unless it has ended; returns the run as it then is.
+    """Stores the cancellation of a run, unless it is cancelled or has ended; returns the run.
 
-    Each person who asks for it later gets one history entry.
+    Each other person who cancels the run later gets one history entry.
     """
     run = _run(db, run_id)
     if run is None or run.phase.terminal:
@@ -174,7 +175,7 @@ def _run(db: sqlite3.Connection, run_id: str) -> Run | None:
 
 
 def retry(db: sqlite3.Connection, run: Run, decision: Decision, entry: HistoryEntry) -> bool:
-    """Reopens a run that ended without success; False, with nothing written, for any other run."""
+    """Reopens a run that ended without success; returns False, with nothing written, for any other."""
     stored = db.execute(sql.RUN_PHASE, (run.id,)).fetchone()
     if stored is None or RunPhase(stored[0]) not in rules.RETRYABLE:
         return False
@@ -204,7 +205,7 @@ def replace_decision(db: sqlite3.Connection, run_id: str, decision: Decision) ->
 
 
 def bind_incarnation(db: sqlite3.Connection, region: str, incarnation: str) -> str:
-    """Binds the region's name to the cluster journal `incarnation`, unless bound; returns the bound one."""
+    """Binds a region's name to the cluster journal `incarnation`, unless one is bound; returns the bound."""
     if db.execute(sql.BIND_INCARNATION, (region, incarnation)).rowcount:
         row = db.execute(sql.CURSOR, (region,)).fetchone()
         cursor = None if row is None else Cursor(incarnation=row[0], seq=row[1])
@@ -222,7 +223,7 @@ def release_incarnation(db: sqlite3.Connection, region: str, entry: HistoryEntry
 
 
 def add_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryEntry) -> bool:
-    """Puts a taint on a region; returns whether a history entry was written, see `Store.add_taint`."""
+    """Adds a taint to a region; returns whether a history entry was written, see `Store.add_taint`."""
     return _change(db, sql.ADD_TAINT, (region, taint), entry) or _note_repeated(db, region, entry)
 
 
@@ -232,7 +233,7 @@ def remove_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: Histo
 
 
 def _note_repeated(db: sqlite3.Connection, region: str, entry: HistoryEntry) -> bool:
-    """Appends the entry of an action without effect, if the last such action there was another person's."""
+    """Stores the history entry of an action without effect, if the last such entry is another person's."""
     last = db.execute(sql.LAST_ACT, (entry.kind, region)).fetchone()
     if last is None or last[0] == entry.actor:
         return False
@@ -241,7 +242,7 @@ def _note_repeated(db: sqlite3.Connection, region: str, entry: HistoryEntry) -> 
 
 
 def _change(db: sqlite3.Connection, statement: str, parameters: tuple[str, ...], entry: HistoryEntry) -> bool:
-    """Runs an SQL statement; if it changed a row, appends the history entry and returns True."""
+    """Runs an SQL statement; if it changes a row, stores the history entry too and returns True."""
     if db.execute(statement, parameters).rowcount == 0:
         return False
     append_history(db, [entry])

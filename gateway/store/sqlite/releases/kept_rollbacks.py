@@ -1,4 +1,4 @@
-"""Stores alerts and automatic rollbacks in SQLite."""
+"""Keeps alerts and automatic rollbacks in SQLite."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ _decode = msgspec.json.Decoder(Rollback).decode
 
 
 class SqliteRollbacks(SqliteAccess):
-    """Stores alerts and automatic rollbacks in SQLite (`KeepsRollbacks`)."""
+    """Keeps alerts and automatic rollbacks in SQLite. Implements `KeepsRollbacks`."""
 
     async def take_alerts(self, alerts: Sequence[Alert]) -> int:
         return await self._write(lambda db: _take(db, alerts))

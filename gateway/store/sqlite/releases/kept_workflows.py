@@ -1,4 +1,4 @@
-"""Stores released workflows in SQLite."""
+"""Keeps released workflows, with their versions and documents, in SQLite."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ _decode = msgspec.json.Decoder(ReleasedWorkflow).decode
 
 
 class SqliteWorkflows(SqliteAccess):
-    """Stores released workflows in SQLite (`KeepsWorkflows`)."""
+    """Keeps released workflows, with their versions and documents, in SQLite. Implements `KeepsWorkflows`."""
 
     async def released_workflow(self, tenant: str, name: str) -> ReleasedWorkflow | None:
         return await self._read(lambda db: _one(db, tenant, name))
