@@ -1,4 +1,4 @@
-"""Measures how fast an embedded cluster runs tasks, with each transition durable, and the disk's fsync.
+"""Benchmark of an embedded cluster: how fast it runs tasks, with durable transitions, beside bare fsync.
 
 Usage: python bench/cluster.py
 """
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 
 async def run(kind: str, how: dict[str, Any], *, shards: int, tasks: int, cpu: float) -> float:
-    """Measures the seconds that `shards` chains of `tasks` tasks take, from the create to the last end."""
+    """Runs `shards` chains of `tasks` tasks on a cluster; returns the seconds from create to last end."""
     with tempfile.TemporaryDirectory(dir=ROOT / "bench") as folder:
         async with ClusterNode(ClusterNodeSettings(region="bench", state=folder, cpu=cpu)) as node:
             fence = Fence(boot=(await node.probe()).boot, not_after=1e9)
@@ -44,7 +44,7 @@ async def run(kind: str, how: dict[str, Any], *, shards: int, tasks: int, cpu: f
 
 
 def fsync_milliseconds() -> float:
-    """Measures the median milliseconds of 100 times appending 4 kB to a file and syncing it."""
+    """Returns the median milliseconds of appending 4 kB to a file and syncing it, in 100 measurements."""
     samples = []
     with tempfile.NamedTemporaryFile(dir=ROOT / "bench") as file:
         for _ in range(100):

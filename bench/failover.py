@@ -1,4 +1,4 @@
-"""Measures how soon a lost region is noticed and its shards are dispatched again.
+"""Benchmark of failover: how soon a lost region is noticed and its shards are dispatched again.
 
 Regions are lost by killing their process or by stopping it (silent). Prints p50 and worst beside what the
 contract promises. Usage: python bench/failover.py [ROUNDS]
@@ -30,7 +30,7 @@ The shard is idempotent, and its tasks are young.
 
 
 async def measure(stack: Stack, client: httpx.AsyncClient, fault: str, number: int) -> tuple[float, float]:
-    """Loses one region by `fault`; returns the seconds until that is noticed and until all shards moved."""
+    """Loses one region by `fault`; returns the seconds until that was noticed and until all shards moved."""
     await taking_work(client, REGIONS)
     victim = REGIONS[number % len(REGIONS)]
     document = {

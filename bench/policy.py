@@ -1,10 +1,10 @@
-"""Measures the cost of policy: submissions a second and microseconds a decision, embedded and by OPA.
+"""Benchmark of policy: submissions a second and microseconds a decision, by the embedded engine and by OPA.
 
 Submissions are those of `bench/submissions.py`, beside the engineering floor, with the gateway on one core
 and OPA on the other (needs `wrk` and `../shared/floor`). Decisions are asked one after the other: about
 documents of 1 to 1,000 tasks by the shipped rules, and about one of 10 tasks by 1 to 1,000 house rules beside
-them. Last comes the longest stall of the event loop while rules take 400 ms.
-Usage: python -m bench.policy [--decisions-only]
+them. Last comes the longest stall of the event loop while rules take 400 ms. Usage: python -m bench.policy
+[--decisions-only]
 """
 
 import argparse
@@ -64,13 +64,13 @@ def question(tasks: int) -> Question:
 
 
 class Costs:
-    """Measures decisions, and prints each in microseconds and as a multiple of the first."""
+    """Measures policy decisions; prints each duration in microseconds and as a multiple of the first."""
 
     def __init__(self) -> None:
         self._first = 0.0
 
     async def measure(self, name: str, engine: PolicyEngine, asked: Question) -> None:
-        """Measures a decision: prints its p50, its p99 and the gateway's own processor time."""
+        """Measures a policy decision repeatedly; prints p50, p99 and the processor time of this process."""
         times = list[float]()
         for _ in range(20):
             decision = await engine.decide(asked)
@@ -88,7 +88,7 @@ class Costs:
 
 
 def with_house_rules(folder: Path, rules: str) -> Path:
-    """Copies the shipped policies and adds these house rules; returns the copy's folder."""
+    """Copies the shipped policies to a new folder and adds house rules there; returns the folder."""
     policies = Path(tempfile.mkdtemp(dir=folder)) / "policies"
     shutil.copytree(SHIPPED_POLICIES, policies)
     (policies / "house" / "bench.rego").write_text(f"package waypost.house\n\n{rules}")
@@ -113,7 +113,7 @@ SLOW_RULE = """submit contains "three tasks are equal" if {
 async def engines(
     exits: AsyncExitStack, opa: Path | None, policies: Path, folder: Path
 ) -> Mapping[str, PolicyEngine]:
-    """Starts each policy engine with the given policies, and returns them by name."""
+    """Starts each kind of policy engine with the given policies, and returns the engines by name."""
     made: dict[str, PolicyEngine] = {"embedded": EmbeddedPolicyEngine(policies, budget_seconds=10)}
     if opa is not None:
         archive = Path(tempfile.mkdtemp(dir=folder)) / "bundle.tar.gz"
@@ -147,7 +147,7 @@ async def measure_decisions(opa: Path | None, folder: Path) -> None:
 
 
 async def measure_stall(name: str, engine: PolicyEngine) -> None:
-    """Measures the longest time for which a slow decision keeps the event loop from everything else."""
+    """Measures the longest time for which a slow policy decision blocks the event loop."""
     tasks, seconds = 10, 0.0
     await engine.decide(question(tasks))  # which starts the process that the others find
     while seconds < EVALUATION_SECONDS:
@@ -181,7 +181,7 @@ def addresses(folder: Path) -> Mapping[str, Path | str]:
 
 
 def measure_submissions(opa: Path | None, folder: Path, rounds: int, connections: list[int]) -> int:
-    """Compares the submissions a second of one gateway for each engine with the lower bound.
+    """Measures the submissions a second of a gateway with each policy engine, beside a lower bound.
 
     Each gateway has a store of its own. The bound is the floor of `bench/submissions.py`.
     """
@@ -207,9 +207,9 @@ def measure_submissions(opa: Path | None, folder: Path, rounds: int, connections
 
 
 def target(folder: Path, name: str, port: int, *, engine: str, before: str = "") -> str:
-    """Builds the command line of one server for the comparison; `before` starts what belongs to its group.
+    """Writes the settings of a gateway to be measured; returns its name, port and command line.
 
-    `before` starts what belongs to its process group.
+    `before` is shell text that runs before the gateway, in the same process group.
     """
     state = folder / name
     state.mkdir()

@@ -1,4 +1,4 @@
-"""Measures the submissions a second that one gateway process accepts on one core, beside a lower bound.
+"""Benchmark of submissions: how many a second one gateway process accepts on one core, beside a bound.
 
 The bound, the floor, is what a durable, permitted submission costs when only the unavoidable is done
 (`../shared/floor`, or `floor` in the folder WAYPOST_SHARED). The gateway takes its issuer's key and policy

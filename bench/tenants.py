@@ -1,7 +1,7 @@
-"""Measures how much one tenant's load slows down another: submit, GET, time to done, stalls of /livez.
+"""Benchmark of tenants: how much one tenant's load slows down another's calls and runs, and /livez.
 
-One kind of noise after the other, for `--seconds` each, beside the quiet tenant, which was measured alone
-just before: what is printed are ratios to that, and for /livez the worst stall above the worst one before.
+One kind of load (noise) after the other, for `--seconds` each, beside the quiet tenant, which was measured
+alone just before: printed are ratios to that, and for /livez the worst stall above the worst one before.
 Needs `wrk`. Usage: python bench/tenants.py [--seconds 60] [--noise NAME ...]
 """
 
@@ -101,7 +101,7 @@ def costly_documents() -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """One kind of noise: the request that is repeated, and the number of connections."""
+    """One kind of load by noisy tenants: the request that is repeated, and the number of connections."""
 
     path: str
     connections: int
@@ -125,7 +125,7 @@ NOISES = {
 
 @dataclass(kw_only=True)
 class Samples:
-    """The measured seconds of the quiet tenant's calls and of /livez."""
+    """The measured durations, in seconds, of the quiet tenant's calls and of /livez."""
 
     submit: list[float] = field(default_factory=list)
     get: list[float] = field(default_factory=list)
@@ -135,7 +135,7 @@ class Samples:
 
 
 async def quiet(client: httpx.AsyncClient, seconds: float, samples: Samples) -> None:
-    """Submits a small run every `PAUSE_SECONDS`, reads it, and measures both and the time to its end."""
+    """As the quiet tenant, submits a small run every `PAUSE_SECONDS` and reads it; measures durations."""
     until, waiting = time.perf_counter() + seconds, set[asyncio.Task[None]]()
     while time.perf_counter() < until:
         began = time.perf_counter()
@@ -155,7 +155,7 @@ async def quiet(client: httpx.AsyncClient, seconds: float, samples: Samples) -> 
 
 
 async def wait_for_end(client: httpx.AsyncClient, run: str, samples: Samples) -> None:
-    """Waits for a run's end, and adds its duration from acceptance to end, by the gateway's clock."""
+    """Waits for a run's end; adds the time from acceptance to end, by the gateway's clock, to the samples."""
     until = time.perf_counter() + DONE_SECONDS
     while time.perf_counter() < until:
         await asyncio.sleep(0.25)
@@ -167,7 +167,7 @@ async def wait_for_end(client: httpx.AsyncClient, run: str, samples: Samples) ->
 
 
 async def probe(url: str, samples: Samples) -> None:
-    """Measures the duration of a GET of /livez every 20 ms."""
+    """Calls /livez every 20 ms and measures the duration of each call."""
     async with httpx.AsyncClient(base_url=url, timeout=120) as client:
         while True:
             began = time.perf_counter()
@@ -177,7 +177,7 @@ async def probe(url: str, samples: Samples) -> None:
 
 
 async def measure(client: httpx.AsyncClient, stack: Stack, seconds: float) -> Samples:
-    """Measures the quiet tenant and /livez for the given seconds; returns the samples."""
+    """Measures the quiet tenant's calls and /livez for the given seconds; returns the samples."""
     probing = asyncio.create_task(probe(stack.metrics_url, samples := Samples()))
     await quiet(client, seconds, samples)
     probing.cancel()
@@ -188,7 +188,7 @@ async def measure(client: httpx.AsyncClient, stack: Stack, seconds: float) -> Sa
 
 @contextlib.asynccontextmanager
 async def making(noise: Noise, stack: Stack, tokens: Sequence[str], folder: Path) -> AsyncIterator[None]:
-    """Makes the noise within the block, with the tokens of as many tenants as it needs."""
+    """Makes a kind of load inside the `with` block, with the tokens of as many tenants as it needs."""
     if not noise.connections:
         async with large_run(stack, tokens[0]):
             yield
@@ -213,7 +213,7 @@ async def making(noise: Noise, stack: Stack, tokens: Sequence[str], folder: Path
 
 @contextlib.asynccontextmanager
 async def large_run(stack: Stack, token: str) -> AsyncIterator[None]:
-    """Submits a run of 9,500 tasks on 1,000 shards; cancels it at the end of the block."""
+    """Submits a run of 9,500 tasks on 1,000 shards; cancels it at the end of the `with` block."""
     body = workflow(*(delay(f"t{n}") for n in range(9_500)), priority=7, shards={"count": 1_000})
     headers = {"authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=120) as client:
@@ -232,7 +232,7 @@ async def large_run(stack: Stack, token: str) -> AsyncIterator[None]:
 
 
 def row(name: str, alone: Samples, beside: Samples) -> str:
-    """Formats a row of the table: ratios of p50 and p99 to the quiet tenant alone, with the milliseconds."""
+    """Formats a row of the result table: p50 and p99 in milliseconds, beside and without the noise."""
     cells = [name]
     for what in ("submit", "get", "done"):
         before, during = sorted(getattr(alone, what)), sorted(getattr(beside, what))

@@ -25,7 +25,7 @@ async def correct_clocks(store: Store) -> None:
             " deadlines and the order of runs go on from there",
             behind,
         )
-    step = await store.bear_clock_step(machine_boot())
+    step = await store.correct_times(machine_boot())
     if step:
         logger.warning(
             "the wall clock was set by {:+.1f} s since a gateway was started on this boot of the machine:"

@@ -1,4 +1,4 @@
 """Logs, metrics, dashboards, and the seals (signed digests) of the audit trail.
 
-Knows nothing of the gateway: values come in as plain words and numbers. May import `waypost` alone.
+Nothing here knows the gateway: values come in as plain words and numbers. May import `waypost` alone.
 """

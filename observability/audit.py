@@ -1,6 +1,6 @@
 """Seals an audit trail: signs a digest of the entries since the last seal, chained to that seal.
 
-Pure. What is recorded is durable before it is acted upon; a seal follows within seconds. A trail and its
+Pure. An entry is durable before its action is carried out; a seal follows within seconds. A trail and its
 seals are checked by `audit_verification`.
 """
 
@@ -22,7 +22,7 @@ ENTRIES_MAXIMUM: Final = 1_000
 
 
 class Seal(Struct, frozen=True, kw_only=True):
-    """A signed digest of a range of entries of the audit trail.
+    """A seal: the signed digest of a range of entries of the audit trail.
 
     Digests are SHA-256 in hexadecimal digits.
     """
@@ -40,12 +40,12 @@ class Seal(Struct, frozen=True, kw_only=True):
 
 
 def digest_of(entry: Mapping[str, Any]) -> str:
-    """Returns the digest of an entry, computed over its JSON with sorted names."""
+    """Returns the digest of an entry of the audit trail: that of its JSON with sorted names."""
     return hashlib.sha256(msgspec.json.encode(entry, order="deterministic")).hexdigest()
 
 
 def seal_digest(seal: Seal) -> str:
-    """Returns the digest of a whole audit seal, signature included, to which the next one is chained."""
+    """Returns the digest of a whole audit seal, signature included, which the next seal contains."""
     return hashlib.sha256(msgspec.json.encode(seal, order="deterministic")).hexdigest()
 
 
@@ -56,7 +56,7 @@ def make_seal(
     at: float,
     key: ec.EllipticCurvePrivateKey,
 ) -> Seal:
-    """Makes the audit seal (signed digest) of `entries`, given by their numbers, that follows `last`."""
+    """Makes the audit seal (signed digest) of `entries`, by their numbers, that follows the seal `last`."""
     unsigned = Seal(
         number=1 if last is None else last.number + 1,
         before=FIRST if last is None else seal_digest(last),
@@ -68,7 +68,7 @@ def make_seal(
 
 
 def is_signed(seal: Seal, key: ec.EllipticCurvePublicKey) -> bool:
-    """Returns whether the audit seal (signed digest of audit entries) has a valid signature by this key."""
+    """Returns whether the signature of an audit seal (signed digest of entries) is valid under this key."""
     try:
         signature = base64.b64decode(seal.signature, validate=True)
         key.verify(signature, _signed_bytes(seal), ec.ECDSA(hashes.SHA256()))

@@ -20,7 +20,10 @@ TAIL_ENTRIES: Final = 1_000
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One fault of an audit trail: where it is, and what. Without entry and seal it concerns the whole."""
+    """One fault of an audit trail: the entry or seal where it is, and what is wrong.
+
+    Without entry and seal it is about the whole trail.
+    """
 
     entry: int | None = None
     """The number of the faulty entry."""
@@ -48,7 +51,7 @@ def verify(
     key: ec.EllipticCurvePublicKey,
     known: Iterable[Seal] = (),
 ) -> Verification:
-    """Verifies an audit trail: entries, each with its number as `seq`, and seals, in the given order.
+    """Verifies an audit trail: its entries, each with its number as `seq`, and its seals, in given order.
 
     `known` are seals that were kept elsewhere, such as those of an earlier export: without them a trail whose
     end was cut off, seals and all, looks whole.
@@ -71,7 +74,10 @@ def verify(
 
 
 def _order(what: str, numbers: Sequence[int]) -> Iterator[Finding]:
-    """Finds audit entries whose numbers occur twice, and, as one finding, those behind a higher number."""
+    """Finds numbers (of audit entries or seals) that occur twice, or that stand behind a higher one.
+
+    All numbers out of order make one finding.
+    """
     for number, times in sorted(Counter(numbers).items()):
         if times > 1:
             yield Finding(**{what: number}, detail=f"occurs {times} times: one of them at most is genuine")
@@ -82,7 +88,7 @@ def _order(what: str, numbers: Sequence[int]) -> Iterator[Finding]:
 
 
 def _chain(seals: Sequence[Seal], entries: Iterable[int], unsigned: Collection[int]) -> Iterator[Finding]:
-    """Finds faults of the audit seals by themselves: signatures, gaps, links to the seal before."""
+    """Finds faults in the sequence of audit seals: bad signatures, gaps, wrong links to the seal before."""
     if not seals:
         yield Finding(detail="there is no seal: nothing shows that this is the trail, or all of it")
         return
@@ -107,7 +113,10 @@ def _chain(seals: Sequence[Seal], entries: Iterable[int], unsigned: Collection[i
 
 
 def _against_known(seals: Sequence[Seal], known: Iterable[Seal]) -> Iterator[Finding]:
-    """Finds differences from audit seals that were kept elsewhere: one finding for each kind."""
+    """Finds audit seals that are missing or differ, compared with copies that were kept elsewhere.
+
+    Makes one finding for those missing, and one for those that differ.
+    """
     by_number = {seal.number: seal for seal in seals}
     kept = sorted(known, key=lambda seal: seal.number)
     gone = [seal.number for seal in kept if seal.number not in by_number]
@@ -135,9 +144,9 @@ def _digests(
 def _without_seal(
     unsealed: Mapping[int, Mapping[str, Any]], seals: Sequence[Seal]
 ) -> tuple[int, Sequence[Finding]]:
-    """Finds audit entries that should have a seal (signed digest) and have none; counts the too new ones.
+    """Finds audit entries that should be covered by a seal (signed digest) and are not.
 
-    Those are the short tail behind the newest seal.
+    Returns also the number of entries that are too new for a seal, the short tail behind the newest one.
     """
     if not seals:
         return 0, ()
@@ -165,7 +174,7 @@ def _without_seal(
 
 
 def _runs(numbers: Iterable[int], fault: Callable[[int], str]) -> Iterator[tuple[str, list[int]]]:
-    """Groups consecutive numbers with the same fault, as (fault, numbers); omits numbers without one."""
+    """Groups consecutive numbers that have the same fault, as (fault, numbers); omits those without fault."""
     return ((done, list(some)) for done, some in groupby(numbers, key=fault) if done)
 
 
@@ -176,7 +185,7 @@ def _about(numbers: Sequence[int], done: str, *, seal: int | None = None) -> Fin
 
 
 def _pairs(seals: Sequence[Seal]) -> Iterator[tuple[Seal | None, Seal]]:
-    """Yields each audit seal with the one before it; None before the first."""
+    """Yields each audit seal together with the seal before it; None before the first."""
     return zip((None, *seals[:-1]), seals, strict=True)
 
 
@@ -185,7 +194,7 @@ def _is_gap(before: Seal | None, seal: Seal) -> bool:
 
 
 def _between(before: Seal | None, seal: Seal) -> range:
-    """Returns the numbers of the audit entries that could be between two seals (signed digests)."""
+    """Returns the range of numbers that audit entries missing between two seals can have."""
     first = before.entries[-1][0] + 1 if before is not None and before.entries else 0
     return range(first, seal.entries[0][0] if seal.entries else first)
 

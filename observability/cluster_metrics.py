@@ -1,4 +1,4 @@
-"""Declares the metrics of an embedded cluster, and creates them in one process's registry.
+"""Declares the metrics of an embedded cluster, and creates them in a registry of their own.
 
 docs/metrics.md is generated from here. Metrics that the gateway has too are declared in `gateway_metrics.py`.
 """
@@ -67,7 +67,7 @@ JOURNAL: Final = histogram(
 
 
 class ClusterMetrics:
-    """The metrics of one cluster and their registry; each attribute is one metric."""
+    """The metrics of one cluster, an attribute for each, and their registry."""
 
     def __init__(self) -> None:
         registry = self.registry = MetricRegistry()
@@ -88,11 +88,11 @@ class ClusterMetrics:
         self.journal_seconds = registry.histogram(JOURNAL)
 
     def count_start(self, executor: str, waited_seconds: float) -> None:
-        """Increments the counter of started tries (starts of tasks), and observes the wait before it."""
+        """Counts a started execution (try) of a task, and observes how long the task waited for it."""
         self.started.labels(executor).inc()
         self.wait_seconds.labels(executor).observe(waited_seconds)
 
     def count_end(self, executor: str, outcome: str, ran_seconds: float) -> None:
-        """Increments the counter of ended tries (starts of tasks) by outcome, and observes the duration."""
+        """Counts an ended execution (try) of a task by its outcome, and observes its duration."""
         self.ended.labels(executor, outcome).inc()
         self.run_seconds.labels(executor).observe(ran_seconds)

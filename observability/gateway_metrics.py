@@ -1,7 +1,7 @@
 """Declares all metrics of a gateway: name, meaning, when to look at it, labels.
 
-`metrics.py` creates them, and docs/metrics.md is generated from here. Those of a cluster are declared in
-`cluster_metrics.py`.
+`metrics.py` creates them, and docs/metrics.md is generated from here. The metrics of a cluster are declared
+in `cluster_metrics.py`.
 """
 
 from typing import Final

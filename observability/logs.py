@@ -1,7 +1,7 @@
-"""Configures logging: one sink, JSON lines or plain lines at a terminal, with credentials redacted.
+"""Configures the logging of a process: JSON lines, or plain lines at a terminal, without credentials.
 
-Nothing is queued, and tracebacks show no values of variables. Secrets do not belong in a log call: redaction
-is only the last guard.
+Nothing is queued, and tracebacks show no values of variables. Secrets do not belong in a log call: their
+redaction here is only the last guard.
 """
 
 import logging
@@ -46,7 +46,7 @@ def configure(
 ) -> None:
     """Configures the logging of this process: all lines go to `stream` (default: standard error).
 
-    To be called once, at its start. The style "auto" is "human" at a terminal, else "json". `fields` are in
+    To be called once, at the start. The style "auto" is "human" at a terminal, else "json". `fields` are in
     every line of JSON: which process of which region wrote it.
     """
     target = sys.stderr if stream is None else stream
@@ -71,7 +71,7 @@ def redacted(text: str) -> str:
 
 
 class LogRateLimiter:
-    """Limits the rate of log lines that callers can cause, to one of each kind in `seconds`."""
+    """Limits the log lines that callers can cause to one line of each kind in `seconds`."""
 
     def __init__(self, *, seconds: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds, self._clock = seconds, clock
@@ -79,9 +79,9 @@ class LogRateLimiter:
         self._kept_back: Counter[str] = Counter()
 
     def take_turn(self, kind: str) -> str | None:
-        """Decides whether a line of `kind` may be logged now; returns its suffix, or None if it may not.
+        """Decides whether a log line of `kind` may be written now; returns a suffix for it, or None.
 
-        The suffix says how many lines were suppressed before, if any.
+        None: it may not. The suffix says how many lines were suppressed before, if any.
         """
         now = self._clock()
         if now < self._next.get(kind, now):
@@ -95,7 +95,7 @@ class LogRateLimiter:
 
 
 class _Forward(logging.Handler):
-    """A logging handler that forwards records of the standard library's logging to loguru.
+    """A handler of the standard library's logging that forwards its records to loguru.
 
     Warnings are rate limited: some libraries log one for each odd request.
     """

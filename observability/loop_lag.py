@@ -1,4 +1,4 @@
-"""Measures the lag of the event loop: how late it runs what is due."""
+"""Measures the lag of the event loop: how late it runs a callback that is due."""
 
 import asyncio
 from typing import Final
@@ -10,7 +10,7 @@ LAG_SECONDS: Final = 0.5
 
 
 async def measure_loop_lag(lag: Histogram) -> None:
-    """Measures the event loop's lag until it is cancelled, and observes each measurement in `lag`."""
+    """Measures the event loop's lag periodically until cancelled, and observes it in the histogram `lag`."""
     loop = asyncio.get_running_loop()
     while True:
         began = loop.time()

@@ -1,7 +1,7 @@
-"""The types that declare metrics, with their labels and histogram buckets, and the registry of metrics.
+"""The types by which metrics, their labels and their buckets are declared, and a registry made of them.
 
-A label takes the words of a closed list, or the names that operators have configured: never a run or
-anything else that any caller chooses. Each says how many values it has at most; tests hold it to that.
+A label takes the words of a closed list, or the names that operators have configured: never a tenant, a run
+or anything else that a caller chooses. Each says how many values it has at most; tests hold it to that.
 """
 
 from typing import Final, Literal
@@ -28,7 +28,7 @@ SIZES: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 
 
 class Label(Struct, frozen=True):
-    """A label of metrics: its name, the most values that it may have, and a description of them."""
+    """A label of metrics: its name, a description, and the most values that it may have."""
 
     name: str
     most: int
@@ -50,7 +50,7 @@ class Declaration(Struct, frozen=True, kw_only=True):
 
     @property
     def most_series(self) -> int:
-        """Returns the most time series of the metric that one process can have."""
+        """Returns the most time series that one process can have of the metric, by its labels."""
         series = 1
         for label in self.labels:
             series *= label.most
@@ -116,7 +116,7 @@ def histogram(
 
 
 class MetricRegistry(CollectorRegistry):
-    """A registry of the Prometheus client that makes its metrics from declarations."""
+    """A registry of the Prometheus client library that creates metrics from their declarations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class MetricRegistry(CollectorRegistry):
         return Histogram(declared.name, declared.help, names, buckets=declared.buckets, registry=self)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Renders all metrics in the format that the scraper accepts; returns text and media type."""
+        """Renders all metrics in the format that the scraper accepts; returns the text and its media type."""
         encode, media_type = choose_encoder(accept)
         return encode(self), media_type
 

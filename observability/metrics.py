@@ -1,7 +1,7 @@
 """The metrics of one gateway process, with a registry of their own.
 
-`Metrics()` is created once per process. What the metrics mean stands in `gateway_metrics.py`. Label children
-that a hot path needs are kept: looking one up costs more than counting.
+`Metrics()` is created once per process. `gateway_metrics.py` declares the metrics and their meaning. Label
+children that a hot path needs are kept: looking one up costs more than counting.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ SLOW_SECONDS: Final = 0.1
 
 
 class RegionGauges(Protocol):
-    """The protocol (interface) of a region's state that is shown in gauges."""
+    """The interface of a region as far as gauges show it: its condition and latency."""
 
     @property
     def condition(self) -> str: ...
@@ -31,7 +31,7 @@ class RegionGauges(Protocol):
 
 
 class CountedDecision(Protocol):
-    """The protocol (interface) of the parts of a policy decision that metrics count."""
+    """The interface of a policy decision as far as metrics count it: engine, action, result, duration."""
 
     @property
     def engine(self) -> str: ...
@@ -53,7 +53,7 @@ class CountedDecision(Protocol):
 
 
 class Metrics:
-    """The gateway's metrics and their registry; each attribute is one metric."""
+    """The metrics of a gateway, an attribute for each, and their registry."""
 
     def __init__(self) -> None:
         self.registry = MetricRegistry()
@@ -124,7 +124,10 @@ class Metrics:
         self.tombstones = registry.counter(table.TOMBSTONES)
 
     def count_request(self, call: str, outcome: str, seconds: float, trace_id: str) -> None:
-        """Increments the counter of answered calls, and observes the duration. Labels: from closed lists."""
+        """Counts an answered API call by its outcome, and observes its duration.
+
+        `call` and `outcome` are labels, from closed lists.
+        """
         children = self._request_children.get((call, outcome))
         if children is None:
             children = (self.requests.labels(call, outcome), self.request_seconds.labels(call))
@@ -134,11 +137,11 @@ class Metrics:
         children[1].observe(seconds, {"trace_id": trace_id} if seconds > SLOW_SECONDS else None)
 
     def observe_step(self, step: str, seconds: float) -> None:
-        """Observes the duration of one stage of a call: authenticate, read, authorize or admit."""
+        """Observes the duration of one stage of an API call: authenticate, read, authorize or admit."""
         self._steps[step].observe(seconds)
 
     def count_decision(self, decision: CountedDecision) -> None:
-        """Increments the counter of policy decisions, and observes the decision's duration."""
+        """Counts a policy decision by its result, and observes its duration."""
         outcome = "unanswered" if decision.fault else "permitted" if decision.allow else "refused"
         key = (decision.engine, decision.action, outcome)
         child = self._decision_children.get(key)
@@ -162,21 +165,21 @@ class Metrics:
         children[outcome].inc()
 
     def count_task(self, executor: str, outcome: str) -> None:
-        """Increments the counter of tasks by recorded final state, or that of failed starts (tries)."""
+        """Counts a task, or a failed execution of one, by its executor and recorded outcome."""
         child = self._task_children.get((executor, outcome))
         if child is None:
             child = self._task_children[executor, outcome] = self.tasks_ended.labels(executor, outcome)
         child.inc()
 
     def observe_dispatch(self, region: str, seconds: float) -> None:
-        """Observes the time from an attempt's placement until the region confirmed it."""
+        """Observes the time from an attempt's placement until the region has confirmed the attempt."""
         child = self._dispatch_children.get(region)
         if child is None:
             child = self._dispatch_children[region] = self.dispatch_seconds.labels(region)
         child.observe(seconds)
 
     def observe_region(self, name: str, region: RegionGauges) -> None:
-        """Sets the gauges of condition and latency of the region `name`."""
+        """Sets the gauges of the region `name`: its condition and its latency."""
         before = self._shown_conditions.get(name)
         if before != region.condition:
             if before is not None:
@@ -186,7 +189,7 @@ class Metrics:
         self.region_latency.labels(name).set(region.peak_ewma_seconds)
 
     def show_revision(self, engine: str, revision: str) -> None:
-        """Sets the gauge of the revision of the rules in force, and removes the former revision's."""
+        """Sets the gauge of the policy revision in force, and removes that of the former revision."""
         if self._shown_revision == (engine, revision):
             return
         if self._shown_revision is not None:
@@ -195,6 +198,6 @@ class Metrics:
         self._shown_revision = (engine, revision)
 
     def show_connections(self, pool: str, maximum: int, count: Callable[[], int]) -> None:
-        """Registers the gauge of a pool's open connections; `count` is called at each scrape."""
+        """Adds a gauge of a connection pool's open connections; `count` is called at each scrape."""
         self.connections_maximum.labels(pool).set(maximum)
         self.connections.labels(pool).set_function(count)

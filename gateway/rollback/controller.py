@@ -1,7 +1,7 @@
-"""The control loop of automatic rollbacks: reads alerts, acts on them, and stores acts with evidence.
+"""The control loop of automatic rollbacks: reads alerts, rolls bad releases back, stores the evidence.
 
-A rollback is durable before it is done, and each release can have one at most: neither a crash nor a second
-alert rolls back twice. What was begun is ended first.
+A rollback is stored before it is carried out, and each release can have one at most: neither a crash nor a
+second alert rolls back twice. Rollbacks that were begun are finished first.
 """
 
 import asyncio
@@ -33,9 +33,10 @@ NOTED: Final = {
 
 
 class RollbackController:
-    """Rolls back bad releases on alerts. `region_lost`: whether a region is unreachable now.
+    """Rolls back bad releases when alerts fire, on evidence; the control loop of automatic rollbacks.
 
-    `on_phase` is called with each phase that a rollback comes to.
+    `region_lost` says whether a region is unreachable now. `on_phase` is called with each phase that a
+    rollback comes to.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class RollbackController:
         return f"<RollbackController {self._settings.mode}>"
 
     async def run(self) -> None:
-        """Calls `pass_once` periodically until it is cancelled."""
+        """Calls `pass_once` periodically until cancelled."""
         while True:
             try:
                 await self.pass_once()
@@ -67,7 +68,7 @@ class RollbackController:
             await asyncio.sleep(self._settings.pass_seconds)
 
     async def pass_once(self) -> None:
-        """Continues unfinished rollbacks, then checks open alerts; rolls at most one release back."""
+        """Continues unfinished rollbacks, then decides on open alerts; rolls back one release at most."""
         past = await self._store.acted_rollbacks(limit=PAST_MAXIMUM)
         for rollback in past:
             if rollback.phase is RollbackPhase.INTENDED:
@@ -81,7 +82,7 @@ class RollbackController:
                 return
 
     async def _look_at(self, alert: Alert, known: dict[LatestRelease, Evidence | NoEvidence]) -> bool:
-        """Decides on an alert and begins what follows; returns whether a release was rolled back.
+        """Decides on an alert and acts on the decision; returns whether a release was rolled back.
 
         Evidence that is `known` in this pass is not asked for again: many alerts may be about one release.
         """
@@ -141,7 +142,10 @@ class RollbackController:
         return await self._prometheus.evidence(queries, releases.counted, window_seconds=window)
 
     async def _take_back(self, rollback: Rollback) -> None:
-        """Carries out an intended rollback, or finds it done. Raises `Unavailable` if it must be retried."""
+        """Carries out a stored (intended) rollback, unless it is done already or not possible any more.
+
+        Raises `Unavailable` if it must be tried again.
+        """
         releases, settings, now = (
             self._releases[rollback.kind],
             self._settings.of(rollback.kind),

@@ -1,9 +1,7 @@
 """Decides whether a release is rolled back, by a chain of checks, each of which can only refuse.
 
-Performs no I/O.
-
-Without evidence nothing is ever taken back. What is not proven yet is looked at again, for as long as the
-alert fires and the release is young enough to be the cause.
+Performs no I/O. Without evidence no release is ever rolled back. What is not proven yet is checked again, for
+as long as the alert fires and the release is young enough to be the cause.
 """
 
 import math
@@ -22,7 +20,7 @@ DAY_SECONDS: Final = 86_400.0
 
 
 class Outcome(StrEnum):
-    """The outcome of deciding whether an alert leads to a rollback."""
+    """The outcomes of deciding whether an alert leads to a rollback of a release."""
 
     ROLL_BACK = "RollBack"
     DRY_RUN = "DryRun"
@@ -40,7 +38,7 @@ class Outcome(StrEnum):
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """What was decided about an alert: the outcome (a rollback or not), with the reason."""
+    """The decision about an alert: its outcome (a rollback, or what else), with the reason."""
 
     outcome: Outcome
     why: str
@@ -56,7 +54,7 @@ def decide(
     now: float,
     region_lost: bool,
 ) -> Verdict:
-    """Decides about `alert`, which may be about the latest `release` of its kind.
+    """Decides whether `alert` leads to a rollback of `release`, the latest one of its kind.
 
     `past` has all rollbacks that are kept. `evidence` None: it was not asked for yet. `region_lost`: a region
     is not reachable now, or the gateway takes itself to be cut off.
@@ -88,7 +86,7 @@ def decide(
 def _by_past(
     release: LatestRelease, past: Sequence[Rollback], settings: RollbackSettings, *, now: float
 ) -> Verdict | None:
-    """Returns why not to roll back, by the release's age and earlier rollbacks; None if they allow it."""
+    """Returns the verdict against a rollback by the release's age and earlier rollbacks, or None."""
     done = [one for one in past if one.phase in ACTED and one.kind is release.kind]
     if any(rollback.digest == release.digest for rollback in done):
         return Verdict(outcome=Outcome.NOTHING, why=f"{release.name} was taken back before")
@@ -117,7 +115,7 @@ def _by_past(
 
 
 def _by_evidence(evidence: Evidence | NoEvidence, settings: RollbackSettings) -> Verdict | None:
-    """Returns why not to roll back, by the evidence; None if it proves that the release is bad."""
+    """Returns the verdict against a rollback by the evidence; None if it proves that the release is bad."""
     if isinstance(evidence, NoEvidence):
         return Verdict(outcome=Outcome.FREEZE, why=evidence.why)
     fault = unusable(evidence, settings)
@@ -143,7 +141,7 @@ def _by_evidence(evidence: Evidence | NoEvidence, settings: RollbackSettings) ->
 
 
 def unusable(evidence: Evidence, settings: RollbackSettings) -> str:
-    """Returns the reason why the evidence's numbers cannot be true; empty if they can."""
+    """Returns the reason why an evidence's numbers cannot be true; an empty text if they can."""
     if not (evidence.release.sound and evidence.baseline.sound and 0 <= evidence.failovers < math.inf):
         return "Prometheus has numbers that cannot be"
     # So that NaN does not pass either.

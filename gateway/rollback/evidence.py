@@ -1,4 +1,4 @@
-"""The evidence about a release: numbers measured by Prometheus. Values only."""
+"""The evidence about a release, for or against a rollback: numbers measured by Prometheus."""
 
 import math
 from typing import Protocol
@@ -9,20 +9,23 @@ from gateway.rollback.interface import Counted, Queries
 
 
 class Shares(Struct, frozen=True, kw_only=True):
-    """The number of what a kind of release counts in a window, and the number of those that went badly."""
+    """The total of what is counted about a release in a time window, and the bad ones among it.
+
+    Such as submissions and refusals.
+    """
 
     total: float
     bad: float
 
     @property
     def share(self) -> float:
-        """The share of what was counted that went badly, from 0 to 1."""
+        """Returns the bad part of the total, from 0 to 1."""
         # Prometheus extrapolates both by themselves: the bad may come out as a little more than all.
         return min(1.0, self.bad / self.total) if self.total else 0.0
 
     @property
     def sound(self) -> bool:
-        """Whether the numbers can be counts: finite, not negative, and the bad at most the total.
+        """Returns whether the numbers can be counts: finite, not negative, the bad at most the total.
 
         The bad may exceed the total a little, by extrapolation.
         """
@@ -33,7 +36,7 @@ class Shares(Struct, frozen=True, kw_only=True):
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """The measurements of a release, of its baseline, and of other possible causes."""
+    """The measured numbers of a release, of its baseline, and of other possible causes of an alert."""
 
     counted: Counted
     release: Shares
@@ -45,13 +48,13 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
     @property
     def ratio(self) -> float:
-        """The release's refused share divided by the baseline's; infinite if the baseline's is zero."""
+        """Returns the release's bad share divided by the baseline's; infinite if the baseline's is zero."""
         if self.release.share == 0:
             return 0.0
         return self.release.share / self.baseline.share if self.baseline.share else math.inf
 
     def numbers(self) -> dict[str, float]:
-        """Returns the numbers as they are stored with a rollback's change of phase."""
+        """Returns the measured numbers by name, as they are stored with a rollback's change of phase."""
         return {
             **self._named("release", self.release),
             **self._named("baseline", self.baseline),
@@ -66,7 +69,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 
 class NoEvidence(Struct, frozen=True, kw_only=True):
-    """The reason why there is no evidence: Prometheus does not answer, or has no numbers."""
+    """The reason why there is no evidence about a release: Prometheus does not answer, or has no numbers."""
 
     why: str
 

@@ -1,7 +1,7 @@
-"""The interface of a kind of release that can be rolled back, and its values.
+"""The interface of a kind of release (policy bundles, workflows) that can be rolled back, with its types.
 
-A kind finds its latest release, says which numbers are evidence about it, and takes it back. Whether it is
-taken back is decided the same way for all kinds.
+A kind finds its latest release, gives the queries for evidence about it, and rolls it back. Whether a release
+is rolled back is decided the same way for all kinds.
 """
 
 from enum import StrEnum
@@ -16,7 +16,7 @@ ACTOR: Final = "rollback"
 
 
 class LatestRelease(Struct, frozen=True, kw_only=True):
-    """A release in force, with the facts that the rollback decision needs. Times: seconds since 1970."""
+    """A release in force, with the facts that a decision on its rollback needs. Times: seconds since 1970."""
 
     kind: ReleaseKind
     name: str
@@ -34,14 +34,17 @@ class LatestRelease(Struct, frozen=True, kw_only=True):
 
 
 class Counted(Struct, frozen=True, kw_only=True):
-    """The words for what a kind's evidence counts; also field names in rollback records."""
+    """The names of the two counts in a kind's evidence, such as "submissions" and "refusals".
+
+    They are also field names in rollback records.
+    """
 
     total: str
     bad: str
 
 
 class Queries(Struct, frozen=True, kw_only=True):
-    """The PromQL queries about a release and its baseline; each is answered by one number.
+    """The PromQL queries about a release and its baseline, each with one number as its answer.
 
     They ask for counts, never for shares: whether there is enough to judge by is decided in the gateway.
     """
@@ -53,7 +56,7 @@ class Queries(Struct, frozen=True, kw_only=True):
 
 
 class Standing(StrEnum):
-    """The present state of a release whose rollback was begun."""
+    """The present states of a release whose rollback was begun: in force, rolled back, replaced."""
 
     IN_FORCE = "InForce"
     ROLLED_BACK = "RolledBack"
@@ -62,13 +65,13 @@ class Standing(StrEnum):
 
 
 class Releases(Protocol):
-    """The interface of one kind of release that can be rolled back."""
+    """The interface of one kind of release: finds the latest, gives queries for evidence, rolls it back."""
 
     @property
     def counted(self) -> Counted: ...
 
     async def latest(self, alert: Alert) -> LatestRelease | None:
-        """Returns the newest release that an alert of this kind may be about; None if there is none.
+        """Returns the newest release that `alert` may be about; None if there is none.
 
         It is compared with the one that is returned once the evidence is there: a difference means that the
         evidence may be about what is no longer in force.
@@ -76,13 +79,13 @@ class Releases(Protocol):
         ...
 
     def queries(self, release: LatestRelease, *, window_seconds: int, now: float) -> Queries:
-        """Returns the queries about a release in force and its baseline."""
+        """Returns the PromQL queries for evidence about a release in force and its baseline."""
         ...
 
     def queries_after(self, rollback: Rollback, *, window_seconds: int) -> Queries:
-        """Returns the queries for the verification of a rollback: the baseline is what is in force now.
+        """Returns the PromQL queries to verify a rollback; the baseline is the release now in force.
 
-        Of the release itself there need be no data any more: it is answered by zero then.
+        The rolled-back release need not have data any more: its queries are answered by zero then.
         """
         ...
 
@@ -91,7 +94,7 @@ class Releases(Protocol):
         ...
 
     async def take_back(self, rollback: Rollback, *, at: float) -> None:
-        """Rolls the release back by the same call as people do, with its checks and its audit.
+        """Rolls the release back by the same call as people use, with its checks and its audit entry.
 
         Raises `Unavailable` where it is to be tried again, and another `GatewayError` where it is not
         possible.

@@ -1,4 +1,7 @@
-"""A client of Prometheus that queries the evidence about a release. An unclear answer is no evidence."""
+"""The client by which the gateway queries Prometheus for the evidence about a release.
+
+An unclear answer is no evidence.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -32,14 +35,14 @@ class _Answer(Struct, frozen=True):
 
 
 class _Unclear(Exception):
-    """Raised for an answer of Prometheus that is not one number. The text says what it was."""
+    """Raised for an answer of Prometheus that is not one number. The text says what it is instead."""
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
 
 
 class Prometheus:
-    """A client of the Prometheus in the settings. `async with` opens it; the server need not be up."""
+    """An HTTP client of the Prometheus in the settings. `async with` opens it, even if Prometheus is down."""
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class Prometheus:
     async def evidence(
         self, queries: Queries, counted: Counted, *, window_seconds: int
     ) -> Evidence | NoEvidence:
-        """Queries Prometheus for the evidence that a release is good or bad."""
+        """Queries Prometheus for the evidence about a release and its baseline."""
         asked = {**structs.asdict(queries), "failovers": FAILOVERS.format(window=window_seconds)}
         number, offset = dict[str, float](), 0.0
         # All at the moment of the first: beside what grows by the second, the bad may else be more than all.
@@ -100,7 +103,10 @@ class Prometheus:
         )
 
     async def _ask(self, name: str, query: str, moment: float | None) -> tuple[float, float]:
-        """Queries one number at a `moment`; None: now. Returns its time, by Prometheus' clock, and it."""
+        """Makes one query that asks for a number; returns the time of the answer and the number.
+
+        The number is that of the time `moment`; None: of now. Both times are by Prometheus' clock.
+        """
         if self._client is None:
             raise _Unclear("Prometheus is not asked: it is not open")
         body, params = b"", {"query": query}

@@ -12,7 +12,10 @@ from gateway.store.workflows import KeepsWorkflows
 
 
 class Sources(Protocol):
-    """The parts of a gateway that the kinds of release are made of, some of `Services`."""
+    """The parts of a gateway (rollout, store) from which the kinds of release are made.
+
+    `Services` of the API has them all.
+    """
 
     @property
     def rollout(self) -> BundleRollout: ...
@@ -28,5 +31,5 @@ RELEASES: Final[Mapping[ReleaseKind, Callable[[Sources], Releases]]] = {
 
 
 def known_releases(sources: Sources) -> Mapping[ReleaseKind, Releases]:
-    """Returns each kind of release, made from the parts of the gateway."""
+    """Creates every registered kind of release from the parts of the gateway."""
     return {kind: make(sources) for kind, make in RELEASES.items()}

@@ -1,4 +1,4 @@
-"""Verifies, some minutes after a rollback, whether it has helped.
+"""Verifies, some minutes after a rollback, whether the rollback has helped.
 
 Performs no I/O.
 """
@@ -10,12 +10,12 @@ from gateway.rollback_settings import RollbackSettings
 
 
 def is_due(rollback: Rollback, settings: RollbackSettings, *, now: float) -> bool:
-    """Whether it is time to verify that a rollback has helped."""
+    """Returns whether it is time to verify that a rollback has helped."""
     return rollback.phase is RollbackPhase.DONE and now - rollback.steps[-1].at >= settings.verify_seconds
 
 
 def verify(evidence: Evidence | NoEvidence, settings: RollbackSettings) -> tuple[RollbackPhase, str]:
-    """Verifies a rollback; returns its new phase and the reason."""
+    """Decides by new evidence whether a rollback has helped; returns its next phase and the reason."""
     if isinstance(evidence, NoEvidence):
         return RollbackPhase.UNVERIFIED, evidence.why
     fault = unusable(evidence, settings)

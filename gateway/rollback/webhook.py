@@ -1,8 +1,6 @@
 """Parses the webhooks of Alertmanager (version 4) and Grafana, and authenticates their senders.
 
-Performs no I/O.
-
-Both have the same form where it matters; fields that are not named here are passed over.
+Performs no I/O. Both send the same form where it matters; fields that are not named here are ignored.
 """
 
 import hashlib
@@ -46,7 +44,7 @@ class Notification(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class SentBy(Struct, frozen=True, kw_only=True):
-    """The authentication headers of a webhook request; None: absent."""
+    """The headers by which the sender of a webhook request authenticates; None for an absent one."""
 
     authorization: str | None = None
     signature: str | None = None
@@ -56,7 +54,7 @@ class SentBy(Struct, frozen=True, kw_only=True):
 
 
 def check_bearer(sent: SentBy, settings: RollbackSettings) -> bool:
-    """Returns whether the request has the right bearer token; False if its signature must be checked instead.
+    """Returns whether a webhook request has the right bearer token; False: its signature must be checked.
 
     Raises `Denied` where no alerts are taken at all, and `Unauthenticated` for a wrong token, or neither.
     """
@@ -73,7 +71,10 @@ def check_bearer(sent: SentBy, settings: RollbackSettings) -> bool:
 
 
 def check_signature(sent: SentBy, body: bytes, settings: RollbackSettings, *, now: float) -> None:
-    """Raises `Unauthenticated` if the body is not signed with the key, `Denied` for an old signature."""
+    """Checks the signature of a webhook request's body.
+
+    Raises `Unauthenticated` if the body is not signed with the key, `Denied` for an old signature.
+    """
     assert settings.alerts_key is not None
     timestamp = sent.timestamp or ""
     digest = hmac.new(settings.alerts_key.reveal().encode(), f"{timestamp}:".encode() + body, hashlib.sha256)
@@ -85,7 +86,7 @@ def check_signature(sent: SentBy, body: bytes, settings: RollbackSettings, *, no
 
 
 def read_alerts(body: bytes, *, now: float) -> Sequence[Alert]:
-    """Parses the alerts in a notification's body. Raises `Malformed`, or `Invalid` with JSON pointers."""
+    """Parses the alerts in a webhook request's body. Raises `Malformed`, or `Invalid` with JSON pointers."""
     sent = parse_json(body, Notification)
     return [
         Alert(

@@ -20,10 +20,10 @@ def clock_step(before: MachineBoot | None, now: MachineBoot) -> float:
     return step if abs(step) > STEP_SECONDS else 0.0
 
 
-class BearsClockSteps(Protocol):
+class CorrectsTimes(Protocol):
     """The interface by which a store corrects its stored times after the wall clock was set."""
 
-    async def bear_clock_step(self, boot: MachineBoot) -> float:
+    async def correct_times(self, boot: MachineBoot) -> float:
         """Moves deadlines of open runs, and pauses, by the seconds that the wall clock was set by.
 
         Since the last call; to be called once, at the start. Returns these seconds, 0 if the clock was not

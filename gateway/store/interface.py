@@ -17,7 +17,7 @@ from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
 from gateway.store.acts import ListsActs
-from gateway.store.clock_steps import BearsClockSteps
+from gateway.store.clock_steps import CorrectsTimes
 from gateway.store.kept_policy import KeepsPolicy
 from gateway.store.trail import KeepsTrail
 from gateway.store.workflows import KeepsWorkflows
@@ -74,10 +74,7 @@ class Cursor(Struct, frozen=True, kw_only=True):
 
 
 class FoundRuns(Struct, frozen=True, kw_only=True):
-    """A page of runs without documents, newest first; the next page begins after the id `next`.
-
-    `next` None: this is the last page.
-    """
+    """A page of runs without documents; the next page begins after the id `next` (None: the last page)."""
 
     runs: tuple[Run, ...]
     next: str | None
@@ -95,7 +92,7 @@ class RunQuery(Struct, frozen=True, kw_only=True):
     """The id of the last run of the previous page."""
 
 
-class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, KeepsWorkflows, Protocol):
+class Store(ListsActs, CorrectsTimes, KeepsPolicy, KeepsTrail, KeepsWorkflows, Protocol):
     """The interface of a durable store of runs. A write is durable when its method returns.
 
     Times are in seconds since 1970. Every method raises `Unavailable` where the store cannot answer or commit
@@ -116,24 +113,17 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, KeepsWorkflows,
 
     @property
     def era(self) -> int:
-        """Returns the store's era (generation), which rises when the store was restored from a copy.
-
-        Epochs are `era << 32 | n`.
-        """
+        """Returns the store's era (generation), raised by a restore; epochs are `era << 32 | n`."""
         ...
 
     async def raise_era(self, *, entry: HistoryEntry) -> None:
-        """Begins the store's next era (generation), after it was restored from a copy.
-
-        Epochs of the new era are above all that were given out since the copy was made.
-        """
+        """Begins the next era, whose epochs outrank all that were given out since the store was copied."""
         ...
 
     async def admit(self, admission: Admission) -> Admitted:
         """Stores a new run with its shards, policy decision and history, in one commit.
 
-        The commit may be shared with other callers. With an idempotency key that is known it writes nothing,
-        and returns the run that was stored with the key.
+        With a known idempotency key it writes nothing, and returns the run that was stored with the key.
         """
         ...
 
@@ -191,8 +181,8 @@ class Store(ListsActs, BearsClockSteps, KeepsPolicy, KeepsTrail, KeepsWorkflows,
         """
         ...
 
-    async def open_work(self, tenant: str) -> OpenWork:
-        """Returns the numbers of the tenant's open runs, and of their shards and tasks. Cheap to read."""
+    async def count_open_work(self, tenant: str) -> OpenWork:
+        """Returns the number of a tenant's runs that have not ended, with their shards and tasks. Cheap."""
         ...
 
     async def pending(

@@ -138,7 +138,7 @@ async def check_limits(run: Run, decision: Decision, *, store: Store, limits: Te
 
     `limits` hold where `decision` sets no others.
     """
-    passed = exceeded(await store.open_work(run.tenant), work_of(run), limits_of(decision, limits))
+    passed = exceeded(await store.count_open_work(run.tenant), work_of(run), limits_of(decision, limits))
     if passed:
         raise TooManyRequests(passed, retry_after_seconds=QUOTA_RETRY_SECONDS)
 

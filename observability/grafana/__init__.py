@@ -1,6 +1,7 @@
-"""Generates Grafana dashboards and alert rules from code, with Grafana's provisioning files for them.
+"""Generates Grafana dashboards and alert rules from code, with the provisioning files for them.
 
 `pages.py` lists the dashboards with their audience, made of the panels in `gateway_panels`, `policy_panels`
 and `cluster_panels`; `build.py` writes them as JSON into `dashboards/` (`make generated`), by the types of
-Grafana's own SDK. That is a dependency of development alone: nothing that runs imports this room.
+Grafana's own SDK. That SDK is a dependency of development alone: nothing that runs imports this room
+(package).
 """

@@ -1,4 +1,4 @@
-"""Generates the dashboards' JSON and Grafana's alert rules: `python -m observability.grafana.build`.
+"""Generates the JSON of the dashboards and Grafana's alert rules: `python -m observability.grafana.build`.
 
 `make generated` runs it, and a test fails where a file differs from what this would write.
 """
@@ -29,7 +29,7 @@ FIRST_ROW: Final = 1_000
 
 
 def dashboard_json(page: DashboardPage) -> str:
-    """Builds a dashboard and returns it as Grafana's JSON."""
+    """Builds a Grafana dashboard from its page and returns it as JSON."""
     builder = (
         Dashboard(page.title)
         .uid(page.uid)
@@ -57,7 +57,7 @@ def dashboard_json(page: DashboardPage) -> str:
 
 
 def panel_id(page: DashboardPage, panel: Panel) -> int:
-    """Returns the id of a panel, unique within its dashboard."""
+    """Returns the number of a panel, unique within its dashboard, that Grafana links to."""
     return page.panels.index(panel) + 1
 
 
@@ -80,7 +80,7 @@ def _timeseries(panel: Panel, number: int, spot: GridPos) -> Timeseries:
 
 
 def alert_rules() -> dict[str, Any]:
-    """Converts Prometheus' alert rules to alert rules of Grafana, each with a link to its panel."""
+    """Converts the alert rules of Prometheus to alert rules of Grafana, each with a link to its panel."""
     places = {
         alert: (page.uid, panel_id(page, panel))
         for page in reversed(DASHBOARDS)
@@ -137,7 +137,7 @@ def _query(name: str, source: str, model: dict[str, Any]) -> dict[str, Any]:
 
 
 def files() -> Iterator[tuple[Path, str]]:
-    """Yields every generated file with its content."""
+    """Yields every generated Grafana file, as path and content."""
     for page in DASHBOARDS:
         yield HERE / "dashboards" / f"{page.uid}.json", dashboard_json(page)
     head = "# Written by observability/grafana/build.py from the rules of Prometheus: change those.\n"
@@ -146,7 +146,7 @@ def files() -> Iterator[tuple[Path, str]]:
 
 
 def main() -> None:
-    """Writes those generated files whose content has changed."""
+    """Writes every generated Grafana file whose content has changed."""
     for path, content in files():
         if not path.exists() or path.read_text() != content:
             path.write_text(content)

@@ -1,4 +1,4 @@
-"""The types of a panel and of a dashboard, and the PromQL expressions that most panels share."""
+"""The types of a dashboard and its panels, and the PromQL expressions that most panels share."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,7 +10,7 @@ RATE: Final = "$__rate_interval"
 
 
 class Panel(Struct, frozen=True, kw_only=True):
-    """A graph of a dashboard: a title, a description, and lines as (PromQL expression, legend)."""
+    """A graph on a dashboard: a title, a description, and lines as (PromQL expression, legend)."""
 
     title: str
     text: str
@@ -24,7 +24,7 @@ class Panel(Struct, frozen=True, kw_only=True):
 
 
 class DashboardPage(Struct, frozen=True, kw_only=True):
-    """A dashboard: its audience, and its rows of panels, each under a heading."""
+    """A dashboard: its audience, and its rows of panels, each row under a heading."""
 
     uid: str
     title: str
@@ -37,10 +37,10 @@ class DashboardPage(Struct, frozen=True, kw_only=True):
 
 
 def p99(metric: str, *labels: str) -> str:
-    """Returns the PromQL expression of a histogram's 99th percentile, by `labels`."""
+    """Returns the PromQL expression for the 99th percentile of a histogram, grouped by `labels`."""
     return f"histogram_quantile(0.99, sum by ({', '.join(['le', *labels])}) (rate({metric}_bucket[{RATE}])))"
 
 
 def rate(metric: str, *labels: str, where: str = "") -> str:
-    """Returns the PromQL expression of a counter's growth per second, by `labels`."""
+    """Returns the PromQL expression for a counter's increase per second, grouped by `labels`."""
     return f"sum by ({', '.join(labels)}) (rate({metric}{where}[{RATE}]))"

@@ -1,4 +1,4 @@
-"""Dashboard panels about policy and trust: policy decisions, refusals, rules in force, keys, audit trail."""
+"""Dashboard panels about policy and trust: decisions, refusals, policy bundles, keys, audit trail."""
 
 from typing import Final
 

@@ -269,11 +269,11 @@ class OperationsConformance:
                 await store.admit(admission(name, deadline_at=deadline))
             await move(store, "run-1", Phase.PENDING, not_before=NOW + 5)
             await move(store, "run-3", Phase.FAILED, not_before=NOW + 5)
-            assert await store.bear_clock_step(boot) == 0.0
-            assert await store.bear_clock_step(structs.replace(boot, at=NOW + 1.5)) == 0.0
+            assert await store.correct_times(boot) == 0.0
+            assert await store.correct_times(structs.replace(boot, at=NOW + 1.5)) == 0.0
         async with open_store() as store:
             for step in (3600.0, 0.0):
-                assert await store.bear_clock_step(structs.replace(boot, at=NOW + 3600.0)) == step
+                assert await store.correct_times(structs.replace(boot, at=NOW + 3600.0)) == step
             deadlines = [(await known(store, f"run-{n}")).deadline_at for n in (1, 2, 3)]
             assert deadlines == [NOW + 3660, None, NOW + 60], "that of a run that has ended is history"
             assert [shard.index for shard in await store.overdue(now=NOW + 3659, limit=9)] == []
@@ -286,7 +286,7 @@ class OperationsConformance:
                 MachineBoot(id="", at=0.0),
                 MachineBoot(id="", at=NOW),
             ):
-                assert await store.bear_clock_step(other) == 0.0
-            assert await store.bear_clock_step(MachineBoot(id="b3", at=NOW)) == 0.0
-            assert await store.bear_clock_step(MachineBoot(id="b3", at=NOW - 3600.0)) == -3600.0
+                assert await store.correct_times(other) == 0.0
+            assert await store.correct_times(MachineBoot(id="b3", at=NOW)) == 0.0
+            assert await store.correct_times(MachineBoot(id="b3", at=NOW - 3600.0)) == -3600.0
             assert (await known(store, "run-1")).deadline_at == NOW + 60

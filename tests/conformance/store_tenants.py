@@ -55,26 +55,26 @@ class TenantsConformance:
     async def test_what_a_tenant_has_open_is_counted(self, open_store: Open) -> None:
         """From the acceptance to the end of the run, and again when it is retried; also after a restart."""
         async with open_store() as store:
-            assert await store.open_work("payments") == OpenWork()
+            assert await store.count_open_work("payments") == OpenWork()
             await store.admit(admission("run-1", shards=3, task_count=4, idempotency_key="k"))
             await store.admit(admission("run-2", idempotency_key="k"))
             await store.admit(admission("run-3", tenant="research"))
-            assert await store.open_work("payments") == OpenWork(runs=1, shards=3, tasks=12)
+            assert await store.count_open_work("payments") == OpenWork(runs=1, shards=3, tasks=12)
             await move(store, "run-1", Phase.FAILED)
             await move(store, "run-1", Phase.SUCCEEDED, index=1)
-            assert await store.open_work("payments") == OpenWork(runs=1, shards=3, tasks=12)
+            assert await store.count_open_work("payments") == OpenWork(runs=1, shards=3, tasks=12)
             await move(store, "run-1", Phase.SUCCEEDED, index=2)
-            assert await store.open_work("payments") == OpenWork()
+            assert await store.count_open_work("payments") == OpenWork()
             note = history_entry(HistoryKind.REOPENED, run="run-1", at=NOW + 9)
             again = structs.replace(await known(store, "run-1"), task_count=5)
             assert await store.retry("run-1", run=again, decision=decision("d2"), entry=note)
         async with open_store() as store:
-            assert await store.open_work("payments") == OpenWork(runs=1, shards=3, tasks=15)
+            assert await store.count_open_work("payments") == OpenWork(runs=1, shards=3, tasks=15)
             request = history_entry(HistoryKind.CANCEL_REQUESTED, run="run-1", at=NOW + 1)
             await store.cancel("run-1", at=NOW + 1, entry=request)
             await move(store, "run-1", Phase.CANCELLED)
-            assert await store.open_work("payments") == OpenWork()
-            assert await store.open_work("research") == OpenWork(runs=1, shards=1, tasks=1)
+            assert await store.count_open_work("payments") == OpenWork()
+            assert await store.count_open_work("research") == OpenWork(runs=1, shards=1, tasks=1)
 
     async def test_what_passes_a_limit_of_its_tenant_is_not_written(self, store: Store) -> None:
         """Decided in the commit: of a thousand at once not one more is let in."""

@@ -73,7 +73,7 @@ async def test_time_without_a_step_is_downtime(store: SqliteStore, lines: list[s
     accepted = steady_time()
     await correct_clocks(store)
     await store.admit(admission("run-1", created_at=accepted, deadline_at=accepted + 60.0))
-    await store.bear_clock_step(steady_clock.MachineBoot(id="an earlier boot", at=1.0))
+    await store.correct_times(steady_clock.MachineBoot(id="an earlier boot", at=1.0))
     await correct_clocks(store)
     assert ((await known(store, "run-1")).deadline_at, lines) == (accepted + 60.0, [])
 
@@ -88,7 +88,7 @@ async def test_a_gateway_that_cannot_store_the_time_does_not_start(
         borne.append(boot.id)
         raise Unavailable("the disk is full")
 
-    monkeypatch.setattr(SqliteStore, "bear_clock_step", bear)
+    monkeypatch.setattr(SqliteStore, "correct_times", bear)
     with pytest.raises(StoreUnusable, match="cannot be told the time: the disk is full"):
         async with compose(GatewaySettings(store=Secret(f"sqlite:{tmp_path / 'gateway.db'}"))):
             pass

@@ -1,4 +1,4 @@
-"""Finds the release that an alert may be about: the newest change of the policy in force.
+"""Finds the policy bundle that an alert may be about: the newest change of the policy in force.
 
 Performs no I/O.
 """
@@ -9,9 +9,9 @@ from gateway.rollback.interface import LatestRelease
 
 
 def latest_bundle(rollout: Rollout, *, may_return: bool) -> LatestRelease | None:
-    """Returns the policy bundle in canary or the active one, whichever changed last; None if neither exists.
+    """Returns the policy bundle in canary or the active one, whichever changed last; None without either.
 
-    `may_return`: whether the gateway can decide without any bundle, by what it was started with.
+    `may_return`: whether the gateway can decide without any bundle, by the policy that it was started with.
     """
     active, canary = rollout.active, rollout.candidate
     if canary is not None and canary.state is not BundleState.CANARY:

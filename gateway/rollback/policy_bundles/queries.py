@@ -1,4 +1,4 @@
-"""The PromQL queries about a policy bundle: submissions by the revision that decided, and refusals.
+"""The PromQL queries about a policy bundle: the submissions that its revision decided, and the refusals.
 
 Performs no I/O.
 """
@@ -22,7 +22,7 @@ def queries(release: LatestRelease, *, window_seconds: int, now: float) -> Queri
 
 
 def queries_after(revision: str, *, window_seconds: int) -> Queries:
-    """Returns the PromQL queries after a rollback: the rolled-back bundle need not have any series."""
+    """Returns the PromQL queries to verify a rollback; the rolled-back bundle need not have series."""
     return _queries(revision, window_seconds, before="", absent=NOT_REFUSED_YET)
 
 

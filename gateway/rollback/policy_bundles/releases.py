@@ -12,7 +12,7 @@ from gateway.rollback.policy_bundles.queries import queries, queries_after
 
 
 class PolicyBundles:
-    """The policy bundles of a gateway as releases, named by their sequence (a `Releases`)."""
+    """The policy bundles of a gateway as releases, named by sequence number. Implements `Releases`."""
 
     counted: Final = Counted(total="submissions", bad="refused")
 

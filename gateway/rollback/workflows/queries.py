@@ -1,4 +1,4 @@
-"""The PromQL queries about a version of a workflow: its ended shards, and those that failed.
+"""The PromQL queries about a version of a released workflow: its ended shards, and the failed ones.
 
 Performs no I/O.
 """
@@ -23,7 +23,7 @@ def queries(release: LatestRelease, *, window_seconds: int, now: float) -> Queri
 
 
 def queries_after(revision: str, returned_to: str, *, window_seconds: int) -> Queries:
-    """Returns the PromQL queries after a rollback: the rolled-back version need not have any series."""
+    """Returns the PromQL queries to verify a rollback; the rolled-back version need not have series."""
     return _queries(revision, returned_to, window_seconds, before="", absent=NONE_YET)
 
 

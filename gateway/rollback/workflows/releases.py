@@ -1,4 +1,4 @@
-"""Released workflows as a kind of release: implements `Releases` by the store that keeps them."""
+"""Released workflows as a kind of release: implements `Releases` by the store that keeps workflows."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ IN_FORCE: Final = (VersionState.STABLE, VersionState.CANARY)
 
 
 class Workflows:
-    """The released workflows of all tenants as releases, named as `demo/nightly@3` (a `Releases`)."""
+    """The released workflows of all tenants as releases, named as `demo/nightly@3`. Implements `Releases`."""
 
     counted: Final = Counted(total="shards", bad="failed")
 

@@ -1,4 +1,4 @@
-"""Finds the version of a workflow that an alert may be about, among those that submissions run.
+"""Finds the version of a released workflow that an alert may be about, among those that new runs get.
 
 Performs no I/O.
 """
@@ -22,7 +22,7 @@ NUMBER_DIGITS: Final = 9
 
 
 class Subject(Struct, frozen=True, kw_only=True):
-    """The workflow that an alert or a rollback names, and its version; None: it does not say which one."""
+    """The released workflow that an alert or a rollback is about, and its version (None: not named)."""
 
     tenant: str
     workflow: str
@@ -30,7 +30,7 @@ class Subject(Struct, frozen=True, kw_only=True):
 
 
 def subject_of(name: str) -> Subject | None:
-    """Parses a name such as `demo/nightly@3` or `demo/nightly`; None if it is none."""
+    """Parses the name of a workflow or version, `demo/nightly` or `demo/nightly@3`; None for other text."""
     tenant, slash, label = name.rpartition("/")
     workflow, at, number = label.partition("@")
     if not slash or not tenant or not workflow:
@@ -43,7 +43,7 @@ def subject_of(name: str) -> Subject | None:
 
 
 def version_in_force(workflow: ReleasedWorkflow, number: int | None) -> LatestRelease | None:
-    """Returns the version `number` if submissions run it; None if they do not.
+    """Returns the version `number` of a released workflow if submissions run it now; None if they do not.
 
     Without a number it is the version in canary or the stable one, whichever changed last.
     """

@@ -160,8 +160,8 @@ class SqliteStore(
     async def acts(self, query: ActQuery) -> FoundActs:
         return await self._read(lambda db: find_acts(db, query))
 
-    async def open_work(self, tenant: str) -> OpenWork:
-        return await self._read(lambda db: transactions.open_work(db, tenant))
+    async def count_open_work(self, tenant: str) -> OpenWork:
+        return await self._read(lambda db: transactions.count_open_work(db, tenant))
 
     async def pending(
         self,
@@ -234,8 +234,8 @@ class SqliteStore(
     def subscribe(self, run_id: str | None) -> AbstractContextManager[asyncio.Event]:
         return self._subscriptions.subscribe(run_id)
 
-    async def bear_clock_step(self, boot: MachineBoot) -> float:
-        return await self._write(lambda db: transactions.bear_clock_step(db, boot))
+    async def correct_times(self, boot: MachineBoot) -> float:
+        return await self._write(lambda db: transactions.correct_times(db, boot))
 
     async def check_writable(self) -> None:
         await self._write(transactions.try_write)

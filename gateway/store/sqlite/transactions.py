@@ -31,7 +31,7 @@ def prepare(db: sqlite3.Connection) -> tuple[str, int]:
     return meta["identity"], int(meta["era"])
 
 
-def bear_clock_step(db: sqlite3.Connection, boot: MachineBoot) -> float:
+def correct_times(db: sqlite3.Connection, boot: MachineBoot) -> float:
     """Moves stored deadlines and pauses if the wall clock was set since; returns by how many seconds.
 
     `boot` is the clock's present reading. It is stored only where a correction was made or the machine has
@@ -59,7 +59,7 @@ def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
     """
     run, work = admission.run, tenant_limits.work_of(admission.run)
     if admission.limits is not None:
-        exceeded = tenant_limits.exceeded(open_work(db, run.tenant), work, admission.limits)
+        exceeded = tenant_limits.exceeded(count_open_work(db, run.tenant), work, admission.limits)
         if exceeded:
             known = None if run.idempotency_key is None else _run_by_key(db, run)
             if known is None or rules.key_expired(made_at=known.created_at, now=run.created_at):
@@ -92,7 +92,7 @@ def _run_by_key(db: sqlite3.Connection, run: Run) -> Run | None:
     return None if row is None else row_mapping.read_run(row)
 
 
-def open_work(db: sqlite3.Connection, tenant: str) -> OpenWork:
+def count_open_work(db: sqlite3.Connection, tenant: str) -> OpenWork:
     """Returns the number of the tenant's runs that have not ended, and of their shards and tasks."""
     row = db.execute(sql.OPEN_WORK, (tenant,)).fetchone()
     return OpenWork() if row is None else OpenWork(runs=row[0], shards=row[1], tasks=row[2])
