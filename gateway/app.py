@@ -83,9 +83,10 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
-    """A context with the gateway that `settings` describe: opens its parts in order, closes them in reverse.
+    """Builds the gateway that `settings` describe, as an async context that opens and closes its parts.
 
-    Raises `StartError`, or what a part raises that cannot start: `StoreUnusable`, `BundleError`, `PkiError`.
+    Parts are opened in order and closed in reverse. Raises `StartError`, or what a part raises that cannot
+    start: `StoreUnusable`, `BundleError`, `PkiError`.
     """
     async with AsyncExitStack() as exits:
         metrics, wake, tenants = Metrics(), asyncio.Event(), settings.tenants

@@ -100,9 +100,10 @@ class PolicyParts(Struct, frozen=True, kw_only=True):
 async def policy_composition(
     settings: GatewaySettings, store: Store, metrics: Metrics
 ) -> AsyncIterator[PolicyParts]:
-    """A context with the policy parts of a gateway: opens them in order, closes them in reverse.
+    """Builds the policy parts of a gateway, as an async context that opens and closes them.
 
-    Raises `StartError`, or what a part raises that cannot start: `BundleError`, `ArchiveError`.
+    Parts are opened in order and closed in reverse. Raises `StartError`, or what a part raises that cannot
+    start: `BundleError`, `ArchiveError`.
     """
     policies = settings.policy
     async with AsyncExitStack() as exits:

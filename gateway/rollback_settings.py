@@ -30,7 +30,7 @@ class ReleaseKindSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class LaterKindSettings(ReleaseKindSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of a kind of release that came after the first: it stays off until its own mode is set."""
+    """The rollback settings of a kind of release whose rollbacks stay off until its own `mode` is set."""
 
     mode: Mode | None = "off"
 

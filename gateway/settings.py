@@ -42,7 +42,7 @@ class DocumentLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class ListenAddress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A host and TCP port to listen on."""
+    """The host and TCP port that a server of the gateway listens on."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
@@ -50,7 +50,7 @@ class ListenAddress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class InternalListenAddress(ListenAddress, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The host and TCP port that health and metrics listen on."""
+    """The host and TCP port of the gateway's internal server, which serves health and metrics."""
 
     port: Annotated[int, Meta(ge=0, le=65_535)] = 9090
 

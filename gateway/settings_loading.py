@@ -118,7 +118,7 @@ def _refuse_unknown_names(value: object, known: inspect.Type, *, path: tuple[str
 
 
 def _set_variable(tree: dict[str, Any], known: inspect.Type, name: str, value: str) -> None:
-    """Sets, in the tree of settings, the setting that the environment variable `name` is for, to `value`.
+    """Writes the `value` of the environment variable `name` to its setting's place in the tree of settings.
 
     `known` is the type of all settings.
     """

@@ -2,4 +2,4 @@
 
 
 class StartError(Exception):
-    """Raised if the gateway cannot start with its settings. The text says why."""
+    """Raised if the gateway cannot start with its settings; the text says which setting and why."""

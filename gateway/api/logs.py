@@ -154,7 +154,7 @@ def _cluster(call: Call, source: LogSource) -> ClusterAdapter:
 async def _read_attempt(
     call: Call, source: LogSource, task: str, offset: int
 ) -> AsyncGenerator[LogChunk, None]:
-    """Yields a task's log from byte `offset` to its present end.
+    """Yields one attempt's log of a task, from byte `offset` to its present end.
 
     It is read from the cluster in windows, so that a caller who reads slowly holds no connection to it.
     Raises `Unavailable` where the tenant gets no turn, `TooManyRequests` where it has too much unread.
@@ -183,7 +183,7 @@ async def _read_attempt(
 async def _follow_attempt(
     call: Call, source: LogSource, task: str, offset: int
 ) -> AsyncGenerator[LogChunk, None]:
-    """Yields a task's log from byte `offset` on, as it is written.
+    """Yields one attempt's log of a task from byte `offset` on, as the task writes it.
 
     Raises `TooManyRequests` where the tenant follows too many logs of that region already.
     """
@@ -198,7 +198,7 @@ async def _follow_attempt(
 
 @asynccontextmanager
 async def _closed_at_end(chunks: AsyncIterator[LogChunk]) -> AsyncIterator[None]:
-    """A context that closes the log stream `chunks` and its connection at the end, even if partly read."""
+    """Opens a context that at its end closes the log stream `chunks` and its connection."""
     try:
         yield
     finally:
@@ -209,7 +209,7 @@ async def _closed_at_end(chunks: AsyncIterator[LogChunk]) -> AsyncIterator[None]
 async def _await_first_chunk(
     chunks: AsyncGenerator[LogChunk, None], source: LogSource, exits: ExitStack, *, wait_seconds: float | None
 ) -> AsyncGenerator[LogChunk, None]:
-    """Waits for the first chunk of a log, at most `wait_seconds`; returns all chunks, with the first.
+    """Waits at most `wait_seconds` for the first chunk of a log; returns all chunks, the first included.
 
     Raises `NotFound` if the region has no such log, `Unavailable` if it cannot be read. The chunk is awaited
     before the response begins, so that such a failure is a status, not a broken stream.

@@ -30,7 +30,10 @@ _decode_workflow = msgspec.json.Decoder(Workflow).decode
 
 
 async def listing(call: Call) -> Response:
-    """List the runs that the caller may see, newest first. `id` is the beginning of their ids."""
+    """List the runs that the caller may see, newest first.
+
+    The query parameter `id` is the beginning of their ids.
+    """
     services = call.services
     decision = await authorize(call.question(Action.RUNS_LIST), policy=services.policy)
     limit = call.query.number("limit", default=50, minimum=1, maximum=services.settings.requests.page_maximum)
@@ -76,7 +79,10 @@ async def describe(call: Call) -> Response:
 
 
 async def cancel(call: Call) -> Response:
-    """Cancel a run: 202 once the request is durable. Its attempts are ended in every region."""
+    """Cancel a run (202): its attempts are ended in every region.
+
+    The request is stored before the response.
+    """
     store = call.services.store
     run = await visible_run(call)
     question = question_about(
@@ -105,7 +111,7 @@ async def cancel(call: Call) -> Response:
 
 
 async def retry(call: Call) -> Response:
-    """Retry a failed or cancelled run under a new policy decision: 202.
+    """Retry a failed or cancelled run under a new policy decision (202).
 
     Tasks that did not succeed run again; what has succeeded stays done.
     """

@@ -44,7 +44,7 @@ KEY_MAXIMUM: Final = 255
 
 
 async def submit(call: Call) -> Response:
-    """Submit a workflow: 202 once it is stored durably.
+    """Submit a workflow, which becomes a run: 202 once the run is stored durably.
 
     200 with the same run for a known Idempotency-Key; `dryRun=true` stores nothing.
     """

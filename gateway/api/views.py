@@ -116,7 +116,7 @@ class ActPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
 
 
 class RunStory(Struct, frozen=True, kw_only=True):
-    """The explanation of a run: every policy decision behind it, and its history, in order."""
+    """The explanation of a run: every policy decision behind the run, and the run's history, in order."""
 
     run: RunSummary
     decisions: tuple[Decision, ...]

@@ -57,7 +57,7 @@ def api_path(*names: str) -> str:
 
 @contextmanager
 def connect(url: str | None, token: str | None, *, timeout_seconds: float = 30.0) -> Iterator[httpx.Client]:
-    """A context with an open HTTP client of the gateway; converts connection failures to `CliError`.
+    """Opens, as a context, an HTTP client of the gateway; converts failed connections to `CliError`.
 
     Raises `CliError` for a URL or token that cannot be used, and for every failure of the connection. Answers
     of any status are returned: `read_answer` turns refusals into a `CliError`.

@@ -132,7 +132,7 @@ def print_value(value: Any, output: Format) -> None:
 
 
 def print_more(page: Mapping[str, Any]) -> None:
-    """Prints, on standard error, the option that shows the next page of a list, if there is one.
+    """Prints on standard error the option that shows the next page of a list, if there is one.
 
     On standard error, so that a program reads one list whether there is more or not.
     """

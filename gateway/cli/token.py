@@ -89,7 +89,7 @@ def _warn_of_unknown_scopes(scopes: Sequence[str]) -> None:
 
 
 def _issuer_folder_in(folder: Path) -> Path:
-    """Returns the development issuer's folder: `folder`, or its subfolder, if it is one of `waypost up`."""
+    """Returns the development issuer's folder: `folder` itself, or its subfolder in a `waypost up` folder."""
     inner = folder / DEVELOPMENT
     return inner if not (folder / KEY_FILE).exists() and (inner / KEY_FILE).exists() else folder
 

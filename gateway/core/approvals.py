@@ -31,7 +31,7 @@ class ApprovalRefused(Exception):
 
 
 class AlreadyApproved(ApprovalRefused):
-    """Raised for a second approval by the same person, which changes nothing."""
+    """Raised for a second approval of a request by the same person."""
 
     rule = "approval.repeated"
 
@@ -51,7 +51,7 @@ def with_approval(asked_by: str, approvals: Sequence[Approval], approval: Approv
 
 
 def check_approval(asked_by: str, approved_by: Iterable[str], subject: str) -> None:
-    """Raises `ApprovalRefused` if `subject` is the requester, `AlreadyApproved` if they approved before.
+    """Raises `ApprovalRefused` if `subject` is the requester, `AlreadyApproved` if among `approved_by`.
 
     A person is a subject, whatever the issuer: nobody counts twice by way of a second one. Administrators
     are no exception.

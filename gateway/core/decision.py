@@ -85,7 +85,7 @@ class Level(StrEnum):
 
 
 class Reason(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """A reason why policy refused: the rule's stable id (such as `image.banned`) and a sentence."""
+    """One reason why policy refused: the id of the rule (such as `image.banned`), and a sentence."""
 
     rule: str
     message: str

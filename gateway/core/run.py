@@ -114,8 +114,8 @@ class TaskRow(Struct, frozen=True, kw_only=True):
 
 
 def new_run_id(milliseconds: int, chance: bytes) -> str:
-    """Returns a new run id: 12 hexadecimal digits of `milliseconds` since 1970, then `chance` (8 bytes).
+    """Makes a new run id, which sorts by time: `milliseconds` since 1970 in hexadecimal, then `chance`.
 
-    Ids sort by time.
+    `chance` is 8 random bytes.
     """
     return milliseconds.to_bytes(6, "big").hex() + chance.hex()

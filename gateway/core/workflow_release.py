@@ -163,7 +163,7 @@ def after_step(
 
 
 def next_stage(canary: WorkflowVersion) -> tuple[ReleaseStep, float, tuple[float, ...]]:
-    """Returns the change that gives a canary its next share: the step, the share, and those after it."""
+    """Returns the next change of a staged canary: the step (canary or promote), share, and later shares."""
     percent, *steps = canary.steps
     if percent >= ALL_PERCENT:
         return ReleaseStep.PROMOTE, ALL_PERCENT, ()
@@ -173,19 +173,19 @@ def next_stage(canary: WorkflowVersion) -> tuple[ReleaseStep, float, tuple[float
 def step_context(
     workflow: ReleasedWorkflow, step: ReleaseStep, number: int, percent: float
 ) -> dict[str, Any]:
-    """Returns the facts of a release change that the rules of policy see."""
+    """Returns the facts about a release change that the policy rules may read."""
     share = {"percent": percent} if step is ReleaseStep.CANARY else {}
     named = {"tenant": workflow.tenant, "workflow": workflow.name, "operation": step.value}
     return named | {"version": number} | share
 
 
 def label_of(workflow: ReleasedWorkflow, version: WorkflowVersion) -> str:
-    """Returns the name of a version within its tenant, such as `nightly@3`."""
+    """Returns a version's name within its tenant, such as `nightly@3`."""
     return f"{workflow.name}@{version.number}"
 
 
 def release_label(tenant: str, label: str) -> str:
-    """Returns the name of a version among those of all tenants, such as `demo/nightly@3`."""
+    """Returns a version's name among those of all tenants, such as `demo/nightly@3`."""
     return f"{tenant}/{label}"
 
 

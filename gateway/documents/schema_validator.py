@@ -39,7 +39,7 @@ def _items(validator: Any, items: Any, instance: Any, schema: Schema) -> Iterato
 def _additional_properties(
     validator: Any, wanted: Any, instance: Any, schema: Schema
 ) -> Iterator[ValidationError]:
-    """The JSON Schema keyword `additionalProperties`: yields errors for fields not in `properties`."""
+    """Implements the JSON Schema keyword `additionalProperties`: yields errors for undeclared fields."""
     if not isinstance(instance, dict):
         return
     known = schema.get("properties", {})

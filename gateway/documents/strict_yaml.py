@@ -231,7 +231,7 @@ class _Composer:
         return value
 
     def _error(self, detail: str) -> InvalidValue:
-        """Reports the error `detail` at the current position; returns `INVALID`."""
+        """Records the error `detail` for the value at the current position; returns `INVALID`."""
         self._errors.append(
             FieldError(
                 pointer_to(part for holder in self._open if (part := holder.pointer_part) is not None),

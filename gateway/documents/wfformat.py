@@ -155,7 +155,7 @@ def _edge_errors(specified: list[SpecifiedTask]) -> Iterator[FieldError]:
 
 
 def _needs(specified: list[SpecifiedTask]) -> dict[str, dict[str, None]]:
-    """Returns, by task id, the ids of the tasks that it needs, in recorded order (dicts as ordered sets)."""
+    """Returns for each task id the ids of the tasks that it needs, in recorded order, as keys of a dict."""
     # An edge may be recorded at one of its ends only.
     needs: dict[str, dict[str, None]] = {task.id: dict.fromkeys(task.parents) for task in specified}
     for task in specified:
@@ -165,7 +165,7 @@ def _needs(specified: list[SpecifiedTask]) -> dict[str, dict[str, None]]:
 
 
 def _task_names(ids: list[str]) -> dict[str, str]:
-    """Returns, by task id, a valid task name: dashes replace the characters that names may not have.
+    """Returns for each task id a valid task name: dashes replace the characters that names may not have.
 
     Where two ids give the same name, the later gets a number.
     """

@@ -1,4 +1,4 @@
-"""The types of a submitted workflow document.
+"""The types of a submitted workflow document: `Workflow` and its parts.
 
 What types cannot express is in `checks.py`; `parsing.py` makes a document of text. The JSON Schema that the
 API serves is generated from these types: their docstrings and descriptions are its text.
@@ -82,7 +82,7 @@ class Schedule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 
 
 class Spec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The tasks of a workflow, and how, where and by when they are to run."""
+    """The specification of a workflow: its tasks, and how, where and by when they are to run."""
 
     tasks: Annotated[
         tuple[TaskSpec, ...], Meta(min_length=1, description="The nodes of the DAG. Their names differ.")

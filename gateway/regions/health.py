@@ -59,7 +59,7 @@ class RegionHealth(Struct, frozen=True, kw_only=True):
     ejections: Ejections = Ejections()
 
     def __repr__(self) -> str:
-        """Returns text such as `<RegionHealth beijing Unreachable (3 probes failed) since 3.0, ...>`."""
+        """Formats the health: `<RegionHealth beijing Unreachable (3 probes failed) since 3.0, ...>`."""
         ejected = "" if self.ejections.until is None else f", ejected until {self.ejections.until:.1f}"
         lost = "" if self.lost_at is None else f", lost at {self.lost_at:.1f} ({self.losses} times)"
         marks = (name for name in ("lost_in_blackout", "restarted_while_lost") if getattr(self, name))

@@ -25,7 +25,7 @@ class RegionCondition(StrEnum):
 
     @property
     def reachable(self) -> bool:
-        """Whether the region answers its probes: batches are sent to it, and its attempts stay there."""
+        """Whether the region answers its probes, so that calls are sent to it and its attempts stay there."""
         return self not in _SILENT
 
     @property

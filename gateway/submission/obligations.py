@@ -48,7 +48,7 @@ def obliged_workflow(workflow: Workflow, obligations: Obligations) -> Workflow:
 def _unmet(
     workflow: Workflow, obliged: Workflow, obligations: Obligations, exclusive: frozenset[str]
 ) -> Reason | None:
-    """Returns, as a reason, the first of policy's obligations that the workflow cannot meet; else None."""
+    """Returns the first of policy's obligations that the workflow cannot meet, as a reason; else None."""
     spec = obliged.spec
     requested = spec.placement.regions
     if not obligations.regions:

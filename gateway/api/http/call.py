@@ -71,7 +71,7 @@ class Call:
 
     @property
     def path_parameters(self) -> Mapping[str, str]:
-        """The request path's parameters by name, as the route declares them in braces."""
+        """The values in the request's path of the route's parameters, such as the run's `id`, by name."""
         return self.scope["path_params"]  # type: ignore[no-any-return] # ASGI scopes are untyped
 
     def question(
@@ -159,7 +159,7 @@ class Call:
 
     @asynccontextmanager
     async def large_answer(self) -> AsyncIterator[None]:
-        """An async context in which the handler builds a large response; few are built at once, in turn.
+        """Opens a context in which the handler builds one large response; tenants take turns at this.
 
         One after the other: an answer is counted only once it is made.
         """

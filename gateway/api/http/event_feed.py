@@ -110,7 +110,7 @@ class EventFeeds:
 
     @contextmanager
     def feed(self, store: Store, run_id: str, *, pause_seconds: float) -> Iterator[EventFeed]:
-        """A context with the run's `EventFeed`, shared by all its event streams; the last one closes it."""
+        """Opens a context with the run's `EventFeed`, shared by all its event streams; the last closes it."""
         feed = self._feeds.get(run_id)
         if feed is None:
             feed = self._feeds[run_id] = EventFeed(store, run_id, pause_seconds=pause_seconds)

@@ -47,7 +47,7 @@ class Operation(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The handler's name: `operationId` in the OpenAPI document, `call` in the metrics."""
+        """The handler function's name: `operationId` in the OpenAPI document, and a label in metrics."""
         return str(getattr(self.handler, "__name__", "call"))
 
 
@@ -139,7 +139,7 @@ class Resource:
             raise Unavailable("more is asked than can be handled now: try again later") from error
 
     def _count_unread(self, response: Response, tenant: str) -> Response:
-        """Returns the response so that its body, if large, counts as unread by the tenant until it is sent.
+        """Returns `response`, changed so that a large body counts as unread by the tenant until it is sent.
 
         Raises `TooManyRequests` or `Unavailable` where too many bytes are unread already.
         """
@@ -201,7 +201,7 @@ class UnknownPath:
 
 
 class UnauthenticatedConnection:
-    """A context that marks a connection as unauthenticated: the server may close it to make room for others.
+    """Marks, as a context, a connection as unauthenticated: the server may close it to make room for others.
 
     Written by hand: a context manager made of a generator costs every request some microseconds.
     """

@@ -23,7 +23,7 @@ class StreamLimiter:
 
     @contextmanager
     def slot(self, tenant: str, limits: RequestSettings, *, among: str = "") -> Iterator[None]:
-        """A context in which one more stream counts as open for `tenant`, among the streams of one kind.
+        """Counts one more stream of `tenant` as open until the `with` ends, among the streams of one kind.
 
         Raises `TooManyRequests` if the tenant has `streams_per_tenant` open already, else `Unavailable` if
         all tenants together have `streams_maximum` open, or the tenant has as many as are left: however many

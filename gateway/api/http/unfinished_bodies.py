@@ -24,7 +24,7 @@ class UnfinishedBodies:
 
     @contextmanager
     def receive(self, tenant: str, limits: RequestSettings) -> "Iterator[ReceivedBytes]":
-        """A context in which the bytes received of one request body are counted; yields their counter."""
+        """Opens a context with a counter of the bytes received of one request body of `tenant`."""
         received = ReceivedBytes(self._bytes, tenant, limits)
         try:
             yield received

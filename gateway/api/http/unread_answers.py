@@ -31,7 +31,7 @@ class UnreadAnswers:
 
     @contextmanager
     def hold(self, tenant: str, size: int) -> Iterator[None]:
-        """A context in which `size` bytes of responses count as unread by `tenant`."""
+        """Counts `size` bytes of responses as unread by `tenant` until the `with` ends."""
         self._bytes[tenant] += size
         try:
             yield

@@ -61,7 +61,10 @@ class ExceptionPage(Struct, frozen=True, kw_only=True, rename={"next": "continue
 
 
 async def ask_exception(call: Call) -> Response:
-    """Request a policy exception from a soft rule: 201. It takes effect once two other people approved it."""
+    """Request an exception from a soft policy rule (201).
+
+    It takes effect once two other people approved it.
+    """
     services = call.services
     asked = parse_json(await call.body(BODY_MAXIMUM_BYTES), ExceptionRequest)
     if errors := list(_errors(asked, call)):

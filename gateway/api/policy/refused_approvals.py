@@ -1,4 +1,4 @@
-"""Records approvals that are refused because the approver is the requester or has approved before."""
+"""Stores records of approvals that were refused: the approver is the requester, or approved before."""
 
 from msgspec import structs
 

@@ -86,7 +86,7 @@ class BundleDetail(BundleView, frozen=True, kw_only=True):
 
 
 class BundleList(Struct, frozen=True, kw_only=True):
-    """All policy bundles that are kept, newest first. The ETag is that of the whole rollout."""
+    """All policy bundles that the gateway keeps, newest first. Their ETag is that of the whole rollout."""
 
     items: tuple[BundleView, ...]
     active: int | None

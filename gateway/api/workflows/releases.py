@@ -66,7 +66,7 @@ class WorkflowPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"
 
 
 async def apply_workflow(call: Call) -> Response:
-    """Store a new version of a workflow: 201. The first is stable at once; later ones wait for a release.
+    """Store a new version of a workflow (201). The first is stable at once; later ones wait for a release.
 
     200 where the newest version has this content. `source` says of which revision of its source it is.
     """
@@ -117,7 +117,7 @@ async def workflows(call: Call) -> Response:
 
 
 async def workflow(call: Call) -> Response:
-    """Get a released workflow with its versions and their states. `tenant`: another tenant's workflow."""
+    """Get a released workflow with its versions and their states. `tenant`: the tenant, if another's."""
     tenants = await _tenants(call)
     tenant = call.query.value("tenant") or call.principal.tenant
     found = None
@@ -148,12 +148,12 @@ async def promote_workflow(call: Call) -> Response:
 
 
 async def abort_workflow(call: Call) -> Response:
-    """End a version's canary: no submission runs it any more, and it may be tried again."""
+    """End the canary of a workflow's version: no submission runs that version, and it may be tried again."""
     return await _take(call, ReleaseStep.ABORT)
 
 
 async def rollback_workflow(call: Call) -> Response:
-    """Roll a workflow's version back for good. If it was stable, the version stable before it is again."""
+    """Roll a workflow's version back for good. If it was stable, the previous stable version replaces it."""
     return await _take(call, ReleaseStep.ROLL_BACK)
 
 

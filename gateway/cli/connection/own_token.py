@@ -75,7 +75,7 @@ def _claims(token: str) -> dict[str, Any] | None:
 
 
 def _wrong_form(claims: dict[str, Any]) -> str | None:
-    """Returns a sentence about a time claim in the token that is not a valid time; None if all are valid."""
+    """Returns a sentence if `exp`, `iat` or `nbf` of the token is not a valid time; None if all are."""
     for name in ("exp", "iat", "nbf"):
         value = claims.get(name, 0)
         if type(value) is not int or abs(value) >= LARGEST_SECONDS:

@@ -37,7 +37,7 @@ class Monitoring(Struct, frozen=True, kw_only=True):
 
 
 def monitoring_programs() -> tuple[str, str]:
-    """Returns the paths of Prometheus and Alertmanager. Raises `CliError` if one is missing."""
+    """Returns the paths of the programs `prometheus` and `alertmanager`. Raises `CliError` without them."""
     prometheus = shutil.which("prometheus")
     alerts = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
     if prometheus is None or alerts is None:
@@ -58,7 +58,7 @@ def choose_addresses() -> Monitoring:
 async def monitoring(
     stack: Stack, servers: Monitoring, *, receiver: str, alerts_token: str, speed: float = 1.0
 ) -> AsyncIterator[None]:
-    """A context in which Prometheus and Alertmanager run: starts them, waits until they answer, ends them.
+    """Runs Prometheus and Alertmanager while the context is open: starts them, and ends them after it.
 
     `receiver` is the URL below which pages (`/page`) and tickets (`/ticket`) are posted. Alerts that trigger
     rollbacks go to the stack's gateway with `alerts_token`. All times are divided by `speed`. Raises

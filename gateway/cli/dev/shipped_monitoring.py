@@ -1,4 +1,4 @@
-"""Fits the shipped configuration of Prometheus and Alertmanager to a stack; divides its times by a number.
+"""Fits the shipped configuration of Prometheus and Alertmanager to a stack of `waypost up`.
 
 The same number divides the times of the gateway's automatic rollbacks: what happens is the same, only sooner.
 """
@@ -33,7 +33,7 @@ _TIMES = re.compile(rf"(?P<before>\[|\b(?:{_KEYS}): ){_DURATION}\b")
 
 
 def divide_times(text: str, speed: float) -> str:
-    """Divides each time in rules or a configuration by `speed`: intervals, waits, and PromQL's windows.
+    """Divides each time in a text of Prometheus rules or configuration by `speed`, to make a demo faster.
 
     The names of recorded series stay. Time-outs stay too: a machine does not get faster by it.
     """
@@ -54,7 +54,7 @@ def routes_configuration(*, gateway: str, receiver: str, speed: float) -> str:
 def prometheus_configuration(
     *, gateway: str, clusters: Mapping[str, str], alerts: str, rules: Path, speed: float
 ) -> dict[str, Any]:
-    """Returns Prometheus' shipped configuration for the processes of a stack, without long-term storage.
+    """Returns Prometheus' shipped configuration, changed to scrape the processes of a stack.
 
     `gateway` and `clusters`, by region, are the addresses (HOST:PORT) of their metrics, `alerts` that of
     Alertmanager, `rules` the folder of the rules.
@@ -76,9 +76,9 @@ def prometheus_configuration(
 
 
 def rollback_variables(*, prometheus: str, token: str, speed: float) -> dict[str, str]:
-    """Returns the environment of a gateway that rolls back by that Prometheus, with its times divided.
+    """Returns the environment variables that turn a gateway's automatic rollbacks on, with shorter times.
 
-    So is the number of results that count as evidence: in a shorter window there are fewer.
+    The times, and the number of results that count as evidence, are divided by `speed`.
     """
     usual = RollbackSettings()
     values: dict[str, object] = {name: getattr(usual, name) / speed for name in DIVIDED}

@@ -165,7 +165,7 @@ class Stack:
         return ["waypost", *self.region_command(name, self.ready[name]["port"])]
 
     def region_command(self, region: str, port: int) -> list[str]:
-        """Returns the arguments of `waypost` that start the cluster of `region` by hand."""
+        """Returns the arguments with which `waypost` starts the cluster of `region`."""
         options = {
             "--region": region,
             "--state": self._folder(region),

@@ -40,7 +40,7 @@ LOOK_SECONDS: Final = 0.05
 
 
 class StackOpa(OpaProcess):
-    """The OPA process of the stack in `state`; `environment` may name the rules of the first release.
+    """The OPA process of a `waypost up` stack, and the policy bundle that the stack's gateway serves to it.
 
     Its socket, the release, and the key that releases are signed with lie in a folder of the stack. Raises
     `CliError` for rules that are no bundle.

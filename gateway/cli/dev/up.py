@@ -59,9 +59,10 @@ def up(
     ] = False,
     fresh: Annotated[bool, Parameter(negative="", help="Forget what an earlier stack has stored.")] = False,
 ) -> int | None:
-    """Start a gateway and its regions for development. Regions are not restarted when they die.
+    """Start a gateway and its regions on this machine, for development.
 
-    Everything runs as you, the tasks that are submitted included: they can read and change what you can.
+    Regions are not restarted when they die. Everything runs as you, the tasks that are submitted included:
+    they can read and change what you can.
     """
     _check_names(region)
     with _lock(state):

@@ -39,7 +39,7 @@ class Candidate:
 
 @contextmanager
 def bundle_folder(path: Path) -> Iterator[Path]:
-    """A context with the policy bundle at `path` as a folder; an archive is unpacked to a temporary one.
+    """Opens a context with the policy bundle at `path` as a folder; an archive is unpacked into one.
 
     Raises `CliError` for an archive that is none.
     """
@@ -62,7 +62,7 @@ def bundle_folder(path: Path) -> Iterator[Path]:
 
 @asynccontextmanager
 async def open_candidate(path: Path, data: Path | None, *, by_opa: bool) -> AsyncIterator[Candidate]:
-    """A context with a policy engine on the bundle at `path`; the JSON file `data` replaces its data.
+    """Opens a context with a policy engine on the bundle at `path`; the JSON file `data` replaces its data.
 
     An OPA decides where `by_opa`, and where the bundle wants one. Raises `BundleError`, or `CliError`.
     """

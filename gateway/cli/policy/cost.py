@@ -129,7 +129,7 @@ def grown_input(tasks: int, data: str) -> bytes:
 def _decision_costs(
     own: Interpreter, shipped: Interpreter, document: bytes, budget: float
 ) -> tuple[float, float]:
-    """Returns the seconds of processor time of one policy decision by the own and by the shipped rules."""
+    """Measures one policy decision by the bundle's and by the shipped rules; returns both processor times."""
     rule = ENTRY_POINTS[msgspec.json.decode(document, type=AskedAction).action]
     theirs = _seconds(shipped, rule, document, limit=math.inf)
     limit = max(FIRST_SECONDS, 3 * max(budget, 1) * theirs)
@@ -227,7 +227,7 @@ class RuleCosts:
     def _blame_definitions(
         self, path: Rule, blame: Callable[[Rule, Interpreter], str]
     ) -> Iterator[tuple[tuple[str, int], str]]:
-        """For a rule with several definitions, yields what `blame` says of each definition by itself."""
+        """Yields what `blame` says of each single definition of a rule that has several definitions."""
         spans = [
             (module.file, only(rule)[1]["span"])
             for module in self._modules

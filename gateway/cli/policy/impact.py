@@ -70,7 +70,7 @@ def print_flips(flips: Sequence[Flip], output: Format) -> None:
 
 
 def print_counts(impact: Impact) -> None:
-    """Prints, on standard error, how many policy decisions the other rules change, by kind of change."""
+    """Prints on standard error how many policy decisions the other rules change, by kind of change."""
     counts, left = Counter(flip.kind for flip in impact.flips), impact.read - impact.asked
     skipped = f", {left} cannot be asked again" if left else ""
     rate = f"; {impact.asked / impact.seconds:,.0f} a second" if impact.asked else ""

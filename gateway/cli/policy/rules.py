@@ -1,4 +1,4 @@
-"""`waypost policy`: checks, tests and evaluates Rego rules before their release."""
+"""`waypost policy check|test|evaluate|builtins`: checks, tests and evaluates Rego rules before a release."""
 
 import itertools
 from pathlib import Path

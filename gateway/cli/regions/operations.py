@@ -16,5 +16,4 @@ def post_operation(region: str, operation: str, url: str | None, token: str | No
 
 
 def print_line(region: str, text: str) -> None:
-    """Prints the line `REGION: TEXT`."""
     console().print(f"{region}: {text}", markup=False)

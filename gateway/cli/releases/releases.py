@@ -107,7 +107,7 @@ def canary(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Give a version a share of the submissions by name; again with a higher share to go on.
+    """Put a workflow's version in canary: it gets a share of the submissions by name.
 
     With --steps the gateway goes on by itself, as long as the version does well.
     """
@@ -149,7 +149,7 @@ def abort(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """End a version's canary without a verdict: no submission runs it, and it may be tried again."""
+    """End the canary of a workflow's version: no submission runs that version, and it may be tried again."""
     _request_step("abort", name, version, tenant, rev, output, url, token)
 
 
@@ -166,7 +166,7 @@ def rollback(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Roll a workflow's version back for good. If it was stable, the version stable before it is again."""
+    """Roll a workflow's version back for good. If it was stable, the previous stable version replaces it."""
     _request_step("rollback", name, version, tenant, rev, output, url, token)
 
 
@@ -189,7 +189,7 @@ def _request_step(
     *,
     body: dict[str, Any] | None = None,
 ) -> None:
-    """Requests a canary, promotion or rollback of a workflow's version, and prints the result."""
+    """Requests a release change (canary, promote, ...) of a workflow's version, and prints the result."""
     with connect(url, token) as client:
         if rev is None:
             found = client.get(api_path("workflows", name), params=_of(tenant))

@@ -58,7 +58,7 @@ def bundles(
 
 
 def describe_pending(pending: dict[str, Any]) -> str:
-    """Formats, for people, a rollout change of a policy bundle that waits for approval."""
+    """Formats for people a rollout change of a policy bundle that waits for approval."""
     what = f"{pending['step']} {pending['sequence']}{_share(pending)}, asked for by {pending['asked_by']}"
     left = pending["approvals"] - len(pending["approved_by"])
     ends = format_time(pending["expires_at"])
@@ -90,6 +90,6 @@ def _show_one(bundle: dict[str, Any], output: Format) -> None:
 
 
 def _share(bundle: dict[str, Any]) -> str:
-    """Formats, for people, the tenants for whom a policy bundle in canary decides."""
+    """Formats for people the tenants for whom a policy bundle in canary decides."""
     parts = [*bundle["tenants"], *([f"{bundle['percent']:g} %"] if bundle["percent"] else [])]
     return f" for {', '.join(parts)}" if parts else ""

@@ -1,4 +1,4 @@
-"""`waypost logs`: prints a task's output, from whichever region it ran in."""
+"""`waypost logs`: prints a task's output, read from the region in which the task ran."""
 
 import json
 import sys
@@ -59,7 +59,7 @@ def logs(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Print a task's output, as it was written: a terminal obeys its control characters, as with kubectl.
+    """Print a task's output as it was written. A terminal obeys control characters in it, as with kubectl.
 
     Pipe it through `cat -v` to see them.
     """

@@ -35,7 +35,7 @@ def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
 
 
 def named_submission(workflow: str, params: tuple[str, ...]) -> tuple[bytes, str]:
-    """Encodes the submission of a released workflow by its name.
+    """Encodes the body of a submission that names a released workflow, with values for its parameters.
 
     Each value of `params` is JSON, or else text.
     """

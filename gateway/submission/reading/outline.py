@@ -48,9 +48,9 @@ def with_items(outline: Workflow, items: Sequence[bytes] | None) -> Workflow:
 
 
 def with_tenant(workflow: Workflow, tenant: str) -> Workflow:
-    """Returns the workflow with its tenant set to `tenant` if it names none.
+    """Returns the workflow with `tenant` as its tenant if it names none.
 
-    Filled in before policy is asked: a rule about tenants must not be evaded by naming none.
+    It is filled in before policy is asked: a rule about tenants must not be evaded by naming none.
     """
     if workflow.metadata.tenant is not None:
         return workflow
