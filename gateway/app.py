@@ -85,8 +85,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     """Builds the gateway that `settings` describe, as an async context that opens and closes its parts.
 
-    Parts are opened in order and closed in reverse. Raises `StartError`, or what a part raises that cannot
-    start: `StoreUnusable`, `BundleError`, `PkiError`.
+    Raises `StartError`, or what a part raises that cannot start: `StoreUnusable`, `BundleError`, `PkiError`.
     """
     async with AsyncExitStack() as exits:
         metrics, wake, tenants = Metrics(), asyncio.Event(), settings.tenants

@@ -45,7 +45,10 @@ class ActionKind(StrEnum):
 
 
 def kind_of(action: Action) -> ActionKind:
-    """Returns the `ActionKind` of an API action. An action missing here is an error of mypy."""
+    """Returns the `ActionKind` of an API action: a read, a change, or work for a tenant.
+
+    mypy reports an action that has no kind here.
+    """
     match action:
         case Action.RUNS_SUBMIT | Action.RUNS_PLACE | Action.RUNS_RETRY:
             return ActionKind.WORK

@@ -178,7 +178,7 @@ class RunPhaseDetail(Detail, frozen=True, kw_only=True, rename={"before": "from"
 
 
 class RegionEventDetail(Detail, frozen=True, kw_only=True):
-    """History detail: the region that answers after it was forgotten, or showed that the store is old."""
+    """History detail: which region returned after it was forgotten, or showed the store to be an old copy."""
 
     region: str
     """The region's name; empty where an operator said that the store is an old copy."""

@@ -34,7 +34,7 @@ class VersionState(StrEnum):
 
 
 class ReleaseStep(StrEnum):
-    """A change of a workflow's release: put a version in canary, promote it to stable, or roll it back."""
+    """A change of a workflow's release: a version's canary or its end, promotion, or rollback."""
 
     CANARY = "canary"
     PROMOTE = "promote"

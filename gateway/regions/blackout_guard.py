@@ -67,7 +67,7 @@ def enough_answer(answering: int, regions: int) -> bool:
 def _lost_in_blackout(
     healths: Sequence[RegionHealth], settings: HealthSettings, canary: RegionHealth | None
 ) -> frozenset[str]:
-    """Returns the names of regions that were lost together with more than half of all, or with the canary."""
+    """Returns the names of the regions that were lost together with most others or the canary address."""
     lost = {health.name: health.lost_at for health in healths if health.lost_at is not None}
     names: set[str] = set()
     for since in lost.values():

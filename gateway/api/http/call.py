@@ -71,7 +71,7 @@ class Call:
 
     @property
     def path_parameters(self) -> Mapping[str, str]:
-        """The values in the request's path of the route's parameters, such as the run's `id`, by name."""
+        """The path parameters of the request, such as the `id` of a run, by name."""
         return self.scope["path_params"]  # type: ignore[no-any-return] # ASGI scopes are untyped
 
     def question(

@@ -25,7 +25,7 @@ PROGRESS_EVERY: Final = 100
 
 
 class Impact(Struct, frozen=True, kw_only=True):
-    """The result of replaying policy queries by other rules: the changed decisions, counts and the time."""
+    """The result of replaying recorded policy queries with other rules: changed decisions, counts, time."""
 
     flips: tuple[Flip, ...]
     read: int
