@@ -14,10 +14,10 @@ from gateway.cli.policy import opa_program
 from gateway.policy.bundle import OPA_ENGINE, BundleError, read_bundle
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
-from gateway.policy.opa.address import parse_address
 from gateway.policy.opa.batches import MODULE_NAME
 from gateway.policy.opa.bundle_archive import ArchiveError, pack_bundle, unpack
-from gateway.policy.opa.engine import OpaPolicyEngine
+from gateway.policy.opa.factory import opa_engine
+from gateway.settings import PolicySettings
 from waypost.files.permissions import write_private
 
 DEADLINE_SECONDS: Final = 10.0
@@ -94,10 +94,12 @@ async def _opa(folder: Path, data: Path | None) -> AsyncIterator[Candidate]:
         write_private(place / "bundle.tar.gz", pack_bundle(bundle))
         async with (
             OpaProcess(program, place / "bundle.tar.gz", place / "opa.sock", log=place / "opa.log") as opa,
-            OpaPolicyEngine(
-                parse_address(opa.engine),
-                deadline_seconds=DEADLINE_SECONDS,
-                large_deadline_seconds=DEADLINE_SECONDS,
+            opa_engine(
+                PolicySettings(
+                    engine=opa.engine,
+                    deadline_seconds=DEADLINE_SECONDS,
+                    large_deadline_seconds=DEADLINE_SECONDS,
+                )
             ) as engine,
         ):
             yield Candidate(engine=engine, at_once=AT_ONCE)
