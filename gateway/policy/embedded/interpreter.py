@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -16,7 +17,7 @@ from msgspec import Struct, structs
 from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
 from gateway.policy.bundle import BundleError, Diagnostic
 from gateway.policy.embedded.gate import files_for
-from gateway.policy.embedded.interruption import CHECKPOINT, is_bounded, size_of, with_checkpoints
+from gateway.policy.embedded.interruption import CHECKPOINT, DataSize, is_bounded, size_of, with_checkpoints
 from gateway.policy.embedded.replaced_builtins import REPLACED
 from gateway.policy.embedded.rewriting import rewrite_rules
 from gateway.policy.embedded.syntax_tree import Module, expressions, extent, read_modules
@@ -86,14 +87,19 @@ class PreparedRules(Struct, frozen=True, kw_only=True):
 
 def prepare_rules(source: PolicySource, *, tests: Sequence[tuple[str, str]] = ()) -> PreparedRules:
     """Rewrites the Rego modules of `source` for the interpreter. Raises `BundleError` for invalid Rego."""
-    written = rewrite_rules((*source.modules, *tests), parse_modules)
     size = size_of(msgspec.json.decode(source.data))
-    modules = tuple((module.file, with_checkpoints(module, size)) for module in written)
+    rules = _prepare((*source.modules, *tests), source.entry_points, size)
+    return structs.replace(rules, data=source.data)
+
+
+@lru_cache(maxsize=8)  # A bundle is prepared when it is checked, tried out and put in force.
+def _prepare(modules: tuple[tuple[str, str], ...], rules: tuple[str, ...], size: DataSize) -> PreparedRules:
+    written = rewrite_rules(modules, parse_modules)
     return PreparedRules(
-        modules=modules,
-        data=source.data,
+        modules=tuple((module.file, with_checkpoints(module, size)) for module in written),
+        data="{}",
         bounded=is_bounded(written, size),
-        needed=files_for(written, source.entry_points),
+        needed=files_for(written, rules),
     )
 
 
@@ -104,12 +110,10 @@ class Interpreter:
     data are large or rules may make much out of little, so that checkpoints do not bound an evaluation.
     """
 
-    def __init__(
-        self, source: PolicySource | PreparedRules, *, tests: Sequence[tuple[str, str]] = ()
-    ) -> None:
+    def __init__(self, source: PolicySource | PreparedRules) -> None:
         self._thread = threading.get_ident()
         self._until = float("inf")
-        rules = source if isinstance(source, PreparedRules) else prepare_rules(source, tests=tests)
+        rules = source if isinstance(source, PreparedRules) else prepare_rules(source)
         self.bounded, self._modules, self._data = rules.bounded, rules.modules, rules.data
         self._engine = self._load()
         # The first evaluation schedules the statements of every rule, and finds names without a value.

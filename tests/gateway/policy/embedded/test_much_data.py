@@ -1,14 +1,19 @@
 """Tests that decisions over large policy data are evaluated in a process that can be killed."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway.core.decision import Decision
+from gateway.policy.embedded import interpreter
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.embedded.interpreter import Interpreter, prepare_rules
 from gateway.policy.embedded.interruption import CHECKPOINT, DataSize, is_bounded, size_of
+from gateway.policy.embedded.rewriting import rewrite_rules
+from gateway.policy.embedded.syntax_tree import Module
 from gateway.policy.source import PolicySource
 from tests.conformance.policy_engine import document, submission
 from tests.gateway.policy.embedded.engines import write
@@ -74,3 +79,19 @@ def test_with_much_data_each_loop_has_a_checkpoint(members: int, checked: bool) 
 def test_much_data_is_much_also_in_small_parts(members: int, values: int, bounded: bool) -> None:
     """`walk` goes through all of it."""
     assert is_bounded([], DataSize(members=members, values=values)) == bounded
+
+
+def test_rules_are_prepared_once_for_their_check_and_their_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With other data too, unless there are more of them: then more of the rules may take long."""
+    rewritten = []
+
+    def rewrite(*arguments: Any) -> tuple[Module, ...]:
+        rewritten.append(arguments)
+        return rewrite_rules(*arguments)
+
+    monkeypatch.setattr(interpreter, "rewrite_rules", rewrite)
+    source = PolicySource(modules=(("a.rego", "package once\n"),), data='{"a": 1}', entry_points=())
+    found = [prepare_rules(structs.replace(source, data=data)) for data in ('{"a": 1}', '{"b": 2}')]
+    assert ([rules.data for rules in found], len(rewritten)) == (['{"a": 1}', '{"b": 2}'], 1)
+    prepare_rules(structs.replace(source, data=json.dumps({"a": [1] * 300})))
+    assert len(rewritten) == 2
