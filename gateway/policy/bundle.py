@@ -17,7 +17,7 @@ from msgspec import Struct
 from gateway.core.decision import Level
 from gateway.policy.answer import ALWAYS_HARD, level_of
 from gateway.policy.question import ENTRY_POINTS
-from gateway.policy.source import PolicySource
+from gateway.policy.source import BundleError, Diagnostic, PolicySource
 from waypost.distinct_names import distinct
 
 SHIPPED_POLICIES: Final = Path(__file__).parents[2] / "policies"
@@ -33,28 +33,6 @@ MANIFEST_FILE: Final = ".manifest"
 OPA_ENGINE: Final = "opa"
 TEST_SUFFIX: Final = "_test.rego"
 REVISION_DIGITS: Final = 16
-
-
-class Diagnostic(Struct, frozen=True, kw_only=True, gc=False, order=True):
-    """A problem of a policy bundle, with its file and line.
-
-    `file` is relative to the folder of the bundle; `line` counts from 1, and 0 stands for the whole file.
-    """
-
-    file: str
-    line: int
-    detail: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.detail}" if self.line else f"{self.file}: {self.detail}"
-
-
-class BundleError(Exception):
-    """Raised for a policy bundle that cannot be used. The text is every diagnostic, one per line."""
-
-    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
-        self.diagnostics = tuple(diagnostics)
-        super().__init__("\n".join(map(str, self.diagnostics)))
 
 
 class Bundle(Struct, frozen=True, kw_only=True):

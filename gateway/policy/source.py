@@ -1,4 +1,6 @@
-"""The source of a policy as an engine loads it: Rego modules, data, and the rules to query."""
+"""The source of a policy as an engine loads it: Rego modules, data, the rules to query; and its problems."""
+
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -14,3 +16,25 @@ class PolicySource(Struct, frozen=True, kw_only=True):
     modules: tuple[tuple[str, str], ...]
     data: str
     entry_points: tuple[str, ...]
+
+
+class Diagnostic(Struct, frozen=True, kw_only=True, gc=False, order=True):
+    """A problem of a policy bundle, with its file and line.
+
+    `file` is relative to the folder of the bundle; `line` counts from 1, and 0 stands for the whole file.
+    """
+
+    file: str
+    line: int
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.detail}" if self.line else f"{self.file}: {self.detail}"
+
+
+class BundleError(Exception):
+    """Raised for a policy bundle that cannot be used. The text is every diagnostic, one per line."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n".join(map(str, self.diagnostics)))

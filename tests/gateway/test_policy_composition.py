@@ -1,5 +1,7 @@
 """Tests which policy engine decides in a gateway, from its start and by a bundle."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Self
 
@@ -8,12 +10,12 @@ import pytest
 from gateway import policy_composition
 from gateway.core.decision import Decision, Question
 from gateway.core.errors import Invalid
-from gateway.policy.bundle import BundleError
 from gateway.policy.decisions import DecisionFactory
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.rollout.bundle_engines import EmbeddedEngines
 from gateway.policy.rollout.bundle_gate import GatedBundle
 from gateway.policy.rollout.bundle_states import Step
+from gateway.policy.source import BundleError
 from gateway.policy_composition import POLICY_ENGINES, PolicyEngineKind
 from gateway.settings import GatewaySettings, PolicySettings
 from gateway.store.sqlite.store import SqliteStore
@@ -99,3 +101,12 @@ async def test_an_engine_that_takes_no_bundles_does_not_start_over_an_active_one
             await parts.rollout.take(Step.ACTIVATE, 1, ADA, expected=parts.rollout.current.generation)
         with pytest.raises(BundleError, match=r"bundle 1 cannot be used: .*policy\.engine takes no bundles"):
             await policy_composition.policy_composition(own_rules(tmp_path), store, Metrics()).__aenter__()
+
+
+def test_what_starts_often_loads_no_library_that_it_does_not_use() -> None:
+    """The process for large documents starts with each engine; and most gateways ask no OPA."""
+    modules = "gateway.policy.embedded.worker_main, gateway.policy.opa.factory"
+    script = f"import sys, {modules}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert {"gateway", "msgspec"} <= set(loaded.split())
+    assert {"jsonschema", "aiohttp", "opa_client", "requests"}.isdisjoint(loaded.split())

@@ -15,7 +15,7 @@ import httpx
 from gateway.api.internal.policy_bundle import PATH
 from gateway.cli.dev.opa_process import OpaProcess
 from gateway.cli.errors import CliError, Exit
-from gateway.policy.bundle import OPA_ENGINE, SHIPPED_POLICIES, Bundle, BundleError, read_bundle
+from gateway.policy.bundle import OPA_ENGINE, SHIPPED_POLICIES, Bundle, read_bundle
 from gateway.policy.embedded.loading import check_bundle
 from gateway.policy.opa.bundle_archive import ArchiveError, pack_bundle
 from gateway.policy.opa.bundle_signature import (
@@ -27,6 +27,7 @@ from gateway.policy.opa.bundle_signature import (
     sign,
     verify,
 )
+from gateway.policy.source import BundleError
 from waypost.files.permissions import make_private_folder, write_private
 
 RULES: Final = ("WAYPOST_POLICY__FOLDER", "WAYPOST_POLICY__DATA")

@@ -8,7 +8,7 @@ from cyclopts.validators import Number
 
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command
-from gateway.policy.bundle import BundleError, read_bundle
+from gateway.policy.bundle import read_bundle
 from gateway.policy.opa.bundle_archive import ArchiveError, manifest_of, pack_bundle, unpack
 from gateway.policy.opa.bundle_signature import (
     BundleKeyError,
@@ -17,6 +17,7 @@ from gateway.policy.opa.bundle_signature import (
     sign,
     verify,
 )
+from gateway.policy.source import BundleError
 from waypost.files.permissions import write_private
 
 SEQUENCE: Final = Number(gte=0, lte=2**53 - 1)

@@ -11,12 +11,13 @@ from gateway.cli.dev.opa_process import OpaProcess
 from gateway.cli.dev.opa_program import find_opa
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.policy import opa_program
-from gateway.policy.bundle import OPA_ENGINE, BundleError, read_bundle
+from gateway.policy.bundle import OPA_ENGINE, read_bundle
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.batches import MODULE_NAME
 from gateway.policy.opa.bundle_archive import ArchiveError, pack_bundle, unpack
 from gateway.policy.opa.factory import opa_engine
+from gateway.policy.source import BundleError
 from gateway.settings import PolicySettings
 from waypost.files.permissions import write_private
 

@@ -12,20 +12,12 @@ from gateway.cli.dev.opa_program import find_opa
 from gateway.cli.policy import opa_program
 from gateway.cli.policy.cost import Cost, check_cost
 from gateway.cli.policy.opa_cost import check_cost_in_opa
-from gateway.policy.bundle import (
-    DATA_FILE,
-    MANIFEST_FILE,
-    OPA_ENGINE,
-    SHIPPED_POLICIES,
-    Bundle,
-    BundleError,
-    Diagnostic,
-    read_bundle,
-)
+from gateway.policy.bundle import DATA_FILE, MANIFEST_FILE, OPA_ENGINE, SHIPPED_POLICIES, Bundle, read_bundle
 from gateway.policy.embedded.gate import check_rules, nondeterministic_calls, unused_rules
 from gateway.policy.embedded.interpreter import Interpreter, parse_modules
 from gateway.policy.embedded.loading import missing_rules
 from gateway.policy.embedded.rego_tests import run_rego_tests
+from gateway.policy.source import BundleError, Diagnostic
 
 BUDGET: Final = 10.0
 """The factor by which a policy decision may cost more than by the shipped rules."""

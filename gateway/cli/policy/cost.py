@@ -16,12 +16,12 @@ import msgspec
 from msgspec import Struct, structs
 
 from gateway.core.decision import Action
-from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, Diagnostic, read_bundle
+from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, read_bundle
 from gateway.policy.embedded.gate import needs
 from gateway.policy.embedded.interpreter import EvaluationError, Interpreter, Interrupted
 from gateway.policy.embedded.syntax_tree import Module, head_of, only
 from gateway.policy.question import ENTRY_POINTS
-from gateway.policy.source import PolicySource
+from gateway.policy.source import Diagnostic, PolicySource
 
 ROUNDS: Final = 3
 SIZES: Final = (1, 10, 100, 1_000)

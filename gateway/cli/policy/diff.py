@@ -16,9 +16,10 @@ from gateway.cli.policy.candidates import bundle_folder, open_candidate
 from gateway.cli.policy.impact import Impact, exit_code, measure, print_counts, print_flips
 from gateway.cli.policy.replay import ByOpa, Widening, corpus_of
 from gateway.cli.policy.text_changes import TextChange, text_changes
-from gateway.policy.bundle import Bundle, BundleError, read_bundle
+from gateway.policy.bundle import Bundle, read_bundle
 from gateway.policy.flips import Recorded
 from gateway.policy.replay import compare
+from gateway.policy.source import BundleError
 
 SHOWN: Final = 5
 """The maximum number of rules or values of one file that the table names."""

@@ -14,8 +14,9 @@ from msgspec import structs
 
 from gateway.cli.policy.cost import GROWTH_MAXIMUM, SIZES, AskedAction, Cost, grown_input
 from gateway.cli.policy.opa_program import SECONDS, count_evaluations
-from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, Diagnostic, read_bundle
+from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, read_bundle
 from gateway.policy.question import ENTRY_POINTS
+from gateway.policy.source import Diagnostic
 
 ASKED_MAXIMUM: Final = 20
 """The maximum number of policy queries of a corpus that are measured, as each starts a process."""

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.policy.bundle import SCHEMAS, Bundle, Diagnostic
+from gateway.policy.bundle import SCHEMAS, Bundle
 from gateway.policy.embedded.builtins import BUILTINS, Support
+from gateway.policy.source import Diagnostic
 
 SECONDS: Final = 120.0
 NEVER: Final = {name for name, one in BUILTINS.items() if one.support is Support.NEVER}

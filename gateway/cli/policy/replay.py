@@ -16,9 +16,9 @@ from gateway.cli.policy.candidates import open_candidate
 from gateway.cli.policy.corpus import parse_decision, read_corpus
 from gateway.cli.policy.impact import Impact, exit_code, measure, print_counts, print_flips
 from gateway.cli.records.decisions import Filters, exported
-from gateway.policy.bundle import BundleError
 from gateway.policy.flips import Recorded
 from gateway.policy.replay import replay
+from gateway.policy.source import BundleError
 
 Bundle = Annotated[Path, Parameter(help="The rules that are to be tried: a folder, or a built archive.")]
 Widening = Annotated[bool, Parameter(negative="", help="That something is newly allowed is no failure.")]

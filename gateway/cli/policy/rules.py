@@ -23,10 +23,11 @@ from gateway.cli.rollout import listing, steps
 from gateway.core.decision import Action, Level
 from gateway.core.principal import Principal
 from gateway.identity.development_issuer import SCOPES
-from gateway.policy.bundle import BundleError, Diagnostic, read_bundle
+from gateway.policy.bundle import read_bundle
 from gateway.policy.embedded.builtins import BUILTINS
 from gateway.policy.embedded.rego_tests import run_rego_tests
 from gateway.policy.replay import question_of
+from gateway.policy.source import BundleError, Diagnostic
 
 SHOWN_FAILURES = 3
 """The maximum number of failing tests of one file that are printed: one mistake can fail all."""

@@ -6,9 +6,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from gateway.policy.bundle import DATA_FILE, Bundle, BundleError
+from gateway.policy.bundle import DATA_FILE, Bundle
 from gateway.policy.embedded.interpreter import parse_modules
 from gateway.policy.embedded.syntax_tree import extent, head_of
+from gateway.policy.source import BundleError
 
 DATA_MAXIMUM: Final = 100
 """The maximum number of differing data values that are listed."""

@@ -8,7 +8,6 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Final, TypeAlias
 
-from gateway.policy.bundle import Diagnostic
 from gateway.policy.embedded.builtins import BUILTINS, Support
 from gateway.policy.embedded.patterns import PATTERN_BUILTINS, pattern_error
 from gateway.policy.embedded.syntax_tree import (
@@ -26,6 +25,7 @@ from gateway.policy.embedded.syntax_tree import (
     parts,
     read_rule,
 )
+from gateway.policy.source import Diagnostic
 
 WORKS_ON_OPA: Final = " (it works on OPA: set policy.engine, or engine: opa in the bundle)"
 

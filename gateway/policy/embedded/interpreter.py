@@ -15,13 +15,12 @@ import regorus
 from msgspec import Struct, structs
 
 from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
-from gateway.policy.bundle import BundleError, Diagnostic
 from gateway.policy.embedded.gate import files_for
 from gateway.policy.embedded.interruption import CHECKPOINT, DataSize, is_bounded, size_of, with_checkpoints
 from gateway.policy.embedded.replaced_builtins import REPLACED
 from gateway.policy.embedded.rewriting import rewrite_rules
 from gateway.policy.embedded.syntax_tree import Module, expressions, extent, read_modules
-from gateway.policy.source import PolicySource
+from gateway.policy.source import BundleError, Diagnostic, PolicySource
 
 UNDEFINED: Final = '"<undefined>"'
 """The text that regorus writes for an undefined value in JSON.

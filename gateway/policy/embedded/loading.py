@@ -6,17 +6,11 @@ Rules that the engine would not evaluate as OPA does are refused, with file and 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gateway.policy.bundle import (
-    MANIFEST_FILE,
-    OPA_ENGINE,
-    Bundle,
-    BundleError,
-    Diagnostic,
-    read_bundle,
-)
+from gateway.policy.bundle import MANIFEST_FILE, OPA_ENGINE, Bundle, read_bundle
 from gateway.policy.embedded.gate import check_rules, nondeterministic_calls
 from gateway.policy.embedded.interpreter import Interpreter, parse_modules
 from gateway.policy.embedded.syntax_tree import Module, head_of
+from gateway.policy.source import BundleError, Diagnostic
 
 
 def load_bundle(policies: Path, data: Path | None) -> Bundle:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from gateway.policy.bundle import Bundle, BundleError, Diagnostic
+from gateway.policy.bundle import Bundle
 from gateway.policy.embedded.gate import recursion
 from gateway.policy.embedded.interpreter import (
     EvaluationError,
@@ -18,6 +18,7 @@ from gateway.policy.embedded.interpreter import (
     prepare_rules,
 )
 from gateway.policy.embedded.syntax_tree import Edit, Module, head_of, is_plain, path_of
+from gateway.policy.source import BundleError, Diagnostic
 
 TEST_PREFIX = "test_"
 

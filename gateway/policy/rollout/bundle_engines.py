@@ -7,12 +7,13 @@ import asyncio
 from typing import Final, Protocol
 
 from gateway.core.errors import Invalid, Unavailable
-from gateway.policy.bundle import OPA_ENGINE, Bundle, BundleError, Diagnostic
+from gateway.policy.bundle import OPA_ENGINE, Bundle
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_archive import MANIFEST
 from gateway.policy.opa.bundle_feed import BundleFeed, ServedBundle
 from gateway.policy.rollout.bundle_gate import GatedBundle
+from gateway.policy.source import BundleError, Diagnostic
 from waypost.json_pointer import FieldError
 
 LOOKS: Final = 100

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct, structs
 
-from gateway.policy.bundle import DATA_FILE, OPA_ENGINE, Bundle, BundleError, Diagnostic, bundle_of
+from gateway.policy.bundle import DATA_FILE, OPA_ENGINE, Bundle, bundle_of
 from gateway.policy.embedded.loading import check_bundle
 from gateway.policy.opa import batches
 from gateway.policy.opa.bundle_archive import (
@@ -17,6 +17,7 @@ from gateway.policy.opa.bundle_archive import (
     unpack,
 )
 from gateway.policy.opa.bundle_signature import VerificationKey, verify
+from gateway.policy.source import BundleError, Diagnostic
 
 RULES_SUFFIX = ".rego"
 

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from msgspec import Struct
 
 from gateway.core.errors import Invalid, Unavailable
-from gateway.policy.bundle import BundleError, Diagnostic
 from gateway.policy.opa.bundle_archive import ArchiveError, Manifest
 from gateway.policy.opa.bundle_signature import VerificationKey
 from gateway.policy.rollout.bundle_gate import BundleGate
+from gateway.policy.source import BundleError, Diagnostic
 from waypost.json_pointer import FieldError
 from waypost.worker_pool import WorkerEnded, WorkerError, WorkerPool, WorkerTimeout
 from waypost.worker_process import Answer, Progress, serve

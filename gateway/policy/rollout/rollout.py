@@ -10,7 +10,7 @@ from loguru import logger
 from gateway.core.approvals import ApprovalRefused, denied
 from gateway.core.errors import Conflict, PreconditionFailed, Unavailable
 from gateway.core.history import HistoryEntry, HistoryKind, PolicyDetail
-from gateway.policy.bundle import OPA_ENGINE, Bundle, BundleError, Diagnostic
+from gateway.policy.bundle import OPA_ENGINE, Bundle
 from gateway.policy.enforcement import enforce
 from gateway.policy.rollout.acts import KINDS, Act, Taken, audit_entry, refusals, release_of, step_question
 from gateway.policy.rollout.approvals import after_approval, after_request, approvals_needed
@@ -31,6 +31,7 @@ from gateway.policy.rollout.engine_changes import EngineChanges, MakeShadow, Pre
 from gateway.policy.rollout.gate_process import invalid
 from gateway.policy.rollout.interface import ChecksUploads, KeepsRollout
 from gateway.policy.rollout.shadow import ShadowCounts
+from gateway.policy.source import BundleError, Diagnostic
 
 
 class BundleRollout:

@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.policy.bundle import SHIPPED_POLICIES, BundleError, read_bundle
+from gateway.policy.bundle import SHIPPED_POLICIES, read_bundle
 from gateway.policy.embedded.loading import load_bundle
+from gateway.policy.source import BundleError
 
 FLOOR = {
     "tenants": {"payments": {"max_priority": 7, "regions": ["beijing"]}},

@@ -4,10 +4,9 @@ from collections import Counter
 
 import msgspec
 
-from gateway.policy.bundle import BundleError
 from gateway.policy.embedded.gate import check_rules, nondeterministic_calls
 from gateway.policy.embedded.interpreter import UNDEFINED, EvaluationError, Interpreter, parse_modules
-from gateway.policy.source import PolicySource
+from gateway.policy.source import BundleError, PolicySource
 from tests.gateway.policy.embedded.opa_cases import ASKED, OpaCase, needs_shared, opa_cases, unordered
 
 RIGHT = 1_093

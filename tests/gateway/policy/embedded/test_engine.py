@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.core.decision import Decision
-from gateway.policy.bundle import BundleError
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
+from gateway.policy.source import BundleError
 from tests.conformance.policy_engine import (
     ALLOW,
     document,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.policy.bundle import BundleError
 from gateway.policy.embedded.interpreter import parse_modules
+from gateway.policy.source import BundleError
 
 MANY = 20_000
 EXCESSIVE = {

@@ -7,12 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.policy.bundle import BundleError
 from gateway.policy.embedded.gate import check_rules, nondeterministic_calls
 from gateway.policy.embedded.interpreter import UNDEFINED, Interpreter, parse_modules
 from gateway.policy.embedded.syntax_tree import Module, head_of, is_plain, only
 from gateway.policy.question import encode_question
-from gateway.policy.source import PolicySource
+from gateway.policy.source import BundleError, PolicySource
 from tests.gateway.policy.embedded.generated_questions import questions
 from tests.gateway.policy.embedded.opa_cases import unordered
 from tests.opa_fixture import OPA, needs_opa

@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.policy.bundle import Bundle, BundleError, Diagnostic
+from gateway.policy.bundle import Bundle
 from gateway.policy.embedded.gate import check_rules, nondeterministic_calls
 from gateway.policy.embedded.interpreter import parse_modules
 from gateway.policy.embedded.rego_tests import run_rego_tests
-from gateway.policy.source import PolicySource
+from gateway.policy.source import BundleError, Diagnostic, PolicySource
 from tests.gateway.policy.embedded.opa_cases import IDIOMS, PUBLIC, needs_shared
 from tests.opa_fixture import OPA, needs_opa
 

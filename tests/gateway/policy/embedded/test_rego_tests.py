@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, BundleError, read_bundle
+from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, read_bundle
 from gateway.policy.embedded.interpreter import Interpreter, PreparedRules, parse_modules
 from gateway.policy.embedded.rego_tests import (
     RegoTest,
@@ -16,7 +16,7 @@ from gateway.policy.embedded.rego_tests import (
     run_rego_tests,
 )
 from gateway.policy.embedded.syntax_tree import Module, extent, only
-from gateway.policy.source import PolicySource
+from gateway.policy.source import BundleError, PolicySource
 
 SHIPPED = read_bundle(SHIPPED_POLICIES, None)
 

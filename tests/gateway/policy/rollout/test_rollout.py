@@ -9,9 +9,9 @@ from msgspec import structs
 
 from gateway.core.decision import Question
 from gateway.core.errors import Conflict, Invalid, PreconditionFailed
-from gateway.policy.bundle import BundleError
 from gateway.policy.rollout.acts import Act
 from gateway.policy.rollout.bundle_states import BundleState, Step
+from gateway.policy.source import BundleError
 from tests.conformance.policy_engine import submission
 from tests.gateway.policy.opa.keys import OTHER_KEY
 from tests.gateway.policy.opa.keys import SIGNS as KEY
