@@ -9,18 +9,18 @@ from observability.metric_declaration import RELEASE, RELEASE_OUTCOMES
 
 OTHER: Final = "other"
 IDLE_SECONDS: Final = 3_600.0
-"""The time without an ended shard after which a version gives way to another one."""
+"""The time without a shard that begins or ends after which a version gives way to another one."""
 
 
 class _Version(Struct):
     outcomes: dict[str, Histogram]
-    counted_at: float
+    seen_at: float
 
 
 class ReleaseCounts:
     """The counts of ended shards by released version; `other` has those of versions beyond the bound.
 
-    A version that is counted stays counted while its shards end: one that gave way at once would leave counts
+    A version that is counted stays counted while its shards run: one that gave way at once would leave counts
     with gaps, which look like evidence.
     """
 
@@ -33,23 +33,32 @@ class ReleaseCounts:
     def __repr__(self) -> str:
         return f"<ReleaseCounts of {len(self._versions)} versions>"
 
+    def begin(self, release: str, *, at: float) -> None:
+        """Makes the series of the version `release`, of which a shard is under way at the time `at`.
+
+        Prometheus does not see by how much a series has grown that appears with its first counts.
+        """
+        self._outcomes(release, at)
+
     def observe(self, release: str, outcome: str, seconds: float, *, at: float) -> None:
         """Counts a shard of the version `release` that ended at the wall-clock time `at`."""
+        self._outcomes(release, at)[outcome].observe(seconds)
+
+    def _outcomes(self, release: str, at: float) -> dict[str, Histogram]:
         version = self._versions.pop(release, None)
         if version is None:
             if not self._has_room(at):
-                self._other[outcome].observe(seconds)
-                return
-            version = _Version(outcomes=self._children(release), counted_at=at)
-        version.counted_at = at
+                return self._other
+            version = _Version(outcomes=self._children(release), seen_at=at)
+        version.seen_at = at
         self._versions[release] = version
-        version.outcomes[outcome].observe(seconds)
+        return version.outcomes
 
     def _has_room(self, at: float) -> bool:
         if len(self._versions) < RELEASE.most - 1:
             return True
         idle, version = next(iter(self._versions.items()))
-        if at - version.counted_at < IDLE_SECONDS:
+        if at - version.seen_at < IDLE_SECONDS:
             return False
         del self._versions[idle]
         for outcome in version.outcomes:

@@ -102,11 +102,8 @@ def count_history(
             case TransitionDetail(after=phase, region=region, failover=failover):
                 if phase.terminal:
                     metrics.shards_ended.labels(phase).inc()
-                    if run is not None and run.released and phase in RELEASE_OUTCOMES:
-                        release, took = release_label(run.tenant, run.released), entry.at - run.created_at
-                        metrics.releases.observe(
-                            release, RELEASE_OUTCOMES[phase], max(took, 0.0), at=entry.at
-                        )
+                if run is not None and run.released:
+                    _count_release(run, phase, metrics, at=entry.at)
                 if failover:
                     # The event is the cause; its reason may be a cluster's own words, which are no label.
                     metrics.failovers.labels(region or "", entry.kind).inc()
@@ -119,6 +116,15 @@ def count_history(
                 metrics.tombstones.labels(region).inc()
             case _:
                 pass
+
+
+def _count_release(run: Run, phase: Phase, metrics: Metrics, *, at: float) -> None:
+    """Counts a shard that has come to `phase` for the released version that it runs."""
+    release, outcome = release_label(run.tenant, run.released), RELEASE_OUTCOMES.get(phase)
+    if outcome is None:
+        metrics.releases.begin(release, at=at)
+    else:
+        metrics.releases.observe(release, outcome, max(at - run.created_at, 0.0), at=at)
 
 
 def log_committed(committed: Iterable[CommittedShard]) -> None:

@@ -26,6 +26,14 @@ def test_shards_are_counted_by_version_and_outcome() -> None:
     assert counted(metrics, "other", "failed") == 0
 
 
+def test_a_version_is_there_before_its_first_shard_ends() -> None:
+    """Else a run of many short shards would appear with them all, and have grown by none."""
+    metrics = Metrics()
+    metrics.releases.begin("demo/nightly@1", at=0.0)
+
+    assert [counted(metrics, "demo/nightly@1", outcome) for outcome in ("succeeded", "failed")] == [0, 0]
+
+
 def test_versions_beyond_the_bound_are_counted_together() -> None:
     """Whoever is counted stays: counts with gaps would look like evidence."""
     metrics = Metrics()

@@ -87,6 +87,10 @@ def test_shards_of_released_versions_are_counted_by_version() -> None:
         moved(HistoryKind.STOPPED, Phase.RUNNING, Phase.CANCELLED),
         moved(HistoryKind.CONFIRMED, Phase.DISPATCHING, Phase.RUNNING),
     ]
+    count_history(ended[-1:], metrics, since_lost=None, run=run)
+    assert (
+        value(metrics, "waypost_release_shard_seconds_count", release="demo/nightly@3", outcome="failed") == 0
+    )
     count_history(ended, metrics, since_lost=None, run=run)
     count_history(ended, metrics, since_lost=None, run=structs.replace(run, released=""))
 
