@@ -45,6 +45,8 @@ class WorkflowDetail(Detail, frozen=True, kw_only=True):
     """The share of submissions that a version in canary gets, in percent."""
     steps: tuple[float, ...] = ()
     """The shares that it is to get afterwards."""
+    reason: str = ""
+    """The reason of a change that the gateway made by itself."""
     stable: int | None = None
     """The number of the stable version afterwards."""
     decision_id: str

@@ -60,6 +60,8 @@ class WorkflowVersion(Struct, frozen=True, kw_only=True):
     """The share of submissions that run it, in percent, while it is in canary."""
     steps: tuple[float, ...] = ()
     """The shares that follow, each once the analysis of the one before has held; at 100 it is promoted."""
+    reason: str = ""
+    """The reason of the last change, where the gateway made it by itself; empty where a person did."""
 
 
 class ReleasedWorkflow(Struct, frozen=True, kw_only=True):
@@ -132,6 +134,7 @@ def after_step(
     at: float,
     percent: float = 0.0,
     steps: tuple[float, ...] = (),
+    reason: str = "",
 ) -> ReleasedWorkflow:
     """Returns the workflow after a canary, promotion or rollback of one version. Raises `StepRefused`."""
     version = workflow.version(number)
@@ -154,6 +157,7 @@ def after_step(
                 changed_at=at,
                 percent=percent if states[one.number] is VersionState.CANARY else 0.0,
                 steps=steps if states[one.number] is VersionState.CANARY else (),
+                reason=reason if one is version else "",
             )
             if one.number in states
             else one

@@ -31,6 +31,7 @@ async def take_step(
     percent: float = 0.0,
     steps: tuple[float, ...] = (),
     asked_by: Principal | None = None,
+    reason: str = "",
 ) -> ReleasedWorkflow | None:
     """Returns the workflow after a release change of one version, which is stored; `by` whom it is done.
 
@@ -38,7 +39,7 @@ async def take_step(
 
     None, and nothing stored, where the stored workflow is no longer as `before`. Raises `StepRefused`.
     """
-    after = after_step(before, step, number, by=by, at=at, percent=percent, steps=steps)
+    after = after_step(before, step, number, by=by, at=at, percent=percent, steps=steps, reason=reason)
     version = after.version(number)
     assert version is not None
     entry = workflow_entry(after, version, STEP_KINDS[step], by=by, at=at, decision_id=decision_id)
@@ -63,6 +64,7 @@ def workflow_entry(
         source=version.source,
         percent=version.percent,
         steps=version.steps,
+        reason=version.reason,
         stable=None if after.stable is None else after.stable.number,
         decision_id=decision_id,
     )

@@ -219,6 +219,9 @@ def _show(workflow: dict[str, Any], output: Format) -> None:
         for one in reversed(workflow["versions"])
     )
     console().print(table(["VERSION", "STATE", "SOURCE", "APPLIED BY", "SINCE", "BY"], rows))
+    for one in reversed(workflow["versions"]):
+        if one.get("reason"):
+            console().print(f"{one['number']}: {one['reason']}", markup=False)
 
 
 def _of(tenant: str | None) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Released workflows as a kind of release: implements `Releases` by the store that keeps workflows."""
 
-from typing import Final
+from typing import Any, Final
 
 from gateway.core.errors import Conflict, Unavailable
 from gateway.core.rollback import Alert, Rollback
@@ -57,10 +57,10 @@ class Workflows:
         release = version_in_force(workflow, subject.number)
         if release is None or release.restored or release.returns_to != rollback.returns_to:
             raise Conflict("the workflow is not as it was when the rollback was decided")
+        reason = f"{rollback.alert}: {rollback.steps[0].detail}"
+        act: dict[str, Any] = {"by": ACTOR, "at": at, "decision_id": "", "reason": reason}
         try:
-            after = await take_step(
-                self._store, workflow, ReleaseStep.ROLL_BACK, subject.number, by=ACTOR, at=at, decision_id=""
-            )
+            after = await take_step(self._store, workflow, ReleaseStep.ROLL_BACK, subject.number, **act)
         except StepRefused as error:
             raise Conflict(str(error)) from error
         if after is None:

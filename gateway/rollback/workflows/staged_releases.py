@@ -118,6 +118,7 @@ class StagedReleases:
                 decision_id=decision.id,
                 percent=percent,
                 steps=steps,
+                reason=why,
             )
         except StepRefused as error:
             logger.warning("the next stage of {} is not possible: {}", workflow.name, error)

@@ -75,12 +75,13 @@ def test_a_step_is_about_the_revision_that_there_is(httpserver: HTTPServer) -> N
 
 
 def test_a_canary_may_have_stages(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
-    staged = ONE | {"versions": [VERSION, TRIED | {"steps": [25.0, 100.0]}]}
+    staged = ONE | {"versions": [VERSION, TRIED | {"steps": [25.0, 100.0], "reason": "[good] so far"}]}
     httpserver.expect_request("/v1/workflows/nightly/versions/2/canary").respond_with_json(staged)
     url = httpserver.url_for("")
     assert canary("nightly", 2, steps="5,25,100", rev=3, url=url, token="t") == Exit.DONE
     assert httpserver.log[0][0].get_json() == {"percent": 5, "steps": [25, 100]}
-    assert "Canary 5 %, then 25, 100" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert all(words in out for words in ("Canary 5 %, then 25, 100", "2: [good] so far"))
     assert canary("nightly", 2, rev=3, url=url, token="t") == Exit.DONE
     assert httpserver.log[1][0].get_json() == {"percent": 5}
     for wrong in ({"steps": "5,x"}, {"steps": ""}, {"steps": "5,25", "percent": 5.0}):

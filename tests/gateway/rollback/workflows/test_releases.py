@@ -65,6 +65,7 @@ async def test_what_the_rollback_did_is_an_act_on_the_workflow(world: WorkflowWo
     )
     assert (act.kind, act.actor, act.detail) == (expected.kind, expected.actor, expected.detail)
     assert version.changed_by == "rollback"
+    assert version.reason == "ItGoesBadly: 40.0% are failed, 1.0% in the baseline"
 
 
 async def test_a_version_that_became_the_last_good_one_meanwhile_stays(

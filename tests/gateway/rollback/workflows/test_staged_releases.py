@@ -104,6 +104,7 @@ async def test_what_policy_refuses_ends_the_stages(stages: Stages) -> None:
     assert (await stages.shares(), len(stages.policy.asked)) == ((5.0, ()), 1)
     (act,) = await stages.acts()
     assert (act.percent, act.steps, act.decision_id) == (5.0, (), "d1")
+    assert act.reason == "policy refuses the next stage"
 
 
 async def test_while_policy_does_not_answer_nothing_is_done(stages: Stages) -> None:
