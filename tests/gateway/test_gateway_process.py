@@ -1,6 +1,7 @@
 """Tests a gateway as a process: it starts from its settings, and ends on a signal."""
 
 import asyncio
+import io
 import json
 import os
 import resource
@@ -9,15 +10,18 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr
 from pathlib import Path
 from typing import IO, Any
 
 import httpx
 import pytest
+from loguru import logger
 
+from gateway.cli.gateway import gateway as gateway_command
 from gateway.gateway_process import run_loops
 from gateway.identity.development_issuer import mint_token
+from observability import logs
 from waypost.connections.descriptors import raise_descriptor_limit
 
 pytestmark = pytest.mark.integration
@@ -28,6 +32,9 @@ DOCUMENT = {
     "metadata": {"name": "nightly"},
     "spec": {"tasks": [{"name": "a", "type": "delay", "run": {"seconds": 0}}]},
 }
+
+
+PORTS = {"WAYPOST_LISTEN__PORT": "0", "WAYPOST_METRICS__PORT": "0"}
 
 
 class Process:
@@ -46,7 +53,12 @@ class Process:
                 command,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, "WAYPOST_STORE": f"sqlite:{folder / 'gateway.db'}", **environment},
+                env={
+                    **os.environ,
+                    **PORTS,
+                    "WAYPOST_STORE": f"sqlite:{folder / 'gateway.db'}",
+                    **environment,
+                },
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -74,13 +86,20 @@ class Process:
         return code
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A gateway for all tests that leave it as it was, at the most talkative level."""
+    gateway = Process(tmp_path_factory.mktemp("gateway"), WAYPOST_LOGGING__LEVEL="DEBUG")
+    yield gateway
+    gateway.end(signal.SIGKILL)
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Any]:
     started: list[Process] = []
 
     def starter(*arguments: str, **environment: Any) -> Process:
-        ports = {"WAYPOST_LISTEN__PORT": "0", "WAYPOST_METRICS__PORT": "0"}
-        started.append(Process(tmp_path, *arguments, **(ports | environment)))
+        started.append(Process(tmp_path, *arguments, **environment))
         return started[-1]
 
     yield starter
@@ -117,10 +136,9 @@ def test_it_ends_when_told_even_while_somebody_listens(start: Any) -> None:
     assert (code, "ERROR" in gateway.log) == (0, False)
 
 
-def test_the_inside_port_tells_how_it_is(start: Any) -> None:
+def test_the_inside_port_tells_how_it_is(running: Process) -> None:
     """Ready without regions: what is accepted waits."""
-    gateway = start()
-    inside = f"http://127.0.0.1:{gateway.ready['metrics_port']}"
+    inside = f"http://127.0.0.1:{running.ready['metrics_port']}"
 
     assert httpx.get(f"{inside}/livez").status_code == 200
     answer = httpx.get(f"{inside}/readyz?verbose")
@@ -132,22 +150,21 @@ def test_the_inside_port_tells_how_it_is(start: Any) -> None:
         "[+] regions",
     ]
     assert "waypost_decision_seconds_count" in httpx.get(f"{inside}/metrics").text
-    assert httpx.get(f"http://127.0.0.1:{gateway.ready['port']}/metrics").status_code == 404
+    assert httpx.get(f"http://127.0.0.1:{running.ready['port']}/metrics").status_code == 404
 
 
-def test_a_gateway_whose_disk_is_full_is_not_ready(start: Any) -> None:
+def test_a_gateway_whose_disk_is_full_is_not_ready(running: Process) -> None:
     """Reads go on, but no 202 can be given: callers have to go elsewhere until there is room again."""
-    gateway = start()
-    ready = f"http://127.0.0.1:{gateway.ready['metrics_port']}/readyz?verbose"
+    ready = f"http://127.0.0.1:{running.ready['metrics_port']}/readyz?verbose"
     before = httpx.get(ready)
-    full = (gateway.folder / "gateway.db-wal").stat().st_size
+    full = (running.folder / "gateway.db-wal").stat().st_size
     before_limits = resource.prlimit(
-        gateway.process.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY)
+        running.process.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY)
     )
-    with gateway.client() as client:
+    with running.client() as client:
         refused = client.post("/v1/runs", json=DOCUMENT)
         during = httpx.get(ready)
-        resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, before_limits)
+        resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, before_limits)
         accepted = client.post("/v1/runs", json=DOCUMENT)
     after = httpx.get(ready)
 
@@ -156,10 +173,9 @@ def test_a_gateway_whose_disk_is_full_is_not_ready(start: Any) -> None:
     assert during.text.startswith("[-] store: the store does not take writes now\n")
 
 
-def test_two_gateways_on_one_file_are_refused(start: Any) -> None:
+def test_two_gateways_on_one_file_are_refused(running: Process) -> None:
     """Each would think that it alone commits."""
-    start()
-    other = start()
+    other = Process(running.folder)
 
     assert other.end() == 1
     assert "in use by another process" in other.log
@@ -180,27 +196,33 @@ def test_two_gateways_on_one_file_are_refused(start: Any) -> None:
     ],
 )
 def test_a_wrong_setting_stops_the_start(
-    start: Any, environment: dict[str, str], code: int, words: str
+    environment: dict[str, str], code: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a sentence that names it, and no stack."""
-    gateway = start(**environment)
+    """With a sentence that names it, and no stack. In this process: the start of one is no part of it."""
+    for name, value in ({"WAYPOST_STORE": f"sqlite:{tmp_path / 'gateway.db'}"} | PORTS | environment).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "setswitchinterval", lambda _: None)
+    told = io.StringIO()
+    monkeypatch.setattr(logs, "configure", lambda **_: None)
+    sink = logger.add(told, format="{message}")
+    with redirect_stderr(told):
+        ended = gateway_command(dev=tmp_path / "dev")
+    logger.remove(sink)
 
-    assert gateway.end() == code
-    assert words in gateway.log
-    assert "Traceback" not in gateway.log
+    assert ended == code
+    assert words in told.getvalue()
+    assert "Traceback" not in told.getvalue()
 
 
-def test_no_token_is_in_the_log(start: Any) -> None:
+def test_no_token_is_in_the_log(running: Process) -> None:
     """Neither a good one nor a bad one, at the most talkative level."""
-    gateway = start(WAYPOST_LOGGING__LEVEL="DEBUG")
-    with gateway.client() as client:
+    with running.client() as client:
         token = client.headers["authorization"].removeprefix("Bearer ")
         assert client.get("/v1/runs").status_code == 200
         assert client.get("/v1/runs", headers={"authorization": f"Bearer {token}x"}).status_code == 401
         assert client.get(f"/v1/runs?access_token={token}").status_code == 400
-    gateway.end()
 
-    assert not any(part in gateway.log for part in token.split("."))
+    assert not any(part in running.log for part in token.split("."))
 
 
 @pytest.mark.parametrize(("descriptors", "number"), [((256, 4_096), 600), ((400, 400), 1_100)])
