@@ -59,7 +59,7 @@ from waypost.workflow.run_types import DeclaredExecutors
 
 
 class StoreKind(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of store that the settings can choose: the form of its URL, and the factory that makes it."""
+    """A kind of store that the settings can choose: the form of its URL, and a factory of such stores."""
 
     form: str
     """The form of the store's URL, for error messages: `sqlite:PATH`."""

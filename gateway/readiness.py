@@ -56,7 +56,7 @@ async def _check_policy(policy: PolicyEngine, engine: str, bundles: BundleFeed) 
 
 
 async def _check_keys(authenticator: JwtAuthenticator) -> str:
-    """Checks that the keys of every token issuer can be read; raises `Unavailable` naming the others."""
+    """Checks that the keys of every token issuer can be read; `Unavailable` names the issuers without."""
     if authenticator.issuers_without_keys:
         raise Unavailable(f"cannot be read: those of {', '.join(authenticator.issuers_without_keys)}")
     return "of every issuer"

@@ -43,7 +43,7 @@ def machine_boot() -> MachineBoot:
 
 
 def steady_time() -> float:
-    """Returns the seconds since 1970, by the wall clock as it was when this process started."""
+    """Returns the present time of the steady clock, in seconds since 1970."""
     return _offset + uptime()
 
 
@@ -62,5 +62,5 @@ def set_forward(seconds: float) -> None:
 
 
 def wall_clock_step() -> float:
-    """Returns the seconds by which the wall clock was set since this process started or `set_forward`."""
+    """Returns how many seconds the wall clock is ahead of the steady clock, because somebody set it."""
     return time.time() - steady_time()

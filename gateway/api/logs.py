@@ -1,4 +1,4 @@
-"""The API handler of task logs: reads a task's output from its region; a follower moves with the shard."""
+"""The API handler of task logs: reads a task's output from its region, or follows it while the task runs."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator

@@ -217,7 +217,7 @@ def read_answer(response: httpx.Response, *names: str) -> Any:
 
 
 def _foreign_refusal(response: httpx.Response, proxy: EnvironmentProxy | None) -> CliError:
-    """Returns the `CliError` for an error response that does not come from a gateway, but from a proxy.
+    """Builds the `CliError` for an error response that a proxy sent instead of a gateway.
 
     A proxy between us and the gateway refuses in words of its own. A 404 of it says nothing about runs.
     """

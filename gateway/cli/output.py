@@ -112,7 +112,7 @@ def console(*, stderr: bool = False, width: int | None = UNLIMITED) -> Screen:
 
 
 def visible(text: str) -> str:
-    """Returns `text` on one line, with control and bidirectional characters escaped as in Python: `\x1b`."""
+    """Returns `text` on one line, control and bidirectional characters escaped as in Python (`\\x1b`)."""
     return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 

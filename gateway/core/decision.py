@@ -31,7 +31,7 @@ class Action(StrEnum):
 
 
 class ActionKind(StrEnum):
-    """The kind of an API action: a read, a change, or work for a tenant. Permissions are recorded by kind."""
+    """The kind of an API action: a read, a change, or work for a tenant."""
 
     READ = "read"
     """An action that changes nothing: its permission is recorded only if the settings say so."""

@@ -74,7 +74,7 @@ def _losses_count(shard: Shard, wall: float, settings: FailoverSettings) -> bool
 
 
 def loss_event(attempts_lost: int, settings: FailoverSettings) -> Event:
-    """Returns the shard's event for a lost attempt (T9): `LOST`, or `EXHAUSTED` for the last one allowed."""
+    """Returns the shard's event for a lost attempt (T9): `LOST`, or `EXHAUSTED` if no more are allowed."""
     return Event.EXHAUSTED if attempts_lost + 1 >= settings.attempts_maximum else Event.LOST
 
 

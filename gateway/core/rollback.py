@@ -92,7 +92,7 @@ class RollbackStep(Struct, frozen=True, kw_only=True):
 
 
 class Rollback(Struct, frozen=True, kw_only=True):
-    """One automatic rollback of a release, done or refused, with its phases in order; the last is present."""
+    """One automatic rollback of a release, done or refused, with all its phases; the last one is current."""
 
     id: int = 0
     """The rollback's number, given by the store; 0 before it is stored."""

@@ -10,9 +10,9 @@ from gateway.core.principal import Principal
 
 
 class RunPhase(StrEnum):
-    """The phase of a run.
+    """The phase of a run from its acceptance to its end, as it follows from the phases of its shards.
 
-    `run_phase` in `gateway/store/rules.py` derives it from the phases of its shards.
+    `run_phase` in `gateway/store/rules.py` derives it.
     """
 
     PENDING = "Pending"

@@ -64,7 +64,7 @@ def is_valid(
     executors: DeclaredExecutors,
     regions: frozenset[str],
 ) -> bool:
-    """Returns whether `check` would find no error in the workflow; stops at the first error, to be quick."""
+    """Returns whether the workflow has no semantic errors; stops at the first error, to be quick."""
     return next(_errors(workflow, canonical, limits, executors, regions), None) is None
 
 

@@ -70,7 +70,7 @@ def parse(
 
 
 def parse_quickly(body: bytes, limits: DocumentLimits) -> Workflow | None:
-    """Parses the JSON `body` into a `Workflow` with msgspec; returns None where only the strict reader may.
+    """Parses the JSON `body` quickly into a `Workflow`; returns None if the strict reader must do it.
 
     The strict reader is written in Python and slower: each submission waits for it. msgspec suffices where
     what it does not report (doubled names, inexact numbers, NUL, deep nesting) is certainly absent.
@@ -138,7 +138,7 @@ def _is_yaml(media_type: str, body: bytes) -> bool:
 
 
 def _is_certainly_strict(workflow: Workflow, value: Any, body: bytes, depth: int) -> bool:
-    """Returns whether the strict JSON reader would certainly find no error in `body`, as in nearly every one.
+    """Returns whether the strict JSON reader would certainly find no error in `body`.
 
     A doubled name shows in the length: the decoded value keeps one of the two, so encoding it gives a shorter
     text.

@@ -24,7 +24,7 @@ RENDERED: Final = frozenset({"run", "source", "target", "when"})
 
 
 class PartialChecks:
-    """Finds, in a document with schema errors, the errors that are independent of them; `parse` calls it."""
+    """Finds the semantic errors in a document that has schema errors, without consequences of these."""
 
     def __init__(
         self, limits: DocumentLimits, executors: DeclaredExecutors, regions: frozenset[str] = frozenset()

@@ -27,7 +27,7 @@ class RequestCredentials(Struct, frozen=True, kw_only=True):
 
 
 class Authenticator(Protocol):
-    """The interface of what verifies the credentials of requests and returns the caller.
+    """The interface of an authenticator: verifies a request's credentials and returns the caller.
 
     `authenticate` returns the caller. It raises `Unauthenticated` (401: no acceptable token), `Malformed`
     (400: several tokens, or one in the wrong place), `HeadersTooLarge` (431), `TooManyRequests` (429: too

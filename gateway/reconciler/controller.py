@@ -30,7 +30,7 @@ from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.restored_store import begin_era
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.blackout_guard import enough_answer
-from gateway.regions.health import unknown
+from gateway.regions.health import unknown_health
 from gateway.regions.region_view import RegionView
 from gateway.settings import FailoverSettings, HealthSettings, PlacingSettings
 from gateway.steady_clock import steady_time, wall_clock_step
@@ -75,7 +75,10 @@ class Controller:
         self._ws = WorkingSet(
             regions={
                 link.name: Region(
-                    name=link.name, link=link, health=unknown(link.name), weight=weights.get(link.name, 1.0)
+                    name=link.name,
+                    link=link,
+                    health=unknown_health(link.name),
+                    weight=weights.get(link.name, 1.0),
                 )
                 for link in links
             }

@@ -32,7 +32,7 @@ from gateway.reconciler.orphans import drop_ended_unknowns, unlisted_attempts
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.restored_store import check_restored
 from gateway.reconciler.working_set.working_set import WorkingSet
-from gateway.regions.health import unknown
+from gateway.regions.health import unknown_health
 from gateway.settings import FailoverSettings, HealthSettings
 from gateway.store.interface import Cursor, Store
 from observability.metrics import Metrics
@@ -124,7 +124,7 @@ class InboxProcessor:
                 region.reopen_stream(now)
                 # It was this journal whose answers counted as failures: nothing is known of its health yet.
                 region.health = structs.replace(
-                    unknown(region.name), since=now.monotonic, reason="its new journal was admitted"
+                    unknown_health(region.name), since=now.monotonic, reason="its new journal was admitted"
                 )
             region.unknown_journal = ""
         elif not region.incarnation:

@@ -17,7 +17,7 @@ from gateway.settings import HealthSettings
 def within_ejection_limit(
     healths: Sequence[RegionHealth], now: float, settings: HealthSettings
 ) -> tuple[RegionHealth, ...]:
-    """Returns the regions' healths with those ejections ended that exceed the limit.
+    """Ends the ejections that exceed the limit; returns all regions' healths in the same order.
 
     `healths` are those of the regions that take new work at all: a cordoned region is no alternative.
     The ejections that would have ended soonest end now, in slow start; the incidents stay counted.

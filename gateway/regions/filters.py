@@ -80,7 +80,7 @@ def has_processors(demand: Demand, region: RegionView) -> str | None:
 
 
 def can_serve(demand: Demand, region: RegionView) -> bool:
-    """Returns whether the region could take attempts with this demand, apart from having no room now."""
+    """Returns whether the region can take attempts with this demand, whether or not a slot is free now."""
     return (
         region.condition.ready
         and not region.cordoned

@@ -72,14 +72,14 @@ class RegionHealth(Struct, frozen=True, kw_only=True):
         )
 
 
-def unknown(name: str) -> RegionHealth:
+def unknown_health(name: str) -> RegionHealth:
     """Returns the health of a region that has answered no probe yet; its first probe is due at once."""
     return RegionHealth(name=name)
 
 
-def removed(name: str, now: float, reason: str) -> RegionHealth:
+def removed_health(name: str, now: float, reason: str) -> RegionHealth:
     """Returns the health of a region that is no longer probed: Unreachable from `now` on, for good."""
-    return with_changes(unknown(name), now, because=reason, lost_at=now, next_probe_at=float("inf"))
+    return with_changes(unknown_health(name), now, because=reason, lost_at=now, next_probe_at=float("inf"))
 
 
 def condition_of(health: RegionHealth) -> RegionCondition:
@@ -137,7 +137,7 @@ def count_answered_since(healths: Sequence[RegionHealth], since: float) -> int:
 
 
 def any_kept_answering(healths: Sequence[RegionHealth], since: float) -> bool:
-    """Returns whether a region has been reachable since before `since`, and answered a probe after it.
+    """Returns whether some region was reachable before `since`, still is, and has answered a probe since.
 
     Then the gateway's network works, if not to which regions.
     """

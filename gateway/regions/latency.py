@@ -92,7 +92,7 @@ def recent_p90(window: LatencyWindow, now: float, settings: HealthSettings) -> f
 
 
 def after_evaluation(window: LatencyWindow, now: float, settings: HealthSettings) -> LatencyWindow:
-    """Returns the window after its evaluation, once a second, by which the region becomes slow or fast."""
+    """Evaluates the window, once a second: returns it with the region marked slow or no longer slow."""
     value = recent_p90(window, now, settings)
     if value is None:
         return window  # without a round trip nothing is known, so nothing changes

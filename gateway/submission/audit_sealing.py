@@ -68,7 +68,7 @@ class AuditSealer:
         self._looked_at: int | None = None
 
     async def run(self) -> None:
-        """Seals new audit entries periodically until it is cancelled.
+        """Seals new audit entries periodically until it is cancelled; retries when the store does not answer.
 
         Retries when the store does not answer.
         """

@@ -51,7 +51,7 @@ class KnownExceptions:
         self._known = {one.id: one for one in self._known.values() if one.state_at(now) not in ENDED}
 
     def enforced(self, decision: Decision, question: Question) -> Decision:
-        """Returns the engine's decision as enforcement levels and active policy exceptions change it."""
+        """Applies enforcement levels and active policy exceptions to a decision of the policy engine."""
         if decision.allow is True or not can_be_excepted(decision):
             return enforce(decision, {})
         scope = scope_of(question)

@@ -32,7 +32,7 @@ OnUnrecorded = Callable[[int], None]
 
 
 class KeepsRecords(KeepsDecisions, KeepsExceptions, Protocol):
-    """The interface of a store as far as it keeps policy decisions and policy exceptions."""
+    """The store interface for keeping policy decisions and policy exceptions."""
 
 
 class RecordedPolicy:

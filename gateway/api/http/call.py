@@ -150,7 +150,7 @@ class Call:
         return message.get("body", b""), message.get("more_body", False)
 
     def turn(self, places: Turns | None = None, *, wait_seconds: float | None = None) -> Turn:
-        """Returns an async context that waits for a place among `places` and occupies it; tenants take turns.
+        """Returns an async context that holds one of a limited number of places, in the tenant's turn.
 
         Raises `NoTurn` where none was free within `wait_seconds`; None: the time that a request may wait.
         """

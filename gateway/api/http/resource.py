@@ -201,7 +201,7 @@ class UnknownPath:
 
 
 class UnauthenticatedConnection:
-    """Marks, as a context, a connection as unauthenticated: the server may close it to make room for others.
+    """A context manager that marks a connection as unauthenticated, so that the server may close it.
 
     Written by hand: a context manager made of a generator costs every request some microseconds.
     """

@@ -101,7 +101,7 @@ async def promote(call: Call) -> Response:
 
 
 async def rollback(call: Call) -> Response:
-    """Roll a policy bundle back for good; if it was active, the bundle active before decides again."""
+    """Roll a policy bundle back for good; if it was active, the previously active bundle decides again."""
     return await _take(call, Step.ROLL_BACK)
 
 

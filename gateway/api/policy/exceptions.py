@@ -226,7 +226,7 @@ def _errors(asked: ExceptionRequest, call: Call) -> Iterator[FieldError]:
 
 
 def _not_soft(rule: str, bundles: Collection[Bundle]) -> str:
-    """Returns why a policy rule allows no exceptions (it is not soft); empty if it does, or is unknown."""
+    """Returns why a policy rule allows no policy exceptions; empty if it is soft, or of unknown level."""
     # Data that only an OPA puts together has levels that are not seen here.
     if any(bundle.engine == OPA_ENGINE for bundle in bundles):
         return ""

@@ -46,7 +46,7 @@ class PendingView(Struct, frozen=True, kw_only=True):
 
 
 class StepResult(BundleView, frozen=True, kw_only=True):
-    """The response to a change of a policy bundle's rollout: the bundle afterwards, or what is missing."""
+    """The response to a change of a bundle's rollout: the bundle, and the change if it waits for approval."""
 
     pending: PendingView | None
     """The rollout change, if it still waits for approvals."""

@@ -39,7 +39,7 @@ def parse_address(url: str) -> httpx.URL:
 
 
 def check_address(address: httpx.URL) -> None:
-    """Raises `ValueError` for a host or port with which Python's sockets would fail in another way."""
+    """Checks that Python's sockets can use a host and port; raises `ValueError` if not."""
     if not address.host:
         raise ValueError("it names no host")
     if address.port is not None and not 0 < address.port <= PORT_MAXIMUM:

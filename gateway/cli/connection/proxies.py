@@ -81,6 +81,6 @@ def _network(entry: str) -> Container[object]:
 
 
 def _variable(scheme: str) -> str:
-    """Returns the name, in lower or upper case, of the proxy variable that the environment has."""
+    """Returns a proxy variable's name as the environment spells it; the lower-case one takes precedence."""
     name = f"{scheme}_proxy"
     return name if name in os.environ else next((n for n in os.environ if n.lower() == name), name.upper())

@@ -69,7 +69,7 @@ def _processes() -> Iterator[Holder]:
 
 
 def _listening_sockets(port: int) -> Iterator[str]:
-    """Yields the sockets that listen on the TCP port `port`, as links in `/proc/PID/fd` name sockets."""
+    """Yields the names, as in `/proc/PID/fd`, of the sockets that listen on the TCP port `port`."""
     for table in ("tcp", "tcp6"):
         try:
             lines = (PROC / "net" / table).read_text().splitlines()[1:]

@@ -243,7 +243,7 @@ class Stack:
         self.ready[name] = json.loads(line)
 
     def _environment(self, name: str) -> dict[str, str]:
-        """Returns the process's environment variables; those that name policy rules go to the OPA, if any."""
+        """Returns the environment of the stack's process `name`; a gateway's omits rules that an OPA has."""
         if name != "gateway":
             return {key: value for key, value in os.environ.items() if key not in ("PWD", "OLDPWD")}
         environment = {**os.environ, **self._settings}

@@ -140,7 +140,7 @@ def _failures(bundle: Bundle) -> Iterator[Diagnostic]:
 def _checked_by_opa(
     opa: Path, directory: Path, notes: list[str], found: list[Diagnostic], *, deciding: bool
 ) -> list[Diagnostic]:
-    """Returns the problems that OPA finds in the bundle's tests, and in lines without other problems."""
+    """Checks and tests the bundle with the `opa` program; returns the problems in lines not in `found`."""
     try:
         places = {(problem.file, problem.line) for problem in found}
         compiled = opa_program.check_rules(opa, directory, deciding=deciding)

@@ -227,7 +227,7 @@ class RuleCosts:
     def _blame_definitions(
         self, path: Rule, blame: Callable[[Rule, Interpreter], str]
     ) -> Iterator[tuple[tuple[str, int], str]]:
-        """Yields what `blame` says of each single definition of a rule that has several definitions."""
+        """Applies `blame` to each single definition of a rule that has several; yields what it returns."""
         spans = [
             (module.file, only(rule)[1]["span"])
             for module in self._modules

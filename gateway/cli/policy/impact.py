@@ -79,7 +79,7 @@ def print_counts(impact: Impact) -> None:
 
 
 def exit_code(impact: Impact, *, allow_widening: bool) -> Exit:
-    """Returns `FAILED` if a query is newly allowed (without `allow_widening`) or gets no answer."""
+    """Returns a replay's exit code: `FAILED` if a query gets no answer, or is newly allowed."""
     kinds = {flip.kind for flip in impact.flips}
     failed = "unanswered" in kinds or ("allowed" in kinds and not allow_widening)
     return Exit.FAILED if failed else Exit.DONE

@@ -47,7 +47,7 @@ def key(path: Annotated[Path, Parameter(help="The file to be made; 0600.")], /) 
 
 @command
 def export(*, url: Url = None, token: Token = None) -> None:
-    """Write the audit trail, entries and seals (signed digests), as lines of JSON that `verify` reads."""
+    """Write the audit trail as lines of JSON: its entries and their seals (signed digests)."""
     for line in _lines(url, token):
         sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
 

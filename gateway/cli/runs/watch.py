@@ -95,7 +95,7 @@ def follow(
     ends_at: float = math.inf,
     is_named: bool = False,
 ) -> int:
-    """Shows a run's changes until it ends; for programs only the ended run. Returns the exit code.
+    """Shows a run's changes until it ends, or to programs just the ended run; returns the exit code.
 
     Raises `CliError` where it has not ended at `ends_at`, on the monotonic clock. `is_named`: its id has been
     printed.

@@ -6,7 +6,7 @@ from clusters.protocol import AttemptId, ClusterStatus, Fence, Renewal
 from gateway.core.instant import NEVER, Instant
 from gateway.reconciler.links.interface import Link
 from gateway.reconciler.links.removed_region import RemovedRegionLink
-from gateway.regions.health import RegionHealth, removed
+from gateway.regions.health import RegionHealth, removed_health
 from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import RegionView, region_view
 from gateway.settings import HealthSettings
@@ -167,6 +167,6 @@ def removed_region(name: str, now: Instant) -> Region:
 
     Its shards move, as those of any lost region; its orphans stay listed until an operator forgets it.
     """
-    health = removed(name, now.monotonic, "not among the settings any more")
+    health = removed_health(name, now.monotonic, "not among the settings any more")
     link = RemovedRegionLink(name)
     return Region(name=name, link=link, health=health, logged_condition=None, removed=True)

@@ -57,7 +57,7 @@ class _ConditionEvaluation:
 
     @property
     def spent_seconds(self) -> float:
-        """The processor seconds of all conditions so far, also of those that ended a process."""
+        """The processor seconds spent on all conditions so far, also on those that ended a process."""
         return time.process_time() - self._began + self._spent_on_fatal
 
     def answer_in_time(

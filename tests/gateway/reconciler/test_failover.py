@@ -9,7 +9,7 @@ from gateway.core.instant import NEVER
 from gateway.core.shard_states import Phase
 from gateway.reconciler.failover import fail_over
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
-from gateway.regions.health import RegionHealth, unknown
+from gateway.regions.health import RegionHealth, unknown_health
 from gateway.settings import FailoverSettings
 from tests.gateway.reconciler.under_way import NOW, loaded_run, tracked, working_set
 from waypost.workflow.task import SideEffects
@@ -21,8 +21,8 @@ AGO = NOW.monotonic - 60.0
 
 def healths(**third: Any) -> list[RegionHealth]:
     """Returns two lost regions and a third one, which answers."""
-    well = structs.replace(unknown("shenzhen"), ever_answered=True, answered_at=NOW.monotonic - 1.0)
-    lost = [structs.replace(unknown(name), lost_at=AGO) for name in ("beijing", "shanghai")]
+    well = structs.replace(unknown_health("shenzhen"), ever_answered=True, answered_at=NOW.monotonic - 1.0)
+    lost = [structs.replace(unknown_health(name), lost_at=AGO) for name in ("beijing", "shanghai")]
     return [*lost, structs.replace(well, **third)]
 
 

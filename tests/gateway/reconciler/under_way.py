@@ -18,7 +18,7 @@ from gateway.reconciler.loading import render_run
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
-from gateway.regions.health import unknown
+from gateway.regions.health import unknown_health
 from gateway.store.interface import Cursor
 from waypost.workflow.task import SideEffects, TaskSpec
 
@@ -51,7 +51,7 @@ def region(name: str = "beijing", *, idle: bool = True) -> Region:
     return Region(
         name=name,
         link=StillLink(name, idle=idle),
-        health=unknown(name),
+        health=unknown_health(name),
         status=status,
         status_at=NOW.monotonic,
         incarnation="journal",

@@ -1,6 +1,6 @@
 """Example probes and calls for tests, and the region healths that follow from them."""
 
-from gateway.regions.health import RegionHealth, unknown
+from gateway.regions.health import RegionHealth, unknown_health
 from gateway.regions.health_after_calls import after_call
 from gateway.regions.health_after_probes import after_probe
 from gateway.regions.latency import peak_at
@@ -29,7 +29,7 @@ def call(
 
 
 def healthy() -> RegionHealth:
-    return probe(unknown("beijing"), 0.05)
+    return probe(unknown_health("beijing"), 0.05)
 
 
 def unreachable(at: float = 1.0) -> RegionHealth:

@@ -16,7 +16,7 @@ from enum import Enum, auto
 from clusters.protocol import ClusterStatus
 from gateway.core.instant import Instant
 from gateway.regions.blackout_guard import after_blackout_check, is_cut_off
-from gateway.regions.health import RegionHealth, unknown
+from gateway.regions.health import RegionHealth, unknown_health
 from gateway.regions.health_after_calls import after_call
 from gateway.regions.health_after_probes import after_probe, after_stream_end
 from gateway.regions.health_over_time import after_tick
@@ -132,7 +132,7 @@ class ScriptedGateway:
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         self.regions = {
-            name: Region(script=script, health=unknown(name), status=status(name))
+            name: Region(script=script, health=unknown_health(name), status=status(name))
             for name, script in self.scripts.items()
         }
         self._due: list[tuple[float, int, Callable[[], None]]] = []

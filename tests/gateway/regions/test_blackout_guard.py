@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.regions.blackout_guard import after_blackout_check, is_cut_off
-from gateway.regions.health import RegionHealth, unknown
+from gateway.regions.health import RegionHealth, unknown_health
 from gateway.regions.region_condition import RegionCondition
 from gateway.settings import HealthSettings
 
@@ -35,7 +35,7 @@ def back(name: str, at: float = float("-inf")) -> RegionHealth:
         ([lost("a", 0.0), lost("b", 1.0)], True),
         ([lost("a", 0.0)], True),
         ([lost("a", 0.0), lost("b", 0.0), back("c"), back("d")], False),
-        ([unknown("a"), unknown("b"), unknown("c")], False),
+        ([unknown_health("a"), unknown_health("b"), unknown_health("c")], False),
         ([], False),
     ],
 )

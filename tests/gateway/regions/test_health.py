@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.regions.blackout_guard import after_blackout_check
-from gateway.regions.health import count_answered_since, unknown
+from gateway.regions.health import count_answered_since, unknown_health
 from gateway.regions.health_after_probes import after_probe, after_restart, after_stream_end
 from gateway.regions.health_over_time import after_tick, slow_start_weight
 from gateway.regions.region_condition import RegionCondition
@@ -30,7 +30,7 @@ def test_the_reason_of_a_lost_region_is_that_of_the_newest_failure() -> None:
 
 def test_the_first_answer_ever_makes_a_region_ready() -> None:
     """A gateway that starts must not wait for slow start; nor for regions that came up after it."""
-    late = unknown("beijing")
+    late = unknown_health("beijing")
     for at in (1.0, 2.0, 3.0, 4.0):
         late = probe(late, at, "Unreachable")
 
@@ -135,7 +135,12 @@ def test_probes_keep_the_pace() -> None:
     throws = iter((0.0, 0.5, 1.0))
     ended = [
         after_probe(
-            unknown("a"), began=9.9, ended=10.0, failure=None, settings=SETTINGS, dice=lambda: next(throws)
+            unknown_health("a"),
+            began=9.9,
+            ended=10.0,
+            failure=None,
+            settings=SETTINGS,
+            dice=lambda: next(throws),
         )
         for _ in range(3)
     ]
@@ -146,7 +151,7 @@ def test_probes_keep_the_pace() -> None:
         pytest.approx(12.4),
     ]
     assert probe(ended[0], 12.0, "Timeout").next_probe_at == 12.5
-    assert unknown("a").next_probe_at < 0
+    assert unknown_health("a").next_probe_at < 0
 
 
 def test_a_lost_stream_asks_for_a_probe_at_once() -> None:
@@ -232,7 +237,7 @@ def test_a_failed_call_asks_for_a_probe_soon() -> None:
 def test_only_probes_begun_since_count_as_answers() -> None:
     """A probe that was under way at the suspicion proves nothing about the time after it."""
     healths = [
-        after_probe(unknown("a"), began=began, ended=9.0, failure=None, settings=SETTINGS, dice=dice)
+        after_probe(unknown_health("a"), began=began, ended=9.0, failure=None, settings=SETTINGS, dice=dice)
         for began in (4.9, 5.0, 5.1)
     ]
 

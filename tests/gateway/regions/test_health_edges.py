@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.regions.blackout_guard import after_blackout_check
-from gateway.regions.health import RegionHealth, unknown
+from gateway.regions.health import RegionHealth, unknown_health
 from gateway.regions.health_after_calls import after_call
 from gateway.regions.health_after_probes import after_probe, after_restart, after_stream_end
 from gateway.regions.health_over_time import after_tick, slow_start_weight
@@ -74,7 +74,7 @@ def test_whatever_happens_a_region_moves_along_legal_edges(
 ) -> None:
     """Its weight stays within bounds, its next probe stays near, and it is Unreachable exactly while it is
     lost."""
-    health, at = unknown("beijing"), 0.0
+    health, at = unknown_health("beijing"), 0.0
     history = [health]
     for pause, kind, failure, seconds in script:
         at += pause / 10

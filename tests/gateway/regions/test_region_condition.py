@@ -4,7 +4,7 @@ import pytest
 from msgspec import structs
 
 from gateway.core.instant import Instant
-from gateway.regions.health import RegionHealth, condition_with_journal, removed, unknown
+from gateway.regions.health import RegionHealth, condition_with_journal, removed_health, unknown_health
 from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import region_view
 from tests.gateway.regions.healths import SETTINGS, after_answers, ejected, healthy, unreachable
@@ -22,7 +22,7 @@ C = RegionCondition
         (ejected(), True, "", (C.EJECTED, "5 calls in a row failed: Unavailable")),
         (healthy(), False, "other", (C.UNREACHABLE, "another journal answers under this name: other")),
         (unreachable(), False, "", (C.UNREACHABLE, "3 probes failed: Timeout")),
-        (unknown("beijing"), False, "", (C.UNKNOWN, "")),
+        (unknown_health("beijing"), False, "", (C.UNKNOWN, "")),
     ],
 )
 def test_without_its_own_journal_a_region_takes_no_work(
@@ -47,7 +47,7 @@ def test_a_health_is_printed_with_what_one_looks_for_in_an_outage() -> None:
 
 
 def test_a_removed_region_is_unreachable_and_never_probed() -> None:
-    health = removed("beijing", 5.0, "not among the settings any more")
+    health = removed_health("beijing", 5.0, "not among the settings any more")
 
     assert (health.condition, health.reason, health.since, health.lost_at) == (
         C.UNREACHABLE,
