@@ -79,7 +79,7 @@ def loss_event(attempts_lost: int, settings: FailoverSettings) -> Event:
 
 
 def failover_event(failovers: int, settings: FailoverSettings) -> Event:
-    """Returns a shard's event for moving to another region: `ABANDONED`, or `EXHAUSTED` after the last move.
+    """Returns a shard's event for moving to another region: `ABANDONED`, or `EXHAUSTED` if it may not.
 
     Without the bound a shard that every region loses would move for ever.
     """
