@@ -47,18 +47,14 @@ class Process:
         command = [sys.executable, "-m", "gateway", "gateway", "--dev", str(folder / "dev"), *arguments]
         if descriptors is not None:
             command = ["prlimit", "--nofile={}:{}".format(*descriptors), *command]
+        store = f"sqlite:{folder / 'gateway.db'}"
         log: IO[bytes]
         with (folder / "gateway.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={
-                    **os.environ,
-                    **PORTS,
-                    "WAYPOST_STORE": f"sqlite:{folder / 'gateway.db'}",
-                    **environment,
-                },
+                env={**os.environ, **PORTS, "WAYPOST_STORE": store, **environment},
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
