@@ -3,8 +3,9 @@
 Submissions are those of `bench/submissions.py`, beside the engineering floor, with the gateway on one core
 and OPA on the other (needs `wrk` and `../shared/floor`). Decisions are asked one after the other: about
 documents of 1 to 1,000 tasks by the shipped rules, and about one of 10 tasks by 1 to 1,000 house rules beside
-them. Last comes the longest stall of the event loop while rules take 400 ms. Usage: python -m bench.policy
-[--decisions-only]
+them. Then come the longest stall of the event loop while rules take 400 ms, and what a bundle in shadow costs
+the decisions beside it, in pairs of processor time.
+Usage: python -m bench.policy [--decisions-only]
 """
 
 import argparse
@@ -35,6 +36,10 @@ from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.address import parse_address
 from gateway.policy.opa.bundle_archive import pack_bundle
 from gateway.policy.opa.engine import OpaPolicyEngine
+from gateway.policy.rollout.bundle_engines import IN_THE_PROCESS
+from gateway.policy.rollout.chosen_engine import ChosenEngine
+from gateway.policy.rollout.shadow import Shadow
+from gateway.settings import PolicySettings
 from observability import logs
 from waypost.serving import run
 
@@ -45,6 +50,7 @@ BUDGET_SECONDS = 0.8
 EVALUATION_SECONDS = 0.4
 """The approximate seconds of the evaluation during which stalls are measured."""
 TICK_SECONDS = 0.001
+SHADOW_PAIRS, SHADOW_DECISIONS = 10, 2_000
 PRINCIPAL = Principal(subject="ada", issuer="https://i.test", tenant="demo", scopes=("workflows:submit",))
 
 
@@ -144,6 +150,7 @@ async def measure_decisions(opa: Path | None, folder: Path) -> None:
         policies = with_house_rules(folder, SLOW_RULE)
         for name, engine in (await engines(exits, opa, policies, folder)).items():
             await measure_stall(name, engine)
+    await measure_shadow()
 
 
 async def measure_stall(name: str, engine: PolicyEngine) -> None:
@@ -172,6 +179,38 @@ async def measure_stall(name: str, engine: PolicyEngine) -> None:
     took = f"{name:10} {tasks:5} tasks, {seconds * 1e3:.0f} ms:"
     print(
         f"{took:28} longest stall {stall * 1e3:.1f} ms, processor time without a pause {own * 1e3:.1f} ms",
+        flush=True,
+    )
+
+
+async def measure_shadow() -> None:
+    """Measures the processor time of decisions with and without a bundle in shadow, alternately."""
+    base, candidate = EmbeddedPolicyEngine(), EmbeddedPolicyEngine(inline_bytes=IN_THE_PROCESS)
+    asked, per_second = question(USUAL_TASKS), PolicySettings().shadow_per_second
+    pairs, compared = list[tuple[float, float]](), 0
+
+    async def cpu_seconds(engine: PolicyEngine) -> float:
+        began = time.process_time()
+        for _ in range(SHADOW_DECISIONS):
+            await engine.decide(asked)
+        return (time.process_time() - began) / SHADOW_DECISIONS
+
+    async with ChosenEngine(base, [candidate]) as engine:
+        await candidate.decide(asked)  # which starts its process
+        for _ in range(SHADOW_PAIRS):
+            alone = await cpu_seconds(engine)
+            shadow = Shadow(
+                candidate, per_second=per_second, on_flip=lambda *_: None, on_skipped=lambda: None
+            )
+            engine.put_in_shadow(shadow)
+            pairs.append((alone, await cpu_seconds(engine)))
+            engine.end_trial()
+            compared += shadow.counts.compared
+    alone, shadowed = (statistics.median(times) * 1e6 for times in zip(*pairs, strict=True))
+    low, ratio, high = statistics.quantiles([second / first for first, second in pairs], n=4)
+    print(
+        f"{compared} compared in shadow, at most {per_second:.0f}/s: own CPU {alone:.0f} us a decision alone,"
+        f" {shadowed:.0f} with it; in pairs {ratio:.2f} times ({low:.2f} to {high:.2f})",
         flush=True,
     )
 

@@ -98,7 +98,7 @@ class PolicySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The bearer token that OPA requires (`--authentication=token`); None: no token is sent."""
     candidate_engine: str | None = None
     """The address of a second OPA that evaluates candidate bundles; None: the embedded engine does."""
-    shadow_per_second: Annotated[float, Meta(gt=0)] = 200.0
+    shadow_per_second: Annotated[float, Meta(gt=0)] = 50.0
     """The maximum decisions per second that a bundle in shadow is compared with."""
     approval_seconds: Annotated[float, Meta(gt=0)] = 86_400.0
     """The time for which a rollout change that policy wants approved waits for its approvals."""

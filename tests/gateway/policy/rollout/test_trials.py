@@ -1,8 +1,10 @@
 """Tests canary and shadow bundles beside the active one, with the embedded engine."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from msgspec import structs
@@ -13,7 +15,7 @@ from gateway.core.principal import Principal
 from gateway.policy.rollout.bundle_states import Share, Step
 from gateway.policy.rollout.shadow import LATEST_MAXIMUM, OTHER_RULE, RULES_MAXIMUM, WAITING_MAXIMUM, Shadow
 from tests.conformance.policy_engine import PRINCIPAL, submission
-from tests.gateway.policy.rollout.releases import ADA, Opened, archive, opened, rules
+from tests.gateway.policy.rollout.releases import ADA, Opened, archive, opened, quick_shadow, rules
 
 
 @pytest.fixture
@@ -146,6 +148,26 @@ async def test_what_comes_too_fast_is_skipped_and_counted(gateway: Opened) -> No
             await asyncio.sleep(0.01)
     assert len(shadow.counts.latest) == LATEST_MAXIMUM
     assert len(labels) == RULES_MAXIMUM + 1 and ("refused", OTHER_RULE) in labels
+    await shadow.close()
+
+
+async def test_who_decides_does_next_to_nothing_for_a_bundle_in_shadow(gateway: Opened) -> None:
+    """It calls nothing but the queue, whatever the document: `bench/policy.py` measures the rest."""
+    shadow = quick_shadow(Slow(gateway))
+    decision = await gateway.chosen.decide(of("payments"))
+    called: list[str] = []
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and "asyncio" not in frame.f_code.co_filename:
+            called.append(frame.f_code.co_name)
+
+    for tasks in (1, 1_000):
+        question = structs.replace(of("payments"), workflow=b'{"tasks":[%b]}' % (b"1," * tasks))
+        sys.setprofile(note)
+        shadow.offer(question, decision)
+        sys.setprofile(None)
+        assert called == ["offer"]
+        called.clear()
     await shadow.close()
 
 
