@@ -70,7 +70,7 @@ integration: $(STAMP) ## the tests on real processes, one at a time: they measur
 demo: $(STAMP) ## submit a real backup, lose a region, end complete (POLICY=opa: a real OPA decides)
 	$(BIN)/python examples/demo.py --policy $(POLICY)
 
-observe: $(STAMP) ## a bad policy bundle and a lost region under load, with real Prometheus and Alertmanager (SPEED=1: usual times)
+observe: $(STAMP) ## bad releases and a lost region under load, with real Prometheus and Alertmanager (SPEED=1: usual times)
 	$(BIN)/python examples/observe.py --speed $(SPEED)
 
 faults: $(STAMP) ## ten rounds of each fault on real processes, measured; 10,000 faults, decisions, questions of policy

@@ -1,9 +1,10 @@
-"""Shows what an SRE sees when a policy bundle is bad, and when a region dies.
+"""Shows what an SRE sees when a release is bad, and when a region dies.
 
-A stack under load is watched by a real Prometheus and Alertmanager with the rules that ship. A bundle that
-refuses what it should not is released to one tenant, and the gateway takes it back by itself; then a region
-is killed, and started again. Prints each page as it comes, with its runbook. All times are those that ship,
-divided by `--speed`: a minute and a half at 10, a quarter of an hour at 1.
+A stack under load is watched by a real Prometheus and Alertmanager with the rules that ship. A policy bundle
+that refuses what it should not is released to one tenant, then a version of a workflow whose tasks become
+slow and fail; the gateway takes both back by itself. Then a region is killed, and started again. Prints each
+page as it comes, with its runbook. All times are those that ship, divided by `--speed`: two and a half
+minutes at 10, a quarter of an hour and more at 1.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ LOST = "beijing"
 TENANTS = ("demo", "payments")
 CANARY = "payments"
 SCOPE = ("workflows:submit",)
-OPERATES = ("policy:operate", "policy:read", "workflows:read")
+OPERATES = ("policy:operate", "policy:read", "workflows:read", "workflows:release")
 WARM_UP_SECONDS = 10.0
 LIMIT_SECONDS = 1_800.0
 WORK = {
@@ -49,6 +50,8 @@ WORK = {
     "metadata": {"name": "load"},
     "spec": {"shards": {"count": 3}, "tasks": [{"name": "wait", "type": "delay", "run": {"seconds": 2}}]},
 }
+
+NIGHTLY = {"workflow": "nightly"}
 
 screen = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 
@@ -87,22 +90,27 @@ class Receiver:
 
 
 class Load:
-    """Two submissions a second for each tenant; notes when policy refused one."""
+    """Two submissions a second of each caller; notes which were bad: refused, or of a bad version."""
 
     def __init__(self, line: TimeLine) -> None:
         self.line, self.submitted = line, 0
-        self.refused_at: list[float] = []
+        self.bad_at = dict[str, list[float]](policy=[], workflow=[])
 
-    async def submit_all_the_time(self, client: httpx.AsyncClient, tenant: str) -> None:
+    async def submit_all_the_time(self, client: httpx.AsyncClient, work: Mapping[str, Any]) -> None:
         while True:
             with suppress(httpx.TransportError):
-                answer = await client.post("/v1/runs", json=WORK)
+                answer = await client.post("/v1/runs", json=work)
                 self.submitted += 1
                 if answer.status_code == httpx.codes.FORBIDDEN:
-                    if not self.refused_at:
-                        self.line.say(f"{tenant} is refused: {answer.json()['detail']}")
-                    self.refused_at.append(time.monotonic())
+                    self.note("policy", f"refused: {answer.json()['detail']}")
+                elif answer.json().get("released") == "nightly@2":
+                    self.note("workflow", "a submission by name runs nightly@2")
             await asyncio.sleep(0.5)
+
+    def note(self, kind: str, text: str) -> None:
+        if not self.bad_at[kind]:
+            self.line.say(text)
+        self.bad_at[kind].append(time.monotonic())
 
 
 def caller(stack: Stack, tenant: str, scopes: Sequence[str], *groups: str) -> httpx.AsyncClient:
@@ -128,19 +136,23 @@ async def observe(root: Path, speed: float) -> None:
         screen.print(f"gateway {stack.url}, metrics {stack.metrics_url}/metrics")
         screen.print(f"Prometheus {servers.prometheus_url}, Alertmanager {servers.alerts_url}")
         screen.print(f"all times of rules, routes and rollbacks are the shipped ones divided by {speed:g}")
+        async with caller(stack, "demo", OPERATES) as client:
+            (await client.post("/v1/workflows", json=nightly("true"))).raise_for_status()
         async with load_on(stack, line) as load, asyncio.timeout(LIMIT_SECONDS):
             await asyncio.sleep(WARM_UP_SECONDS)
             await release_a_bad_bundle(stack, line, load)
+            await release_a_bad_workflow(stack, line, load)
             await lose_a_region(stack, line, receiver)
 
 
 @asynccontextmanager
 async def load_on(stack: Stack, line: TimeLine) -> AsyncIterator[Load]:
+    """Submits documents as two tenants, and a workflow by its name as the first of them."""
     load = Load(line)
     async with caller(stack, TENANTS[0], SCOPE) as one, caller(stack, TENANTS[1], SCOPE) as other:
         tasks = [
-            asyncio.create_task(load.submit_all_the_time(client, tenant))
-            for client, tenant in zip((one, other), TENANTS, strict=True)
+            asyncio.create_task(load.submit_all_the_time(client, work))
+            for client, work in ((one, WORK), (other, WORK), (one, NIGHTLY))
         ]
         try:
             yield load
@@ -166,20 +178,41 @@ async def release_a_bad_bundle(stack: Stack, line: TimeLine, load: Load) -> None
             client, bundle(stack.state, 2, banned_executors=["delay"]), "canary", {"tenants": [CANARY]}
         )
         line.say(f"policy bundle 2 is in canary for {CANARY}: it bans the executor that all use")
-        shown = 0
-        while True:
-            for found in (await client.get("/v1/rollbacks")).json()["items"]:
-                for step in found["steps"][shown:]:
-                    line.say(
-                        f"rollback of {found['kind']} {found['release']}: {step['phase']}: {step['detail']}"
-                    )
-                shown = len(found["steps"])
-                if found["phase"] not in ("Intended", "Done"):
-                    seconds = load.refused_at[-1] - load.refused_at[0]
-                    counts = f"{len(load.refused_at)} of {load.submitted} submissions were refused"
-                    line.say(f"from the first refusal to the last: {seconds:.1f} s; {counts}")
-                    return
-            await asyncio.sleep(0.2)
+        await see_it_taken_back(client, line, load, "policy")
+
+
+def nightly(*command: str) -> dict[str, Any]:
+    """The workflow `nightly`, with one task that is tried once."""
+    task = {"name": "do", "type": "process", "run": {"command": list(command)}, "retry": {"limit": 0}}
+    return WORK | {"metadata": {"name": "nightly"}, "spec": {"tasks": [task]}}
+
+
+async def release_a_bad_workflow(stack: Stack, line: TimeLine, load: Load) -> None:
+    """Gives a bad version of a workflow half of the submissions, and waits until it is taken back."""
+    async with caller(stack, "demo", OPERATES) as client:
+        answer = await client.post("/v1/workflows", json=nightly("sh", "-c", "sleep 1; exit 1"))
+        head = {"if-match": answer.raise_for_status().headers["etag"]}
+        path = "/v1/workflows/nightly/versions/2/canary"
+        (await client.post(path, headers=head, json={"percent": 50})).raise_for_status()
+        line.say("nightly@2 is in canary for half of the submissions: its task takes a second and fails")
+        await see_it_taken_back(client, line, load, "workflow")
+
+
+async def see_it_taken_back(client: httpx.AsyncClient, line: TimeLine, load: Load, kind: str) -> None:
+    """Prints each step of the rollback of the kind, until it is over."""
+    shown = 0
+    while True:
+        items = (await client.get("/v1/rollbacks")).json()["items"]
+        for found in [one for one in items if one["kind"] == kind]:
+            for step in found["steps"][shown:]:
+                line.say(f"rollback of {kind} {found['release']}: {step['phase']}: {step['detail']}")
+            shown = len(found["steps"])
+            if found["phase"] not in ("Intended", "Done"):
+                bad = load.bad_at[kind]
+                seconds = f"{bad[-1] - bad[0]:.1f} s"
+                line.say(f"from the first bad submission to the last: {seconds}, {len(bad)} of them")
+                return
+        await asyncio.sleep(0.2)
 
 
 async def take(client: httpx.AsyncClient, archive: bytes, step: str, body: dict[str, Any]) -> None:

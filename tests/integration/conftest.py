@@ -17,7 +17,7 @@ from gateway.identity.development_issuer import mint_token
 from tests.opa_fixture import OPA
 
 REGIONS = ("beijing", "shanghai", "shenzhen")
-SCOPES = ("workflows:submit", "workflows:read", "workflows:cancel", "regions:read")
+SCOPES = (*("workflows:submit", "workflows:read", "workflows:cancel", "workflows:release", "regions:read"),)
 
 QUICK_RETURN = {"WAYPOST_HEALTH__EJECTION_SECONDS": "0.5", "WAYPOST_HEALTH__SLOW_START_SECONDS": "1"}
 """Settings by which a killed region is used again soon; the usual ones are tested in virtual time.

@@ -17,7 +17,7 @@ from gateway.policy.bundle import SHIPPED_POLICIES, read_bundle
 from gateway.policy.opa.bundle_archive import pack_bundle
 from waypost.cancellation import cancel_and_wait
 
-WORK: Final = {
+WORK: Final[dict[str, Any]] = {
     "apiVersion": "waypost/v1",
     "kind": "Workflow",
     "metadata": {"name": "load"},
@@ -27,11 +27,15 @@ PAUSE_SECONDS: Final = 0.03
 
 
 class Submission(Struct, frozen=True):
-    """One submission: its tenant, the time of its start by the machine's clock, and the status it got."""
+    """One submission: its tenant, the time of its start by the machine's clock, and the status it got.
+
+    `released`: the version of a released workflow that it runs, as `nightly@2`.
+    """
 
     tenant: str
     at: float
     status: int
+    released: str
 
 
 class Load:
@@ -48,17 +52,22 @@ class Load:
         """Returns the submissions that were begun after `at`."""
         return [one for one in self.submissions if one.at > at]
 
-    async def submit_all_the_time(self, client: httpx.AsyncClient, tenant: str) -> None:
+    async def submit_all_the_time(
+        self, client: httpx.AsyncClient, tenant: str, work: dict[str, Any], pause: float
+    ) -> None:
         while True:
             at = time.time()
-            answer = await client.post("/v1/runs", json=WORK)
-            self.submissions.append(Submission(tenant, at, answer.status_code))
-            await asyncio.sleep(PAUSE_SECONDS)
+            answer = await client.post("/v1/runs", json=work)
+            released = answer.json().get("released") or ""
+            self.submissions.append(Submission(tenant, at, answer.status_code, released))
+            await asyncio.sleep(pause)
 
 
 @asynccontextmanager
-async def load_on(stack: Stack, tenants: Sequence[str]) -> AsyncIterator[Load]:
-    """Submits small workflows as each of `tenants`, some 30 a second for each."""
+async def load_on(
+    stack: Stack, tenants: Sequence[str], work: dict[str, Any] = WORK, *, pause: float = PAUSE_SECONDS
+) -> AsyncIterator[Load]:
+    """Submits small workflows as each of `tenants`, some 30 a second for each, or with another `pause`."""
     load, clients, tasks = Load(), [], []
     try:
         for tenant in tenants:
@@ -69,7 +78,7 @@ async def load_on(stack: Stack, tenants: Sequence[str]) -> AsyncIterator[Load]:
                 base_url=stack.url, headers={"authorization": f"Bearer {token}"}, timeout=10
             )
             clients.append(client)
-            tasks.append(asyncio.create_task(load.submit_all_the_time(client, tenant)))
+            tasks.append(asyncio.create_task(load.submit_all_the_time(client, tenant, work, pause)))
         yield load
     finally:
         await cancel_and_wait(tasks)

@@ -79,6 +79,9 @@ async def test_every_panel_and_rule_has_data_and_a_killed_region_pages(
         await taking_work(client, stack.regions)
         await until(lambda: scraped(server))
         await load(stack, client)
+        await until(lambda: server.query('waypost_release_shard_seconds_count{release!="other"}'))
+        # What Prometheus has seen once only has no rate yet.
+        await ended(client, await submitted(client, {"workflow": "nightly"}))
 
         missing = await until_all_have_data(server)
         assert missing == []
@@ -106,6 +109,8 @@ async def jobs_of(store: PrometheusApi) -> set[str]:
 async def load(stack: Stack, client: httpx.AsyncClient) -> None:
     """Makes load: work of both types, refusals of each kind, and a region killed with work in it."""
     runs = [await submitted(client, work("quick", seconds=0.1, shards=3)) for _ in range(5)]
+    (await client.post("/v1/workflows", json=work("nightly", seconds=0, shards=1))).raise_for_status()
+    await ended(client, await submitted(client, {"workflow": "nightly"}))
     await client.post("/v1/runs", json={})
     await client.get("/v1/runs", headers={"authorization": "Bearer none"})
     await client.post(f"/v1/regions/{LOST}/cordon")

@@ -10,7 +10,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from gateway.cli.dev.monitoring import choose_addresses
-from tests.integration.load import Load, bundle, load_on, released
+from tests.integration.load import Load, Submission, bundle, load_on, released
 from tests.integration.waiting import until
 from tests.integration.watched_stack import SPEED, Receiver, Watched, watched
 
@@ -50,11 +50,50 @@ async def test_a_canary_that_refuses_is_taken_back_by_the_shipped_rules(
     assert {one.status for one in load.since(done_at)} == {202}
     assert "WaypostPolicyRefusalsJump" in receiver.sent["page"]
     assert "WaypostRollbackWanted" not in receiver.sent["page"]
-    first, last = load.refused[0].at, load.refused[-1].at
+    report(capsys, load, load.refused)
+
+
+def named(*command: str) -> dict[str, Any]:
+    """Returns the workflow `nightly` with one task, which is tried once."""
+    task = {"name": "do", "type": "process", "run": {"command": list(command)}, "retry": {"limit": 0}}
+    metadata, spec = {"name": "nightly"}, {"tasks": [task]}
+    return {"apiVersion": "waypost/v1", "kind": "Workflow", "metadata": metadata, "spec": spec}
+
+
+async def test_a_version_whose_tasks_become_slow_and_fail_is_taken_back(
+    tmp_path: Path, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The version in canary gets half of the submissions by name; the stable one is what it is held to."""
+    receiver = Receiver(httpserver)
+    async with watched(tmp_path, receiver.url, choose_addresses()) as stack:
+        for command in (["true"], ["sh", "-c", "sleep 0.5; exit 1"]):
+            (await stack.client.post("/v1/workflows", json=named(*command))).raise_for_status()
+        async with load_on(stack.stack, ["demo"], {"workflow": "nightly"}, pause=0.1) as load:
+            await until(lambda: served(load, 20))
+            tag = (await stack.client.get("/v1/workflows/nightly")).headers["etag"]
+            step = "/v1/workflows/nightly/versions/2/canary"
+            body, head = {"percent": 50}, {"if-match": tag}
+            (await stack.client.post(step, json=body, headers=head)).raise_for_status()
+
+            found = await until(lambda: verified(stack), seconds=60)
+            await until(lambda: receiver.has("ticket", "WaypostRolledBack"))
+
+    assert [one["phase"] for one in found["steps"]] == ["Intended", "Done", "Helped"]
+    assert (found["release"], found["returns_to"]) == ("demo/nightly@2", "demo/nightly@1")
+    assert found["alert"] == "WaypostReleaseFails"
+    assert "WaypostReleaseFails" in receiver.sent["ticket"]
+    assert found["steps"][0]["seen"]["baseline_failed"] == 0
+    assert {one.released for one in load.since(found["steps"][1]["at"])} == {"nightly@1"}
+    report(capsys, load, [one for one in load.submissions if one.released == "nightly@2"])
+
+
+def report(capsys: pytest.CaptureFixture[str], load: Load, bad: list[Submission]) -> None:
+    """Prints the seconds from the first bad result to the last one."""
+    seconds = bad[-1].at - bad[0].at
     with capsys.disabled():
         print(
-            f"\nfrom the first refusal to the last: {last - first:.1f} s, with times divided by {SPEED:.0f}; "
-            f"{len(load.refused)} of {len(load.submissions)} submissions refused"
+            f"\nfrom the first bad submission to the last: {seconds:.1f} s (times divided by {SPEED:.0f}); "
+            f"{len(bad)} of {len(load.submissions)} submissions"
         )
 
 

@@ -25,7 +25,7 @@ SPEED: Final = 30.0
 NO_SETTINGS: Final[Mapping[str, object]] = {}
 TOKEN: Final = "of-alertmanager"
 OPERATES: Final = (
-    *("policy:operate", "policy:read", "regions:read", "audit:read", "workflows:read", "decisions:read"),
+    *("policy:operate", "policy:read", "regions:read", "audit:read", "workflows:read", "workflows:release"),
 )
 
 

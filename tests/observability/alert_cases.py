@@ -46,6 +46,12 @@ def deciding(revision: str, permitted: str, refused: str) -> dict[str, str]:
     return {series % "permitted": permitted, series % "refused": refused}
 
 
+def ended(release: str, succeeded: str, failed: str) -> dict[str, str]:
+    """Returns series of the ended shards of one version of a released workflow."""
+    series = f'waypost_release_shard_seconds_count{{release="{release}",outcome="%s"}}'
+    return {series % "succeeded": succeeded, series % "failed": failed}
+
+
 def gauge(name: str, fires: str, silent: str, at: str, alert: str) -> AlertCase:
     return AlertCase(alert, at, {name: fires}, {name: silent})
 
@@ -141,6 +147,12 @@ CASES: Final = (
         "28m",
         deciding("old", "0+98x160", "0+2x160") | deciding("new", "_x100 0+20x60", "_x100 0+5x60"),
         deciding("old", "0+90x160", "0+10x160") | deciding("new", "_x100 0+80x60", "_x100 0+16x60"),
+    ),
+    AlertCase(
+        "WaypostReleaseFails",
+        "10m",
+        ended("demo/nightly@2", "0+90x60", "0+10x60"),
+        ended("demo/nightly@2", "0+96x60", "0+4x60") | ended("other", "0+1x60", "0+9x60"),
     ),
     gauge(
         'waypost_rollbacks_total{instance="g",phase="Done"}', "0x4 1x20", "1x24", "4m", "WaypostRolledBack"

@@ -37,6 +37,17 @@ def test_what_is_inhibited_exists() -> None:
                 assert any(re.fullmatch(word, name) for name in names), word
 
 
+def test_each_alert_goes_to_people_and_what_triggers_rollbacks_to_the_gateway_too() -> None:
+    """A route that goes on with an alert keeps it from the default receiver: nobody would be told."""
+    people = {"page": "pager", "ticket": "tickets"}
+    command = [program("amtool"), "config", "routes", "test", f"--config.file={ALERTMANAGER}"]
+    for labels in {tuple(alert["labels"].items()) for alert in alerts().values()}:
+        given = [f"{name}={value}" for name, value in labels]
+        found = subprocess.run([*command, *given], capture_output=True, text=True, check=True).stdout
+        gateway = ["waypost"] if "rollback" in dict(labels) else []
+        assert found.strip().split(",") == [*gateway, people[dict(labels)["severity"]]], labels
+
+
 def firing(names: Iterable[str], **labels: str) -> list[dict[str, Any]]:
     found = alerts()
     return [

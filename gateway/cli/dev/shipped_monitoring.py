@@ -84,6 +84,7 @@ def rollback_variables(*, prometheus: str, token: str, speed: float) -> dict[str
     values: dict[str, object] = {name: getattr(usual, name) / speed for name in DIVIDED}
     values |= {
         "mode": "on",
+        "workflow__mode": "on",
         "prometheus_url": prometheus,
         "alerts_token": token,
         "window_seconds": math.ceil(usual.window_seconds / speed),

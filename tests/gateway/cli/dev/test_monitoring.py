@@ -14,6 +14,7 @@ from gateway.cli.dev.shipped_monitoring import (
     rollback_variables,
 )
 from gateway.cli.errors import CliError
+from gateway.core.rollback import ReleaseKind
 from gateway.settings_loading import load_settings
 from tests.observability.prometheus_files import program
 
@@ -72,5 +73,6 @@ def test_a_gateway_takes_the_divided_settings() -> None:
     """Fewer results in a shorter window, the same shares."""
     variables = rollback_variables(prometheus="http://127.0.0.1:9", token="t", speed=30)
     settings = load_settings(None, variables).rollback
-    assert (settings.mode, settings.window_seconds, settings.requests) == ("on", 10, 7)
+    assert {settings.of(kind).mode for kind in ReleaseKind} == {"on"}
+    assert (settings.window_seconds, settings.requests) == (10, 7)
     assert (settings.released_seconds, settings.bad_share) == (4.0, 0.05)
