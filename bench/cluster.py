@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 
 async def run(kind: str, how: dict[str, Any], *, shards: int, tasks: int, cpu: float) -> float:
-    """Runs `shards` chains of `tasks` tasks on a cluster; returns the seconds from create to last end."""
+    """Runs `shards` chains of `tasks` tasks on a cluster; returns the seconds until the last shard ends."""
     with tempfile.TemporaryDirectory(dir=ROOT / "bench") as folder:
         async with ClusterNode(ClusterNodeSettings(region="bench", state=folder, cpu=cpu)) as node:
             fence = Fence(boot=(await node.probe()).boot, not_after=1e9)

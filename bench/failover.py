@@ -30,7 +30,7 @@ The shard is idempotent, and its tasks are young.
 
 
 async def measure(stack: Stack, client: httpx.AsyncClient, fault: str, number: int) -> tuple[float, float]:
-    """Loses one region by `fault`; returns the seconds until that was noticed and until all shards moved."""
+    """Loses a region by `fault` (killed or silent); returns the seconds until noticed and until all moved."""
     await taking_work(client, REGIONS)
     victim = REGIONS[number % len(REGIONS)]
     document = {

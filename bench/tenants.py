@@ -135,7 +135,7 @@ class Samples:
 
 
 async def quiet(client: httpx.AsyncClient, seconds: float, samples: Samples) -> None:
-    """As the quiet tenant, submits a small run every `PAUSE_SECONDS` and reads it; measures durations."""
+    """Submits a small run as the quiet tenant every `PAUSE_SECONDS`, reads it, and measures durations."""
     until, waiting = time.perf_counter() + seconds, set[asyncio.Task[None]]()
     while time.perf_counter() < until:
         began = time.perf_counter()

@@ -27,7 +27,7 @@ SMALL_PIECES: Final = 200
 
 
 class BoundedStream(httpcore.AsyncNetworkStream):
-    """A network connection that reads at most `HEAD_BYTES` of an answer's head, until `begin_body`."""
+    """A network connection that reads at most `HEAD_BYTES` until `begin_body` lifts that limit."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream

@@ -25,7 +25,7 @@ class RegionConnection(Struct, frozen=True, kw_only=True):
 
     @property
     def address(self) -> str:
-        """Returns the region's URL from `://` on, without the scheme: the address to connect to."""
+        """Returns the region's URL without its scheme: the address that the adapter connects to."""
         return self.url.partition("://")[2]
 
 

@@ -18,10 +18,10 @@ class _Version(Struct):
 
 
 class ReleaseCounts:
-    """The counts of ended shards by released version; `other` has those of versions beyond the bound.
+    """The counts of ended shards by released version of a workflow, for a bounded number of versions.
 
-    A version that is counted stays counted while its shards run: one that gave way at once would leave counts
-    with gaps, which look like evidence.
+    `other` has the counts of further versions. A version that is counted stays counted while its shards run:
+    if it gave way at once, its counts would have gaps, which look like evidence.
     """
 
     def __init__(self, histogram: Histogram) -> None:

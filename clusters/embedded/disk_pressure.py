@@ -9,7 +9,7 @@ from loguru import logger
 from msgspec import Struct
 
 from clusters.embedded.garbage_collection import GarbageCollector
-from clusters.embedded.storage.disk_usage import Room, room_on, usage_of_shards
+from clusters.embedded.storage.disk_usage import FreeSpace, free_space_on, usage_of_shards
 from clusters.embedded.storage.state_folder import StateFolder
 from clusters.embedded.task_runner import TaskRunner
 from clusters.protocol import AttemptId
@@ -61,7 +61,7 @@ class DiskPressure:
 
     async def _look(self) -> None:
         root = self._state_folder.root
-        room = room_on(root)
+        room = free_space_on(root)
         if not room.short:
             return
         usage = await asyncio.to_thread(usage_of_shards, root, room.unit)
@@ -88,7 +88,7 @@ class DiskPressure:
             logger.warning("{}", what)
 
 
-def next_eviction(usage: Mapping[tuple[str, int], int], room: Room) -> Eviction | None:
+def next_eviction(usage: Mapping[tuple[str, int], int], room: FreeSpace) -> Eviction | None:
     """Decides which shard to evict for disk space: the largest shard of the run that uses most.
 
     Returns None where that run uses less than the reserve: then something else fills the disk, such as the
@@ -108,5 +108,5 @@ def next_eviction(usage: Mapping[tuple[str, int], int], room: Room) -> Eviction 
     return Eviction(shard=shard, reason=reason)
 
 
-def _amount(amount: int, room: Room) -> str:
+def _amount(amount: int, room: FreeSpace) -> str:
     return f"{amount >> 20} MiB" if room.unit == "MiB" else f"{amount} files"

@@ -202,7 +202,7 @@ class ClusterNode:
         return time.monotonic() - self._booted
 
     async def claim(self, claim: Owner) -> None:
-        """Makes the calling gateway's store the owner of a cluster without one; refuses any other store.
+        """Accepts the calling gateway's store as the cluster's owner, unless another store is the owner.
 
         Called before each call is handled. Raises `ClusterError` where the cluster works for another store.
         """

@@ -1,7 +1,4 @@
-"""Parses the values of policy's `decision` rules. Incomplete or wrongly typed ones never permit.
-
-They raise `AnswerError`.
-"""
+"""Parses the values of policy's `decision` rules; raises `AnswerError` for incomplete or mistyped ones."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final

@@ -104,7 +104,7 @@ def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings
 
 
 def _never_confirmed(tracked: TrackedShard, now: Instant) -> bool:
-    """Whether nothing shows that a cluster has the attempt, and no cluster takes its create any more.
+    """Returns whether an attempt was never confirmed by a cluster, and none takes its create any more.
 
     It was sent just before its region was lost. An attempt that an earlier gateway sent is not known as such.
     """

@@ -1,6 +1,6 @@
-"""Takes a release change of a workflow: checks it by the versions' states, and stores it with its audit.
+"""Makes release changes of a workflow: checks them by the versions' states, and stores them with audit.
 
-People do it over the API and automatic rollbacks by themselves: both by this function.
+Changes by people over the API and automatic ones are both made by `take_step`.
 """
 
 from typing import Final
@@ -33,11 +33,11 @@ async def take_step(
     asked_by: Principal | None = None,
     reason: str = "",
 ) -> ReleasedWorkflow | None:
-    """Returns the workflow after a release change of one version, which is stored; `by` whom it is done.
+    """Makes and stores a release change of one version; returns the workflow after it.
 
-    `steps` are the shares that a canary gets later, by policy's leave for `asked_by`.
-
-    None, and nothing stored, where the stored workflow is no longer as `before`. Raises `StepRefused`.
+    `by` is the name of who makes the change. `steps` are the shares that a canary gets later, with the
+    permission of policy for `asked_by`. Returns None, with nothing stored, where the stored workflow is no
+    longer as `before`. Raises `StepRefused`.
     """
     after = after_step(before, step, number, by=by, at=at, percent=percent, steps=steps, reason=reason)
     version = after.version(number)
@@ -55,7 +55,10 @@ def workflow_entry(
     at: float,
     decision_id: str,
 ) -> HistoryEntry:
-    """Returns the entry about a change of `version`, with the state `after` it; `by` whom it was done."""
+    """Builds the history entry about a release change of `version`; `after` is the workflow after it.
+
+    `by` is the name of who made the change.
+    """
     detail = WorkflowDetail(
         tenant=after.tenant,
         workflow=after.name,

@@ -22,7 +22,7 @@ def make_private_folder(folder: Path) -> None:
 
 
 def open_private(path: str, flags: int) -> int:
-    """The `opener` for Python's `open` that creates a missing file with mode 0600 (for its owner alone).
+    """Opens a file, creating it with mode 0600 (for its owner alone); an `opener` for Python's `open`.
 
     Raises `OSError`.
     """

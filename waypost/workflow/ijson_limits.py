@@ -37,7 +37,7 @@ def exact_number(text: str) -> int | float | None:
 
 
 def text_fault(text: str) -> str | None:
-    """Returns the fault of a text that I-JSON forbids (a NUL, half a surrogate pair), in words; or None."""
+    """Returns the fault of a text that not every system can carry (a NUL, half a surrogate pair), or None."""
     if "\0" in text:
         return "holds a NUL character, which neither processes nor databases take"
     if not text.isascii() and HALF_CHARACTER.search(text):

@@ -10,7 +10,7 @@ from clusters.embedded.scheduling.attempt import Attempt, size_of
 from clusters.embedded.scheduling.attempt_table import Attempts
 from clusters.embedded.scheduling.launch import next_launch
 from clusters.embedded.scheduling.readiness import may_start_tasks, waits_for_nothing
-from clusters.embedded.scheduling.ready_queue import Processors, ReadyQueue, Reports
+from clusters.embedded.scheduling.ready_queue import Processors, ReadyQueue, UnacknowledgedEvents
 from clusters.embedded.scheduling.scheduler_step import Step, TaskRecord
 from clusters.protocol import (
     DEADLINE_EXCEEDED,
@@ -34,7 +34,7 @@ class AttemptLifecycle:
         """The sequence number (seq) of the newest event."""
         self.queue = ReadyQueue()
         self._attempts, self._processors = attempts, processors
-        self._reports = Reports()
+        self._unacknowledged = UnacknowledgedEvents()
 
     # Tasks on their way
 
@@ -89,7 +89,7 @@ class AttemptLifecycle:
                 # Smaller tasks behind it do not overtake it: a task that asks for many would never start.
                 return
             # Further events of this key would delay those of all others: they share one stream.
-            if self._reports.hold_back(attempt.run.fairness_key, step.now):
+            if self._unacknowledged.hold_back(attempt.run.fairness_key, step.now):
                 self.queue.hold_first()
                 continue
             self.queue.start_first(attempt)
@@ -97,12 +97,12 @@ class AttemptLifecycle:
 
     def acknowledge(self, seq: int, now: float) -> None:
         """Records that events up to `seq` are committed by the gateway; held-back tasks may start again."""
-        self._reports.acknowledge(seq, now)
+        self._unacknowledged.acknowledge(seq, now)
         self.queue.release()
 
     def release_overdue(self, now: float) -> None:
         """Lets held-back tasks start although the gateway has acknowledged no events for too long."""
-        if now >= self._reports.patient_until:
+        if now >= self._unacknowledged.patient_until:
             self.queue.release()
 
     @property
@@ -111,7 +111,7 @@ class AttemptLifecycle:
 
         Timers are those of attempts, and the one that lets held-back tasks start.
         """
-        release = self._reports.patient_until if self.queue.holds else None
+        release = self._unacknowledged.patient_until if self.queue.holds else None
         timers = (self._attempts.next_timer, release)
         return min((at for at in timers if at is not None), default=None)
 
@@ -261,7 +261,7 @@ class AttemptLifecycle:
 
     def _count_event(self, attempt: Attempt, step: Step) -> None:
         self.seq += 1
-        self._reports.add(self.seq, attempt.run.fairness_key, step.now)
+        self._unacknowledged.add(self.seq, attempt.run.fairness_key, step.now)
 
     def _report(
         self,

@@ -189,7 +189,7 @@ class ReadyQueue:
         }
 
 
-class Reports:
+class UnacknowledgedEvents:
     """Counts, by fairness key, a cluster's events that the gateway has not acknowledged yet.
 
     A key with too many is held back: none of its tasks starts.
@@ -203,7 +203,7 @@ class Reports:
         self._last_key: str | None = None
 
     def __repr__(self) -> str:
-        return f"Reports({dict(self._counts)} under way)"
+        return f"UnacknowledgedEvents({dict(self._counts)} under way)"
 
     @property
     def patient_until(self) -> float:

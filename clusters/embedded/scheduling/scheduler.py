@@ -242,7 +242,7 @@ class Scheduler:
         return step
 
     def close(self) -> None:
-        """Starts no further task; running tasks go on."""
+        """Closes the scheduler: no further task is started, and running tasks go on."""
         self._processors.close()
 
     # State, as others see it

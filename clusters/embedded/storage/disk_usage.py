@@ -17,7 +17,7 @@ MEASURE_SECONDS: Final = 30.0
 """The seconds after which a measurement is given up, to be repeated."""
 
 
-class Room(Struct, frozen=True, kw_only=True):
+class FreeSpace(Struct, frozen=True, kw_only=True):
     """The free space on a disk, in bytes or in files, and the `reserve` below which it is short."""
 
     free: int
@@ -30,7 +30,7 @@ class Room(Struct, frozen=True, kw_only=True):
         return self.free < self.reserve
 
 
-def room_on(folder: Path) -> Room:
+def free_space_on(folder: Path) -> FreeSpace:
     """Returns the free space on the disk that has `folder`: in bytes, or in files if only those are short.
 
     Raises `OSError`.
@@ -38,9 +38,9 @@ def room_on(folder: Path) -> Room:
     disk = os.statvfs(folder)
     size = disk.f_blocks * disk.f_frsize
     reserve = min(RESERVE_BYTES, size // RESERVE_SHARE)
-    in_bytes = Room(free=disk.f_bavail * disk.f_frsize, reserve=reserve, unit="MiB")
+    in_bytes = FreeSpace(free=disk.f_bavail * disk.f_frsize, reserve=reserve, unit="MiB")
     # Some file systems (btrfs) have no bound, and say 0.
-    in_files = Room(free=disk.f_favail, reserve=disk.f_files // RESERVE_SHARE, unit="files")
+    in_files = FreeSpace(free=disk.f_favail, reserve=disk.f_files // RESERVE_SHARE, unit="files")
     return in_files if in_files.short and not in_bytes.short else in_bytes
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from clusters.embedded.storage.disk_usage import room_on
+from clusters.embedded.storage.disk_usage import free_space_on
 from clusters.embedded.storage.removal import move_aside, remove_tree
 from clusters.protocol import AttemptId
 
@@ -47,7 +47,7 @@ class StateFolder:
     def short_of_room(self) -> bool:
         """Returns whether the disk that has this folder has less free space than its reserve."""
         try:
-            return room_on(self.root).short
+            return free_space_on(self.root).short
         except OSError:
             return False
 

@@ -141,7 +141,9 @@ async def _take(call: Call, step: Step, share: Share = NOBODY) -> Response:
 async def _answer(call: Call, taken: Taken) -> Response:
     """Returns the response to a rollout change: 200, or 202 if other people must approve it first."""
     rollout, named = call.services.rollout, taken.release.share.tenants
-    unknown = unknown_tenants(named, await rollout.rules()) if named and taken.pending is None else ()
+    unknown = (
+        unknown_tenants(named, await rollout.deciding_bundles()) if named and taken.pending is None else ()
+    )
     status = 200 if taken.pending is None else 202
     tag = etag(call.services.rollout.current.generation)
     return JsonResponse(step_view(taken.release, taken.pending, unknown), status=status, etag=tag)

@@ -82,7 +82,7 @@ async def ask_exception(call: Call) -> Response:
         expires_at=asked.expires_at,
     )
     decision_id = (await _authorize(call, Action.EXCEPTIONS_ASK, one)).id
-    if error := _not_soft(asked.rule, await services.rollout.rules()):
+    if error := _not_soft(asked.rule, await services.rollout.deciding_bundles()):
         raise Invalid(f"from {asked.rule} there is no exception", errors=[FieldError("/rule", error)])
     maximum = services.settings.policy.exceptions_of_tenant
     if services.exceptions.count(one.tenant, now=call.at) >= maximum:

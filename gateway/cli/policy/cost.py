@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 
 from gateway.core.decision import Action
 from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, read_bundle
-from gateway.policy.embedded.gate import needs
+from gateway.policy.embedded.gate import rule_dependencies
 from gateway.policy.embedded.interpreter import EvaluationError, Interpreter, Interrupted
 from gateway.policy.embedded.syntax_tree import Module, head_of, only
 from gateway.policy.question import ENTRY_POINTS
@@ -171,7 +171,7 @@ class RuleCosts:
     ) -> None:
         self._interpreter, self._inputs = interpreter, inputs
         self._source, self._modules = source, modules
-        self._graph, self._places = needs(modules)
+        self._graph, self._places = rule_dependencies(modules)
         nothing = PolicySource(modules=(("nothing.rego", NOTHING),), data="{}", entry_points=())
         self._reader = Interpreter(nothing)
         self._reading: dict[bytes, float] = {}

@@ -66,7 +66,7 @@ def called_names(modules: Iterable[Module]) -> set[str]:
 
 
 def _calls(modules: Iterable[Module]) -> set[tuple[str, str, int]]:
-    """Returns what the modules call: the name of the function, the file and the line."""
+    """Returns every call in the Rego modules, as the function's name, the file and the line."""
     return {
         (_builtin(module, value), module.file, value["span"]["line"])
         for module in modules
@@ -126,7 +126,7 @@ def recursion(modules: Sequence[Module]) -> Iterator[Diagnostic]:
 
     A reference to a package, or with a computed step, counts as one to every rule that it may mean.
     """
-    graph, places = needs(modules)
+    graph, places = rule_dependencies(modules)
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -141,7 +141,7 @@ def recursion(modules: Sequence[Module]) -> Iterator[Diagnostic]:
 
 def unused_rules(modules: Sequence[Module], entry_points: Iterable[str]) -> list[Diagnostic]:
     """Returns a diagnostic for each Rego rule that no entry point needs: it changes no policy decision."""
-    graph, places = needs(modules)
+    graph, places = rule_dependencies(modules)
     used = _needed(graph, entry_points)
     return sorted(
         Diagnostic(file=file, line=line, detail=f"{'.'.join(path)} is used by no decision")
@@ -155,7 +155,7 @@ def files_for(modules: Sequence[Module], entry_points: Iterable[str]) -> dict[st
 
     Files without any rule are always among them.
     """
-    graph, _ = needs(modules)
+    graph, _ = rule_dependencies(modules)
     paths = {
         module.file: [module.resolve(head_of(rule)["refr"]) for rule in module.rules] for module in modules
     }
@@ -178,7 +178,7 @@ def _needed(graph: Mapping[Path, set[Path]], entry_points: Iterable[str]) -> set
     return needed
 
 
-def needs(modules: Sequence[Module]) -> tuple[dict[Path, set[Path]], dict[Path, tuple[str, int]]]:
+def rule_dependencies(modules: Sequence[Module]) -> tuple[dict[Path, set[Path]], dict[Path, tuple[str, int]]]:
     """Returns the dependency graph of Rego rules, and each rule's file and line of first declaration."""
     named: dict[Path, set[Path]] = {}
     places: dict[Path, tuple[str, int]] = {}

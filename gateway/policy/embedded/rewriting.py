@@ -213,7 +213,7 @@ def _evaluated_first(module: Module, node: SyntaxNode) -> list[SyntaxNode]:
 
 
 def _has_value(module: Module, node: SyntaxNode) -> bool:
-    """Whether `node` certainly has a value: a literal, a local name, a comprehension."""
+    """Returns whether `node` is sure to have a value: it is a literal, a local name or a comprehension."""
     kind, value = only(node)
     if kind == "Var":
         return value["value"] not in (*module.names, "input", "data")

@@ -42,7 +42,7 @@ class Module(Struct, frozen=True, kw_only=True):
         return (*((first,) if first in own else self.names.get(first, (first,))), *rest)
 
     def edited(self, edits: Iterable[Edit]) -> str:
-        """Returns the text with `edits` made; of edits in each other the outermost."""
+        """Returns the module's text after `edits`; an edit that lies inside another is dropped."""
         end, written = 0, []
         for start, stop, text in sorted(edits, key=lambda edit: (edit[0], -edit[1])):
             if start >= end:

@@ -1,6 +1,6 @@
 """The main program of the child process that evaluates policy rules for large documents.
 
-It loads `PreparedRules`, then evaluates documents by it.
+It loads `PreparedRules`, then evaluates documents by them.
 """
 
 import msgspec

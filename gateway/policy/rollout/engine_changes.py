@@ -55,7 +55,7 @@ class EngineChanges:
             return None
         return self._shadow[1].counts
 
-    async def rules(self, rollout: Rollout) -> tuple[Bundle, ...]:
+    async def deciding_bundles(self, rollout: Rollout) -> tuple[Bundle, ...]:
         """Returns the policy bundles that decide now: the active one, and the one in canary.
 
         Empty if only an OPA has the active one.

@@ -80,9 +80,9 @@ class BundleRollout:
         """Returns the shadow counts of a bundle; None unless it was this process's last one in shadow."""
         return self._changes.shadow_counts(sequence)
 
-    async def rules(self) -> tuple[Bundle, ...]:
+    async def deciding_bundles(self) -> tuple[Bundle, ...]:
         """Returns the policy bundles that decide now (active, canary). Empty if only an OPA has these."""
-        return await self._changes.rules(self.current)
+        return await self._changes.deciding_bundles(self.current)
 
     async def upload(self, archive: bytes, act: Act) -> Release:
         """Checks an uploaded policy bundle and stores it in the state Gated; does nothing for a stored one.

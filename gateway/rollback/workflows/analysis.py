@@ -1,9 +1,7 @@
-"""Decides whether a canary has done well enough with its share of the submissions to get the next one.
+"""Decides whether a canary has done well enough with its share of the submissions to get the next share.
 
-Performs no I/O.
-
-It reads the same evidence as a rollback, and is stricter: whatever is not proven to go well holds the canary
-where it is.
+Performs no I/O. The evidence is the same as for a rollback, and the decision stricter: unless it is proven
+that the canary does well, it keeps its share.
 """
 
 from enum import StrEnum
@@ -17,7 +15,7 @@ from gateway.rollback_settings import RollbackSettings
 
 
 class Finding(StrEnum):
-    """The outcome of the analysis of a canary."""
+    """The possible outcomes of analyzing a workflow's canary: next share, ask for evidence, or wait."""
 
     HELD = "Held"
     """The canary does well: it gets its next share."""
@@ -28,7 +26,7 @@ class Finding(StrEnum):
 
 
 class Analysis(Struct, frozen=True, kw_only=True):
-    """The result of the analysis of a canary, with its reason."""
+    """The result of analyzing a workflow's canary: the outcome, and the reason for it."""
 
     finding: Finding
     why: str
@@ -42,7 +40,10 @@ def analyze(
     now: float,
     region_lost: bool,
 ) -> Analysis:
-    """Analyzes a canary by its share's age and by the evidence; `evidence` None: it was not asked for yet."""
+    """Decides whether a canary gets its next share, by the age of its present share and the evidence.
+
+    `evidence` None: it was not asked for yet.
+    """
     age = now - canary.changed_at
     if not age >= settings.step_seconds:
         return _wait("it has had its share for too short a time")

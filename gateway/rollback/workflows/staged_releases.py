@@ -1,7 +1,7 @@
-"""The control loop of staged releases: gives a canary its next share once the analysis of the last has held.
+"""The control loop of staged releases: gives a workflow's canary its next share when it has done well.
 
-Each step is allowed by policy, asked for the caller who began the release, and stands in the audit trail. One
-that policy refuses ends the stages: the canary keeps its share.
+Each step is allowed by policy, asked for the caller who began the release, and stands in the audit trail. If
+policy refuses one, the stages end: the canary keeps its share.
 """
 
 import asyncio
@@ -29,7 +29,10 @@ AT_ONCE: Final = 100
 
 
 class StagedReleases:
-    """Advances canaries of workflows by their stages. `region_lost`: whether a region is unreachable now."""
+    """Gives the canaries of workflows their next shares, by their stages, when they have done well.
+
+    `region_lost` says whether a region is unreachable now.
+    """
 
     def __init__(
         self,
@@ -53,7 +56,7 @@ class StagedReleases:
         return f"<StagedReleases after {self._after}>"
 
     async def run(self) -> None:
-        """Calls `pass_once` periodically until it is cancelled."""
+        """Calls `pass_once` periodically until cancelled."""
         while True:
             try:
                 await self.pass_once()
@@ -62,7 +65,7 @@ class StagedReleases:
             await asyncio.sleep(self._settings.pass_seconds)
 
     async def pass_once(self) -> None:
-        """Looks at each canary that has further stages, and gives the next share to those that do well."""
+        """Analyzes each canary that has further stages, and gives the next share to those that do well."""
         found = await self._store.staged_workflows(limit=AT_ONCE, after=self._after)
         for staged in found:
             await self._look_at(staged)
@@ -97,7 +100,10 @@ class StagedReleases:
         return await self._prometheus.evidence(queries, releases.counted, window_seconds=window)
 
     async def _advance(self, staged: StagedWorkflow, canary: WorkflowVersion, analysis: Analysis) -> None:
-        """Takes the next step if policy allows it; else ends the stages, or waits where policy is away."""
+        """Gives the canary its next share if policy allows that; if policy refuses, ends the stages.
+
+        Waits for the next pass where policy cannot answer.
+        """
         workflow, (step, percent, steps) = staged.workflow, next_stage(canary)
         decision = await self._decide(staged, canary, step, percent)
         if decision.fault:

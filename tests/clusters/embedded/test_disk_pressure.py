@@ -10,14 +10,14 @@ from clusters.embedded import disk_pressure
 from clusters.embedded.disk_pressure import next_eviction
 from clusters.embedded.node import ClusterNode, ClusterNodeSettings
 from clusters.embedded.storage import state_folder
-from clusters.embedded.storage.disk_usage import Room, usage_of_shards
+from clusters.embedded.storage.disk_usage import FreeSpace, usage_of_shards
 from clusters.protocol import AttemptId, Batch, Fence, RunSpec, ShardSpec, TaskChanged, TaskPhase
 from tests.clusters.embedded.working_node import SHARD, finished, process, start
 from waypost.workflow.task import Retry
 
 MIB = 1 << 20
-SHORT = Room(free=0, reserve=10 * MIB, unit="MiB")
-AMPLE = Room(free=100 * MIB, reserve=10 * MIB, unit="MiB")
+SHORT = FreeSpace(free=0, reserve=10 * MIB, unit="MiB")
+AMPLE = FreeSpace(free=100 * MIB, reserve=10 * MIB, unit="MiB")
 FILL = """
 import pathlib, time
 pathlib.Path("big").write_bytes(bytes(20 << 20))
@@ -71,7 +71,7 @@ async def test_a_task_that_fills_the_disk_fails_for_it_and_its_files_go(
 ) -> None:
     """Else the region is lost with its disk, and after the failover the next one."""
     monkeypatch.setattr(disk_pressure, "CHECK_SECONDS", 0.01)
-    monkeypatch.setattr(disk_pressure, "room_on", lambda _: room(tmp_path))
+    monkeypatch.setattr(disk_pressure, "free_space_on", lambda _: room(tmp_path))
     await start(node, process("a", sys.executable, "-c", fill))
     await node.apply(await other_attempt(node))
 
@@ -102,7 +102,7 @@ async def test_a_task_that_fails_on_a_full_disk_says_so(
     node: ClusterNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its exit code alone would send people to the wrong place."""
-    monkeypatch.setattr(state_folder, "room_on", lambda _: SHORT)
+    monkeypatch.setattr(state_folder, "free_space_on", lambda _: SHORT)
     await start(node, process("a", "sh", "-c", "exit 3"))
 
     assert (await finished(node))["a"].reason == "exit code 3; the disk of this cluster is nearly full"
@@ -119,12 +119,12 @@ async def test_files_of_a_shard_that_has_ended_go_before_their_time(
         await finished(node)
         big = node._state_folder.task_folders(SHARD, "a").workspace / "big"
         assert big.exists()
-        monkeypatch.setattr(disk_pressure, "room_on", lambda _: SHORT if big.exists() else AMPLE)
+        monkeypatch.setattr(disk_pressure, "free_space_on", lambda _: SHORT if big.exists() else AMPLE)
         while await asyncio.to_thread(big.exists):
             await node.probe()
 
 
-def room(root: Path) -> Room:
+def room(root: Path) -> FreeSpace:
     """Returns the space of a simulated disk: short while the shard of these tests uses over 15 MiB."""
     usage = usage_of_shards(root, "MiB").get(("run", 0), 0)
     return SHORT if usage > 15 * MIB else AMPLE

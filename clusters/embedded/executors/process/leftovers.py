@@ -28,9 +28,9 @@ for a moment. One that has none for so long was started without.
 
 
 class AdoptedChildren:
-    """The living orphans that this process (a subreaper) has adopted, with their environments.
+    """The living processes that this process has adopted after their parents' end, with their environments.
 
-    They are as of the last `refresh`.
+    This process is a subreaper. They are as of the last `refresh`.
     """
 
     def __init__(self) -> None:

@@ -180,7 +180,7 @@ def _read_environment(descriptor: int) -> dict[bytes, bytes]:
 
 
 def guard_lease(expires_at: float, memory_bytes: int, descriptor: int, command: list[str]) -> int:
-    """Runs `command` until it ends or the run-lease ends, which kills it; returns the guard's exit code.
+    """Runs `command`, and kills it if its run-lease ends first; returns the guard process's exit code.
 
     The exit code says nothing about the command.
     """
