@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 import msgspec
+from loguru import logger
 from msgspec import UNSET, Struct, UnsetType, structs
 
 from gateway.policy.opa.reply import NoAnswer, Reply, ReplyError
@@ -162,6 +163,12 @@ class QuestionBatches:
         asked = b",".join(b'"%d":%b' % one for one in zip(numbers, documents, strict=True))
         reply = await self._call(f"{PACKAGE}.{RULES[rule]}", b'{"questions":{%b}}' % asked)
         if reply.result is UNSET:
+            if reply.revision != self._revision_without:
+                logger.warning(
+                    "OPA's bundle {} has no rules for numbered questions: each opens a connection, with a TLS"
+                    " handshake for https; pack it with `waypost policy build`",
+                    reply.revision,
+                )
             self._revision_without = reply.revision
             raise _NoRules("its bundle has no rules for several questions")
         try:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from loguru import logger
 from msgspec import structs
 
 from gateway.core.decision import Action
@@ -21,10 +22,14 @@ async def test_each_kind_of_question_has_a_number(tmp_path: Path) -> None:
 
 
 async def test_a_question_without_a_number_has_a_connection_to_itself(tmp_path: Path) -> None:
-    """A late answer to the one before is read by nobody."""
+    """A late answer to the one before is read by nobody; the log says once what it costs."""
+    logged: list[str] = []
+    sink = logger.add(logged.append, format="{message}", level="WARNING")
     async with faulty_opa(tmp_path) as opa, OpaPolicyEngine(opa.address, deadline_seconds=10) as engine:
         assert (await engine.decide(named("first"))).allow is True
         before = opa.connections
         for _ in range(3):
             assert (await engine.decide(named("later"))).allow is True
         assert opa.connections == before + 3
+    logger.remove(sink)
+    assert sum("each opens a connection" in one for one in logged) == 1
