@@ -1,5 +1,7 @@
 """Counts ended shards by released version of a workflow, with a bound on the number of versions."""
 
+from collections import Counter
+from operator import itemgetter
 from typing import Final
 
 from msgspec import Struct
@@ -21,7 +23,8 @@ class ReleaseCounts:
     """The counts of ended shards by released version of a workflow, for a bounded number of versions.
 
     `other` has the counts of further versions. A version that is counted stays counted while its shards run:
-    if it gave way at once, its counts would have gaps, which look like evidence.
+    if it gave way at once, its counts would have gaps, which look like evidence. Tenants have
+    equal parts of the bound.
     """
 
     def __init__(self, histogram: Histogram) -> None:
@@ -47,24 +50,32 @@ class ReleaseCounts:
     def _outcomes(self, release: str, at: float) -> dict[str, Histogram]:
         version = self._versions.pop(release, None)
         if version is None:
-            if not self._has_room(at):
+            if not self._has_room(release, at):
                 return self._other
             version = _Version(outcomes=self._children(release), seen_at=at)
         version.seen_at = at
         self._versions[release] = version
         return version.outcomes
 
-    def _has_room(self, at: float) -> bool:
+    def _has_room(self, release: str, at: float) -> bool:
         if len(self._versions) < RELEASE.most - 1:
             return True
-        idle, version = next(iter(self._versions.items()))
+        longest, version = next(iter(self._versions.items()))
         if at - version.seen_at < IDLE_SECONDS:
-            return False
-        del self._versions[idle]
-        for outcome in version.outcomes:
-            self._histogram.remove(idle, outcome)
+            # A tenant of many versions makes room for those of others, or it alone would be counted.
+            counts = Counter(map(_tenant, self._versions))
+            noisiest, most = max(counts.items(), key=itemgetter(1))
+            if counts[_tenant(release)] + 1 >= most:
+                return False
+            longest = next(name for name in self._versions if _tenant(name) == noisiest)
+        for outcome in self._versions.pop(longest).outcomes:
+            self._histogram.remove(longest, outcome)
         return True
 
     def _children(self, release: str) -> dict[str, Histogram]:
         # All from the start: a counter that appears with its first failure hides that one from rates.
         return {outcome: self._histogram.labels(release, outcome) for outcome in RELEASE_OUTCOMES}
+
+
+def _tenant(release: str) -> str:
+    return release.partition("/")[0]

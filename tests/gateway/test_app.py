@@ -15,7 +15,7 @@ from gateway.api.routes import api
 from gateway.app import StoreKind, compose
 from gateway.identity.development_issuer import mint_token
 from gateway.policy.opa.bundle_archive import manifest_of, unpack
-from gateway.settings import GatewaySettings, Issuer, PolicySettings, RegionTarget, RollbackSettings, Secret
+from gateway.settings import GatewaySettings, Issuer, PolicySettings, RegionTarget, Secret
 from gateway.start_error import StartError
 from gateway.store.sqlite.store import SqliteStore
 from tests.gateway.policy.opa.faulty_opa import faulty_opa
@@ -59,18 +59,6 @@ async def refusals(settings: GatewaySettings, *types: str) -> list[list[str]]:
             answer = (await client.post("/v1/runs", json=document)).json()
             found.append([error["detail"] for error in answer.get("errors", ())])
     return found
-
-
-async def test_a_gateway_that_rolls_back_has_its_loop_and_its_evidence(settings: GatewaySettings) -> None:
-    """Without a Prometheus nothing could ever be proven: it does not start."""
-    on = structs.replace(settings, rollback=RollbackSettings(mode="on"))
-    with pytest.raises(StartError, match=r"rollback\.prometheus_url"):
-        await compose(on).__aenter__()
-    asked = RollbackSettings(mode="on", prometheus_url="http://127.0.0.1:1")
-    async with compose(structs.replace(settings, rollback=asked)) as gateway:
-        assert "rollbacks" in gateway.loops
-    async with compose(settings) as gateway:
-        assert "rollbacks" not in gateway.loops
 
 
 async def test_a_scrape_shows_what_the_controller_knows(settings: GatewaySettings) -> None:

@@ -22,6 +22,7 @@ from gateway.identity.development_issuer import mint_token
 from gateway.rollback.workflows.queries import COUNTER
 from gateway.rollback_settings import LaterKindSettings
 from gateway.settings import GatewaySettings, RollbackSettings, Secret
+from gateway.start_error import StartError
 from waypost.cancellation import cancel_and_wait
 
 
@@ -145,3 +146,30 @@ async def test_a_canary_goes_on_while_it_does_well_and_is_taken_back_when_it_fai
             "demo/nightly@2",
             "demo/nightly@1",
         )
+
+
+ON = RollbackSettings(mode="on", prometheus_url="http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("settings", "loops"),
+    [
+        (ON, {"rollbacks", "staged releases"}),
+        (RollbackSettings(prometheus_url=ON.prometheus_url), {"staged releases"}),
+        (RollbackSettings(), set()),
+    ],
+)
+async def test_a_gateway_has_the_loops_for_which_there_is_evidence(
+    tmp_path: Path, settings: RollbackSettings, loops: set[str]
+) -> None:
+    """Shares advance where a team asks for it, also where rollbacks are off."""
+    store = Secret(f"sqlite:{tmp_path / 'gateway.db'}")
+    async with compose(GatewaySettings(store=store, rollback=settings)) as gateway:
+        assert {"rollbacks", "staged releases"} & set(gateway.loops) == loops
+
+
+async def test_without_a_prometheus_a_gateway_that_rolls_back_does_not_start(tmp_path: Path) -> None:
+    """Nothing could ever be proven."""
+    store = Secret(f"sqlite:{tmp_path / 'gateway.db'}")
+    with pytest.raises(StartError, match=r"rollback\.prometheus_url"):
+        await compose(GatewaySettings(store=store, rollback=RollbackSettings(mode="on"))).__aenter__()

@@ -59,6 +59,17 @@ def test_a_version_that_is_long_idle_gives_way() -> None:
     assert (gone, kept, new, counted(metrics, "demo/new@2")) == (None, 2, 1, None)
 
 
+def test_a_tenant_of_many_versions_leaves_others_their_part() -> None:
+    """However many it releases, another's canary is counted, and then stays counted."""
+    metrics = Metrics()
+    for round_ in range(3):
+        for number in range(KEPT + 10):
+            metrics.releases.observe(f"noisy/w{number}@1", "succeeded", 1.0, at=0.0)
+        for number in range(KEPT // 2):
+            metrics.releases.observe(f"quiet/w{number}@1", "failed", 1.0, at=0.0)
+            assert counted(metrics, f"quiet/w{number}@1", "failed") == round_ + 1
+
+
 endings = st.tuples(st.integers(0, 99), st.sampled_from(["succeeded", "failed"]), st.floats(0, 20_000))
 
 
@@ -69,7 +80,7 @@ def test_series_are_few_and_what_stays_is_counted_whole(ended: list[tuple[int, s
     wide, narrow = ReleaseCounts(bounded), ReleaseCounts(hour)
     for number, outcome, at in ended:
         wide.observe(f"t{number}/w@1", outcome, 1.0, at=at)
-        narrow.observe(f"t{number}/w@1", outcome, 1.0, at=at % IDLE_SECONDS)
+        narrow.observe(f"t/w{number}@1", outcome, 1.0, at=at % IDLE_SECONDS)
 
     for histogram in (bounded, hour):
         samples = [one for family in histogram.collect() for one in family.samples if one.name == "n_count"]
