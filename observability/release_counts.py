@@ -37,9 +37,10 @@ class ReleaseCounts:
         return f"<ReleaseCounts of {len(self._versions)} versions>"
 
     def begin(self, release: str, *, at: float) -> None:
-        """Makes the series of the version `release`, of which a shard is under way at the time `at`.
+        """Creates the metric series of the version `release`, at zero, when a shard of it is under way.
 
-        Prometheus does not see by how much a series has grown that appears with its first counts.
+        `at` is the wall-clock time. Prometheus would not see the growth of a series that appears with its
+        first counts.
         """
         self._outcomes(release, at)
 

@@ -59,7 +59,7 @@ class RollbackController:
         return f"<RollbackController {self._settings.mode}>"
 
     async def run(self) -> None:
-        """Calls `pass_once` periodically until cancelled."""
+        """Handles alerts and rollbacks periodically (`pass_once`), until cancelled."""
         while True:
             try:
                 await self.pass_once()

@@ -117,7 +117,7 @@ class Store(ListsActs, CorrectsTimes, KeepsPolicy, KeepsTrail, KeepsWorkflows, P
         ...
 
     async def raise_era(self, *, entry: HistoryEntry) -> None:
-        """Begins the next era, whose epochs outrank all that were given out since the store was copied."""
+        """Begins the store's next era, whose epochs outrank all given out since the store was copied."""
         ...
 
     async def admit(self, admission: Admission) -> Admitted:
@@ -275,7 +275,7 @@ class Store(ListsActs, CorrectsTimes, KeepsPolicy, KeepsTrail, KeepsWorkflows, P
         ...
 
     async def remove_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
-        """Removes `taint` from a region; returns whether the history `entry` was written, as `add_taint`."""
+        """Removes `taint` from a region; returns whether the history `entry` was written."""
         ...
 
     def subscribe(self, run_id: str | None) -> AbstractContextManager[asyncio.Event]:

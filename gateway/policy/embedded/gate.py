@@ -205,7 +205,7 @@ def _references(module: Module, rule: SyntaxNode) -> Iterator[Path]:
 
 
 def _meant(reference: Path, rules: Container[Path], below: Mapping[Path, list[Path]]) -> list[Path]:
-    """Returns the rules that a reference may stand for: itself, those below its path, those above it."""
+    """Returns the rules that a reference may stand for: those at or below its path, and those above."""
     if reference[0] != "data":
         return []
     above = [reference[:length] for length in range(1, len(reference)) if reference[:length] in rules]

@@ -79,7 +79,7 @@ class PreparedRules(Struct, frozen=True, kw_only=True):
     """The files that each entry point may need."""
 
     def needed_for(self, entry_point: str) -> "PreparedRules":
-        """Returns the rewritten modules without the files that an entry point does not need."""
+        """Returns these rules with only those files that the entry point may need."""
         files = self.needed[entry_point]
         return structs.replace(self, modules=tuple(one for one in self.modules if one[0] in files))
 
@@ -180,7 +180,7 @@ def with_body(text: str, line: int) -> str:
 
 
 def with_separators(module: Module) -> str:
-    """Inserts a semicolon before each bracket that begins a line: regorus 0.13 reads it as a call's."""
+    """Inserts a semicolon before brackets that begin a line, which regorus 0.13 would take for a call's."""
     if not _BRACKET_BEGINS_A_LINE.search(module.text):
         return module.text.decode()
     ends = (extent(module, value["fcn"])[1] for kind, value in expressions(module.rules) if kind == "Call")

@@ -128,12 +128,12 @@ class ChosenEngine:
         self._on_in_force(since)
 
     def put_in_canary(self, engine: PolicyEngine, share: TenantShare) -> None:
-        """Makes the started `engine` answer for the tenants of `share`, in place of any canary or shadow."""
+        """Makes the started `engine` answer for the tenants of `share`; ends any earlier canary or shadow."""
         self.end_trial()
         self._canary, self._share = _Held(engine), share
 
     def put_in_shadow(self, shadow: Shadow) -> None:
-        """Makes `shadow` compare every policy decision, in place of any canary or shadow."""
+        """Makes `shadow` compare its answers with all decisions; ends any earlier canary or shadow."""
         self.end_trial()
         self._shadow = shadow
 

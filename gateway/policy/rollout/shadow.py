@@ -27,7 +27,10 @@ OTHER_RULE: Final = "other"
 
 
 class ShadowCounts(Struct, kw_only=True):
-    """The counts of a bundle in shadow (compared, skipped, differing) in this process, since its start."""
+    """The counts of decisions that this process has compared with a shadow's answers, or skipped.
+
+    With the differing ones, and the newest of those.
+    """
 
     compared: int = 0
     skipped: int = 0

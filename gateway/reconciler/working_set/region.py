@@ -163,7 +163,7 @@ class Region:
 
 
 def removed_region(name: str, now: Instant) -> Region:
-    """Creates a region that shards name and the settings do not: Unreachable from now on.
+    """Creates the state of a region that shards name but the settings do not: it is Unreachable.
 
     Its shards move, as those of any lost region; its orphans stay listed until an operator forgets it.
     """

@@ -56,7 +56,7 @@ class StagedReleases:
         return f"<StagedReleases after {self._after}>"
 
     async def run(self) -> None:
-        """Calls `pass_once` periodically until cancelled."""
+        """Checks all canaries with further stages periodically (`pass_once`), until cancelled."""
         while True:
             try:
                 await self.pass_once()

@@ -50,10 +50,9 @@ def environment_block(spec: ProcessSpec) -> list[bytes]:
 
 
 def check_program(spec: ProcessSpec) -> None:
-    """Raises the `OSError` of a failed start if the program of `spec` is missing or not executable.
+    """Checks that the program of `spec` exists and is executable; raises the `OSError` of a failed start.
 
-    The shell that sets the memory limit starts in any case: without this check it could only exit with 126 or
-    127.
+    Without this check the shell that sets the memory limit would start, and could only exit with 126 or 127.
     """
     name = spec.command[0]
     folders = [""] if "/" in name else spec.environment["PATH"].split(":")
