@@ -1,6 +1,6 @@
 """Tests policy bundles over the API: uploads, steps of their rollout, and who took them."""
 
-from typing import Any
+from typing import Any, SupportsBytes
 
 import httpx
 import pytest
@@ -272,13 +272,13 @@ async def test_a_bad_bundle_is_refused_with_every_line(client: httpx.AsyncClient
 
 @pytest.mark.parametrize(("content", "why"), BAD.values(), ids=BAD)
 async def test_no_bad_bundle_that_has_a_name_is_taken(
-    client: httpx.AsyncClient, services: Services, content: bytes, why: str
+    client: httpx.AsyncClient, services: Services, content: SupportsBytes, why: str
 ) -> None:
     """One sentence says what is wrong with it, an alarm counts it, and what is active stays."""
     await uploaded(client, 5)
     await step(client, "activate", 5)
-    answer = await client.post(BUNDLES, content=content)
-    too_large = len(content) > ARCHIVE_MAXIMUM_BYTES
+    answer = await client.post(BUNDLES, content=bytes(content))
+    too_large = len(bytes(content)) > ARCHIVE_MAXIMUM_BYTES
     assert answer.status_code == (413 if too_large else 422)
     assert too_large or why in answer.json()["detail"]
     assert await states(client) == {5: "Active"}

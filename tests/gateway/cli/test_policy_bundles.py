@@ -1,6 +1,7 @@
 """Tests `waypost policy build|sign|verify` on one release."""
 
 from pathlib import Path
+from typing import SupportsBytes
 
 import pytest
 
@@ -55,10 +56,10 @@ def test_rules_that_cannot_be_read_and_keys_that_are_none_are_named(
 
 @pytest.mark.parametrize(("archive", "why"), BAD.values(), ids=BAD)
 def test_what_must_not_rule_is_not_verified(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], archive: bytes, why: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], archive: SupportsBytes, why: str
 ) -> None:
     """One line says why, and the exit code that it is so."""
-    (tmp_path / "b.tar.gz").write_bytes(archive)
+    (tmp_path / "b.tar.gz").write_bytes(bytes(archive))
     code = verify_archive(tmp_path / "b.tar.gz", key=write_public_key(tmp_path / "key"))
     printed = capsys.readouterr()
     assert (code, printed.out) == (Exit.FAILED, "")
@@ -68,12 +69,12 @@ def test_what_must_not_rule_is_not_verified(
 
 @pytest.mark.parametrize("archive", [one for one, _ in NO_ARCHIVES.values()], ids=NO_ARCHIVES)
 def test_what_is_no_archive_is_not_signed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], archive: bytes
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], archive: SupportsBytes
 ) -> None:
     """And stays as it was."""
-    (tmp_path / "b.tar.gz").write_bytes(archive)
+    (tmp_path / "b.tar.gz").write_bytes(bytes(archive))
     assert sign_archive(tmp_path / "b.tar.gz", key=write_private_key(tmp_path / "key")) == Exit.FAILED
-    assert (tmp_path / "b.tar.gz").read_bytes() == archive
+    assert (tmp_path / "b.tar.gz").read_bytes() == bytes(archive)
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 

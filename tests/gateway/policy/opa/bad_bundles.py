@@ -7,7 +7,8 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, SupportsBytes, TypeAlias
 
 import jwt
 import msgspec
@@ -131,6 +132,11 @@ def damaged(tar: bytearray) -> bytearray:
     return tar
 
 
+def many(kind: bytes) -> bytes:
+    """Returns an archive of more entries of that kind than a bundle may have."""
+    return tar(*((f"{number}", b"") for number in range(5_001)), kind=kind)
+
+
 def headers(count: int, kind: bytes) -> bytes:
     """Returns an archive of `count` headers that only describe the next one, and no file."""
     entry = tarfile.TarInfo("././@PaxHeader")
@@ -139,7 +145,22 @@ def headers(count: int, kind: bytes) -> bytes:
     return gzip.compress(block * count + bytes(1_024), 1)
 
 
-FORGED: Final[dict[str, tuple[bytes, str]]] = {
+class OnDemand:
+    """An archive that is made when `bytes` of it are asked for: some take longer to make than to refuse."""
+
+    def __init__(self, make: Callable[[], bytes]) -> None:
+        self._make = cache(make)
+
+    def __bytes__(self) -> bytes:
+        return self._make()
+
+
+BadBundles: TypeAlias = Mapping[str, tuple[SupportsBytes, str]]
+"""Bundles by their names, each with a part of the expected error."""
+
+BOMB: Final = OnDemand(lambda: gzip.compress(bytes(CONTENT_MAXIMUM_BYTES + 1), 1))
+"""An archive that becomes larger than any bundle may be."""
+FORGED: Final[BadBundles] = {
     "stripped": (ARCHIVE, "it is not signed"),
     "of another key": (sign(ARCHIVE, SigningKey(key=OTHER_KEY, key_id="waypost")), "verification failed"),
     "of another name": (sign(ARCHIVE, SigningKey(key=KEY, key_id="other")), "does not name the key"),
@@ -173,7 +194,7 @@ FORGED: Final[dict[str, tuple[bytes, str]]] = {
     "no manifest": (changed(manifest=None), ".manifest was signed and is not there"),
 }
 """The bundles that are not as they were signed, each with a part of the expected error."""
-MISTAKEN: Final[dict[str, tuple[bytes, str]]] = {
+MISTAKEN: Final[BadBundles] = {
     "other roots": (manifest(roots=["waypost"]), 'the roots [""]'),
     "no roots": (manifest(roots=[]), 'the roots [""]'),
     "no revision": (manifest(revision=""), "must have a revision"),
@@ -187,7 +208,7 @@ MISTAKEN: Final[dict[str, tuple[bytes, str]]] = {
     "YAML": (signed_with({"data.yaml": b"y: 1"}), "must be JSON"),
 }
 """The bundles that are correctly signed but must not be served."""
-NO_ARCHIVES: Final[dict[str, tuple[bytes, str]]] = {
+NO_ARCHIVES: Final[BadBundles] = {
     "nothing": (b"", "cut off"),
     "no gzip": (b"garbage", "no archive"),
     "no tar": (gzip.compress(b"garbage" * 200), "no archive"),
@@ -214,16 +235,16 @@ NO_ARCHIVES: Final[dict[str, tuple[bytes, str]]] = {
     "a hard link": (tar(("a.rego", b""), kind=tarfile.LNKTYPE, link="submission.rego"), "no plain file"),
     "a device": (tar(("a.rego", b""), kind=tarfile.CHRTYPE), "no plain file"),
     "a pipe": (tar(("a.rego", b""), kind=tarfile.FIFOTYPE), "no plain file"),
-    "a bomb": (gzip.compress(bytes(CONTENT_MAXIMUM_BYTES + 1)), "becomes more than"),
+    "a bomb": (BOMB, "becomes more than"),
     "a sparse file": (tar(("a.rego", b"1\n0\n1\n"), pax=SPARSE), "no plain file"),
     "more than may come": (bytes(ARCHIVE_MAXIMUM_BYTES + 1), "has more than"),
-    "many files": (tar(*((f"{number}", b"") for number in range(5_001))), "more than 5000 entries"),
-    "many folders": (tar(*((f"{n}", b"") for n in range(5_001)), kind=tarfile.DIRTYPE), "more than 5000"),
-    "many extended headers": (headers(5_000, tarfile.XHDTYPE), "no archive"),
-    "many long names": (headers(5_000, tarfile.GNUTYPE_LONGNAME), "no archive"),
-    "many global headers": (headers(5_000, tarfile.XGLTYPE), "no archive"),
+    "many files": (OnDemand(lambda: many(tarfile.REGTYPE)), "more than 5000 entries"),
+    "many folders": (OnDemand(lambda: many(tarfile.DIRTYPE)), "more than 5000 entries"),
+    "many extended headers": (OnDemand(lambda: headers(5_000, tarfile.XHDTYPE)), "no archive"),
+    "many long names": (OnDemand(lambda: headers(5_000, tarfile.GNUTYPE_LONGNAME)), "no archive"),
+    "many global headers": (OnDemand(lambda: headers(5_000, tarfile.XGLTYPE)), "no archive"),
     "a header of its own size": (tar(("a.rego", b"1"), pax={"size": "9" * 30}), "no archive"),
     "a header with no number": (tar(("a.rego", b"1"), pax={"mtime": "x", "size": "-1"}), ""),
 }
 """The contents that are no archive of plain files."""
-BAD: Final[dict[str, tuple[bytes, str]]] = {**FORGED, **MISTAKEN, **NO_ARCHIVES}
+BAD: Final[BadBundles] = {**FORGED, **MISTAKEN, **NO_ARCHIVES}

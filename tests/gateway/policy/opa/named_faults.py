@@ -24,7 +24,7 @@ from tests.gateway.policy.opa.faulty_opa import (
 PERMISSION: Final = response(body_of())
 HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 CHUNKED: Final = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-BOMB_BYTES: Final = 50_000_000
+BOMB_BYTES: Final = 8_000_000
 
 
 def then_silence(content: bytes) -> Answer:

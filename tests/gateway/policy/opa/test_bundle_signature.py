@@ -3,6 +3,7 @@
 import shlex
 import subprocess
 from pathlib import Path
+from typing import SupportsBytes
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -48,19 +49,19 @@ def test_a_signed_bundle_is_what_was_built() -> None:
 
 
 @pytest.mark.parametrize(("archive", "why"), BAD.values(), ids=BAD)
-def test_what_must_not_rule_is_refused_and_says_why(archive: bytes, why: str) -> None:
+def test_what_must_not_rule_is_refused_and_says_why(archive: SupportsBytes, why: str) -> None:
     """Each file, by the one key, under its name. OPA would take some of these."""
     with pytest.raises(ArchiveError) as refused:
-        verify(archive, VERIFIES)
+        verify(bytes(archive), VERIFIES)
     assert why in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(("archive", "why"), NO_ARCHIVES.values(), ids=NO_ARCHIVES)
-def test_what_is_no_plain_archive_is_none_unsigned_either(archive: bytes, why: str) -> None:
+def test_what_is_no_plain_archive_is_none_unsigned_either(archive: SupportsBytes, why: str) -> None:
     """In development bundles need no signature."""
     with pytest.raises(ArchiveError):
-        unpack(archive)
+        unpack(bytes(archive))
 
 
 @needs_opa
@@ -117,8 +118,8 @@ def test_what_opa_refuses_is_refused_here(tmp_path: Path) -> None:
     """Else a gateway would serve, and count as active, what its OPA does not take."""
     write_public_key(tmp_path / "key.pem")
     taken = set()
-    for name, (archive, _) in (FORGED | MISTAKEN).items():
-        (tmp_path / "b.tar.gz").write_bytes(archive)
+    for name, (archive, _) in {**FORGED, **MISTAKEN}.items():
+        (tmp_path / "b.tar.gz").write_bytes(bytes(archive))
         done = subprocess.run(
             shlex.split(f"{OPA} {BUILD}"), cwd=tmp_path, capture_output=True, check=False, env={}
         )

@@ -1,20 +1,21 @@
 """Tests the file `policy.bundle`: the newest valid bundle put there is in force."""
 
-import gzip
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import SupportsBytes
 
 import pytest
 from loguru import logger
 
 from gateway.core.errors import Unavailable
-from gateway.policy.opa.bundle_archive import CONTENT_MAXIMUM_BYTES, ArchiveError
+from gateway.policy.opa.bundle_archive import ArchiveError
 from gateway.policy.opa.bundle_signature import SigningKey
 from gateway.policy.rollout.bundle_place import BundlePlace
 from gateway.policy.rollout.bundle_states import Step
 from tests.gateway.policy.opa.bad_bundles import BAD as BAD_BUNDLES
+from tests.gateway.policy.opa.bad_bundles import BOMB
 from tests.gateway.policy.opa.keys import KEY, OTHER_KEY
 from tests.gateway.policy.rollout.releases import ADA, Opened, archive, opened, rules
 
@@ -67,7 +68,7 @@ async def test_a_newer_bundle_takes_the_place_of_the_last(place: Place) -> None:
     assert place.outcomes == {"Activated": 2}
 
 
-BAD = {
+BAD: dict[str, SupportsBytes] = {
     "stripped": archive(8, key=None),
     "another key": archive(8, key=SigningKey(key=OTHER_KEY, key_id="waypost")),
     "another key's name": archive(8, key=SigningKey(key=KEY, key_id="other")),
@@ -77,18 +78,18 @@ BAD = {
     "garbage": b"garbage",
     "nothing": b"",
     "cut off": archive(8)[:-20],
-    "a bomb": gzip.compress(bytes(CONTENT_MAXIMUM_BYTES + 1)),
+    "a bomb": BOMB,
 }
 
 
 @pytest.mark.parametrize("content", BAD.values(), ids=BAD)
-async def test_what_is_not_good_or_not_newer_changes_nothing(place: Place, content: bytes) -> None:
+async def test_what_is_not_good_or_not_newer_changes_nothing(place: Place, content: SupportsBytes) -> None:
     """The last good one stays, the log and a metric say so, and the next good one counts."""
     place.put(archive(7))
     logged: list[str] = []
     sink = logger.add(logged.append, format="{message}", level="ERROR")
     async with place.watched() as (watch, gateway):
-        place.put(content)
+        place.put(bytes(content))
         await watch.look()
         await watch.look()
         assert active(gateway) == 7
@@ -101,13 +102,13 @@ async def test_what_is_not_good_or_not_newer_changes_nothing(place: Place, conte
 
 
 @pytest.mark.parametrize(("content", "why"), BAD_BUNDLES.values(), ids=BAD_BUNDLES)
-async def test_no_bad_bundle_that_has_a_name_rules(place: Place, content: bytes, why: str) -> None:
+async def test_no_bad_bundle_that_has_a_name_rules(place: Place, content: SupportsBytes, why: str) -> None:
     """One line of the log says what is wrong with it."""
     place.put(archive(5))
     logged: list[str] = []
     sink = logger.add(logged.append, format="{message}", level="ERROR")
     async with place.watched() as (watch, gateway):
-        place.put(content)
+        place.put(bytes(content))
         await watch.look()
         assert active(gateway) == 5
         assert place.outcomes == {"Activated": 1, "Refused": 1}
@@ -201,7 +202,7 @@ async def test_without_any_good_one_it_does_not_start(place: Place) -> None:
     with pytest.raises(ArchiveError, match="there is no good bundle at"):
         async with place.watched():
             pass
-    place.put(BAD["stripped"])
+    place.put(bytes(BAD["stripped"]))
     with pytest.raises(ArchiveError, match="there is no good bundle at"):
         async with place.watched():
             pass
