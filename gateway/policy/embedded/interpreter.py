@@ -18,8 +18,9 @@ from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
 from gateway.policy.embedded.gate import files_for
 from gateway.policy.embedded.interruption import CHECKPOINT, DataSize, is_bounded, size_of, with_checkpoints
 from gateway.policy.embedded.replaced_builtins import REPLACED
-from gateway.policy.embedded.rewriting import rewrite_rules
-from gateway.policy.embedded.syntax_tree import Module, expressions, extent, read_modules
+from gateway.policy.embedded.rewriting import rewrite_rules, with_separators
+from gateway.policy.embedded.short_names import roots_of, with_short_names
+from gateway.policy.embedded.syntax_tree import Module, read_modules
 from gateway.policy.source import BundleError, Diagnostic, PolicySource
 
 UNDEFINED: Final = '"<undefined>"'
@@ -33,7 +34,6 @@ BODILESS: Final = "rule must have a body or assignment"
 WHERE_OPA_DOES: Final = " (where OPA can, it works on OPA: set policy.engine, or engine: opa in the bundle)"
 _BRACKETS: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*|[()]')
 """Matches brackets, and also strings and comments, in which brackets do not count."""
-_BRACKET_BEGINS_A_LINE: Final = re.compile(rb"\n\s*\(")
 _TOKENS: Final = re.compile(
     r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*|[\[({})\]]|\n(?=[^\s})\]#])|[-+*/%&|.,;]'
     r"|\b(?:else|with|some|every|not)\b"
@@ -77,6 +77,8 @@ class PreparedRules(Struct, frozen=True, kw_only=True):
     bounded: bool
     needed: Mapping[str, frozenset[str]]
     """The files that each entry point may need."""
+    names: Mapping[str, str] = {}
+    """The short names that rules have in `modules`, by their full names."""
 
     def needed_for(self, entry_point: str) -> "PreparedRules":
         """Returns these rules with only those files that the entry point may need."""
@@ -86,19 +88,29 @@ class PreparedRules(Struct, frozen=True, kw_only=True):
 
 def prepare_rules(source: PolicySource, *, tests: Sequence[tuple[str, str]] = ()) -> PreparedRules:
     """Rewrites the Rego modules of `source` for the interpreter. Raises `BundleError` for invalid Rego."""
-    size = size_of(msgspec.json.decode(source.data))
-    rules = _prepare((*source.modules, *tests), source.entry_points, size)
+    size = size_of(data := msgspec.json.decode(source.data))
+    modules = (*source.modules, *tests)
+    # Tests name rules and packages in ways of their own.
+    rules = _prepare(modules, source.entry_points, size, short=not tests)
+    if not roots_of(rules.names).isdisjoint(data if isinstance(data, dict) else ()):
+        # Data that have the name of a rule are read in its place.
+        rules = _prepare(modules, source.entry_points, size, short=False)
     return structs.replace(rules, data=source.data)
 
 
 @lru_cache(maxsize=8)  # A bundle is prepared when it is checked, tried out and put in force.
-def _prepare(modules: tuple[tuple[str, str], ...], rules: tuple[str, ...], size: DataSize) -> PreparedRules:
+def _prepare(
+    modules: tuple[tuple[str, str], ...], rules: tuple[str, ...], size: DataSize, *, short: bool
+) -> PreparedRules:
     written = rewrite_rules(modules, parse_modules)
+    texts, names = (short and with_short_names(written)) or ([], {})
+    shortened = parse_modules(texts) or written
     return PreparedRules(
-        modules=tuple((module.file, with_checkpoints(module, size)) for module in written),
+        modules=tuple((module.file, with_checkpoints(module, size)) for module in shortened),
         data="{}",
-        bounded=is_bounded(written, size),
+        bounded=is_bounded(shortened, size),
         needed=files_for(written, rules),
+        names=names,
     )
 
 
@@ -112,8 +124,8 @@ class Interpreter:
     def __init__(self, source: PolicySource | PreparedRules) -> None:
         self._thread = threading.get_ident()
         self._until = float("inf")
-        rules = source if isinstance(source, PreparedRules) else prepare_rules(source)
-        self.bounded, self._modules, self._data = rules.bounded, rules.modules, rules.data
+        self._rules = source if isinstance(source, PreparedRules) else prepare_rules(source)
+        self.bounded = self._rules.bounded
         self._engine = self._load()
         # The first evaluation schedules the statements of every rule, and finds names without a value.
         try:
@@ -133,15 +145,13 @@ class Interpreter:
         self._until = until
         try:
             self._engine.set_input_json(document.decode())
-            answer: str = self._engine.eval_rule_as_json(rule)
-            return answer
+            return str(self._engine.eval_rule_as_json(self._rules.names.get(rule, rule)))
         except (RuntimeError, ValueError) as error:
             if f"extension '{CHECKPOINT}' raises" in str(error):
                 raise Interrupted("it takes long") from None
             raise RuleFailed(one_line(error)) from None
         except BaseException as error:
-            # A Rust panic: pyo3 raises `pyo3_runtime.PanicException`, a BaseException of a module that cannot
-            # be imported.
+            # A Rust panic: pyo3's `PanicException`, a BaseException of a module that cannot be imported.
             if type(error).__name__ != "PanicException":
                 raise
             # Later evaluations would find rules that seem to need themselves.
@@ -154,9 +164,9 @@ class Interpreter:
             engine.add_extension(name, arguments, function)
         engine.add_extension(CHECKPOINT, 0, self._checkpoint)
         try:
-            for file, text in self._modules:
+            for file, text in self._rules.modules:
                 engine.add_policy(file, text)
-            engine.add_data_json(self._data)
+            engine.add_data_json(self._rules.data)
         except RuntimeError as error:
             raise BundleError([_diagnostic(*one_line(error).partition(":")[::2])]) from None
         return engine
@@ -177,16 +187,6 @@ def with_body(text: str, line: int) -> str:
             rule = f"{rule[: token.end()]} := true{rule[token.end() :]}"
             break
     return "\n".join([*lines[: line - 1], rule])
-
-
-def with_separators(module: Module) -> str:
-    """Inserts a semicolon before brackets that begin a line, which regorus 0.13 would take for a call's."""
-    if not _BRACKET_BEGINS_A_LINE.search(module.text):
-        return module.text.decode()
-    ends = (extent(module, value["fcn"])[1] for kind, value in expressions(module.rules) if kind == "Call")
-    return module.edited(
-        (end, end, ";") for end in ends if b"\n" in module.text[end : module.text.index(b"(", end)]
-    )
 
 
 def excess_of(file: str, text: str) -> Diagnostic | None:

@@ -31,6 +31,7 @@ from gateway.policy.embedded.syntax_tree import (
     Module,
     SyntaxNode,
     bound_walks,
+    expressions,
     extent,
     head_of,
     indices,
@@ -46,6 +47,7 @@ from gateway.policy.embedded.syntax_tree import (
 
 _PREFIX: Final = "evaluated_before_"
 _VERB: Final = re.compile(r"%(?:%|[-+# 0]*[0-9]*(?:\.[0-9]*)?[a-zA-Z])")
+_BRACKET_BEGINS_A_LINE: Final = re.compile(rb"\n\s*\(")
 COLLECTIONS: Final = COMPREHENSIONS | {"Array", "Set", "Object"}
 _OPERANDS: Final = ("key", "value", "collection", "lhs", "rhs")
 
@@ -72,6 +74,16 @@ def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[Mod
         rules = {file: edits[file].keys() for file in parsed}
         written |= parsed
     return (*written.values(), *parse(list(_empty_objects(tuple(written.values())))))
+
+
+def with_separators(module: Module) -> str:
+    """Inserts a semicolon before each bracket that begins a line: regorus 0.13 reads it as a call's."""
+    if not _BRACKET_BEGINS_A_LINE.search(module.text):
+        return module.text.decode()
+    ends = (extent(module, value["fcn"])[1] for kind, value in expressions(module.rules) if kind == "Call")
+    return module.edited(
+        (end, end, ";") for end in ends if b"\n" in module.text[end : module.text.index(b"(", end)]
+    )
 
 
 def _edits(module: Module, rules: Iterable[int], round_: int) -> dict[int, list[Edit]]:
