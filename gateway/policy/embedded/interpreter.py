@@ -32,16 +32,13 @@ MESSAGE_MAXIMUM: Final = 300
 TOO_MUCH: Final = "write it in several rules (it works on OPA: set policy.engine)"
 BODILESS: Final = "rule must have a body or assignment"
 WHERE_OPA_DOES: Final = " (where OPA can, it works on OPA: set policy.engine, or engine: opa in the bundle)"
-_BRACKETS: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*|[()]')
-"""Matches brackets, and also strings and comments, in which brackets do not count."""
 _TOKENS: Final = re.compile(
     r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*|[\[({})\]]|\n(?=[^\s})\]#])|[-+*/%&|.,;]'
     r"|\b(?:else|with|some|every|not)\b"
 )
-"""Matches what is counted to bound the size of rules: brackets, operators and the start of each rule."""
+"""Matches brackets, operators and the start of each rule; and strings and comments, in which none counts."""
 NESTED_MAXIMUM: Final = 13
-"""The maximum nesting of lists and objects: regorus 0.13 takes twice as long per level, a second for 13."""
-BRACKETS_MAXIMUM: Final = 50
+"""The maximum nesting of brackets: of lists regorus 0.13 takes twice as long per level, a second for 13."""
 OPERATORS_MAXIMUM: Final = 1_000
 """The maximum number of operators in a rule outside inner brackets: several thousand end the process."""
 COLUMNS_MAXIMUM: Final = 100_000
@@ -181,7 +178,7 @@ def with_body(text: str, line: int) -> str:
     """Appends `:= true` to the head of the rule in `line`: `f("a", _)` becomes `f("a", _) := true`."""
     lines = text.split("\n")
     rule, depth = "\n".join(lines[line - 1 :]), 0
-    for token in _BRACKETS.finditer(rule):
+    for token in _TOKENS.finditer(rule):
         depth += {"(": 1, ")": -1}.get(token[0], 0)
         if token[0] == ")" and not depth:
             rule = f"{rule[: token.end()]} := true{rule[token.end() :]}"
@@ -191,25 +188,21 @@ def with_body(text: str, line: int) -> str:
 
 def excess_of(file: str, text: str) -> Diagnostic | None:
     """Returns a diagnostic if a Rego file has so many brackets or operators that regorus crashes, or None."""
-    line, operators, open_brackets = 1, [0], ""
-    at = 0
+    line, at = 1, 0
+    operators = [0]
+    """The operators so far in each open bracket, and before them those outside of all."""
     for token in _TOKENS.finditer(text):
         line += text.count("\n", at, token.start())
         at, word = token.start(), token[0]
         if word in "[{(":
-            open_brackets += word
             operators.append(0)
         elif word in ")}]":
-            open_brackets = open_brackets[:-1]
             operators = operators[:-1] or [0]
-        elif word == "\n":
-            operators[-1] = operators[-1] if open_brackets else 0
-        elif word in ",;":
+        elif word in ",;" or (word == "\n" and len(operators) == 1):
             operators[-1] = 0
-        elif word[0] not in '"`#':
+        elif word[0] not in '"`#\n':
             operators[-1] += 1
-        nested = len(open_brackets) - open_brackets.count("(")
-        if nested > NESTED_MAXIMUM or len(open_brackets) > BRACKETS_MAXIMUM:
+        if len(operators) > NESTED_MAXIMUM + 1:
             return Diagnostic(file=file, line=line, detail=f"brackets nest too deep: {TOO_MUCH}")
         if operators[-1] > OPERATORS_MAXIMUM:
             return Diagnostic(file=file, line=line, detail=f"a rule has too many operators: {TOO_MUCH}")
