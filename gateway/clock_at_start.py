@@ -1,7 +1,7 @@
 """Corrects stored times and this process's clock if the wall clock was changed while no gateway ran.
 
-The clock of a gateway begins with the wall clock. Without this a wall clock that was set forward would end
-runs before their deadlines, and one that was set back would make later runs older than earlier ones.
+The gateway's clock begins with the wall clock. Without the correction a wall clock that was set forward would
+end runs before their deadlines, and one that was set back would make later runs older than earlier ones.
 """
 
 from loguru import logger

@@ -45,7 +45,7 @@ Python's own 5 ms delay each of the dozen steps from a submission to its end.
 def serve(settings: GatewaySettings) -> int:
     """Runs a gateway until SIGTERM or SIGINT; returns exit code 0, or 1 if it cannot start or a loop fails.
 
-    Prints one line of JSON with its ports once it answers.
+    Prints one line of JSON with the gateway's ports once the gateway answers.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     logs.configure(level=settings.logging.level, style=settings.logging.style, fields={"process": "gateway"})

@@ -25,7 +25,7 @@ from waypost.tls import gateway_credentials
 def show_process(metrics: Metrics, settings: GatewaySettings) -> None:
     """Sets the metrics of the version, and of the expiry of each certificate that this process loads.
 
-    Raises `PkiError` where one cannot be read.
+    Raises `PkiError` where a certificate cannot be read.
     """
     metrics.build.labels(version("waypost")).set(1)
     for name, path in _certificates(settings):
@@ -36,7 +36,7 @@ def show_process(metrics: Metrics, settings: GatewaySettings) -> None:
 def start_counters(metrics: Metrics, settings: GatewaySettings) -> None:
     """Initializes to 0 the metrics' counters that alerts and automatic rollbacks watch.
 
-    Prometheus sees a counter grow only between two scrapes: a first event that made its series would be none.
+    Prometheus sees a counter grow only between two scrapes: an increase from nothing to 1 would not be seen.
     """
     calls = {operation.name for path in OPERATIONS.values() for operation in path.values()}
     kinds: list[type[GatewayError]] = [GatewayError, *GatewayError.__subclasses__()]

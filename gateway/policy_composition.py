@@ -1,6 +1,6 @@
 """Builds the policy parts of a gateway: engine, bundle rollout, and the records of policy decisions.
 
-In a running gateway nothing but it and the rooms of `gateway.policy` names concrete policy engines.
+In a running gateway only this module and the rooms of `gateway.policy` name concrete policy engines.
 """
 
 import math

@@ -32,7 +32,7 @@ def readiness_checks(
 async def _check_store(store: Store, controller: Controller) -> str:
     """Checks that the store accepts writes; returns, for people, the number of shards under way.
 
-    Raises `Unavailable` where the store takes none.
+    Raises `Unavailable` if the store accepts no writes.
     """
     if controller.stuck:
         raise Unavailable("it does not take what the controller writes")
@@ -44,8 +44,8 @@ async def _check_store(store: Store, controller: Controller) -> str:
 async def _check_policy(policy: PolicyEngine, engine: str, bundles: BundleFeed) -> str:
     """Checks that the policy engine answers; returns, for people, the revision of its rules.
 
-    Beside it stands the bundle that OPA is given, where it is another: OPA has not taken it, or not yet.
-    Raises `Unavailable` where the engine does not answer.
+    Also names the bundle that OPA is to load, where OPA has not loaded it yet. Raises `Unavailable` where the
+    engine does not answer.
     """
     await policy.check()
     held = f"revision {policy.revision}, {engine}"

@@ -1,6 +1,6 @@
 """The settings of the reconciler: health of regions, failover and placing.
 
-That a number is finite and not negative need not be said: `gateway/settings_loading.py` refuses all others.
+All numbers are finite and not negative: `gateway/settings_loading.py` refuses others.
 """
 
 from typing import Annotated, TypeAlias

@@ -1,8 +1,7 @@
 """All settings of a gateway, as fields with defaults; each field's meaning stands beneath.
 
-Durations: seconds.
-
-Settings are frozen and read once, by `gateway/settings_loading.py`: a group here is a table in the TOML file.
+Durations are in seconds. Settings are frozen and read once, by `gateway/settings_loading.py`: a group of
+settings here is a table in the TOML file.
 """
 
 from typing import Annotated, Any, Literal

@@ -62,10 +62,7 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> GatewayS
 
 
 def _issuer_at(tree: dict[str, Any], parts: Sequence[str]) -> str:
-    """Returns the name, for error texts, of the token issuer whose setting is at the path `parts`.
-
-    Its index would say little.
-    """
+    """Returns the name, for error texts, of the token issuer whose setting is at the path `parts`."""
     match tree.get("issuers"), parts:
         case [*issuers], ["issuers", index, *_] if index.isdecimal() and isinstance(
             found := issuers[int(index)], dict
@@ -101,9 +98,9 @@ def _fields(known: inspect.Type) -> dict[str, inspect.Type] | None:
 def _refuse_unknown_names(value: object, known: inspect.Type, *, path: tuple[str, ...], source: str) -> None:
     """Raises `SettingsError` for the first name in `value`, at any depth, that is not a setting's name.
 
-    `known` is the type of `value`, `path` the names of the groups that it is in, `source` where it was read.
-    msgspec would refuse it too (`forbid_unknown_fields`), but names neither its place nor the name that was
-    meant.
+    `known` is the type of `value`, `path` the names of the groups that contain `value`, `source` where the
+    settings were read. msgspec would refuse unknown names too (`forbid_unknown_fields`), but would not say
+    where they are, nor which name was probably meant.
     """
     if isinstance(value, list) and isinstance(known, inspect.VarTupleType):
         for item in value:

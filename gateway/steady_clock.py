@@ -1,7 +1,7 @@
 """A clock of seconds since 1970 that does not change if the machine's wall clock is set.
 
-Deadlines, pauses and the names of runs count on it. It begins with the wall clock, and goes on with the time
-since the machine's boot.
+It measures deadlines and pauses, and makes the ids of runs. It starts as the wall clock is set, and goes on
+with the time since the machine's boot.
 """
 
 import sys

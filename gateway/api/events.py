@@ -30,8 +30,7 @@ async def events(call: Call) -> Response:
 async def _stream(call: Call, run_id: str, after: int) -> AsyncGenerator[bytes, None]:
     """Yields the run's history entries after the one numbered `after`, as server-sent events, as they occur.
 
-    Ends when the run ends, the server stops or the store cannot be read; also when the caller's token
-    expires: the next call must bring another.
+    Ends when the run ends, the server stops, the store cannot be read or the caller's token expires.
     """
     services = call.services
     pause = services.settings.requests.follow_pause_seconds

@@ -156,8 +156,9 @@ async def _read_attempt(
 ) -> AsyncGenerator[LogChunk, None]:
     """Yields one attempt's log of a task, from byte `offset` to its present end.
 
-    It is read from the cluster in windows, so that a caller who reads slowly holds no connection to it.
-    Raises `Unavailable` where the tenant gets no turn, `TooManyRequests` where it has too much unread.
+    Reads the log from the cluster in windows, so that a slow client holds no connection to the cluster.
+    Raises `Unavailable` where the tenant gets no turn, `TooManyRequests` where the tenant has too much
+    unread.
     """
     cluster, tenant, services = _cluster(call, source), call.principal.tenant, call.services
     services.unread.check(tenant, services.settings.requests)
@@ -249,7 +250,7 @@ async def _resumed(
 async def _lines(source: LogSource, chunks: AsyncGenerator[LogChunk, None]) -> AsyncGenerator[LogLine, None]:
     """Yields the chunks of one attempt's log as `LogLine`s; ends without an error if the region is lost.
 
-    The store then knows where the task runs next.
+    In that case the store knows where the task runs next.
     """
     try:
         async with aclosing(chunks):
@@ -266,7 +267,7 @@ async def _follow_task(
 ) -> AsyncGenerator[LogLine, None]:
     """Yields a task's log from one attempt after another, until the task or the run has ended.
 
-    Ends before that where the server stops or the caller's token expires.
+    Ends earlier if the server stops or the caller's token expires.
     """
     services, again = call.services, False
     with services.store.subscribe(run.id) as changed:

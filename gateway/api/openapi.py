@@ -165,7 +165,8 @@ def _headers(*names: str) -> dict[str, Any]:
 def _with_items(value: Any) -> Any:
     """Returns a copy of a JSON schema in which each array without `items` gets `items: {}` (any value).
 
-    JSON Schema leaves that out, and generators of clients then leave out the calls that use the array.
+    JSON Schema permits leaving `items` out, but generators of clients then leave out operations with such
+    arrays.
     """
     if isinstance(value, dict):
         described = {key: _with_items(item) for key, item in value.items()}
@@ -182,7 +183,7 @@ def _contents(bodies: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
 def _content(media_type: str, *schemas: str) -> dict[str, Any]:
     """Returns the OpenAPI description of a body of `media_type` that matches one of `schemas`.
 
-    Without schemas it is any object where the media type is JSON, else text.
+    Without schemas the body is any object if the media type is JSON, else text.
     """
     if media_type == EVENTS:
         return {media_type: {"schema": _event_stream(*schemas)}}

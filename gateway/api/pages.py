@@ -24,7 +24,7 @@ def visible_tenants(decision: Decision, own: str, asked: str | None) -> tuple[st
 def encode_cursor(last_id: str) -> str:
     """Encodes the id of a page's last entry as the cursor with which clients ask for the next page.
 
-    Opaque to clients: encoded, so that nobody builds on its form.
+    It is opaque, so that no client relies on its form.
     """
     return base64.urlsafe_b64encode(f"{CURSOR_VERSION}{last_id}".encode()).decode().rstrip("=")
 

@@ -33,8 +33,8 @@ _decode = msgspec.json.Decoder(Workflow).decode
 def pending_reason(run: Run, shards: Sequence[Shard], services: Services, at: float) -> str | None:
     """Returns a sentence on why Suspect or Pending shards of `run` wait at `at`, in wall-clock seconds.
 
-    It is about Suspect shards that cannot move, if there are any, else about Pending ones. None where there
-    are neither, or where the stored document cannot be read.
+    The sentence is about Suspect shards that cannot move, if there are any, else about Pending ones. None
+    where there are neither, or where the stored document cannot be read.
     """
     # Suspect shards first: where they cannot move only an operator helps, and the sentence says how.
     suspect = sum(shard.phase is Phase.SUSPECT for shard in shards)
@@ -65,7 +65,8 @@ async def task_waits(
 ) -> str | None:
     """Returns a sentence on which tasks of Running shards wait at `at`, in wall-clock seconds, and for what.
 
-    It names the first few. None where none waits, or where the stored document cannot be read.
+    The sentence names the first few tasks. None where no task waits, or where the stored document cannot be
+    read.
     """
     running = [shard for shard in shards if shard.phase is Phase.RUNNING]
     if run.phase.terminal or not running:

@@ -64,7 +64,7 @@ async def cordon(call: Call) -> Response:
 async def drain(call: Call) -> Response:
     """Drain a region: cordon it, and let its running attempts finish. It is drained when `inflight` is 0.
 
-    Once this is answered, no new work is placed there.
+    No new work is placed in the region once the response is sent.
     """
     view, entry = await _authorize_operation(call, HistoryKind.CORDONED)
     if await call.services.store.add_taint(view.name, Taint.CORDONED, entry=entry):

@@ -133,8 +133,8 @@ class RunStory(Struct, frozen=True, kw_only=True):
 class RegionPlan(Struct, frozen=True, kw_only=True):
     """A region's score, or why it is not chosen, for the placement of a dry run's first shard.
 
-    `score` (lower is better), or in `rejected` why it is not taken; both where another region is preferred to
-    one that fits.
+    `score`: lower is better. `rejected`: why the region is not chosen. Both are set where another region is
+    preferred to one that fits.
     """
 
     name: str
@@ -145,7 +145,7 @@ class RegionPlan(Struct, frozen=True, kw_only=True):
 class DryRun(Struct, frozen=True, kw_only=True):
     """The response to a dry run: what would happen if the submission were sent without `dryRun`.
 
-    `region` is where the first shard would go, `unplaceable` why nowhere for now.
+    `region` is where the first shard would be placed; `unplaceable` why it could be placed nowhere now.
     """
 
     decision: Decision
@@ -224,7 +224,7 @@ def detail(
 def region_state(view: RegionView, score: float) -> RegionState:
     """Converts a `RegionView` and its placement score to the API's `RegionState`.
 
-    Values that `view` computes are named here, its fields are copied.
+    Values that `view` computes are named here; its fields are copied.
     """
     computed = {
         "score": score,

@@ -59,8 +59,8 @@ def api_path(*names: str) -> str:
 def connect(url: str | None, token: str | None, *, timeout_seconds: float = 30.0) -> Iterator[httpx.Client]:
     """Opens, as a context, an HTTP client of the gateway; converts failed connections to `CliError`.
 
-    Raises `CliError` for a URL or token that cannot be used, and for every failure of the connection. Answers
-    of any status are returned: `read_answer` turns refusals into a `CliError`.
+    Raises `CliError` for a URL or token that cannot be used, and for every failed connection. Responses of
+    any status are returned: `read_answer` converts refusals to a `CliError`.
     """
     context = find_context(Path.cwd())
     url = url or (context.url if context else None)
@@ -219,7 +219,7 @@ def read_answer(response: httpx.Response, *names: str) -> Any:
 def _foreign_refusal(response: httpx.Response, proxy: EnvironmentProxy | None) -> CliError:
     """Builds the `CliError` for an error response that a proxy sent instead of a gateway.
 
-    A proxy between us and the gateway refuses in words of its own. A 404 of it says nothing about runs.
+    Such a response says nothing about the request: a proxy's 404 does not mean that a run is unknown.
     """
     status = response.status_code
     message = f"the answer is {status}, in words that are not a gateway's: is the URL right?"
@@ -241,7 +241,7 @@ def _is_development(url: httpx.URL) -> bool:
 def decode_object(content: bytes | str, *names: str) -> Any:
     """Parses `content` as a JSON object that must have the fields `names`; raises `CliError` otherwise.
 
-    Raises `CliError` for any other content: it does not come from a gateway.
+    Other content does not come from a gateway.
     """
     try:
         found = msgspec.json.decode(content, type=dict[str, Any])

@@ -33,7 +33,7 @@ def convert(
 ) -> None:
     """Convert a recorded workflow (WfFormat 1.5) to a document that can be submitted.
 
-    What the document cannot carry is listed on standard error.
+    Lists on standard error which recorded fields the document does not carry.
     """
     recording = read_value(file, read_bytes(file), JSON)
     try:

@@ -42,7 +42,7 @@ def read_bytes(file: str) -> bytes:
 def detect_media_type(body: bytes) -> str:
     """Detects from the content of a document whether it is JSON or YAML; returns the media type.
 
-    A body that is neither counts as JSON, and is refused as such.
+    Content that is neither counts as JSON.
     """
     if not body.lstrip().startswith(b"{"):
         return YAML

@@ -1,6 +1,7 @@
 """Prints the results of commands (tables for people, JSON or YAML for programs) and their errors.
 
-Every text from elsewhere passes here: what a terminal would obey or reorder is shown escaped (`visible`).
+All text from outside is printed through this module, which escapes what a terminal would obey or reorder
+(`visible`).
 """
 
 import functools
@@ -67,7 +68,7 @@ class Markup(str):
 class Screen(Console):
     """A rich console that escapes control characters, in texts and in cells of tables.
 
-    The console leaves a broken pipe to `command`: rich's own ends the process with exit code 1.
+    It does not end the process at a broken pipe, as rich's own console does: `command` handles that.
     """
 
     def on_broken_pipe(self) -> None:
@@ -134,7 +135,7 @@ def print_value(value: Any, output: Format) -> None:
 def print_more(page: Mapping[str, Any]) -> None:
     """Prints on standard error the option that shows the next page of a list, if there is one.
 
-    On standard error, so that a program reads one list whether there is more or not.
+    It goes to standard error, so that a program reads one list whether there is a next page or not.
     """
     if more := page.get("continue"):
         console(stderr=True).print(f"there are more: go on with --continue {more}", markup=False)
@@ -148,7 +149,7 @@ def print_names(names: Iterable[str]) -> None:
 def serialize(value: Any, output: Format) -> str:
     """Encodes `value` as YAML if `output` says so, else as JSON.
 
-    What a terminal would obey is escaped as the language does it, so that programs read the same text.
+    Control characters are escaped as JSON and YAML do it, so that programs read the same text.
     """
     if output is Format.YAML:
         text = yaml.dump(value, Dumper=PortableDumper, sort_keys=False, allow_unicode=True, width=140)

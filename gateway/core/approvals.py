@@ -53,8 +53,8 @@ def with_approval(asked_by: str, approvals: Sequence[Approval], approval: Approv
 def check_approval(asked_by: str, approved_by: Iterable[str], subject: str) -> None:
     """Raises `ApprovalRefused` if `subject` is the requester, `AlreadyApproved` if among `approved_by`.
 
-    A person is a subject, whatever the issuer: nobody counts twice by way of a second one. Administrators
-    are no exception.
+    A person is identified by the token's subject alone, so that a second issuer gives nobody a second
+    approval. Administrators are no exception.
     """
     if subject == asked_by:
         raise ApprovalRefused("who asks for it cannot approve it: somebody else must")

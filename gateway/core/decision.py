@@ -131,7 +131,7 @@ TOO_OLD: Final = "the policy bundle in force is older than it may be (policy.bun
 class Question(Struct, frozen=True, kw_only=True):
     """A query to the policy engine: the action, the caller, and all other input of the Rego rules.
 
-    A replay of the same question gives the same answer.
+    The same question evaluated again gives the same answer.
 
     `workflow` is the canonical JSON of the checked document (what will run, not what was sent), or None.
     `context` holds facts of the region, and the run that is acted upon. `at` is in wall-clock seconds since
@@ -152,7 +152,7 @@ class Question(Struct, frozen=True, kw_only=True):
 class Decision(Struct, frozen=True, kw_only=True):
     """Policy's answer to one query: whether it allows the action, by which rules, under which limits.
 
-    It is stored under its `id`, by which runs and their history refer to it.
+    It is stored under its `id`, to which runs and history entries refer.
     """
 
     id: str

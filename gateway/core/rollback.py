@@ -1,6 +1,6 @@
 """The stored data types of automatic rollbacks: the alert that causes one, and the rollback's phases.
 
-The store keeps both as JSON, and the API shows them: field names are public, add, never rename.
+The store keeps them as JSON, and the API shows them: field names are public, add, never rename.
 """
 
 from enum import StrEnum
@@ -21,7 +21,7 @@ class ReleaseKind(StrEnum):
 class Alert(Struct, frozen=True, kw_only=True):
     """One alert as Alertmanager or Grafana sent it to the gateway. Times are in seconds since 1970.
 
-    `group`, `fingerprint` and `starts_at` are its identity: the same alert is sent again and again.
+    `group`, `fingerprint` and `starts_at` are its identity: the sender repeats the same alert.
     """
 
     group: str

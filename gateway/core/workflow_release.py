@@ -2,8 +2,8 @@
 
 Performs no I/O.
 
-A version never changes. The stable one is the last known good: submissions by name run it, but for the share
-that a version in canary gets.
+A version's content never changes. The stable version is the last known good one: submissions by name run it,
+but for the share that a version in canary gets.
 """
 
 from collections.abc import Callable, Mapping
@@ -101,8 +101,8 @@ def after_apply(
 ) -> ReleasedWorkflow:
     """Returns the workflow with a new version of its document: Stable if it is the first, else Applied.
 
-    Returns it unchanged where its newest version has this content. Raises `StepRefused` for content that was
-    rolled back.
+    Returns the workflow unchanged where its newest version has this content. Raises `StepRefused` for content
+    that was rolled back.
     """
     newest = workflow.versions[-1] if workflow.versions else None
     for one in workflow.versions:

@@ -1,6 +1,6 @@
 """Finds the errors in a parsed workflow that its types cannot express, each with a JSON pointer.
 
-Names, needs and cycles, limits, labels, placement, executors, placeholders and conditions.
+It checks names, needs and cycles, limits, labels, placement, executors, placeholders and conditions.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Checks a document's `when` conditions: compiles all, and evaluates those whose inputs are known.
 
-A child process compiles and evaluates them. What they read that is not there, or that their tasks do not
-need, is an error too.
+A child process compiles and evaluates the conditions. A condition that reads a name that does not exist, or a
+task that its own task does not need, is an error too.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,8 +26,8 @@ def condition_text_errors(workflow: Workflow) -> Iterator[FieldError]:
 class ConditionTrial:
     """Makes the requests to evaluate a workflow's `when` conditions, and finds errors in the answers.
 
-    Each text is asked about once, and once for each form of item where it reads the shard. `first` is the
-    questions without which the document cannot be accepted: they compile each text.
+    Each condition's text is evaluated once, and once for each form of item where it reads the shard. `first`
+    holds the requests without which the document cannot be accepted: they compile each text.
     """
 
     def __init__(self, workflow: Workflow) -> None:

@@ -140,8 +140,8 @@ def _is_yaml(media_type: str, body: bytes) -> bool:
 def _is_certainly_strict(workflow: Workflow, value: Any, body: bytes, depth: int) -> bool:
     """Returns whether the strict JSON reader would certainly find no error in `body`.
 
-    A doubled name shows in the length: the decoded value keeps one of the two, so encoding it gives a shorter
-    text.
+    Encoding the decoded value again gives a shorter text if a name was doubled, since the value keeps one of
+    the two.
     """
     if b"\\u0000" in body or not _is_bounded(_free_form_values(workflow), depth):
         return False
@@ -160,8 +160,7 @@ def _free_form_values(workflow: Workflow) -> list[Any]:
 def _is_bounded(values: list[Any], depth: int) -> bool:
     """Returns whether integers in `values` are exact in a double, and the nesting is at most `depth` deep.
 
-    Goes level by level, and looks at single values only where their types ask for it: each submission waits
-    for this.
+    It goes level by level, for speed, and looks at single values only where their types require it.
     """
     while True:
         types = set(map(type, values))

@@ -1,6 +1,6 @@
 """Checks the valid parts of a document with schema errors, so that all errors are reported at once.
 
-Invalid parts are replaced by stand-ins, and errors that may come from a stand-in are dropped.
+Invalid parts are replaced by placeholder values, and errors that may come from such a value are dropped.
 """
 
 from collections.abc import Iterable, Mapping

@@ -73,7 +73,7 @@ class PlaceholderChecks:
     def _size(self, names: tuple[str, ...]) -> int:
         """Returns the most characters that the placeholder `names` is replaced by, in any shard.
 
-        Raises `PlaceholderError` if it names nothing in one of them.
+        Raises `PlaceholderError` if the placeholder names nothing in some shard.
         """
         if names not in self._sizes:
             # Refused here although `lookup` would say so too: this sentence lists the names that there are.
@@ -102,7 +102,7 @@ def _encoded_length(names: tuple[str, ...], scope: Mapping[str, Any]) -> int:
 def _sample_shards(workflow: Workflow) -> Iterator[dict[str, Any]]:
     """Yields the shards for which the length of placeholders' values is measured.
 
-    All shards if there are items; otherwise the last one, whose index has the most digits.
+    These are all shards if there are items; otherwise the last one, whose index has the most digits.
     """
     count = workflow.shard_count
     items = workflow.spec.shards.items
@@ -114,7 +114,7 @@ def distinct_shards(workflow: Workflow) -> list[dict[str, Any]]:
     """Returns one shard, the first, for each form that the shards' items have; checks need no others.
 
     A form is the names and types at every depth, whatever the values. Shards are dictionaries with index,
-    count and item, as placeholders and conditions see them.
+    count and item, as placeholders and conditions read them.
     """
     found: dict[Any, dict[str, Any]] = {}
     count = workflow.shard_count
@@ -126,7 +126,7 @@ def distinct_shards(workflow: Workflow) -> list[dict[str, Any]]:
 def _form(value: Any) -> Any:
     """Returns the form of an item as a hashable value: its fields and types at every depth.
 
-    That of an array is the set of forms of its elements.
+    The form of an array is the set of forms of its elements.
     """
     if isinstance(value, Mapping):
         return frozenset((name, _form(inner)) for name, inner in value.items())

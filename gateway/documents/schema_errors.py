@@ -65,8 +65,8 @@ def schema_errors(value: Any, type_: type[Struct], at: str = "") -> list[FieldEr
 def field_error(error: msgspec.ValidationError, at: str = "") -> FieldError:
     """Converts a validation error of msgspec to a `FieldError`, with a JSON pointer.
 
-    `at` is the pointer to the value that msgspec was given. It is for what msgspec refuses although it fits
-    the schema.
+    `at` is the pointer to the value that msgspec was given. The error is one that the JSON Schema cannot
+    express.
     """
     pointer, sentence = located(error)
     return FieldError(at + pointer, sentence)
@@ -80,7 +80,7 @@ def _validator(type_: type[Struct]) -> Validator:
 def _explain(error: ValidationError, at: str) -> Iterator[FieldError]:
     """Converts one jsonschema error, at or below the JSON pointer `at`, to errors with sentences for people.
 
-    It may become several: one for each missing or unknown field.
+    One jsonschema error may become several: one for each missing or unknown field.
     """
     pointer = below(at, *error.absolute_path)
     got: Any = error.instance
@@ -138,7 +138,7 @@ def _type_error(got: Any, wanted: Any) -> str:
 def _permitted_types(error: ValidationError) -> list[str]:
     """Returns the types that an `anyOf` permits, without null, if its branches differ in type alone.
 
-    Empty if a branch failed for another reason.
+    Returns none if a branch failed for another reason than the type.
     """
     branches = list(error.context or ())
     if any(branch.validator != "type" or branch.relative_path for branch in branches):

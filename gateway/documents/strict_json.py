@@ -41,7 +41,7 @@ class ObjectWithDoubledNames(dict[str, Any]):
 class InexactNumber(str):
     """The text of a JSON number that readers may round or refuse.
 
-    It is beyond a double or 2^53 - 1, NaN or Infinity.
+    The number is beyond a double or 2^53 - 1, or is NaN or Infinity.
     """
 
     __slots__ = ()
@@ -50,8 +50,8 @@ class InexactNumber(str):
 def read_json(text: str, *, maximum_nesting: int) -> tuple[Any, list[FieldError]]:
     """Decodes the JSON `text`; returns the value and the errors in it, up to `MAXIMUM_ERRORS`.
 
-    With errors the value must not be used. Raises `Malformed` (not JSON, with line and column) or `TooLarge`
-    (nested too deeply).
+    The value must not be used if there are errors. Raises `Malformed` (not JSON, with line and column) or
+    `TooLarge` (nested too deeply).
     """
     decoder = _Decoder()
     # Comes first: `json.loads` recurses, and a deeply nested text would end in a RecursionError.

@@ -39,9 +39,9 @@ def read_yaml(
 ) -> tuple[Any, list[FieldError]]:
     """Decodes the YAML `text`; returns the value and the errors in it, up to `MAXIMUM_ERRORS`.
 
-    With errors the value must not be used. There may be `maximum_values` names and values, and aliases may
-    add `maximum_expansion` characters in all. Raises `Malformed` (not YAML, with line and column) or
-    `TooLarge` (too many, nested or expanded too far).
+    The value must not be used if there are errors. The text may have `maximum_values` names and values, and
+    aliases may add `maximum_expansion` characters in all. Raises `Malformed` (not YAML, with line and column)
+    or `TooLarge` (too many values, nested or expanded too far).
     """
     # libyaml 0.2.5 compares each %TAG with all before it: 60,000 of them take it 12 seconds.
     if len(TAG_DIRECTIVE.findall(text)) > MAXIMUM_TAG_DIRECTIVES:
@@ -90,8 +90,8 @@ class _Container:
 class _Composer:
     """Builds the decoded value of a YAML document from libyaml's parse events, without recursion.
 
-    Does not recurse: containers that are open stand in a list, so that a setting bounds the nesting, not
-    Python's stack. PyYAML's own constructor recurses and expands aliases without a bound ("billion laughs").
+    Containers that are still open stand in a list, so that a setting bounds the nesting, not Python's stack.
+    PyYAML's own constructor recurses and expands aliases without a bound ("billion laughs").
     """
 
     def __init__(self, loader: "yaml.CSafeLoader", nesting: int, expansion: int, values: int) -> None:

@@ -82,8 +82,8 @@ class Conversion(Struct, frozen=True, kw_only=True):
 def from_wfformat(value: Any, *, scale: float) -> Conversion:
     """Converts a decoded WfFormat file to a workflow in which a recorded second takes `scale` seconds.
 
-    What a document may contain is for `checks` to say: cycles, number of tasks, seconds. Raises `Invalid`
-    with JSON pointers.
+    Checks only what the conversion needs; `checks` finds cycles, too many tasks and the like. Raises
+    `Invalid` with JSON pointers.
     """
     if not (math.isfinite(scale) and scale >= 0):
         raise Invalid(f"a scale of {scale} makes no run times: it is 0 or more")

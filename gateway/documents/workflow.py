@@ -1,7 +1,7 @@
 """The types of a submitted workflow document: `Workflow` and its parts.
 
-What types cannot express is in `checks.py`; `parsing.py` makes a document of text. The JSON Schema that the
-API serves is generated from these types: their docstrings and descriptions are its text.
+`checks.py` finds what types cannot express; `parsing.py` parses text into these types. The JSON Schema that
+the API serves is generated from them, with their docstrings and descriptions as its text.
 """
 
 from enum import StrEnum

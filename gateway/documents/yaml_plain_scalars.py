@@ -1,6 +1,7 @@
 """Decodes a plain (unquoted) YAML scalar to the value that every YAML version gives it, if there is one.
 
-Those that YAML 1.1 and 1.2 read as different values (yes, 012, 12:30, 1_000, dates, merge keys) have none.
+A scalar that YAML 1.1 and 1.2 read as different values (yes, 012, 12:30, 1_000, dates, merge keys) has no
+such value.
 """
 
 import re

@@ -28,7 +28,7 @@ LEEWAY_SECONDS: Final = 60
 def principal_from(claims: dict[str, Any], issuer: Issuer, now: float) -> Principal:
     """Checks the claims of a token from `issuer` at `now` (seconds since 1970); returns the principal.
 
-    Raises `TokenRejected` for a claim that is missing, has the wrong type or does not hold.
+    Raises `TokenRejected` for a claim that is missing, has the wrong type or is not satisfied.
     """
     if claims.get("iss") != issuer.url:
         raise TokenRejected("claims.iss")
@@ -51,7 +51,7 @@ def principal_from(claims: dict[str, Any], issuer: Issuer, now: float) -> Princi
 def bound_certificate(claims: dict[str, Any]) -> str | None:
     """Returns the SHA-256 of the client certificate that the token is bound to (RFC 8705); None if unbound.
 
-    Raises `TokenRejected` for another binding: one to a DPoP key makes it no bearer token (RFC 9449).
+    Raises `TokenRejected` for a token that is bound to something else, such as a DPoP key (RFC 9449).
     """
     cnf = claims.get("cnf")
     if cnf is None:
@@ -64,7 +64,7 @@ def bound_certificate(claims: dict[str, Any]) -> str | None:
 def _check_kind(claims: dict[str, Any]) -> None:
     """Raises `TokenRejected` for ID, refresh, logout and security event tokens: only access tokens pass.
 
-    The others prove a login to some client, or something that has happened, not the right to call this API.
+    Other tokens prove a login to some client, or an event, not the right to call this API.
     """
     if not OTHER_KINDS_CLAIMS.isdisjoint(claims):
         raise TokenRejected("claims.kind")
@@ -129,7 +129,7 @@ def _strings(value: Any, name: str) -> tuple[str, ...]:
 def _scopes(value: Any) -> tuple[str, ...]:
     """Parses a scope claim: a string separated by spaces alone (RFC 6749, 3.3), or a list of words.
 
-    Raises `TokenRejected` for anything else.
+    Raises `TokenRejected` for any other value.
     """
     words = value.split(" ") if isinstance(value, str) else list(_strings(value, "scope"))
     if any(" " in word for word in words):

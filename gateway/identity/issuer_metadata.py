@@ -22,7 +22,7 @@ METADATA_PATH: Final = "/.well-known/openid-configuration"
 def key_source(source: str) -> httpx.URL | Path:
     """Parses the setting that names an issuer's key set: an https URL, an http URL on loopback, or a path.
 
-    Raises `InvalidKeySet` for any other address, and one with a user or password, which would end up in a
+    Raises `InvalidKeySet` for any other value, and for a URL with a user or password, which would end up in a
     log.
     """
     if not SCHEME.match(source):
@@ -43,7 +43,7 @@ def key_source(source: str) -> httpx.URL | Path:
 def keys_address(metadata: bytes, issuer: str) -> httpx.URL:
     """Returns the URL `jwks_uri` in an issuer's `metadata`.
 
-    Raises `InvalidKeySet` if it cannot be trusted.
+    Raises `InvalidKeySet` if the URL cannot be trusted.
     """
     try:
         found = decode_object(metadata)

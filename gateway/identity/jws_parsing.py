@@ -24,7 +24,7 @@ PLAIN_ADVICE: Final = ' (see profile = "plain")'
 class TokenRejected(Exception):
     """Raised for a token that is refused. The text is the reason, for the log: `kid.unknown`, `claims.exp`.
 
-    It is not for the caller, and contains nothing of the token.
+    The text is not for the caller, and contains nothing of the token.
     """
 
 
@@ -59,7 +59,7 @@ def decode_segments(token: bytes) -> tuple[bytes, bytes, bytes]:
 def check_header(header: dict[str, Any], types: frozenset[str]) -> tuple[str, str]:
     """Checks the header of a token; returns its algorithm and key id (`alg`, `kid`). Raises `TokenRejected`.
 
-    `types` are the values that `typ` may have, in lower case; an empty string permits that it is missing.
+    `types` are the values that `typ` may have, in lower case; an empty string permits that `typ` is missing.
     """
     if found := FORBIDDEN_PARAMETERS & header.keys():
         raise TokenRejected(f"header.{min(found)}")

@@ -155,7 +155,8 @@ def check_signature(token: bytes, key: jwt.PyJWK, algorithm: str) -> None:
 def _bearer(credentials: RequestCredentials) -> bytes:
     """Returns the bearer token in the request's single Authorization header (RFC 6750).
 
-    Raises `Malformed` for several tokens or one elsewhere, `Unauthenticated` for none or another scheme.
+    Raises `Malformed` for several tokens or a token elsewhere, `Unauthenticated` for no token or another
+    scheme.
     """
     if credentials.in_query_or_cookie or len(credentials.authorization) > 1:
         raise Malformed("send one token, in the Authorization header alone")

@@ -32,7 +32,7 @@ ROCA_RESIDUES: Final = {prime: frozenset(pow(65537, k, prime) for k in range(pri
 class InvalidKeySet(Exception):
     """Raised for a key set (JWKS) that is unreadable, or has a weak or secret key, or a key without own id.
 
-    The text says which; it contains nothing of the keys.
+    The text says which of these, and contains nothing of the keys.
     """
 
 

@@ -34,8 +34,8 @@ Keys = dict[str, tuple[jwt.PyJWK, frozenset[str]]]
 class KeySetCache:
     """The cached keys of one token issuer, by key id. `clock` gives monotonic seconds.
 
-    `changed` is called when the set has another text than before: what was verified with a key that left it
-    must not be accepted any more.
+    `changed` is called when the key set has changed: tokens verified with a key that was removed must not be
+    accepted any more.
     """
 
     def __init__(self, issuer: Issuer, *, clock: Callable[[], float], changed: Callable[[], None]) -> None:
@@ -79,7 +79,7 @@ class KeySetCache:
     async def key(self, kid: str) -> tuple[jwt.PyJWK, frozenset[str]] | None:
         """Returns the key with the id `kid` and its algorithms; None if the issuer has no such key.
 
-        Raises `Unavailable` if the set is stale and cannot be read.
+        Raises `Unavailable` if the cached keys are too old and cannot be fetched.
         """
         # A due set is refreshed in the background and still used. Waited for are: an unknown key id, which
         # may be new; a set that nobody tried to refresh for long, since an idle gateway must not accept a key

@@ -1,7 +1,7 @@
 """Strict decoders of JSON objects and base64url, for tokens, key sets and issuers' metadata.
 
-Refuses what two readers could understand differently: other encodings than UTF-8, doubled names, numbers that
-are rounded or infinite, halves of surrogate pairs, padding, and second spellings of the same bytes.
+They refuse what two readers could understand differently: other encodings than UTF-8, doubled names, numbers
+that are rounded or infinite, halves of surrogate pairs, padding, and second spellings of the same bytes.
 """
 
 import base64

@@ -1,9 +1,9 @@
 """`UnknownCallers`: limits the rate of requests without a verified token, by IP address.
 
-They are bounded by nothing else: all other limits are those of a tenant. A request without an acceptable
-token costs its address one of `BURST`, of which `RATE` come back each second. Where none is left requests
-wait for theirs: that slows a client down, and keeps nobody out whose token is known. Behind a proxy all
-callers have one address. What must not be refused (a cancellation) is counted apart, and only waits.
+No other limit bounds such requests: the others are those of a tenant. A request without an acceptable token
+uses up one of the `BURST` requests of its address, of which `RATE` come back each second. Where none is left
+requests wait: that slows a client down, and keeps nobody out whose token is known. Behind a proxy all callers
+have one address. Requests that must not be refused (cancellations) are counted apart, and only wait.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class UnknownCallers:
         """Counts a request of `address`, and waits until the rate allows it. Raises `TooManyRequests`.
 
         It raises where the wait would be longer than `WAIT_SECONDS`. A request that must not be refused
-        (`sheds` False) goes on after that wait: how many there are is bounded by the connections.
+        (`sheds` False) goes on after that wait: the number of connections bounds how many there are.
         """
         key = network_of(address), sheds
         left = self._left_now(key) - 1.0
@@ -83,7 +83,7 @@ class UnknownCallers:
 def network_of(address: str) -> str:
     """Returns the network by which an address is counted: an IPv6 address by its /64, others by themselves.
 
-    One client has the whole /64.
+    One client may have a whole /64.
     """
     if ":" not in address:
         return address

@@ -1,7 +1,7 @@
 """Limits how many regions are ejected at once, after Envoy's `max_ejection_percent` and panic threshold.
 
 An ejection sends new work to other regions. If too few other regions are left, it only delays all work. Work
-that policy or its own wish bind to Ejected regions is the concern of `placement.py`.
+that may run only in Ejected regions is handled by `placement.py`.
 """
 
 from collections.abc import Sequence

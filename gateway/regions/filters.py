@@ -1,6 +1,7 @@
 """Decides which regions can take an attempt: one function for each requirement on a region.
 
-Each returns None where the region meets it, else the words in which the region is refused; users see them.
+Each function returns None if the region meets the requirement, else the reason for a refusal, which users
+see.
 """
 
 from typing import Final
@@ -94,7 +95,8 @@ def can_serve(demand: Demand, region: RegionView) -> bool:
 def refusal(demand: Demand, region: RegionView) -> str | None:
     """Returns the reason why the region cannot take an attempt with this demand now; None if it can.
 
-    Asked in the order in which a person would ask; the first refusal is the one that is shown.
+    Requirements are checked in the order in which a person would ask for them; the first reason found is
+    returned.
     """
     return (
         permitted_by_policy(demand, region)

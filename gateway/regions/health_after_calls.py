@@ -59,7 +59,7 @@ def after_call(
 def _seconds_per_item(health: RegionHealth, seconds: float, items: int) -> float:
     """Returns the latency sample of a call: its time for each item that it carried.
 
-    It is never less than the round trip of the last probe, which carries nothing.
+    The sample is never less than the round trip of the last probe, which carries nothing.
     """
     bare = health.latency.round_trips[-1][1] if health.latency.round_trips else 0.0
     return max(bare, seconds / max(1, items))

@@ -27,8 +27,8 @@ def after_probe(
 ) -> RegionHealth:
     """Returns a region's health after a probe from `began` to `ended`, with the time of the next probe.
 
-    `failure` is the reason why there was no good answer, None where there was one; `detail` says more of it
-    to people. `dice` gives a random number in 0..1, for jitter.
+    `failure` is the reason why the probe failed, None if it was answered; `detail` says more to people.
+    `dice` gives a random number in 0..1, for jitter.
     """
     if failure is None:
         health = _after_answer(health, began=began, ended=ended, settings=settings, dice=dice)
@@ -111,7 +111,7 @@ def _after_return(
 ) -> RegionHealth:
     """Returns a region's health when it is reachable again after a loss: in slow start, or ejected.
 
-    After a blackout it is neither.
+    After a blackout the region is neither.
     """
     if health.lost_in_blackout:
         # the region was well all the time: no slow start, and no incident

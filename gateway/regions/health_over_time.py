@@ -32,7 +32,7 @@ def after_tick(health: RegionHealth, now: float, settings: HealthSettings) -> Re
 def slow_start_weight(health: RegionHealth, now: float, settings: HealthSettings) -> float:
     """Returns the part of a region's weight that counts during its slow start, `slow_start_floor` to 1.
 
-    It grows linearly during slow start (Envoy's slow start with aggression 1).
+    It grows linearly (Envoy's slow start with aggression 1).
     """
     if health.warming_since is None:
         return 1.0

@@ -36,7 +36,7 @@ def peak_at(ewma: PeakEwma, now: float, tau_seconds: float) -> float:
 def after_sample(ewma: PeakEwma, *, at: float, seconds: float, tau_seconds: float) -> PeakEwma:
     """Returns the latency estimate after a sample of `seconds`, taken at `at`.
 
-    A higher sample replaces the estimate; a lower one is what it falls towards, as in `peak_at`.
+    A higher sample replaces the estimate; towards a lower sample the estimate falls, as in `peak_at`.
     """
     return PeakEwma(
         peak_seconds=max(seconds, peak_at(ewma, at, tau_seconds)), latest_seconds=seconds, at=max(at, ewma.at)
@@ -46,7 +46,7 @@ def after_sample(ewma: PeakEwma, *, at: float, seconds: float, tau_seconds: floa
 def after_fault(ewma: PeakEwma, at: float, settings: HealthSettings) -> PeakEwma:
     """Returns the latency estimate after a failed call, which counts as a slow one.
 
-    Failing fast must not attract work.
+    A region that fails fast must not attract work.
     """
     return after_sample(
         ewma, at=at, seconds=settings.failure_counts_seconds, tau_seconds=settings.ewma_tau_seconds

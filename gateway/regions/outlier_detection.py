@@ -90,10 +90,8 @@ def begin_ejection(
 ) -> Ejections:
     """Returns the region's ejections with one that begins at `now`, for `multiplier` times the base time.
 
-    The duration is bounded by `ejection_maximum_seconds`.
-
-    `chance`, a random number in 0..1, shortens it by up to the part `jitter`: regions ejected together do not
-    come back together.
+    `ejection_maximum_seconds` bounds the duration. `chance`, a random number in 0..1, shortens the ejection
+    by up to the fraction `jitter`, so that regions ejected together do not return together.
     """
     seconds = min(multiplier * settings.ejection_seconds, settings.ejection_maximum_seconds)
     until = now + seconds * (1.0 - settings.jitter * chance)
@@ -108,9 +106,9 @@ def end_ejection(ejections: Ejections) -> Ejections:
 def after_loss(ejections: Ejections, *, lost_at: float, settings: HealthSettings) -> Ejections:
     """Returns the region's ejections after the region became Unreachable at `lost_at`.
 
-    An ejection that began just before ends, and is not counted: it is the same incident, which calls noticed
-    sooner than probes. When the region returns, the loss is counted.
-    An ejection that began longer ago was an incident of its own and goes on.
+    An ejection that began just before the loss ends, and is not counted: it is the same incident, which calls
+    noticed sooner than probes. When the region returns, the loss is counted. An ejection that began longer
+    ago was an incident of its own and goes on.
     """
     if ejections.until is None or lost_at - ejections.since > settings.blackout_seconds:
         return ejections

@@ -1,7 +1,7 @@
 """The conditions of a region, as the gateway finds them, and the taints that an operator can set on it.
 
-A condition is what the gateway finds out by itself; a taint is what a person says, and stays until it is
-taken away.
+A condition is what the gateway finds out by itself; a taint is what a person sets, and stays until it is
+removed.
 """
 
 from enum import StrEnum
@@ -41,7 +41,7 @@ _READY: Final = frozenset(RegionCondition) - _SILENT - {RegionCondition.EJECTED}
 class Taint(StrEnum):
     """A mark that an operator sets on a region: cordoned, or forgotten.
 
-    The values are stored, and are the names of the commands that set them.
+    The enum's values are stored, and are the names of the commands that set them.
     """
 
     CORDONED = "cordon"

@@ -35,7 +35,7 @@ def read_audit_key(path: Path) -> ec.EllipticCurvePrivateKey:
 def make_audit_key(path: Path) -> str:
     """Makes a private key that signs audit seals, in the file `path`; returns its public key as PEM.
 
-    Raises `AuditKeyError` where there is such a file: seals made with its key would no longer be verified.
+    Raises `AuditKeyError` if the file exists: seals made with its key could no longer be verified.
     """
     if path.exists():
         raise AuditKeyError(f"{path} is there already: seals made with it would no longer be verified")

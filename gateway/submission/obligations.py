@@ -1,6 +1,6 @@
 """Applies the obligations of a policy decision (changes and limits) to a workflow.
 
-Pure.
+Performs no I/O.
 """
 
 from msgspec import structs

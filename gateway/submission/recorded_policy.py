@@ -1,6 +1,7 @@
 """`RecordedPolicy`, a policy engine that asks another engine and records the decisions in the store.
 
-What admits, retries or places a run stores its decision with the run itself, in the same commit.
+Decisions that permit changes are stored always, refusals up to a limit. The decision to admit, retry or place
+a run is stored with the run, in the same commit, by the code that does so.
 """
 
 import asyncio

@@ -13,8 +13,8 @@ async def readable_run(
 ) -> Run:
     """Returns `run` if it exists and policy lets the caller read it; else raises `NotFound`.
 
-    Raises `NotFound` in both other cases, so that nobody learns which runs exist, or `Unavailable`. `at` is
-    in seconds since 1970.
+    Raises `NotFound` for a run that policy hides as for a run that does not exist, so that nobody learns
+    which runs exist; `Unavailable` if policy gives no answer. `at` is in seconds since 1970.
     """
     if run is not None:
         try:

@@ -111,8 +111,8 @@ class Call:
         """Reads and returns the request body.
 
         Raises `TooLarge` for more than `limit` bytes, `UnsupportedMediaType` for a content encoding,
-        `TooManyRequests` or `Unavailable` where too much is on its way already, and `ClientDisconnect` where
-        the client leaves before the end.
+        `TooManyRequests` or `Unavailable` where too many bytes of request bodies are arriving already, and
+        `ClientDisconnect` where the client disconnects before the end.
         """
         if (self.header(b"content-encoding") or "identity").lower() != "identity":
             raise UnsupportedMediaType("send the body without a content encoding")
@@ -152,7 +152,8 @@ class Call:
     def turn(self, places: Turns | None = None, *, wait_seconds: float | None = None) -> Turn:
         """Returns an async context that holds one of a limited number of places, in the tenant's turn.
 
-        Raises `NoTurn` where none was free within `wait_seconds`; None: the time that a request may wait.
+        `places` limits what runs at once; by default the handling of requests. Raises `NoTurn` where no place
+        was free within `wait_seconds`; None: the time that a request may wait.
         """
         wait = wait_seconds or self.services.settings.tenants.request_wait_seconds if self.sheds else None
         return (places or self.services.turns).turn(self.principal.tenant, wait)
@@ -161,7 +162,7 @@ class Call:
     async def large_answer(self) -> AsyncIterator[None]:
         """Opens a context in which the handler builds one large response; tenants take turns at this.
 
-        One after the other: an answer is counted only once it is made.
+        Raises `TooManyRequests` or `Unavailable` where too many bytes of large responses are unread.
         """
         async with self.turn(self.services.large_answers):
             self.services.unread.check(self.principal.tenant, self.services.settings.requests)

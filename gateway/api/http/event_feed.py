@@ -1,6 +1,7 @@
 """`EventFeed`, which reads and encodes a run's history once for all event streams of that run.
 
-Without it each change of a run would cost the gateway a read and an encoding for each stream of that run.
+Without the feed each change of a run would cost the gateway a read and an encoding for each stream of that
+run.
 """
 
 import asyncio
@@ -55,7 +56,8 @@ class EventFeed:
     async def page(self, after: int) -> EventPage:
         """Returns a page of server-sent events: the run's history entries after the one numbered `after`.
 
-        It has every change that came before the call. Raises `Unavailable` if the store cannot be read.
+        The page has every change that was stored before the call. Raises `Unavailable` if the store cannot be
+        read.
         """
         if self._changed.is_set():
             # A run of a thousand shards changes hundreds of times a second: its changes are sent together.

@@ -144,7 +144,8 @@ def decision_fields(decision: Decision) -> dict[str, str]:
 def _without_masked(fields: Mapping[str, str], decision: Decision) -> dict[str, str]:
     """Returns the log fields without those that policy masks in the record of the decision.
 
-    Where policy did not answer, nobody has said which these are: then it has no document.
+    Where policy gave no answer it named nothing to mask: then the record has no document, and the log no name
+    of one.
     """
     recorded = decision.question
     if not recorded or not (decision.obligations.mask or decision.fault):
@@ -158,7 +159,7 @@ def _without_masked(fields: Mapping[str, str], decision: Decision) -> dict[str, 
 def _challenge(error: GatewayError, *, has_token: bool) -> str | None:
     """Returns the value of the `WWW-Authenticate` header (RFC 6750) for an error; None if it needs none.
 
-    A 401 has one, and a denial by a rule about scopes.
+    The header is for a 401, and for a denial by a policy rule about scopes.
     """
     if error.status == HTTPStatus.UNAUTHORIZED:
         return f'{REALM}, error="invalid_token"' if has_token else REALM

@@ -32,7 +32,7 @@ class Query(Struct, frozen=True):
     def number(self, name: str, *, default: int, minimum: int, maximum: int) -> int:
         """Returns a query parameter's value as a whole number; `default` if the parameter is absent.
 
-        Raises `Malformed` where it is no whole number, or outside `minimum` to `maximum`.
+        Raises `Malformed` where the value is no whole number from `minimum` to `maximum`.
         """
         text = self.value(name)
         if text is None:
@@ -45,7 +45,7 @@ class Query(Struct, frozen=True):
     def flag(self, name: str) -> bool:
         """Returns whether a query parameter is `true`; False if it is `false` or absent.
 
-        Raises `Malformed` for anything but `true` or `false`.
+        Raises `Malformed` for any other value.
         """
         text = self.value(name)
         if text not in (None, "true", "false"):

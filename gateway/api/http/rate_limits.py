@@ -37,7 +37,7 @@ class Bucket:
 class RateLimiter:
     """Limits the requests per second of each tenant with a token bucket. `clock` gives monotonic seconds.
 
-    `rate` holds for tenants for which `set_rate` sets no other; None: they are not limited.
+    `rate` is the limit of tenants for which `set_rate` sets no other; None: no limit.
     """
 
     def __init__(self, rate: float | None, clock: Callable[[], float]) -> None:

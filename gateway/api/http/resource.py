@@ -95,9 +95,9 @@ class Resource:
     async def _respond(
         self, method: str, scope: Scope, receive: Receive, trace_id: str, fields: dict[str, str]
     ) -> tuple[Response, str]:
-        """Authenticates the caller and calls the handler; returns its response, and the metrics' outcome.
+        """Authenticates the caller and calls the handler; returns the response, and the outcome to count.
 
-        `fields` of log lines are added to as more of the call is known.
+        Adds to `fields`, the fields of log lines, what it finds out about the request.
         """
         operation = self.operations.get(method)
         if operation is None or operation.public:

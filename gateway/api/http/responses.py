@@ -18,7 +18,7 @@ PIECE_BYTES: Final = 65_536
 class JsonResponse(Response):
     """An HTTP response with `value` as its JSON body, and optional `Location` and `ETag` headers.
 
-    Writes its few headers itself, which is quicker than in Starlette: submissions are answered with it.
+    It writes its few headers itself, which is quicker than Starlette's way: submissions are answered with it.
     """
 
     def __init__(

@@ -33,9 +33,9 @@ from waypost.workflow.run_types import DeclaredExecutors
 def request_turns(places: int) -> Turns:
     """Returns the limit on requests handled at once: `places` of them, for which tenants take turns.
 
-    While others ask too, a tenant has one of 64. With two its flood took so much of a small machine that
-    another's runs took twice as long as with one; with a rest as long as each request they take a quarter
-    less again.
+    While other tenants have requests too, one tenant gets 1 place in 64. With two its flood took so much of a
+    small machine that another's runs took twice as long as with one; with a rest as long as each request they
+    take a quarter less again.
     """
     return Turns(places, share=max(1, places // 64), rest=1.0)
 

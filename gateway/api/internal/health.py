@@ -86,7 +86,7 @@ async def _run_check(name: str, check: ReadinessCheck) -> CheckResult:
 def _regions(services: Services) -> CheckResult:
     """Builds the readiness check of the regions, whose text lists the condition of each with the reason.
 
-    Always passes: a gateway without regions accepts runs, which wait for one.
+    The check always passes: a gateway without regions accepts runs, which wait for a region.
     """
     conditions = ", ".join(map(_condition, services.regions()))
     cut_off = "; this gateway takes itself to be cut off" if services.cut_off() else ""

@@ -25,7 +25,8 @@ WAIT: Final = re.compile(r"(?:^|[;,\s])wait=(\d{1,6})(?:$|[;,\s])")
 def bundle_route(feed: BundleFeed, path: str = PATH) -> Route:
     """Builds the route `path` from which OPA downloads the policy bundle that `feed` holds.
 
-    With `If-None-Match` and `Prefer: wait=N` it answers when there is another one, or 304 after N seconds.
+    With `If-None-Match` and `Prefer: wait=N` the route waits for another bundle, up to N seconds, then
+    responds with 304.
     """
 
     async def bundle(request: Request) -> Response:

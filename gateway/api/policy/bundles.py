@@ -1,7 +1,7 @@
 """The API handlers for policy bundles: list, get, upload, and each change of their rollout.
 
-Each step names in `If-Match` the state of the rollout that it is about, and is allowed by policy itself: by
-what is active, never by a bundle that is tried out.
+Each change names in `If-Match` the state of the rollout that it is based on, and is authorized by the active
+policy bundle, never by one in shadow or canary.
 """
 
 from typing import Any, Final
@@ -40,7 +40,7 @@ async def bundles(call: Call) -> Response:
 async def bundle(call: Call) -> Response:
     """Get one policy bundle with its state, and the policy decisions on which it differed in shadow.
 
-    Differences are counted since the gateway's start; ids are those of decisions.
+    Differences are counted since the gateway's start; their ids are those of policy decisions.
     """
     services = call.services
     await authorize(call.question(Action.POLICY_READ), policy=services.policy)

@@ -22,8 +22,8 @@ SINCE_MAXIMUM: Final = 10**11
 async def audit(call: Call) -> Response:
     """List the audit records of actions on runs and regions, newest first.
 
-    Cancels and retries of the runs that the caller may see; cordons, uncordons, forgets and replaces of every
-    region. `since` is in seconds since 1970.
+    Lists cancels and retries of the runs that the caller may see; cordons, uncordons, forgets and replaces of
+    every region. `since` is in seconds since 1970.
     """
     services, query = call.services, call.query
     decision = await authorize(call.question(Action.AUDIT_READ), policy=services.policy)

@@ -22,7 +22,7 @@ ID_MAXIMUM: Final = 64
 async def decisions(call: Call) -> Response:
     """List the recorded policy decisions, newest first; with `inputs=true` also the input of the rules.
 
-    Decisions of the tenants that the caller may see. `since` is in seconds since 1970. Permitted reads are
+    Lists those of the tenants that the caller may see. `since` is in seconds since 1970. Permitted reads are
     listed only where the gateway records them.
     """
     services, query = call.services, call.query
@@ -50,7 +50,7 @@ async def decisions(call: Call) -> Response:
 async def decision(call: Call) -> Response:
     """Get one recorded policy decision with the input of the rules, as far as policy lets it be recorded.
 
-    Beside it, what OPA has logged of the evaluation itself.
+    The response also has what OPA has logged of the evaluation.
     """
     authorized = await authorize(call.question(Action.AUDIT_READ), policy=call.services.policy)
     found = await call.services.store.recorded_decision(call.path_parameters["id"])

@@ -1,7 +1,7 @@
 """The API handlers for released workflows: apply a version, list, get, canary, promote, abort, rollback.
 
-Each step names in `If-Match` the state of the workflow that it is about, is allowed by policy, and is an act
-in the audit.
+Each change of a release names in `If-Match` the state of the workflow that it is based on, is authorized by
+policy, and is recorded in the audit trail.
 """
 
 import hashlib
@@ -68,7 +68,8 @@ class WorkflowPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"
 async def apply_workflow(call: Call) -> Response:
     """Store a new version of a workflow (201). The first is stable at once; later ones wait for a release.
 
-    200 where the newest version has this content. `source` says of which revision of its source it is.
+    200 where the newest version has this content. `source` is the revision of the document's source, such as
+    a git commit.
     """
     services = call.services
     source = call.query.value("source") or ""

@@ -1,6 +1,6 @@
 """Explains why a gateway refused the caller's token, from the claims that the caller's own token has.
 
-The token is read without a check of its signature, as only its bearer may: the bearer may know its claims.
+The signature is not verified: callers may read the claims of their own token.
 """
 
 import time

@@ -21,8 +21,7 @@ def attempts(*, until: float = math.inf) -> Iterator[stamina.Attempt]:
     """Yields attempts at an HTTP call, each to be entered with `with`, until one gets a response.
 
     Raises the last transport error after `ATTEMPTS_MAXIMUM` attempts or `TIMEOUT_SECONDS`, or at `until` on
-    the monotonic clock; the first attempt is always made. A refusal is an answer: it is raised and not
-    retried.
+    the monotonic clock; the first attempt is always made. A response that refuses the call is not retried.
     """
     # Per call: stamina's hooks are the process's, and by default they log each retry.
     set_on_retry_hooks([_print_notice])

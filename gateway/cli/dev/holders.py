@@ -1,6 +1,6 @@
 """Finds, in Linux's `/proc`, the processes that use a port or the folder of a `waypost up` stack.
 
-Where there is no `/proc`, or it may not be read, none is found.
+Finds none where there is no `/proc`, or where it may not be read.
 """
 
 import os
@@ -32,7 +32,7 @@ class Holder(NamedTuple):
 def holders_of_folder(folder: Path) -> list[Holder]:
     """Returns the processes of a stack whose command line names `folder` or a file in it.
 
-    Not this process.
+    This process is left out.
     """
     wholes = {str(folder.resolve()), str((folder / REGIONS).resolve())}
     return [

@@ -1,6 +1,7 @@
 """Fits the shipped configuration of Prometheus and Alertmanager to a stack of `waypost up`.
 
-The same number divides the times of the gateway's automatic rollbacks: what happens is the same, only sooner.
+It can also divide all times by one number, those of the gateway's automatic rollbacks too, so that the same
+happens sooner.
 """
 
 import math
@@ -35,7 +36,7 @@ _TIMES = re.compile(rf"(?P<before>\[|\b(?:{_KEYS}): ){_DURATION}\b")
 def divide_times(text: str, speed: float) -> str:
     """Divides each time in a text of Prometheus rules or configuration by `speed`, to make a demo faster.
 
-    The names of recorded series stay. Time-outs stay too: a machine does not get faster by it.
+    The names of recorded series stay as they are, and so do time-outs: the machine gets no faster.
     """
     return _TIMES.sub(
         lambda found: (
@@ -56,8 +57,8 @@ def prometheus_configuration(
 ) -> dict[str, Any]:
     """Returns Prometheus' shipped configuration, changed to scrape the processes of a stack.
 
-    `gateway` and `clusters`, by region, are the addresses (HOST:PORT) of their metrics, `alerts` that of
-    Alertmanager, `rules` the folder of the rules.
+    `gateway` and `clusters` (by region) are the addresses (HOST:PORT) that serve metrics, `alerts` the
+    address of Alertmanager, `rules` the folder of the rules.
     """
     text = divide_times((SHIPPED / "prometheus" / "prometheus.yml").read_text(), speed)
     found: dict[str, Any] = yaml.safe_load(text)

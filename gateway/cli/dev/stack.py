@@ -131,7 +131,7 @@ class Stack:
     def _hand_over(self, issued: Credentials, region: str) -> None:
         """Copies a region's certificate and key, and the root's certificate, into the folder of the region.
 
-        Its tasks run as its user: where the gateway's key lies is not for them to know.
+        The region's tasks run as its user, and must not find the gateway's key.
         """
         given = cluster_credentials(self._certificates(region), region)
         make_private_folder(given.certificate.parent)
@@ -153,8 +153,8 @@ class Stack:
     async def start_region(self, region: str, *, port: int = 0) -> None:
         """Starts the cluster of `region` and waits until it is ready. Raises `CliError` if it is not.
 
-        `port` 0 is any free one. A cluster that is started again needs the port it had: its proxy forwards to
-        that.
+        `port` 0 means any free port. A cluster that is started again needs the port it had: its proxy
+        forwards to that.
         """
         await self._start(region, self.region_command(region, port))
 
@@ -260,7 +260,7 @@ class Stack:
     async def _stop_all(self) -> None:
         """Stops all processes of the stack, the regions last, so that the gateway sees no outage.
 
-        OPA goes first: it still sends the gateway what it has logged.
+        The OPA is stopped first: it still sends the gateway what it has logged.
         """
         for group in (["opa"], ["gateway"], self.regions):
             running = [

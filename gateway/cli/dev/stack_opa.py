@@ -1,6 +1,6 @@
 """Runs the OPA of a `waypost up` stack, which fetches the active policy bundle from the stack's gateway.
 
-What the gateway activates first is a release of the rules that the stack was started with, made here.
+The first bundle that the gateway activates has the rules that the stack is started with, and is made here.
 """
 
 import asyncio
@@ -43,8 +43,8 @@ LOOK_SECONDS: Final = 0.05
 class StackOpa(OpaProcess):
     """The OPA process of a `waypost up` stack, and the policy bundle that the stack's gateway serves to it.
 
-    Its socket, the release, and the key that releases are signed with lie in a folder of the stack. Raises
-    `CliError` for rules that are no bundle.
+    The OPA's socket, the bundle archive and the key that signs it lie in a folder of the stack. `environment`
+    may name the rules of the first bundle. Raises `CliError` for rules that are no bundle.
     """
 
     def __init__(self, program: Path, state: Path, environment: Mapping[str, str]) -> None:
@@ -96,7 +96,7 @@ class StackOpa(OpaProcess):
     async def start_beside(self, gateway: str) -> asyncio.subprocess.Process:
         """Starts the OPA beside the running gateway, whose internal port has the URL `gateway`.
 
-        Waits until it holds the active bundle, and the gateway knows. Raises `CliError`.
+        Waits until the OPA holds the active bundle and the gateway knows that. Raises `CliError`.
         """
         written = polling_configuration(gateway, self.public_key.read_text())
         write_private(self._configuration, json.dumps(written, indent=1).encode())

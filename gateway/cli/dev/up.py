@@ -133,7 +133,7 @@ def _how_to_end(state: Path) -> tuple[str, ...]:
 def _check_folder(state: Path) -> None:
     """Raises `CliError` if processes of an earlier stack, whose `waypost up` was killed, still use `state`.
 
-    They would hold the ports and the stores that this one needs.
+    Those processes would hold the ports and the stores that the new stack needs.
     """
     if holders := holders_of_folder(state):
         raise CliError(
@@ -146,7 +146,7 @@ def _check_folder(state: Path) -> None:
 def _check_free(port: int, option: str, *others: int) -> None:
     """Raises `CliError` if the TCP port `port` is in use, or is among `others`, the stack's other ports.
 
-    Found only when the gateway starts, the message would be no more than "gateway did not start".
+    A start of the gateway would only fail with "gateway did not start".
     """
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -204,7 +204,7 @@ async def _up(stack: Stack) -> int:
 async def _print_end(stack: Stack, name: str, stop: asyncio.Event) -> None:
     """Waits for the end of the stack's process `name` and prints that it has ended.
 
-    The end of the gateway sets `stop`; for others, the command that starts it again is printed.
+    The end of the gateway sets `stop`; for others, the command that starts the process again is printed.
     """
     code = await stack.processes[name].wait()
     console().print(

@@ -42,7 +42,7 @@ class Candidate:
 def bundle_folder(path: Path) -> Iterator[Path]:
     """Opens a context with the policy bundle at `path` as a folder; an archive is unpacked into one.
 
-    Raises `CliError` for an archive that is none.
+    Raises `CliError` for a file that is no archive of a bundle.
     """
     if path.is_dir():
         yield path
@@ -65,7 +65,7 @@ def bundle_folder(path: Path) -> Iterator[Path]:
 async def open_candidate(path: Path, data: Path | None, *, by_opa: bool) -> AsyncIterator[Candidate]:
     """Opens a context with a policy engine on the bundle at `path`; the JSON file `data` replaces its data.
 
-    An OPA decides where `by_opa`, and where the bundle wants one. Raises `BundleError`, or `CliError`.
+    The engine is an OPA if `by_opa`, or if the bundle requires one. Raises `BundleError`, or `CliError`.
     """
     with bundle_folder(path) as folder:
         if not by_opa and read_bundle(folder, data).engine != OPA_ENGINE:

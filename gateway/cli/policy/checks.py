@@ -34,8 +34,8 @@ class CheckReport(Struct, frozen=True, kw_only=True):
 def check_bundle(directory: Path, *, budget: float = BUDGET, corpus: Sequence[bytes] = ()) -> CheckReport:
     """Checks the policy bundle in `directory`: rules, data, tests and cost; with `opa`, in OPA too.
 
-    A decision may cost `budget` times what it costs by the shipped rules, but for one in a hundred of the
-    questions in `corpus`.
+    A policy decision may cost at most `budget` times what it costs by the shipped rules, but for one in a
+    hundred of the queries in `corpus`.
     """
     opa = find_opa()
     try:

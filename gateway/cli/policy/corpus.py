@@ -24,7 +24,7 @@ _decode_asked = msgspec.json.Decoder(_Asked).decode
 def read_corpus(path: Path) -> Iterator[Recorded]:
     """Yields the recorded policy queries in `path`: a file of exported decisions, or a folder of JSON inputs.
 
-    It reads lazily. An input in a file of its own has no answer yet. Raises `CliError`, or `OSError`.
+    Reads lazily. A JSON input in a folder comes without a recorded answer. Raises `CliError`, or `OSError`.
     """
     if not path.is_dir():
         return _lines(path)

@@ -1,7 +1,7 @@
 """Measures in processor time what a bundle's policy decisions cost, relative to the shipped rules.
 
-Both are measured in one run, in processor time, and the least of some rounds counts: what else a machine does
-changes the ratio little.
+The bundle's and the shipped rules are measured in one run, and the least of some rounds counts: other work of
+the machine changes the ratio little.
 """
 
 import itertools
@@ -187,7 +187,8 @@ class RuleCosts:
     def growing(self, whole: float) -> list[Diagnostic]:
         """Returns a diagnostic for each rule whose cost grows faster than the document.
 
-        `whole` is what the largest document costs by the shipped rules: a small part of it may grow.
+        `whole` is what the largest document costs by the shipped rules: a rule that costs a small part of
+        that may grow.
         """
         few, many = (self._inputs[size] for size in SIZES[-2:])
 

@@ -46,8 +46,8 @@ def diff(
 ) -> int:
     """Show which files, rules and data differ between bundles OLD and NEW, and which decisions would change.
 
-    With --since what the gateway has recorded is asked; without it and --decisions the texts alone are
-    compared. Exit code 1 where something is newly allowed, or gets no answer from NEW.
+    With --since the queries that the gateway has recorded are evaluated; without it and --decisions only the
+    texts are compared. Exit code 1 where something is newly allowed, or gets no answer from NEW.
     """
     impact = None
     try:

@@ -25,9 +25,10 @@ from gateway.settings import DocumentLimits
 
 
 def read_input(file: str, *, action: Action, principal: Principal) -> bytes:
-    """Returns the rules' input: the document `file` itself if it has a `principal`, else built around it.
+    """Returns the rules' input: the document `file` if it has a `principal`, else an input made from it.
 
-    Built, it asks whether `principal` may do `action` with the workflow in `file`. Raises `CliError`.
+    The input that is made asks whether `principal` may do `action` with the workflow in `file`. Raises
+    `CliError`.
     """
     body = read_bytes(file)
     media_type = detect_media_type(body)

@@ -1,6 +1,6 @@
 """Measures how many evaluations a bundle's policy decisions take in OPA, relative to the shipped rules.
 
-Counts are the same on every machine; what a builtin costs inside is not in them.
+Counts are the same on every machine; the cost inside a builtin is not counted.
 """
 
 import math

@@ -41,7 +41,8 @@ def replay_decisions(
 ) -> int:
     """Evaluate recorded policy queries by the rules in BUNDLE, and show which decisions would change.
 
-    Default: what the gateway has recorded. Exit code 1 where something is newly allowed, or gets no answer.
+    By default the queries are those that the gateway has recorded. Exit code 1 where something is newly
+    allowed, or gets no answer.
     """
     if decisions is not None and decisions.is_dir():
         raise CliError(

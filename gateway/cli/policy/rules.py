@@ -84,8 +84,8 @@ def check(
 ) -> int:
     """Find every problem of the rules in DIRECTORY: Rego, types, tests, builtins, the embedded engine, cost.
 
-    Rules that no decision uses are named, and where an `opa` is at hand what the tests reach. A decision must
-    not cost much more than by the rules that ship, nor grow faster than the document.
+    Also names the rules that no decision uses, and, where an `opa` is at hand, the rules that no test
+    reaches. A decision must not cost much more than by the shipped rules, nor grow faster than the document.
     """
     asked = [] if corpus is None else [bytes(one.input) for one in read_corpus(corpus) if question_of(one)]
     report = check_bundle(directory, budget=budget, corpus=asked)

@@ -36,7 +36,7 @@ class Line(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True)
 def key(path: Annotated[Path, Parameter(help="The file to be made; 0600.")], /) -> None:
     """Make the key with which a gateway signs (seals) its audit trail, and print its public key.
 
-    Keep what is printed where auditors find it, and not on the gateway's machine alone.
+    Keep the public key where auditors find it, and not on the gateway's machine alone.
     """
     try:
         public = make_audit_key(path)
@@ -69,8 +69,8 @@ def check(
 ) -> int:
     """Verify the audit trail: name each entry that was edited, deleted, added, repeated or reordered.
 
-    Entries that are not sealed yet are counted: nothing shows that they are genuine. Verification fails if
-    they are older than the newest seal by a minute, or more than a short end.
+    Entries that have no seal (signed digest) yet are counted: nothing shows that they are genuine.
+    Verification fails if they are older than the newest seal by a minute, or too many.
     """
     public = _public_key(key)
     entries, seals = _trail(_lines(url, token) if export_file is None else _read(export_file))

@@ -109,7 +109,7 @@ def canary(
 ) -> None:
     """Put a workflow's version in canary: it gets a share of the submissions by name.
 
-    With --steps the gateway goes on by itself, as long as the version does well.
+    With --steps the gateway raises the share by itself, as long as the version does well.
     """
     if steps is not None and percent is not None:
         raise CliError("say --percent or --steps, not both", code=Exit.USAGE)

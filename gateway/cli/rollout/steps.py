@@ -102,7 +102,7 @@ def rollback(
 ) -> int:
     """Roll a policy bundle back for good.
 
-    If it was active, the bundle active before decides again, at once.
+    If it was active, the bundle that was active before it decides again, at once.
     """
     return _request_step("rollback", sequence, generation, output, url=url, token=token)
 

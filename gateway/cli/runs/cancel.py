@@ -17,7 +17,7 @@ def cancel(
 ) -> int:
     """Cancel runs: no more of their tasks start, and running tasks are stopped.
 
-    Goes on after a run that cannot be; the exit code is that of the first failure.
+    Goes on after a run that cannot be cancelled; the exit code is that of the first failure.
     """
     shown = Format.NAME if quiet else output
     return post_to_runs("cancel", (run, *more), shown, url=url, token=token)

@@ -161,7 +161,7 @@ def _format_time(at: float) -> str:
 def _tasks_in_order(run: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns the run's tasks shard by shard, in each shard a task after those that it needs.
 
-    Not by their start: tasks that are over in a moment start at the same time.
+    They are not sorted by their start: tasks that end in a moment start at the same time.
     """
     needs = {task["name"]: task.get("needs", ()) for task in run["workflow"]["spec"]["tasks"]}
     places = {name: place for place, name in enumerate(TopologicalSorter(needs).static_order())}

@@ -50,7 +50,7 @@ def choose_shard(run: dict[str, Any], asked: int | None, task: str | None, *, is
 def last_lines(texts: Iterable[str], count: int) -> Iterator[str]:
     """Yields the last `count` lines of a log that comes in pieces; keeps no more than these in memory.
 
-    A line ends with a newline alone: tasks may write other characters that Python takes for an end.
+    Only a newline ends a line: Python also takes other characters, which tasks may write, for line ends.
     """
     kept, rest = list[str](), ""
     for text in texts:

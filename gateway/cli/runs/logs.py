@@ -61,7 +61,7 @@ def logs(
 ) -> None:
     """Print a task's output as it was written. A terminal obeys control characters in it, as with kubectl.
 
-    Pipe it through `cat -v` to see them.
+    Pipe the output through `cat -v` to see control characters.
     """
     _check_options(follow=follow, attempt=attempt, tail=tail)
     with connect(url, token) as client:
@@ -96,7 +96,7 @@ def _check_options(*, follow: bool, attempt: int | None, tail: int | None) -> No
 def _with_reasons(error: CliError, rows: Sequence[dict[str, Any]], task: str) -> CliError:
     """Returns the error about a log, with the reason why `task` ended added; `rows` are the shard's tasks.
 
-    A task that failed before it could write has no log: its reason says more than a 404.
+    A task that failed before it could write has no log: the reason says more than a 404.
     """
     reasons = [f"{task} ended: {row['reason']}" for row in rows if row["task"] == task and row["reason"]]
     return CliError(error.message, lines=(*error.lines, *reasons), code=error.code)
@@ -127,9 +127,9 @@ def _newest_first(tasks: list[dict[str, Any]], shard: int) -> list[str]:
 def _print_last_written(
     client: httpx.Client, run: str, query: dict[str, str], tasks: list[dict[str, Any]], tail: int | None
 ) -> None:
-    """Prints the log of the task with output that started last; standard error names the task.
+    """Prints the log of the last started task that wrote any output; names that task on standard error.
 
-    Raises `CliError` where nothing can be read, for a reason other than that a task has no log.
+    Raises `CliError` where a log cannot be read, unless the task has none.
     """
     names = _newest_first(tasks, int(query["shard"]))
     refusal: CliError | None = None
@@ -179,7 +179,7 @@ def _print_log(
 ) -> bool:
     """Prints one task's log, after `heading` on standard error; returns whether the log had any text.
 
-    `tail`: only so many of its last lines.
+    `tail`: prints only so many of the log's last lines.
     """
     written = False
     with client.stream("GET", api_path("runs", run, "logs"), params=query) as response:
@@ -196,7 +196,8 @@ def _print_log(
 def _follow(client: httpx.Client, run: str, shard: int, task: str) -> None:
     """Prints a task's log as it grows, until the task has ended, across gateway restarts and failovers.
 
-    Each stream goes on at the byte where the one before ended; another attempt's log begins at its beginning.
+    Each stream goes on at the byte where the previous one ended; another attempt's log is printed from its
+    beginning.
     """
     query = {"task": task, "shard": str(shard), "follow": "true"}
     epoch, offset = NO_EPOCH, 0

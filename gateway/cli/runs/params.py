@@ -37,7 +37,7 @@ def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
 def named_submission(workflow: str, params: tuple[str, ...]) -> tuple[bytes, str]:
     """Encodes the body of a submission that names a released workflow, with values for its parameters.
 
-    Each value of `params` is JSON, or else text.
+    The value of each parameter is read as JSON, or else as text.
     """
     values = dict(_read_any(param) for param in params)
     return msgspec.json.encode({"workflow": workflow, "params": values}), JSON

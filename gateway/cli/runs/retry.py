@@ -17,7 +17,7 @@ def retry(
 ) -> int:
     """Retry failed or cancelled runs: tasks that did not succeed run again.
 
-    Goes on after a run that cannot be; the exit code is that of the first failure.
+    Goes on after a run that cannot be retried; the exit code is that of the first failure.
     """
     shown = Format.NAME if quiet else output
     return post_to_runs("retry", (run, *more), shown, url=url, token=token)

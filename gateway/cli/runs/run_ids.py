@@ -1,6 +1,6 @@
 """Finds the run that a command names (by id, by the beginning of an id, or as `@latest`).
 
-Also makes one call about each of several runs.
+Also calls one API operation for each of several runs.
 """
 
 import re
@@ -27,8 +27,8 @@ LOOKED_AT: Final = 200
 def resolve_run(client: httpx.Client, name: str) -> str:
     """Returns the id of the run that `name` means: an id, the beginning of exactly one, or `@latest`.
 
-    Raises `CliError` where several begin so, or where there is no newest one. An unknown id is returned as it
-    is, for the gateway to refuse.
+    Raises `CliError` where the ids of several runs begin so, or where there is no newest run. An unknown id
+    is returned as it is, for the gateway to refuse.
     """
     if name == LATEST:
         return _latest(client)
@@ -49,7 +49,7 @@ def post_to_runs(
 ) -> Exit:
     """Calls the API operation `verb` for every run in `names`, and prints each result.
 
-    Goes on after a failure. Returns the exit code of the first one.
+    Goes on after a failure. Returns the exit code of the first failure.
     """
     code, answers = Exit.DONE, []
     with connect(url, token) as client:

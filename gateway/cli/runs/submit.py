@@ -91,7 +91,7 @@ def _read(file: str | None, workflow: str | None, param: tuple[str, ...]) -> tup
 def _not_followed(accepted: str, error: CliError) -> CliError:
     """Converts `error` to the `CliError` for a run that was accepted and cannot be followed.
 
-    By the codes of other failures a script would submit it once more.
+    Its exit code is of its own: by another failure's a script would submit the workflow once more.
     """
     message = f"{accepted} was accepted, and cannot be followed: {error.message}"
     hint = f"Do not submit it again: `waypost watch {accepted}` follows it."
@@ -121,7 +121,7 @@ def _print_warnings(response: httpx.Response) -> None:
 def _check_key(key: str) -> str:
     """Returns the idempotency key `key` if the gateway would accept it, else raises `CliError`.
 
-    An empty key, from a shell variable that is not set, would make a second run where the first was meant.
+    An empty key, from an unset shell variable, would start a second run.
     """
     if not 0 < len(key) <= KEY_MAXIMUM or not (key.isascii() and key.isprintable()) or " " in key:
         raise CliError(f"--key: 1 to {KEY_MAXIMUM} visible ASCII characters", code=Exit.USAGE)

@@ -97,8 +97,8 @@ def follow(
 ) -> int:
     """Shows a run's changes until it ends, or to programs just the ended run; returns the exit code.
 
-    Raises `CliError` where it has not ended at `ends_at`, on the monotonic clock. `is_named`: its id has been
-    printed.
+    Raises `CliError` where the run has not ended at `ends_at`, on the monotonic clock. `is_named`: the run's
+    id was printed before.
     """
     screen = console()
     try:
@@ -170,7 +170,7 @@ def _get_run(client: httpx.Client, run_id: str, ends_at: float) -> dict[str, Any
 def _receive(client: httpx.Client, run_id: str, last: int, events: EventQueue) -> None:
     """Puts the run's history entries after the one numbered `last` into a queue until the run ends.
 
-    Then puts None at the end of the run, or the exception that ended the reading.
+    Then puts None, or the exception at which reading failed.
     """
     try:
         for attempt in attempts():
@@ -184,9 +184,9 @@ def _receive(client: httpx.Client, run_id: str, last: int, events: EventQueue) -
 
 
 def _batches(events: EventQueue, ends_at: float) -> Iterator[list[Entry]]:
-    """Yields lists of history entries from the queue, each with all that come within `REFRESH_SECONDS`.
+    """Yields lists of history entries from a queue, each with all that come within `REFRESH_SECONDS`.
 
-    Yields no entries at `ends_at`. Raises the exception that ended the queue.
+    Yields an empty list at `ends_at`. Raises the exception that ended the queue.
     """
     going_on = True
     while going_on:

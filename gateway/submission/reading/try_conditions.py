@@ -1,8 +1,8 @@
 """Compiles the `when` conditions of a document, and evaluates those whose inputs are known.
 
-Runs in a process that reads documents: a condition that takes more than its budget ends that, since the
-library holds the interpreter's lock and only the kernel can stop it. Processor time is counted, so that a
-busy machine makes no document fail.
+It runs in a reader process: a condition that takes more than its budget ends the process, since the library
+holds the interpreter's lock and only the kernel can stop it. Processor time is counted, so that a busy
+machine makes no document fail.
 """
 
 import signal
