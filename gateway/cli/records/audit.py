@@ -95,19 +95,24 @@ def _print_table(entries: Sequence[dict[str, Any]]) -> None:
 
 
 def _object_of(entry: dict[str, Any]) -> str:
-    """Formats what an audited action was done to: a run, region, policy bundle or policy exception."""
+    """Formats what an audited action was done to: a run, region, policy bundle, exception or workflow."""
     detail = entry["detail"]
     bundle = f"bundle {detail['sequence']}" if "sequence" in detail else ""
-    return str(entry["run"] or detail.get("region") or detail.get("exception") or bundle)
+    release = ""
+    if "version" in detail:
+        release = f"{detail['tenant']}/{detail['workflow']}@{detail['version']}"
+    return str(entry["run"] or detail.get("region") or detail.get("exception") or bundle or release)
 
 
 def _details(detail: Mapping[str, Any]) -> str | None:
-    """Formats the details of an audited action on policy: rule, tenants, rollout change, ticket."""
+    """Formats the details of an audited action: rule, tenants, shares, reason, ticket."""
     tenants = [*detail.get("tenants", ()), *([f"{detail['percent']:g} %"] if detail.get("percent") else ())]
     facts = [
         f"{detail['rule']} of {detail['tenant']}" if "rule" in detail else "",
         str(detail.get("step", "")),
         f"for {', '.join(tenants)}" if tenants else "",
+        f"then {', '.join(f'{share:g}' for share in detail['steps'])} %" if "steps" in detail else "",
+        str(detail.get("reason", "")) if "version" in detail else "",
         f"bundle {detail['decides']} decides" if "decides" in detail else "",
         f"asked by {detail['asked_by']}" if "asked_by" in detail else "",
         f"ticket {detail['ticket']}" if "ticket" in detail else "",

@@ -42,6 +42,8 @@ ASKED = {
 }
 ACTIVATED = {"sequence": 42, "revision": "r", "asked_by": "grace", "decision_id": "d3"}
 CANARIED = {"sequence": 43, "revision": "r", "tenants": ["payments"], "percent": 5.0, "decision_id": "d4"}
+RELEASED = {"tenant": "payments", "workflow": "nightly", "version": 2, "digest": "d", "decision_id": "d5"}
+STAGED = RELEASED | {"percent": 5.0, "steps": [25.0, 100.0]}
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,8 @@ CANARIED = {"sequence": 43, "revision": "r", "tenants": ["payments"], "percent":
         ("PolicyCanaried", CANARIED, "for payments, 5 %"),
         ("PolicyStepAsked", ACTIVATED | {"step": "activate"}, "activate, asked by grace"),
         ("PolicyRolledBack", ACTIVATED | {"decides": 41}, "bundle 41 decides"),
+        ("WorkflowCanaried", STAGED, "payments/nightly@2 ada for 5 %, then 25, 100 %"),
+        ("WorkflowRolledBack", RELEASED | {"reason": "40.0% are failed"}, "ada 40.0% are failed"),
     ],
 )
 def test_what_an_act_on_policy_is_about_is_shown(
