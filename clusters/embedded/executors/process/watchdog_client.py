@@ -6,6 +6,7 @@ The watchdog (`watchdog.py`) kills these groups when the cluster's process dies.
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,8 @@ class WatchdogClient:
 
     async def __aexit__(self, *_: object) -> None:
         if (process := self._detach()) is not None:
+            # A task may have stopped it: it has to end what is left, and we wait for that.
+            process.send_signal(signal.SIGCONT)
             await self._loop.run_in_executor(None, process.wait)
             AWAITED_CHILDREN.discard(process.pid)
 
@@ -89,6 +92,8 @@ class WatchdogClient:
         self._pidfd = os.pidfd_open(process.pid)
         self._loop.add_reader(self._pidfd, self._replace_watchdog)
         os.write(self._pipe, "".join(f"+{group}\n" for group in self._groups).encode())
+        # From now on: one that a task has stopped reads nothing, and a full pipe must not stop us, too.
+        os.set_blocking(self._pipe, False)
 
     def _detach(self) -> "subprocess.Popen[bytes] | None":
         """Closes the pipe to the watchdog process, which ends the watchdog.
@@ -103,7 +108,7 @@ class WatchdogClient:
         return process
 
     def _replace_watchdog(self) -> None:
-        logger.error("the watchdog has ended: another takes over")
+        logger.error("the watchdog has ended or does not read: another takes over")
         if (process := self._detach()) is not None:
             # Its pipe is closed now, which makes a watchdog kill its groups: its successor has them, so it
             # must not.

@@ -6,7 +6,7 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from clusters.embedded.executors.process.watchdog_client import PROGRAM
+from clusters.embedded.executors.process.watchdog_client import PROGRAM, WatchdogClient
 from clusters.embedded.node import ClusterNode, ClusterNodeSettings
 from tests.clusters.embedded.executors.process.escaping_commands import (
     pids_in,
@@ -36,6 +36,38 @@ async def test_a_watchdog_that_ends_is_replaced_by_one_with_the_whole_list(
     async with asyncio.timeout(20):
         while running(pid):
             await asyncio.sleep(0.01)
+
+
+async def test_a_watchdog_that_is_stopped_holds_up_no_cluster(tmp_path: Path) -> None:
+    """A task may stop it (SIGSTOP). It reads nothing then, and a full pipe would stop the cluster, too."""
+    beyond_all_pids = 2**22
+    async with WatchdogClient(tmp_path) as client:
+        first = client._watchdog
+        assert first is not None
+        first.send_signal(signal.SIGSTOP)
+        for number in range(beyond_all_pids + 1, beyond_all_pids + 20_000):
+            client.watch(number)
+            if client._watchdog is not first:
+                break
+        assert client._watchdog is not first
+        assert first.returncode == -signal.SIGKILL
+
+
+async def test_a_watchdog_that_is_stopped_still_ends_with_its_cluster(tmp_path: Path) -> None:
+    """And kills what is left first: else a cluster that is told to stop would never end."""
+    client, left = WatchdogClient(tmp_path), subprocess.Popen(["sleep", "300"], start_new_session=True)
+    await client.__aenter__()
+    watchdog = client._watchdog
+    assert watchdog is not None
+    client.watch(left.pid)
+    watchdog.send_signal(signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(20):
+            await client.__aexit__()
+    finally:
+        watchdog.kill()
+
+    assert left.wait(20) == -signal.SIGKILL
 
 
 async def test_a_cluster_first_kills_what_the_last_one_left(tmp_path: Path) -> None:
