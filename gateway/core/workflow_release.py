@@ -13,7 +13,7 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 ALL_PERCENT: Final = 100.0
-REFUSED_KEPT: Final = 500
+REFUSED_KEPT: Final = 200
 VERSIONS_KEPT: Final = 50
 """The number of versions that are kept of one workflow; of older ones neither state nor document is kept."""
 
