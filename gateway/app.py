@@ -117,7 +117,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             large_documents=Turns.leaving_one(tenants.large_documents_at_once),
             rates=RateLimiter(tenants.requests_per_second, time.monotonic),
         )
-        rollback = await _rollback(exits, services, region_lost=lambda: _region_lost(controller))
+        rollback = await _rollback_loops(exits, services, region_lost=lambda: _region_lost(controller))
         checks = readiness_checks(settings.policy.engine, store, policy, authenticator, controller, feed)
         gauges = partial(_set_gauges, services, feed, authenticator, controller)
         yield Gateway(
@@ -128,7 +128,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
                 **parts.loops,
                 "controller": lambda: controller.run(wake),
                 **rollback,
-                **_sealing(settings.audit, store, metrics),
+                **_sealing_loop(settings.audit, store, metrics),
                 "measurement of the loop's lag": lambda: measure_loop_lag(metrics.loop_lag),
             },
         )
@@ -255,7 +255,9 @@ def _instant() -> Instant:
     return Instant(monotonic=time.monotonic(), wall=steady_time())
 
 
-async def _rollback(exits: AsyncExitStack, services: Services, *, region_lost: Callable[[], bool]) -> Loops:
+async def _rollback_loops(
+    exits: AsyncExitStack, services: Services, *, region_lost: Callable[[], bool]
+) -> Loops:
     """Builds the background loops of automatic rollbacks and staged releases; none without Prometheus."""
     settings = services.settings.rollback
     off = all(settings.of(kind).mode == "off" for kind in ReleaseKind)
@@ -287,7 +289,7 @@ def _region_lost(controller: Controller) -> bool:
     return controller.cut_off or any(view.condition is lost for view in controller.views(_instant()))
 
 
-def _sealing(audit: AuditSettings, store: Store, metrics: Metrics) -> Loops:
+def _sealing_loop(audit: AuditSettings, store: Store, metrics: Metrics) -> Loops:
     """Builds the background loop that seals the audit trail; none without a key in the settings."""
     try:
         sealer = audit_sealer(audit, store, on_alarm=metrics.audit_alarms.inc)

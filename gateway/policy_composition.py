@@ -109,7 +109,7 @@ async def policy_composition(
     async with AsyncExitStack() as exits:
         # Without an OPA nothing fetches from the feeds, and they have no bundle.
         opa = FedOpa(_at_start(policies), await exits.enter_async_context(BundleFeed()))
-        trials = FedOpa(_candidate(policies) or opa.engine, await exits.enter_async_context(BundleFeed()))
+        trials = FedOpa(_candidate_opa(policies) or opa.engine, await exits.enter_async_context(BundleFeed()))
         chosen = _chosen(policies, opa, trials, metrics)
         engine = await exits.enter_async_context(
             RecordedPolicy(
@@ -140,7 +140,7 @@ async def policy_composition(
                 on_outcome=lambda outcome: metrics.policy_bundles.labels(outcome).inc(),
             )
         )
-        routes = _routes(policies, store, opa.feed, trials.feed)
+        routes = _opa_routes(policies, store, opa.feed, trials.feed)
         loops = {"policy bundle": place.run, "recording of refusals": engine.run, **_of_opas(opa, trials)}
         yield PolicyParts(engine=engine, rollout=rollout, feed=opa.feed, routes=routes, loops=loops)
 
@@ -167,7 +167,7 @@ def _engines(policies: PolicySettings, opa: FedOpa, trials: FedOpa) -> BundleEng
     return _kind_of(policies).bundles(opa, None if policies.candidate_engine is None else trials)
 
 
-def _routes(
+def _opa_routes(
     policies: PolicySettings, store: Store, feed: BundleFeed, candidate_feed: BundleFeed
 ) -> tuple[Route, ...]:
     """Builds the internal port's routes for OPA: bundle downloads, status reports, decision logs."""
@@ -200,7 +200,7 @@ def _at_start(policies: PolicySettings) -> PolicyEngine:
         raise StartError(f"the setting policy.engine: {error}") from error
 
 
-def _candidate(policies: PolicySettings) -> PolicyEngine | None:
+def _candidate_opa(policies: PolicySettings) -> PolicyEngine | None:
     """Builds the client of the OPA that evaluates candidate bundles; None if the embedded engine does."""
     if policies.candidate_engine is None:
         return None

@@ -86,10 +86,10 @@ def _convert_secret(wanted: type, value: object) -> object:
     raise TypeError(f"expected {wanted.__name__}")
 
 
-def _fields(known: inspect.Type) -> dict[str, inspect.Type] | None:
+def _fields_of(known: inspect.Type) -> dict[str, inspect.Type] | None:
     """Returns the fields of the settings group `known` with their types; None if it is a plain value."""
     if isinstance(known, inspect.UnionType):
-        return next((fields for option in known.types if (fields := _fields(option)) is not None), None)
+        return next((fields for option in known.types if (fields := _fields_of(option)) is not None), None)
     return (
         {field.name: field.type for field in known.fields} if isinstance(known, inspect.StructType) else None
     )
@@ -105,7 +105,7 @@ def _refuse_unknown_names(value: object, known: inspect.Type, *, path: tuple[str
     if isinstance(value, list) and isinstance(known, inspect.VarTupleType):
         for item in value:
             _refuse_unknown_names(item, known.item_type, path=path, source=source)
-    fields = _fields(known)
+    fields = _fields_of(known)
     if not isinstance(value, dict) or fields is None:
         return
     for name, inner in value.items():
@@ -121,7 +121,7 @@ def _set_variable(tree: dict[str, Any], known: inspect.Type, name: str, value: s
     """
     path = name.removeprefix(PREFIX).lower().split("__")
     for depth, part in enumerate(path):
-        fields = _fields(known)
+        fields = _fields_of(known)
         if fields is None or part not in fields:
             near = [PREFIX + "__".join((*path[:depth], other)).upper() for other in fields or ()]
             raise _unknown_name(name, name, near, "the environment")
@@ -144,7 +144,7 @@ def _parse_variable(name: str, value: str, known: inspect.Type) -> Any:
     A plain value stays text, which msgspec converts; lists and groups are JSON. Raises `SettingsError` for
     other text.
     """
-    if _fields(known) is None and not isinstance(known, inspect.VarTupleType | inspect.DictType):
+    if _fields_of(known) is None and not isinstance(known, inspect.VarTupleType | inspect.DictType):
         return value
     try:
         return msgspec.json.decode(value)

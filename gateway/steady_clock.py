@@ -55,7 +55,7 @@ def seconds_behind(newest: float) -> float:
 def set_forward(seconds: float) -> None:
     """Sets the steady clock forward by `seconds`, at the start of the process.
 
-    All times given before are then in the past.
+    Times that were given before the start are then in the past.
     """
     global _offset
     _offset += seconds

@@ -140,7 +140,7 @@ async def _chosen_source(call: Call, run: Run, shard: int) -> LogSource:
     return LogSource(region=region, attempt=AttemptId(run=run.id, shard=shard, epoch=epoch), over=True)
 
 
-def _cluster(call: Call, source: LogSource) -> ClusterAdapter:
+def _cluster_of(call: Call, source: LogSource) -> ClusterAdapter:
     """Returns the cluster of the source's region.
 
     Raises `Unavailable` if the settings have no such region.
@@ -160,7 +160,7 @@ async def _read_attempt(
     Raises `Unavailable` where the tenant gets no turn, `TooManyRequests` where the tenant has too much
     unread.
     """
-    cluster, tenant, services = _cluster(call, source), call.principal.tenant, call.services
+    cluster, tenant, services = _cluster_of(call, source), call.principal.tenant, call.services
     services.unread.check(tenant, services.settings.requests)
     turn, ended = call.turn(services.log_reads[source.region]), False
     while not ended:
@@ -188,7 +188,7 @@ async def _follow_attempt(
 
     Raises `TooManyRequests` where the tenant follows too many logs of that region already.
     """
-    cluster = _cluster(call, source)
+    cluster = _cluster_of(call, source)
     place = call.services.followers.slot(call.principal.tenant, FOLLOWERS, among=source.region)
     chunks = cluster.logs(source.attempt, task, offset=offset, follow=True)
     with place:

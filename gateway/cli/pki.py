@@ -41,7 +41,7 @@ def init(
     """
     done: dict[str, list[str]] = {"made": [], "kept": []}
     try:
-        for name, path, issue in _wanted(directory, regions):
+        for name, path, issue in _wanted_certificates(directory, regions):
             before = _content(path)
             issue()
             done["kept" if _content(path) == before else "made"].append(name)
@@ -52,7 +52,7 @@ def init(
             console().print(f"{directory}: {what} {', '.join(names)}", markup=False)
 
 
-def _wanted(directory: Path, regions: Sequence[str]) -> list[WantedCertificate]:
+def _wanted_certificates(directory: Path, regions: Sequence[str]) -> list[WantedCertificate]:
     """Returns the certificates that `init` makes: the root first, since it signs the others."""
     gateway = tls.gateway_credentials(directory).certificate
     wanted = [

@@ -14,14 +14,14 @@ def format_usage_error(error: CycloptsError) -> str:
     text = str(error)
     if isinstance(error, UnusedCliTokensError):
         text = f"there is no place for {' '.join(error.unused_tokens or ())}"
-    elif missing := _missing(error):
+    elif missing := _missing_argument(error):
         text = f"{missing} is missing"
     # Escaped by hand: importing rich's markup for an ordinary start would slow it.
     escaped = text.replace("[", "\\[")
     return f"[red]error:[/] {escaped}\n  `{chain} --help` shows what there is."
 
 
-def _missing(error: CycloptsError) -> str:
+def _missing_argument(error: CycloptsError) -> str:
     """Returns the name of the required option or argument that is absent; empty for any other error."""
     argument = error.argument
     if type(error) is not MissingArgumentError or argument is None or error.keyword is not None:

@@ -19,7 +19,7 @@ VERSIONS_KEPT: Final = 50
 
 
 class VersionState(StrEnum):
-    """The release state of one version of a named workflow."""
+    """The state of a named workflow's version: applied, in canary, stable, superseded or rolled back."""
 
     APPLIED = "Applied"
     """The version is stored, and no submission runs it."""

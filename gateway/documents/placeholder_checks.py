@@ -59,7 +59,7 @@ class PlaceholderChecks:
                 wrong.add(names)
                 continue
             try:
-                self.added += count * self._size(names)
+                self.added += count * self._longest_value(names)
             except PlaceholderError as error:
                 self._faults[names] = str(error)
                 wrong.add(names)
@@ -70,7 +70,7 @@ class PlaceholderChecks:
             pointer = below(at, *path)
             yield from (FieldError(pointer, detail) for detail in details)
 
-    def _size(self, names: tuple[str, ...]) -> int:
+    def _longest_value(self, names: tuple[str, ...]) -> int:
         """Returns the most characters that the placeholder `names` is replaced by, in any shard.
 
         Raises `PlaceholderError` if the placeholder names nothing in some shard.

@@ -98,7 +98,7 @@ def from_wfformat(value: Any, *, scale: float) -> Conversion:
     if errors := [*_join_errors(specified, executed), *_edge_errors(specified)]:
         raise invalid_document(errors)
     names = _task_names([task.id for task in specified])
-    needs = _needs(specified)
+    needs = _needs_by_task(specified)
     took = {task.id: task.runtime_in_seconds for task in executed}
     tasks = tuple(
         TaskSpec(
@@ -154,7 +154,7 @@ def _edge_errors(specified: list[SpecifiedTask]) -> Iterator[FieldError]:
                     yield FieldError(f"{SPECIFIED_TASKS}/{index}/{field}/{at}", f"there is no task {other}")
 
 
-def _needs(specified: list[SpecifiedTask]) -> dict[str, dict[str, None]]:
+def _needs_by_task(specified: list[SpecifiedTask]) -> dict[str, dict[str, None]]:
     """Returns for each task id the ids of the tasks that it needs, in recorded order, as keys of a dict."""
     # An edge may be recorded at one of its ends only.
     needs: dict[str, dict[str, None]] = {task.id: dict.fromkeys(task.parents) for task in specified}
@@ -219,7 +219,7 @@ def _left_out_fields(value: Any, instance: Instance) -> Iterator[FieldError]:
 
 
 def _renamed_fields(instance: Instance, name: str, names: Mapping[str, str]) -> Iterator[FieldError]:
-    """Yields a note for each kind of name that the converted workflow spells differently."""
+    """Yields notes on the names of the workflow and its tasks, if the conversion changes them."""
     if instance.name != name:
         yield FieldError("/name", f"is spelled {name}")
     if renamed := sum(identity != given for identity, given in names.items()):

@@ -100,9 +100,9 @@ def condition_with_journal(
 ) -> tuple[RegionCondition, str]:
     """Returns a region's condition and its reason, as placement and people see them.
 
-    They are those of `health`, or worse ones for the sake of the journal. `admitted`: the journal that the
-    region's name is bound to answers and has opened the event stream. `unknown_journal`: the incarnation of
-    another journal that answers under that name; empty if there is none.
+    They are those of `health`, or worse ones because of the cluster's journal. `admitted`: the journal that
+    the region's name is bound to answers and has opened the event stream. `unknown_journal`: the incarnation
+    of another journal that answers under that name; empty if there is none.
     """
     if unknown_journal:
         # what answers there does not hold the region's attempts: the region itself is not reachable

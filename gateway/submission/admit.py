@@ -112,7 +112,7 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
         requested=submission.requested,
     )
     shards = tuple([Shard(run=run_id, index=index, item=item) for index, item in enumerate(workflow.items)])
-    entry = _entry(HistoryKind.ACCEPTED, run_id, submission, decision)
+    entry = _entry_of(HistoryKind.ACCEPTED, run_id, submission, decision)
     return Admission(run=run, shards=shards, decision=decision, history=(entry,))
 
 
@@ -130,7 +130,7 @@ def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run
         workflow=submission.document,
         deadline_at=_deadline_at(submission, decision),
     )
-    return again, _entry(HistoryKind.REOPENED, run.id, submission, decision)
+    return again, _entry_of(HistoryKind.REOPENED, run.id, submission, decision)
 
 
 async def check_limits(run: Run, decision: Decision, *, store: Store, limits: TenantSettings) -> None:
@@ -166,7 +166,7 @@ def _deadline_at(submission: Submission, decision: Decision) -> float | None:
     return submission.at + min(deadlines) if deadlines else None
 
 
-def _entry(kind: HistoryKind, run_id: str, submission: Submission, decision: Decision) -> HistoryEntry:
+def _entry_of(kind: HistoryKind, run_id: str, submission: Submission, decision: Decision) -> HistoryEntry:
     """Builds the history entry of an accepted or retried run: by whom, and by which policy decision."""
     principal = submission.principal
     detail = SubmissionDetail(

@@ -73,10 +73,10 @@ class ClosingResponse(Response):
                 await lines.aclose()
             self._on_close()
         if limit.expired():
-            await _end(scope, send)
+            await _end_response(scope, send)
 
 
-async def _end(scope: Scope, send: Send) -> None:
+async def _end_response(scope: Scope, send: Send) -> None:
     """Ends a response that took too long: sends its last chunk, or closes the connection if nobody reads."""
     try:
         async with asyncio.timeout(END_SECONDS):

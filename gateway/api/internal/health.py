@@ -53,7 +53,7 @@ def internal_api(
         if request.scope["query_string"] and not verbose:
             return PlainTextResponse("readyz takes no query but verbose\n", 400)
         results = [await _run_check(name, check) for name, check in checks.items()]
-        results.append(_regions(services))
+        results.append(_regions_check(services))
         return _readiness(results, verbose=verbose)
 
     async def metrics(request: Request) -> Response:
@@ -83,7 +83,7 @@ async def _run_check(name: str, check: ReadinessCheck) -> CheckResult:
         return CheckResult(name=name, ok=False, detail=error.detail)
 
 
-def _regions(services: Services) -> CheckResult:
+def _regions_check(services: Services) -> CheckResult:
     """Builds the readiness check of the regions, whose text lists the condition of each with the reason.
 
     The check always passes: a gateway without regions accepts runs, which wait for a region.

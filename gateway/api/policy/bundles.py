@@ -120,7 +120,7 @@ async def approve(call: Call) -> Response:
         detail = audit_entry(kind, release, act, pending=pending).detail
         await record_refused_approval(call, refusal, kind, detail)
         raise
-    return await _answer(call, taken)
+    return await _rollout_response(call, taken)
 
 
 async def _take(call: Call, step: Step, share: Share = NOBODY) -> Response:
@@ -135,10 +135,10 @@ async def _take(call: Call, step: Step, share: Share = NOBODY) -> Response:
     taken = await rollout.take(
         step, sequence, act, expected=expected_revision(call, of="rollout"), share=share
     )
-    return await _answer(call, taken)
+    return await _rollout_response(call, taken)
 
 
-async def _answer(call: Call, taken: Taken) -> Response:
+async def _rollout_response(call: Call, taken: Taken) -> Response:
     """Returns the response to a rollout change: 200, or 202 if other people must approve it first."""
     rollout, named = call.services.rollout, taken.release.share.tenants
     unknown = (

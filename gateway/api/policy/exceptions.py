@@ -111,12 +111,12 @@ async def exceptions(call: Call) -> Response:
 
 async def exception(call: Call) -> Response:
     """Get one policy exception by its id."""
-    return JsonResponse(_record(await _visible(call), call.at))
+    return JsonResponse(_record(await _visible_exception(call), call.at))
 
 
 async def approve_exception(call: Call) -> Response:
     """Approve a policy exception that another person requested. Approving it twice changes nothing."""
-    one = await _visible(call)
+    one = await _visible_exception(call)
     decision = await _authorize(call, Action.EXCEPTIONS_APPROVE, one)
     subject, issuer = call.principal.subject, call.principal.issuer
     approval = Approval(subject=subject, issuer=issuer, at=call.at, decision_id=decision.id)
@@ -128,9 +128,9 @@ async def approve_exception(call: Call) -> Response:
         return structs.replace(one, rev=one.rev + 1, approvals=approvals)
 
     try:
-        one = await _change(call, one, approved, HistoryKind.EXCEPTION_APPROVED, decision.id)
+        one = await _store_change(call, one, approved, HistoryKind.EXCEPTION_APPROVED, decision.id)
     except AlreadyApproved:
-        one = await _visible(call)
+        one = await _visible_exception(call)
     except ApprovalRefused as error:
         refusal = denied(error, decision)
         kind, detail = HistoryKind.EXCEPTION_APPROVAL_REFUSED, _detail(one, decision.id)
@@ -141,7 +141,7 @@ async def approve_exception(call: Call) -> Response:
 
 async def revoke_exception(call: Call) -> Response:
     """Revoke a policy exception, so that it overrides no rule. Revoking it twice changes nothing."""
-    one = await _visible(call)
+    one = await _visible_exception(call)
     decision_id = (await _authorize(call, Action.EXCEPTIONS_REVOKE, one)).id
 
     def revoked(one: PolicyException) -> PolicyException:
@@ -150,11 +150,11 @@ async def revoke_exception(call: Call) -> Response:
         return structs.replace(one, rev=one.rev + 1, revoked_by=call.principal.subject)
 
     if not one.revoked_by:
-        one = await _change(call, one, revoked, HistoryKind.EXCEPTION_REVOKED, decision_id)
+        one = await _store_change(call, one, revoked, HistoryKind.EXCEPTION_REVOKED, decision_id)
     return JsonResponse(_record(one, call.at))
 
 
-async def _visible(call: Call) -> PolicyException:
+async def _visible_exception(call: Call) -> PolicyException:
     """Returns the policy exception with the id in the path.
 
     Raises `NotFound` if the caller may not see it.
@@ -177,7 +177,7 @@ async def _authorize(call: Call, action: Action, one: PolicyException) -> Decisi
     return await authorize(question, policy=call.services.policy)
 
 
-async def _change(
+async def _store_change(
     call: Call,
     one: PolicyException,
     change: Callable[[PolicyException], PolicyException],

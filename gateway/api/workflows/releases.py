@@ -118,7 +118,10 @@ async def workflows(call: Call) -> Response:
 
 
 async def workflow(call: Call) -> Response:
-    """Get a released workflow with its versions and their states. `tenant`: the tenant, if another's."""
+    """Get a released workflow with its versions and their states.
+
+    The query parameter `tenant` names the workflow's tenant, if it is not the caller's own.
+    """
     tenants = await _tenants(call)
     tenant = call.query.value("tenant") or call.principal.tenant
     found = None

@@ -48,7 +48,7 @@ def find_proxy(address: httpx.URL) -> EnvironmentProxy | None:
     proxies = getproxies()
     for scheme in (address.scheme, "all"):
         if url := proxies.get(scheme):
-            return EnvironmentProxy(_variable(scheme), url if "://" in url else f"http://{url}")
+            return EnvironmentProxy(_spelled_variable(scheme), url if "://" in url else f"http://{url}")
     return None
 
 
@@ -80,7 +80,7 @@ def _network(entry: str) -> Container[object]:
         return ()
 
 
-def _variable(scheme: str) -> str:
+def _spelled_variable(scheme: str) -> str:
     """Returns a proxy variable's name as the environment spells it; the lower-case one takes precedence."""
     name = f"{scheme}_proxy"
     return name if name in os.environ else next((n for n in os.environ if n.lower() == name), name.upper())

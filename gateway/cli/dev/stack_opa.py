@@ -62,7 +62,7 @@ class StackOpa(OpaProcess):
                 lines=(f"Sign yours with the key {self.folder / 'policy.key'}.",),
                 code=Exit.USAGE,
             )
-        bundle = _bundle(environment)
+        bundle = _read_first_bundle(environment)
         make_private_folder(self.folder)
         self._make_release(bundle)
 
@@ -136,7 +136,7 @@ def polling_configuration(
     }
 
 
-def _bundle(environment: Mapping[str, str]) -> Bundle:
+def _read_first_bundle(environment: Mapping[str, str]) -> Bundle:
     """Reads the policy bundle that the stack is started with. Raises `CliError` if it is unusable."""
     folder, data = (environment.get(name) for name in RULES)
     try:

@@ -146,7 +146,7 @@ def _check_folder(state: Path) -> None:
 def _check_free(port: int, option: str, *others: int) -> None:
     """Raises `CliError` if the TCP port `port` is in use, or is among `others`, the stack's other ports.
 
-    A start of the gateway would only fail with "gateway did not start".
+    Otherwise the gateway's start would fail with nothing but "gateway did not start".
     """
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -114,7 +114,7 @@ def _check_rules(bundle: Bundle) -> tuple[list[Diagnostic], list[str], bool]:
     notes = [str(unused) for unused in unused_rules(modules, bundle.source.entry_points)] if deciding else []
     if bundle.engine != OPA_ENGINE:
         problems += check_rules(modules)
-        problems += () if problems else _failures(bundle)
+        problems += () if problems else _embedded_problems(bundle)
     return problems, notes, deciding
 
 
@@ -126,7 +126,7 @@ def _cost(opa: Path | None, bundle: Bundle, budget: float, corpus: Sequence[byte
     return check_cost_in_opa(opa, bundle, budget=budget, corpus=corpus)
 
 
-def _failures(bundle: Bundle) -> Iterator[Diagnostic]:
+def _embedded_problems(bundle: Bundle) -> Iterator[Diagnostic]:
     """Loads the bundle's rules in the embedded engine and runs their tests; yields the problems."""
     try:
         if bundle.tests:

@@ -131,9 +131,9 @@ def _decision_costs(
 ) -> tuple[float, float]:
     """Measures one policy decision by the bundle's and by the shipped rules; returns both processor times."""
     rule = ENTRY_POINTS[msgspec.json.decode(document, type=AskedAction).action]
-    theirs = _seconds(shipped, rule, document, limit=math.inf)
+    theirs = _processor_seconds(shipped, rule, document, limit=math.inf)
     limit = max(FIRST_SECONDS, 3 * max(budget, 1) * theirs)
-    return _seconds(own, rule, document, limit=limit), theirs
+    return _processor_seconds(own, rule, document, limit=limit), theirs
 
 
 class AskedAction(Struct):
@@ -142,7 +142,7 @@ class AskedAction(Struct):
     action: Action
 
 
-def _seconds(interpreter: Interpreter, rule: str, document: bytes, *, limit: float) -> float:
+def _processor_seconds(interpreter: Interpreter, rule: str, document: bytes, *, limit: float) -> float:
     """Returns the seconds of processor time of one evaluation of `rule`; infinite if more than `limit`."""
     least = math.inf
     for _ in range(ROUNDS):
@@ -258,9 +258,9 @@ class RuleCosts:
     def _net_seconds(self, path: Rule, document: bytes, interpreter: Interpreter, *, limit: float) -> float:
         """Returns the seconds that the rule `path` costs without parsing its input; infinite over `limit`."""
         if (reading := self._reading.get(document, 0.0)) == 0.0:
-            reading = _seconds(self._reader, "data.nothing.nothing", document, limit=math.inf)
+            reading = _processor_seconds(self._reader, "data.nothing.nothing", document, limit=math.inf)
             self._reading[document] = reading
-        took = _seconds(interpreter, ".".join(path), document, limit=reading + limit)
+        took = _processor_seconds(interpreter, ".".join(path), document, limit=reading + limit)
         return max(1e-6, took - reading)
 
 

@@ -105,7 +105,7 @@ def _print(one: dict[str, Any], output: Format) -> None:
         print_value(one, output)
         return
     approved = ", ".join(approval["subject"] for approval in one["approvals"]) or "nobody yet"
-    head = f"{one['id']}  {one['state']}: {one['rule']} for {_scope(one)} of tenant {one['tenant']}"
+    head = f"{one['id']}  {one['state']}: {one['rule']} for {_format_scope(one)} of tenant {one['tenant']}"
     console().print(f"{head}, until {_time(one['expires_at'])}; approved by {approved}", markup=False)
 
 
@@ -114,7 +114,7 @@ def _cells(one: dict[str, Any]) -> list[object]:
     return [
         one["rule"],
         one["tenant"],
-        _scope(one),
+        _format_scope(one),
         _time(one["expires_at"]),
         one["asked_by"],
         approved or None,
@@ -123,7 +123,7 @@ def _cells(one: dict[str, Any]) -> list[object]:
     ]
 
 
-def _scope(one: dict[str, Any]) -> str:
+def _format_scope(one: dict[str, Any]) -> str:
     """Formats which work of a tenant a policy exception covers: a workflow, a document, or all."""
     document = f"document {one['document'][:12]}" if one["document"] else ""
     return " ".join(filter(None, (one["workflow"], document))) or "all workflows"

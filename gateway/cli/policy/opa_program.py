@@ -119,7 +119,10 @@ def _missed(directory: Path, files: dict[str, Any]) -> Iterator[str]:
 
 
 def _run(opa: Path, *arguments: str) -> str:
-    """Runs `opa` with an empty environment, which `opa.runtime` could show; returns what it prints."""
+    """Runs the `opa` program with an empty environment, and returns what it prints.
+
+    A policy rule could print the environment (`opa.runtime`).
+    """
     found = subprocess.run(
         [opa, *arguments], capture_output=True, text=True, timeout=SECONDS, check=False, env={}
     )

@@ -41,7 +41,7 @@ def text_changes(old: Bundle, new: Bundle) -> list[TextChange]:
         for file in sorted(_differing(before, after))
     ]
     values = (msgspec.json.decode(bundle.source.data) for bundle in (old, new))
-    if pointers := sorted(set(_pointers("", *values))):
+    if pointers := sorted(set(_differing_pointers("", *values))):
         changes.append(TextChange(file=DATA_FILE, kind="changed", parts=tuple(pointers[:DATA_MAXIMUM])))
     return changes
 
@@ -70,13 +70,13 @@ def _rule_texts(bundle: Bundle) -> dict[str, dict[str, list[str]]]:
     return found
 
 
-def _pointers(place: str, before: Any, after: Any) -> Iterator[str]:
+def _differing_pointers(place: str, before: Any, after: Any) -> Iterator[str]:
     """Yields the JSON pointers, below `place`, of the values that differ between two JSON values."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in before.keys() | after.keys():
             part = name.replace("~", "~0").replace("/", "~1")
             if name in before and name in after:
-                yield from _pointers(f"{place}/{part}", before[name], after[name])
+                yield from _differing_pointers(f"{place}/{part}", before[name], after[name])
             else:
                 yield f"{place}/{part}"
     elif before != after or type(before) is not type(after):

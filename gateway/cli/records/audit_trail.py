@@ -48,7 +48,7 @@ def key(path: Annotated[Path, Parameter(help="The file to be made; 0600.")], /) 
 @command
 def export(*, url: Url = None, token: Token = None) -> None:
     """Write the audit trail as lines of JSON: its entries and their seals (signed digests)."""
-    for line in _lines(url, token):
+    for line in _trail_lines(url, token):
         sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
 
 
@@ -73,7 +73,7 @@ def check(
     Verification fails if they are older than the newest seal by a minute, or too many.
     """
     public = _public_key(key)
-    entries, seals = _trail(_lines(url, token) if export_file is None else _read(export_file))
+    entries, seals = _trail(_trail_lines(url, token) if export_file is None else _read(export_file))
     result = verify(entries, seals, key=public, known=() if known is None else _known_seals(known))
     for finding in result.findings[:MAXIMUM_SHOWN]:
         sys.stdout.write(f"{_sentence(finding)}\n")
@@ -102,7 +102,7 @@ def _known_seals(path: Path) -> list[Seal]:
     return seals
 
 
-def _lines(url: str | None, token: str | None) -> Iterator[Line]:
+def _trail_lines(url: str | None, token: str | None) -> Iterator[Line]:
     """Yields all lines of the gateway's audit trail, requested page by page."""
     after = {"entry": 0, "seal": 0}
     with connect(url, token) as client:
