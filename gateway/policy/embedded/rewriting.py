@@ -17,7 +17,7 @@ Each change is one that OPA's compiler makes too, and stays within its line:
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, dropwhile
 from typing import Final, TypeAlias
 
 from msgspec import structs
@@ -31,7 +31,6 @@ from gateway.policy.embedded.syntax_tree import (
     Module,
     SyntaxNode,
     bound_walks,
-    expressions,
     extent,
     head_of,
     indices,
@@ -44,10 +43,11 @@ from gateway.policy.embedded.syntax_tree import (
     path_of,
     read_rule,
 )
+from gateway.policy.source import BundleError, Diagnostic
 
 _PREFIX: Final = "evaluated_before_"
 _VERB: Final = re.compile(r"%(?:%|[-+# 0]*[0-9]*(?:\.[0-9]*)?[a-zA-Z])")
-_BRACKET_BEGINS_A_LINE: Final = re.compile(rb"\n\s*\(")
+ROUNDS_MAXIMUM: Final = 100
 COLLECTIONS: Final = COMPREHENSIONS | {"Array", "Set", "Object"}
 _OPERANDS: Final = ("key", "value", "collection", "lhs", "rhs")
 
@@ -55,13 +55,16 @@ Parse: TypeAlias = Callable[[Sequence[tuple[str, str]]], Sequence[Module]]
 
 
 def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[Module, ...]:
-    """Rewrites Rego modules, given as (file name, text), so that regorus evaluates them as OPA does."""
+    """Rewrites Rego modules, given as (file name, text), so that regorus evaluates them as OPA does.
+
+    Raises `BundleError`.
+    """
     # A change may lie within what another one moves: the outermost are made first, then what is left.
     parsed = {module.file: module for module in parse(modules)}
     written = dict(parsed)
     # What was left alone once is left alone again: a rule without changes is not looked at in later rounds.
     rules: dict[str, Collection[int]] = {file: range(len(module.rules)) for file, module in parsed.items()}
-    for round_ in range(100):
+    for round_ in range(ROUNDS_MAXIMUM):
         edits = {file: _edits(module, rules[file], round_) for file, module in parsed.items()}
         changed = [
             (file, parsed[file].edited(chain.from_iterable(found.values()))) for file, found in edits.items()
@@ -73,17 +76,11 @@ def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[Mod
         parsed = {new.file: structs.replace(new, names=written[new.file].names) for new in parse(left)}
         rules = {file: edits[file].keys() for file in parsed}
         written |= parsed
+    else:
+        # What is left as it was would be evaluated otherwise than by OPA.
+        detail = "its rules nest too deep: write them in several (on OPA it works: set policy.engine)"
+        raise BundleError([Diagnostic(file=file, line=0, detail=detail) for file in parsed])
     return (*written.values(), *parse(list(_empty_objects(tuple(written.values())))))
-
-
-def with_separators(module: Module) -> str:
-    """Inserts a semicolon before each bracket that begins a line: regorus 0.13 reads it as a call's."""
-    if not _BRACKET_BEGINS_A_LINE.search(module.text):
-        return module.text.decode()
-    ends = (extent(module, value["fcn"])[1] for kind, value in expressions(module.rules) if kind == "Call")
-    return module.edited(
-        (end, end, ";") for end in ends if b"\n" in module.text[end : module.text.index(b"(", end)]
-    )
 
 
 def _edits(module: Module, rules: Iterable[int], round_: int) -> dict[int, list[Edit]]:
@@ -173,15 +170,20 @@ def _some(module: Module, query: SyntaxNode, statement: SyntaxNode, names: Itera
 
 
 def _announcements(module: Module, query: SyntaxNode) -> Iterator[Edit]:
-    """Yields an edit that moves `some i` to the start of its body; regorus fails on it behind a loop."""
-    first, *others = query["stmts"]
-    for statement in others:
-        if only(statement["literal"])[0] == "SomeVars":
-            start, (at, end) = extent(module, first)[0], extent(module, statement)
-            yield start, end, f"{_between(module, at, end)}; {_between(module, start, at)}true"
-            return
-        if only(first["literal"])[0] == "SomeVars":
-            first = statement
+    """Yields an edit that moves each `some i` to the start of its body: regorus fails on it after a loop."""
+    behind = list(dropwhile(_announces, query["stmts"]))
+    if later := [extent(module, statement) for statement in behind if _announces(statement)]:
+        at = start = extent(module, behind[0])[0]
+        moved, left = "", ""
+        for first, last in later:
+            moved += _between(module, first, last) + "; "
+            left += _between(module, at, first) + "true"
+            at = last
+        yield start, at, moved + left
+
+
+def _announces(statement: SyntaxNode) -> bool:
+    return "SomeVars" in statement["literal"]
 
 
 def _with_before(

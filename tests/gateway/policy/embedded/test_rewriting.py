@@ -6,9 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gateway.policy.embedded import rewriting
 from gateway.policy.embedded.interpreter import UNDEFINED, Interpreter, parse_modules
 from gateway.policy.embedded.rewriting import rewrite_rules
-from gateway.policy.source import PolicySource
+from gateway.policy.source import BundleError, PolicySource
 from tests.opa_fixture import OPA, needs_opa
 
 DOCUMENT = {"xs": [3, 1], "s": "abc", "none": None, "o": {"a": 1}, "n": 5, "key": "a"}
@@ -45,6 +46,8 @@ ANSWERS = {
     "r contains x if some x in input.none": "[]",
     "r := [x | some x in input.none]": "[]",
     "r contains y if { x := input.xs[_]; some y; input.xs[y] == x }": "[0,1]",
+    "r contains [y, z] if { x := input.xs[_]; some y; some z; input.xs[y] == x; input.xs[z] < x }": "[[0,1]]",
+    "r if { some y\nsome z\ninput.xs[y] < input.xs[z]; some w; input.xs[w] > z }": "true",
     "r contains [k, v] if { some x in input.xs; some k, v in input.o }": '[["a",1]]',
     # A bracket at the beginning of a line calls nothing.
     "r contains x if {\n\tsome x in input.xs\n\t(x + 1) > 2\n}": "[3]",
@@ -96,6 +99,23 @@ def test_opa_gives_these_answers(tmp_path: Path, rule: str) -> None:
     result = msgspec.json.decode(printed).get("result")
     found = result[0]["expressions"][0]["value"] if result else msgspec.json.decode(UNDEFINED)
     assert found == msgspec.json.decode(ANSWERS[rule])
+
+
+def test_names_are_announced_once_and_for_all() -> None:
+    """One after the other they were moved before each other, a hundred times."""
+    rule = "package a\nr if {\n\tsome x\n\tsome y\n\tinput[x] > 1\n\tsome z\n\tinput[y] > input[z]\n}\n"
+    (module,) = rewrite_rules([("a.rego", rule)], parse_modules)
+    assert module.text.decode().partition("evaluated")[0] == (
+        "package a\nr if {\n\tsome x\n\tsome y\n\tsome z; input[x] > 1\n\ttrue\n\t"
+    )
+
+
+def test_rules_that_could_not_be_rewritten_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would be answered otherwise than by OPA, and nobody would know."""
+    monkeypatch.setattr(rewriting, "ROUNDS_MAXIMUM", 2)
+    rule = "package a\nr if not f(count([1 | not f(count([1 | not f(input.x)]))]))\n"
+    with pytest.raises(BundleError, match=r"a\.rego: its rules nest too deep"):
+        rewrite_rules([("a.rego", rule)], parse_modules)
 
 
 def test_lines_stay_what_they_are() -> None:
