@@ -104,7 +104,10 @@ class Controller:
 
     @property
     def cut_off(self) -> bool:
-        """Returns whether the gateway takes itself to be cut off from its regions: it places nothing then."""
+        """Returns whether the gateway takes itself to be cut off from its regions: it moves no shard then.
+
+        That is, none that may run; new work is placed where a region answers.
+        """
         return self._cut_off
 
     @property

@@ -50,8 +50,9 @@ def fail_over(
 ) -> None:
     """Takes Suspect shards that have waited long enough out of their region; their attempts become orphans.
 
-    The shards wait for another place, or are quarantined after too many failovers. Not to be called while the
-    gateway takes itself to be cut off. `healths` are those of the regions that the blackout guard counts.
+    The shards wait for another place, or are quarantined after too many failovers. While the gateway takes
+    itself to be `cut_off`, only attempts that no cluster is known to have leave their region. `healths` are
+    those of the regions that the blackout guard counts.
     """
     for tracked in [t for t in ws.shards.values() if t.shard.phase is Phase.SUSPECT]:
         # Half of the regions must have answered a probe that began after the suspicion: proof that it is not

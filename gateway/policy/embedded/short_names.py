@@ -1,4 +1,4 @@
-"""Moves all rules to one package, under short names, so that regorus 0.13 evaluates them more quickly.
+"""Renames all Rego rules to short names in one package, so that regorus 0.13 evaluates them faster.
 
 regorus writes a rule's full name as text each time that it looks for the rule or keeps its value, and looks
 at all modules at each reference to another package. With short names a decision about a submission takes a
@@ -30,9 +30,9 @@ Path: TypeAlias = tuple[str, ...]
 def with_short_names(
     modules: Sequence[Module],
 ) -> tuple[list[tuple[str, str]], dict[str, str]] | None:
-    """Returns file name and text of the modules with short names, and the new full name of each rule.
+    """Gives all Rego rules short names; returns the modules' new texts, and each rule's new full name.
 
-    Returns None where a short name could have another meaning.
+    The texts are (file name, text). Returns None where a short name could have another meaning.
     """
     paths = sorted({(*module.package, _first(rule)["value"]) for module in modules for rule in module.rules})
     names = {path: f"{PACKAGE}{number}" for number, path in enumerate(paths)}
@@ -51,12 +51,18 @@ def with_short_names(
 
 
 def roots_of(names: Mapping[str, str]) -> frozenset[str]:
-    """Returns the first names below `data` of rules with short `names`, and of those."""
+    """Returns the first names below `data` in the full names of rules, both before and after renaming.
+
+    `names` has the new names by the old ones.
+    """
     return frozenset(name.split(".")[1] for pair in names.items() for name in pair)
 
 
 def _package(module: Module) -> Iterator[Edit]:
-    """Yields the edit of what is before the first rule: the package, and imports, which are of no use."""
+    """Yields the edit that replaces the text before a module's first rule by the common package.
+
+    Imports are dropped, since short names need none.
+    """
     if module.rules:
         start = min(only(rule)[1]["span"]["start"] for rule in module.rules)
         yield 0, start, f"package {PACKAGE}" + "\n" * module.text.count(b"\n", 0, start)
@@ -65,7 +71,10 @@ def _package(module: Module) -> Iterator[Edit]:
 def _renamed(
     module: Module, rule: SyntaxNode, names: Mapping[Path, str], parents: Set[Path]
 ) -> list[Edit] | None:
-    """Returns the edits that give a rule its short name, and those that it names; None if one is unclear."""
+    """Returns the edits that give a Rego rule, and the rules that it refers to, their short names.
+
+    Returns None if a reference is unclear.
+    """
     found, declared = read_rule(module, rule)
     # An argument has its meaning in all of the rule, another name perhaps in one of its bodies.
     if not (declared.own - set(names_in(parts(rule)[0]))).isdisjoint(module.names):
@@ -93,14 +102,14 @@ def _renamed(
 
 
 def _part(node: SyntaxNode, length: int) -> SyntaxNode:
-    """Returns the shortest part of a reference whose path has `length` names."""
+    """Returns the shortest part of a Rego reference whose path has at least `length` names."""
     while only(node)[0] in REFERENCES and len(path_of(inner := only(node)[1]["refr"])) >= length:
         node = inner
     return node
 
 
 def _first(rule: SyntaxNode) -> SyntaxNode:
-    """Returns the first name in the head of a rule."""
+    """Returns the first name in the head of a Rego rule, as a syntax tree node."""
     node = head_of(rule)["refr"]
     while only(node)[0] in REFERENCES:
         node = only(node)[1]["refr"]
