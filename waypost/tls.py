@@ -103,6 +103,9 @@ def roots_context(roots: str) -> ssl.SSLContext:
 
     Raises `PkiError`.
     """
+    if not roots:
+        # Without a file `ssl` would trust the public roots.
+        raise PkiError("the path of the file with the root certificates is empty")
     try:
         context = ssl.create_default_context(cafile=roots)
     except ssl.SSLError as error:

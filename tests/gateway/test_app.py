@@ -130,6 +130,9 @@ async def test_an_unknown_policy_engine_stops_the_start_with_those_there_are(
         (PolicySettings(engine="opa+unix:opa.sock"), "full path of a socket"),
         (PolicySettings(engine="opa+http://127.0.0.1:8181", folder="policies"), "OPA holds its own rules"),
         (PolicySettings(engine="opa+http://127.0.0.1:8181", data="data.json"), "OPA holds its own rules"),
+        (PolicySettings(engine="opa+https://127.0.0.1:8181", ca=""), "policy.ca: .* is empty"),
+        (PolicySettings(engine="opa+https://127.0.0.1:8181", ca="/none.pem"), "policy.ca: cannot read"),
+        (PolicySettings(engine="opa+https://127.0.0.1:8181", ca="/dev/null"), "policy.ca: .* holds no"),
     ],
 )
 async def test_an_opa_that_cannot_be_asked_stops_the_start(

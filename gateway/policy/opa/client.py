@@ -16,6 +16,7 @@ from opa_client import AsyncOpaClient
 
 from gateway.policy.opa.address import OpaAddress
 from gateway.policy.opa.reply import Reply, ReplyError, explain_error, parse_reply
+from waypost.tls import roots_context
 
 REPLY_MAXIMUM_BYTES: Final = 4 * 1_048_576
 """The maximum bytes of an answer: ten thousand reasons of a refusal fit."""
@@ -95,7 +96,9 @@ class StrictOpaClient(AsyncOpaClient):
                 await session.close()
 
     async def _init_session(self) -> None:
-        context = ssl.create_default_context(cafile=self._ca) if self._address.tls else True
+        context: ssl.SSLContext | bool = True
+        if self._address.tls:
+            context = ssl.create_default_context() if self._ca is None else roots_context(self._ca)
         self._session = self._open_session(context, keep=True)
         self._single_use = self._open_session(context, keep=False)
 
