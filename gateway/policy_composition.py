@@ -54,7 +54,7 @@ def _embedded_policy(policies: PolicySettings) -> PolicyEngine:
 
 
 class PolicyEngineKind(Struct, frozen=True, kw_only=True):
-    """A kind of policy engine that the settings can choose: factories of its engines."""
+    """A kind of policy engine that the settings can choose, as the factories of its engines."""
 
     make: Callable[[PolicySettings], PolicyEngine]
     """The factory of the engine that decides from the start. Raises `ValueError` for unusable settings."""

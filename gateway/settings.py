@@ -159,9 +159,9 @@ class RequestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     unread_bytes_maximum: Annotated[int, Meta(ge=1)] = 256 * 1_048_576
     """The maximum bytes of large answers that wait for all callers; beyond, reads get a 503."""
     unfinished_bytes_per_tenant: Annotated[int, Meta(ge=1)] = 64 * 1_048_576
-    """The maximum bytes of one tenant's unfinished request bodies; beyond, they get a 429."""
+    """The maximum bytes of one tenant's unfinished request bodies; beyond, such requests get a 429."""
     unfinished_bytes_maximum: Annotated[int, Meta(ge=1)] = 256 * 1_048_576
-    """The maximum bytes of all tenants' unfinished request bodies; beyond, they get a 503."""
+    """The maximum bytes of all tenants' unfinished request bodies; beyond, such requests get a 503."""
     retry_after_seconds: Annotated[float, Meta(gt=0)] = 1.0
     """The time that a caller is asked to wait after a 503, jittered by half of it either way."""
     drain_seconds: float = 5.0
@@ -183,7 +183,7 @@ class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Requests of five seconds may come at once.
     """
     requests_at_once: Annotated[int, Meta(ge=4)] = 64
-    """The maximum number of requests handled at once; a tenant has one in 64 while others ask too."""
+    """The maximum number of requests handled at once; one tenant gets 1 place in 64 while others wait."""
     request_wait_seconds: Annotated[float, Meta(gt=0)] = 0.5
     """The maximum wait of a request before it is handled; beyond it a 503, but cancellations wait on."""
     large_documents_at_once: Annotated[int, Meta(ge=1)] = 2

@@ -163,7 +163,7 @@ def _id_prefix(text: str | None) -> str:
 
 
 def _first_cursor(cursor: str | None, prefix: str) -> str | None:
-    """Returns the run id after which a page of the list begins, if all its ids must begin with `prefix`."""
+    """Returns the run id after which a page starts that lists only runs whose ids begin with `prefix`."""
     if not prefix:
         return cursor
     # greater than every id that begins with `prefix`, since no id has a g

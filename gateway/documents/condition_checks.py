@@ -24,7 +24,7 @@ def condition_text_errors(workflow: Workflow) -> Iterator[FieldError]:
 
 
 class ConditionTrial:
-    """Makes the requests to evaluate a workflow's `when` conditions, and finds errors in the answers.
+    """Makes the requests to evaluate a workflow's `when` conditions, and reads errors from the answers.
 
     Each condition's text is evaluated once, and once for each form of item where it reads the shard. `first`
     holds the requests without which the document cannot be accepted: they compile each text.

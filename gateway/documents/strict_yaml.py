@@ -171,7 +171,7 @@ class _Composer:
         self._add(ended.value, ended.size)
 
     def _add(self, value: Any, size: int) -> None:
-        """Appends `value` to the innermost list or mapping that is still open."""
+        """Appends a decoded `value` to the innermost YAML list or mapping whose end is not yet read."""
         if not self._open:
             self._root = value
             return

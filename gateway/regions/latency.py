@@ -73,7 +73,7 @@ class LatencyWindow(Struct, frozen=True, kw_only=True):
 def after_round_trip(
     window: LatencyWindow, *, at: float, seconds: float, settings: HealthSettings
 ) -> LatencyWindow:
-    """Returns the window of round trips with one more, ended at `at`, and without those that are too old."""
+    """Returns the window of round trips with one more, ended at `at`, and without those too old to count."""
     recent = tuple(trip for trip in window.round_trips if trip[0] > at - settings.degraded_window_seconds)
     return structs.replace(window, round_trips=(*recent, (at, seconds)))
 

@@ -34,7 +34,7 @@ class CallOutcomes(Struct, frozen=True, kw_only=True):
 def after_outcome(
     outcomes: CallOutcomes, *, at: float, fault: bool, settings: HealthSettings
 ) -> CallOutcomes:
-    """Returns a region's call outcomes with one more call, ended at `at`, and without those too old."""
+    """Returns a region's call outcomes with one more call, ended at `at`, and without calls too long ago."""
     second = int(at)
     kept = [entry for entry in outcomes.by_second if entry[0] > at - settings.success_window_seconds]
     calls, faults = 1, int(fault)

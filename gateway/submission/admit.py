@@ -154,7 +154,7 @@ def limits_of(decision: Decision, limits: TenantSettings) -> OpenWork:
 
 
 def weight_of(decision: Decision) -> float:
-    """Returns the tenant's weight in the policy decision: its turns for each turn of weight 1."""
+    """Returns the tenant's weight in the policy decision; tenants take turns by their weights."""
     weight = decision.obligations.weight
     return 1.0 if weight is None else weight
 
