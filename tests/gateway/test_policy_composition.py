@@ -18,11 +18,10 @@ from gateway.policy.rollout.bundle_states import Step
 from gateway.policy.source import BundleError
 from gateway.policy_composition import POLICY_ENGINES, PolicyEngineKind
 from gateway.settings import GatewaySettings, PolicySettings
-from gateway.store.sqlite.store import SqliteStore
 from observability.metrics import Metrics
 from tests.conformance.policy_engine import submission
 from tests.gateway.policy.rollout.releases import ADA, InThisProcess, archive
-from waypost.sqlite_group_commit import Database
+from tests.gateway.store.sqlite.new_store import store_at
 
 
 class Third:
@@ -61,7 +60,7 @@ async def test_an_active_bundle_is_decided_by_the_kind_of_engine_that_was_set(tm
     """No other one takes over: it may understand the rules otherwise."""
     settings = GatewaySettings(development=str(tmp_path), policy=PolicySettings(engine="third:x"))
     async with (
-        SqliteStore(Database(tmp_path / "gateway.db")) as store,
+        store_at(tmp_path / "gateway.db") as store,
         policy_composition.policy_composition(settings, store, Metrics()) as parts,
     ):
         assert (await parts.engine.decide(submission())).engine == "third"
@@ -79,7 +78,7 @@ def own_rules(folder: Path) -> GatewaySettings:
 async def test_another_engine_with_rules_of_its_own_is_one_entry(tmp_path: Path) -> None:
     """It decides from the start on. A bundle that it is to use is refused, and changes nothing."""
     async with (
-        SqliteStore(Database(tmp_path / "gateway.db")) as store,
+        store_at(tmp_path / "gateway.db") as store,
         policy_composition.policy_composition(own_rules(tmp_path), store, Metrics()) as parts,
     ):
         await parts.rollout.upload(archive(1), ADA)
@@ -95,7 +94,7 @@ async def test_another_engine_with_rules_of_its_own_is_one_entry(tmp_path: Path)
 async def test_an_engine_that_takes_no_bundles_does_not_start_over_an_active_one(tmp_path: Path) -> None:
     """Rules that are in force are never passed over."""
     embedded = GatewaySettings(development=str(tmp_path))
-    async with SqliteStore(Database(tmp_path / "gateway.db")) as store:
+    async with store_at(tmp_path / "gateway.db") as store:
         async with policy_composition.policy_composition(embedded, store, Metrics()) as parts:
             await parts.rollout.upload(archive(1), ADA)
             await parts.rollout.take(Step.ACTIVATE, 1, ADA, expected=parts.rollout.current.generation)

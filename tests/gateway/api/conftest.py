@@ -25,14 +25,13 @@ from gateway.regions.region_condition import RegionCondition
 from gateway.regions.region_view import RegionView
 from gateway.settings import GatewaySettings
 from gateway.store.interface import Store
-from gateway.store.sqlite.store import SqliteStore
 from gateway.submission.reading.document_reader import DocumentReader, reader_greeting
 from gateway.submission.reading.worker_main import request_handler
 from observability.metrics import Metrics
 from tests.gateway.api.description import described
 from tests.gateway.policy.opa.keys import VERIFIES
 from tests.gateway.policy.rollout.releases import InThisProcess, quick_shadow
-from waypost.sqlite_group_commit import Database
+from tests.gateway.store.sqlite.new_store import store_at
 
 REGIONS = ("beijing", "shanghai")
 
@@ -152,7 +151,7 @@ def views() -> list[RegionView]:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with SqliteStore(Database(tmp_path / "gateway.db")) as store:
+    async with store_at(tmp_path / "gateway.db") as store:
         yield store
 
 

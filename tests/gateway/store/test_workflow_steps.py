@@ -8,16 +8,15 @@ from msgspec import structs
 from gateway.core.history import HistoryKind
 from gateway.core.workflow_release import ReleasedWorkflow, ReleaseStep, after_apply, label_of
 from gateway.store.acts import ActQuery
-from gateway.store.sqlite.store import SqliteStore
 from gateway.store.workflow_steps import take_step, workflow_entry
-from waypost.sqlite_group_commit import Database
+from tests.gateway.store.sqlite.new_store import store_at
 
 ACT: dict[str, Any] = {"by": "ada", "at": 1.8e9, "decision_id": "d1"}
 
 
 async def test_a_step_is_taken_from_the_state_that_was_read_alone(tmp_path: Path) -> None:
     """Who was slower changes nothing, and leaves no act."""
-    async with SqliteStore(Database(tmp_path / "gateway.db")) as store:
+    async with store_at(tmp_path / "gateway.db") as store:
         workflow = ReleasedWorkflow(tenant="demo", name="nightly")
         for digest in "ab":
             workflow = after_apply(workflow, digest=digest, source="", by="ada", at=1.0)

@@ -19,7 +19,7 @@ from observability.audit import Seal
 from observability.audit_verification import verify
 from tests.conformance.store_decisions import DOCUMENT, accepted, asked
 from tests.conformance.store_values import admission
-from waypost.sqlite_group_commit import Database
+from tests.gateway.store.sqlite.new_store import store_at
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def private(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> ec.EllipticCu
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    async with SqliteStore(Database(tmp_path / "gateway.db")) as store:
+    async with store_at(tmp_path / "gateway.db") as store:
         yield store
 
 

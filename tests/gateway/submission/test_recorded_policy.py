@@ -13,9 +13,8 @@ from gateway.core.principal import Principal
 from gateway.settings import PolicySettings
 from gateway.store.decisions import DecisionQuery
 from gateway.store.interface import Store
-from gateway.store.sqlite.store import SqliteStore
 from gateway.submission.recorded_policy import DOCUMENT_MAXIMUM, WAITING_OF_TENANT, RecordedPolicy
-from waypost.sqlite_group_commit import Database
+from tests.gateway.store.sqlite.new_store import store_at
 
 
 class Engine:
@@ -58,7 +57,7 @@ class Full:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with SqliteStore(Database(tmp_path / "gateway.db")) as store:
+    async with store_at(tmp_path / "gateway.db") as store:
         yield store
 
 

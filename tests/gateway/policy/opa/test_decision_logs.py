@@ -12,12 +12,11 @@ from gateway.cli.dev.stack_opa import polling_configuration
 from gateway.policy.opa.address import parse_address
 from gateway.policy.opa.decision_logs import OpaRecord
 from gateway.policy.opa.engine import OpaPolicyEngine
-from gateway.store.sqlite.store import SqliteStore
 from tests.conformance.policy_engine import ALLOW, document, submission
+from tests.gateway.store.sqlite.new_store import store_at
 from tests.integration.waiting import until
 from tests.opa_fixture import OPA, bundle_of, needs_opa, packed
 from waypost.serving import Server
-from waypost.sqlite_group_commit import Database
 
 
 def logging_to(port: int, path: Path) -> Path:
@@ -34,7 +33,7 @@ async def test_opa_s_own_record_is_found_by_the_id_that_its_answer_has(tmp_path:
     bundle = bundle_of(ALLOW)
     archive = packed(tmp_path / "bundle", bundle)
     async with (
-        SqliteStore(Database(tmp_path / "gateway.db")) as store,
+        store_at(tmp_path / "gateway.db") as store,
         Server(Router([decision_log_route(store, kept=100)]), host="127.0.0.1", port=0) as server,
         OpaProcess(
             OPA,

@@ -22,7 +22,7 @@ from gateway.policy.rollout.shadow import Shadow
 from gateway.store.sqlite.store import SqliteStore
 from tests.gateway.policy.embedded.engines import EMPTY_DATA
 from tests.gateway.policy.opa.keys import SIGNS, VERIFIES
-from waypost.sqlite_group_commit import Database
+from tests.gateway.store.sqlite.new_store import store_at
 
 ADA = Act(by="ada", at=1_764_000_000.0, decision_id="d1")
 
@@ -95,7 +95,7 @@ async def opened(folder: Path, **of_chosen: Any) -> AsyncIterator[Opened]:
     engine = EmbeddedPolicyEngine(base)
     gate = BundleGate(key=VERIFIES, unsigned=False, opa=False)
     async with (
-        SqliteStore(Database(folder / "gateway.db")) as store,
+        store_at(folder / "gateway.db") as store,
         ChosenEngine(engine, **of_chosen) as chosen,
         BundleRollout(
             store,

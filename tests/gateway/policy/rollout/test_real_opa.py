@@ -28,15 +28,14 @@ from gateway.policy.rollout.bundle_states import BundleState, Share, Step
 from gateway.policy.rollout.chosen_engine import ChosenEngine
 from gateway.policy.rollout.held_bundle import LATE_LOOKS, HeldBundleWatch
 from gateway.policy.rollout.rollout import BundleRollout
-from gateway.store.sqlite.store import SqliteStore
 from tests.conformance.policy_engine import PRINCIPAL, submission
 from tests.gateway.policy.opa.keys import VERIFIES
 from tests.gateway.policy.opa.polling_opa import polling_opa
 from tests.gateway.policy.rollout.releases import ADA, InThisProcess, Opened, archive, quick_shadow, rules
+from tests.gateway.store.sqlite.new_store import store_at
 from tests.integration.waiting import until
 from tests.opa_fixture import needs_opa, opa_with
 from waypost.serving import Server
-from waypost.sqlite_group_commit import Database
 
 pytestmark = needs_opa
 
@@ -70,7 +69,7 @@ async def with_opa(tmp_path: Path, *, trials: bool) -> AsyncIterator[WithOpa]:
         engines = [OpaPolicyEngine(parse_address(opa.engine), deadline_seconds=10) for opa in (first, second)]
         deciding, candidate = FedOpa(engines[0], feed), FedOpa(engines[1], candidate_feed)
         async with (
-            SqliteStore(Database(tmp_path / "gateway.db")) as store,
+            store_at(tmp_path / "gateway.db") as store,
             ChosenEngine(engines[0], [engines[1]]) as chosen,
             BundleRollout(
                 store,
@@ -243,7 +242,7 @@ async def test_an_opa_that_does_not_fetch_takes_no_bundle_for_opa_alone(
     own = gate.read(archive(0)).bundle
     async with (
         opa_with(tmp_path, own) as opa,
-        SqliteStore(Database(tmp_path / "gateway.db")) as store,
+        store_at(tmp_path / "gateway.db") as store,
         ChosenEngine(engine := OpaPolicyEngine(parse_address(opa.engine), deadline_seconds=10)) as chosen,
         BundleRollout(
             store,

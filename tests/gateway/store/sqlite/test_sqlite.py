@@ -22,6 +22,7 @@ from gateway.store.sqlite.run_queries import run_scan
 from gateway.store.sqlite.store import SqliteStore
 from tests.conformance.store import StoreConformance
 from tests.conformance.store_values import Open, admission
+from tests.gateway.store.sqlite.new_store import store_at
 from waypost.sqlite_group_commit import Database
 
 ROOT = Path(__file__).parents[4]
@@ -48,7 +49,7 @@ asyncio.run(main())
 
 @pytest.fixture
 def open_store(tmp_path: Path) -> Open:
-    return lambda: SqliteStore(Database(tmp_path / "gateway.db"))
+    return lambda: store_at(tmp_path / "gateway.db")
 
 
 @pytest.fixture
@@ -234,7 +235,7 @@ async def test_a_short_record_is_written_where_acceptances_are(
         lambda *_: threads.append(threading.get_ident()) or [True],  # type: ignore[func-returns-value]
     )
     shard = admission("run-1").shards[0]
-    async with SqliteStore(Database(tmp_path / "store.db")) as store:
+    async with store_at(tmp_path / "store.db") as store:
         await store.record([ShardWrite(shard=shard)], {})
         await store.record([ShardWrite(shard=shard)] * 200, {})
 
