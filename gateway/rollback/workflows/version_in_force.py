@@ -45,7 +45,8 @@ def subject_of(name: str) -> Subject | None:
 def version_in_force(workflow: ReleasedWorkflow, number: int | None) -> LatestRelease | None:
     """Returns the version `number` of a released workflow if submissions run it now; None if they do not.
 
-    Without a number it is the version in canary or the stable one, whichever changed last.
+    Without a number it is the version in canary or the stable one, whichever changed last. None too for a
+    first version: with nothing to return to, that it fails is its team's concern.
     """
     running = [one for one in (workflow.stable, workflow.canary) if one is not None]
     if number is None:
@@ -56,6 +57,9 @@ def version_in_force(workflow: ReleasedWorkflow, number: int | None) -> LatestRe
         return None
     canary = version.state is VersionState.CANARY
     before = workflow.stable if canary else workflow.returns_to
+    restored = not canary and _was_restored(workflow, version)
+    if before is None and not restored:
+        return None
     name = _name(workflow, version)
     return LatestRelease(
         kind=ReleaseKind.WORKFLOW,
@@ -66,7 +70,7 @@ def version_in_force(workflow: ReleasedWorkflow, number: int | None) -> LatestRe
         released_at=version.changed_at,
         # Beside a canary that gets all there is nothing to compare with, only before it.
         canary=canary and version.percent < ALL_PERCENT,
-        restored=not canary and _was_restored(workflow, version),
+        restored=restored,
         returns_to=None if before is None else _name(workflow, before),
     )
 

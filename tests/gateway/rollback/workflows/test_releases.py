@@ -46,11 +46,13 @@ async def test_the_same_name_and_content_of_another_tenant_is_another_release(wo
     assert await world.states("other") == {1: State.IN_FORCE, 2: State.TAKEN_BACK}
 
 
-async def test_the_first_version_has_none_to_return_to(world: WorkflowWorld) -> None:
+async def test_a_first_version_that_fails_wakes_nobody(world: WorkflowWorld) -> None:
+    """There is none to return to; who runs the gateway could do nothing about it either."""
     await world.applied("a", tenant="other")
     await world.alert(subject="other/nightly@1")
     await world.passes(200)
-    assert (await world.states("other"), world.phases) == ({1: State.IN_FORCE}, ["Wanted"])
+    assert (await world.states("other"), world.phases) == ({1: State.IN_FORCE}, [])
+    assert await world.store.open_alerts(limit=9) == []
 
 
 async def test_what_the_rollback_did_is_an_act_on_the_workflow(world: WorkflowWorld) -> None:
