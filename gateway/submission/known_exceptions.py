@@ -1,6 +1,7 @@
 """`KnownExceptions`, an in-memory cache of policy exceptions, so that no decision waits for the store."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec import structs
@@ -17,10 +18,14 @@ ENDED: Final = (ExceptionState.EXPIRED, ExceptionState.REVOKED)
 
 
 class KnownExceptions:
-    """A cache of pending and active policy exceptions, filled from the store at start and after changes."""
+    """A cache of pending and active policy exceptions, filled from the store at start and after changes.
 
-    def __init__(self) -> None:
+    `wall_clock` says when they end: a person has set that time, by a clock that shows the same.
+    """
+
+    def __init__(self, wall_clock: Callable[[], float] = time.time) -> None:
         self._known: dict[str, PolicyException] = {}
+        self._wall_clock = wall_clock
 
     def __repr__(self) -> str:
         return f"<KnownExceptions: {len(self._known)}>"
@@ -55,7 +60,7 @@ class KnownExceptions:
         if decision.allow is True or not can_be_excepted(decision):
             return enforce(decision, {})
         scope = scope_of(question)
-        decision = enforce(decision, granted_to(scope, self._known.values(), now=question.at))
+        decision = enforce(decision, granted_to(scope, self._known.values(), now=self._wall_clock()))
         if decision.allow is not True and scope is not None and decision.question:
             # An exception for this one document names it by its digest.
             recorded = structs.replace(decision.question, digest=scope.document)

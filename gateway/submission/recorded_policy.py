@@ -5,6 +5,7 @@ a run is stored with the run, in the same commit, by the code that does so.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Final, Protocol, Self
@@ -16,7 +17,6 @@ from gateway.core.decision import ActionKind, Decision, Question, kind_of
 from gateway.core.errors import Unavailable
 from gateway.policy.interface import PolicyEngine
 from gateway.settings import PolicySettings
-from gateway.steady_clock import steady_time
 from gateway.store.decisions import KeepsDecisions
 from gateway.store.exceptions import KeepsExceptions
 from gateway.submission.known_exceptions import KnownExceptions
@@ -60,7 +60,7 @@ class RecordedPolicy:
         return f"<RecordedPolicy of {self._engine!r}, {len(self._waiting)} decisions to record>"
 
     async def __aenter__(self) -> Self:
-        await self.exceptions.load(self._store, now=steady_time())
+        await self.exceptions.load(self._store, now=time.time())
         await self._engine.__aenter__()
         return self
 

@@ -71,7 +71,7 @@ class Services(Struct, frozen=True, kw_only=True):
     cut_off: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = steady_time
     wall_clock: Callable[[], float] = time.time
-    """The machine's wall clock as it is set now, with which the times in tokens are compared."""
+    """The machine's wall clock as set now, to compare times in tokens and ends of policy exceptions with."""
     exceptions: KnownExceptions = msgspec.field(default_factory=KnownExceptions)
     feeds: EventFeeds = msgspec.field(default_factory=EventFeeds)
     streams: StreamLimiter = msgspec.field(default_factory=StreamLimiter)

@@ -85,10 +85,12 @@ async def ask_exception(call: Call) -> Response:
     if error := _not_soft(asked.rule, await services.rollout.deciding_bundles()):
         raise Invalid(f"from {asked.rule} there is no exception", errors=[FieldError("/rule", error)])
     maximum = services.settings.policy.exceptions_of_tenant
-    if services.exceptions.count(one.tenant, now=call.at) >= maximum:
+    if services.exceptions.count(one.tenant, now=call.services.wall_clock()) >= maximum:
         raise TooManyRequests(f"{maximum} exceptions of tenant {one.tenant} are pending or active already")
     await _write(call, one, HistoryKind.EXCEPTION_ASKED, decision_id)
-    return JsonResponse(_record(one, call.at), 201, location=f"/v1/policy/exceptions/{one.id}")
+    return JsonResponse(
+        _record(one, call.services.wall_clock()), 201, location=f"/v1/policy/exceptions/{one.id}"
+    )
 
 
 async def exceptions(call: Call) -> Response:
@@ -99,19 +101,19 @@ async def exceptions(call: Call) -> Response:
     found = await services.store.exceptions(
         ExceptionQuery(
             tenants=visible_tenants(decision, call.principal.tenant, query.value("tenant")),
-            open_at=None if query.flag("ended") else call.at,
+            open_at=None if query.flag("ended") else call.services.wall_clock(),
             limit=query.number("limit", default=50, minimum=1, maximum=page),
             before=_before(query.value("continue")),
         )
     )
     following = None if found.next is None else encode_cursor(found.next)
-    items = tuple(_record(one, call.at) for one in found.exceptions)
+    items = tuple(_record(one, call.services.wall_clock()) for one in found.exceptions)
     return JsonResponse(ExceptionPage(items=items, next=following))
 
 
 async def exception(call: Call) -> Response:
     """Get one policy exception by its id."""
-    return JsonResponse(_record(await _visible_exception(call), call.at))
+    return JsonResponse(_record(await _visible_exception(call), call.services.wall_clock()))
 
 
 async def approve_exception(call: Call) -> Response:
@@ -123,8 +125,8 @@ async def approve_exception(call: Call) -> Response:
 
     def approved(one: PolicyException) -> PolicyException:
         approvals = with_approval(one.asked_by, one.approvals, approval)
-        if one.state_at(call.at) is not ExceptionState.PENDING:
-            raise Conflict(f"the exception is {one.state_at(call.at)}")
+        if one.state_at(call.services.wall_clock()) is not ExceptionState.PENDING:
+            raise Conflict(f"the exception is {one.state_at(call.services.wall_clock())}")
         return structs.replace(one, rev=one.rev + 1, approvals=approvals)
 
     try:
@@ -136,7 +138,7 @@ async def approve_exception(call: Call) -> Response:
         kind, detail = HistoryKind.EXCEPTION_APPROVAL_REFUSED, _detail(one, decision.id)
         await record_refused_approval(call, refusal, kind, detail)
         raise refusal from error
-    return JsonResponse(_record(one, call.at))
+    return JsonResponse(_record(one, call.services.wall_clock()))
 
 
 async def revoke_exception(call: Call) -> Response:
@@ -145,13 +147,13 @@ async def revoke_exception(call: Call) -> Response:
     decision_id = (await _authorize(call, Action.EXCEPTIONS_REVOKE, one)).id
 
     def revoked(one: PolicyException) -> PolicyException:
-        if one.state_at(call.at) is ExceptionState.EXPIRED:
+        if one.state_at(call.services.wall_clock()) is ExceptionState.EXPIRED:
             raise Conflict("the exception is Expired")
         return structs.replace(one, rev=one.rev + 1, revoked_by=call.principal.subject)
 
     if not one.revoked_by:
         one = await _store_change(call, one, revoked, HistoryKind.EXCEPTION_REVOKED, decision_id)
-    return JsonResponse(_record(one, call.at))
+    return JsonResponse(_record(one, call.services.wall_clock()))
 
 
 async def _visible_exception(call: Call) -> PolicyException:
@@ -198,7 +200,7 @@ async def _write(call: Call, one: PolicyException, kind: HistoryKind, decision_i
     entry = HistoryEntry(run="", kind=kind, at=call.at, actor=call.principal.subject, detail=detail)
     written = await call.services.store.write_exception(one, entry=entry)
     if written:
-        call.services.exceptions.put([one], now=call.at)
+        call.services.exceptions.put([one], now=call.services.wall_clock())
         call.log_act(f"{kind} {one.id}", decision_id)
     return written
 
@@ -221,7 +223,8 @@ def _errors(asked: ExceptionRequest, call: Call) -> Iterator[FieldError]:
     if asked.rule in ALWAYS_HARD:
         yield FieldError("/rule", "this rule is about who calls: nothing is excepted from it")
     longest = call.services.settings.policy.exception_seconds
-    if not call.at < asked.expires_at <= call.at + longest:
+    now = call.services.wall_clock()
+    if not now < asked.expires_at <= now + longest:
         yield FieldError("/expires_at", f"must be in the future, and within {longest / 86_400:g} days")
 
 

@@ -13,6 +13,7 @@ from gateway.store.acts import ActQuery
 from gateway.store.decisions import DecisionQuery
 from gateway.store.interface import Store
 from gateway.submission.known_exceptions import KnownExceptions
+from tests.gateway.api.callers import caller
 from tests.gateway.api.conftest import Rules
 from tests.gateway.policy.embedded.engines import EMPTY_DATA
 from tests.gateway.policy.rollout.releases import ADA, archive
@@ -130,6 +131,22 @@ async def test_what_is_revoked_or_expired_is_not_approved(
     assert len((await client.get(f"{PATH}?ended=true", headers=by("ada"))).json()["items"]) == 1
 
 
+@pytest.mark.parametrize("set_by", [-3_600.0, 3_600.0])
+async def test_its_end_is_compared_with_the_wall_clock_as_it_is_set_now(
+    services: Services, set_by: float
+) -> None:
+    """Who asks reads that one. The gateway's own clock is where the wall clock was before it was set."""
+    wall = services.clock() + set_by
+    async with caller(services, "payments.ada", wall_clock=lambda: wall) as client:
+        taken = await client.post(PATH, json=asked(services, expires_at=wall + 60.0))
+        over = await client.post(PATH, json=asked(services, expires_at=wall - 60.0))
+        assert (taken.status_code, taken.json().get("state"), over.status_code) == (201, "Pending", 422)
+        wall += 60.0
+        path = f"{PATH}/{taken.json()['id']}"
+        assert (await client.get(path)).json()["state"] == "Expired"
+        assert (await client.post(f"{path}/approve", headers=by("bob"))).status_code == 409
+
+
 @pytest.mark.parametrize("act", ["", "/approve", "/revoke"])
 async def test_another_tenants_exception_is_not_found(
     client: httpx.AsyncClient, services: Services, act: str
@@ -229,10 +246,10 @@ async def test_what_is_stored_counts_after_a_restart(
     one = await ask(client, services)
     known = KnownExceptions()
 
-    await known.load(store, now=services.clock())
+    await known.load(store, now=services.wall_clock())
 
     assert known.count("payments", now=services.clock()) == 1
     await client.post(f"{PATH}/{one['id']}/revoke", headers=by("ada"))
     again = KnownExceptions()
-    await again.load(store, now=services.clock())
+    await again.load(store, now=services.wall_clock())
     assert again.count("payments", now=services.clock()) == 0
