@@ -163,14 +163,15 @@ def _headers(*names: str) -> dict[str, Any]:
 
 
 def _with_items(value: Any) -> Any:
-    """Returns a copy of a JSON schema in which each array without `items` gets `items: {}` (any value).
+    """Returns a copy of a JSON schema in which each array without an `items` object gets `items: {}`.
 
     JSON Schema permits leaving `items` out, but generators of clients then leave out operations with such
-    arrays.
+    arrays. It also permits `false`, which closes a tuple that its `maxItems` closes already: of a document
+    with that openapi-python-client (0.29) makes no client at all.
     """
     if isinstance(value, dict):
         described = {key: _with_items(item) for key, item in value.items()}
-        if described.get("type") == "array" and not {"items", "prefixItems"} & described.keys():
+        if described.get("type") == "array" and not isinstance(described.get("items"), dict):
             described["items"] = {}
         return described
     return [_with_items(item) for item in value] if isinstance(value, list) else value
