@@ -9,6 +9,7 @@ import pytest
 import yaml
 from msgspec import json
 from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from gateway.__main__ import app
 from gateway.cli.arguments import Format
@@ -163,9 +164,13 @@ def bundle_answers(word: str) -> dict[str, Any]:
 
 
 def called(server: HTTPServer, words: tuple[str, ...], output: str, word: str) -> int:
-    for request, answer in answers(word, dry_run="--dry-run" in words).items():
-        method, path = request.split(" ")
-        server.expect_request(path, method=method).respond_with_json(answer)
+    found = answers(word, dry_run="--dry-run" in words)
+
+    def answer(request: Request) -> Response:
+        content = json.encode(found[f"{request.method} {request.path}"])
+        return Response(content, content_type="application/json")
+
+    server.expect_request(re.compile("/")).respond_with_handler(answer)
     Path("w.yaml").write_text("spec: {}")
     arguments = [*words, "--output", output, "--url", server.url_for(""), "--token", "t"]
     with pytest.raises(SystemExit) as end:
