@@ -171,7 +171,7 @@ values = st.recursive(
     body=st.binary(max_size=200) | values.map(msgspec.json.encode),
     place=st.sampled_from(["", "spec", "task", "run", "shards", "params"]),
 )
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_body_is_a_500(client: httpx.AsyncClient, runner: asyncio.Runner, body: bytes, place: str) -> None:
     """Whatever comes in is the sender's matter, never our failure."""
     answer = runner.run(client.post("/v1/runs?dryRun=true", content=_inside(body, place), headers=JSON))

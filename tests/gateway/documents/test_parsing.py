@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -235,7 +235,6 @@ SAMPLE = json.dumps(
 ).encode()
 
 
-@settings(max_examples=300)
 @given(
     st.binary(max_size=200)
     | st.builds(

@@ -244,7 +244,7 @@ async def test_the_scheme_is_bearer_in_any_case_and_one_space(
     st.binary(max_size=300)
     | st.lists(st.binary(max_size=60).map(base64.urlsafe_b64encode), min_size=3, max_size=3).map(b".".join)
 )
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_bytes_are_refused_in_good_order(authenticator: JwtAuthenticator, presented: bytes) -> None:
     """Any input ends in 401 or 431, never in another exception."""
     with pytest.raises(GatewayError) as refused:
