@@ -68,7 +68,7 @@ def make_seal(
 
 
 def is_signed(seal: Seal, key: ec.EllipticCurvePublicKey) -> bool:
-    """Returns whether the signature of an audit seal (signed digest of entries) is valid under this key."""
+    """Returns whether an audit seal (a signed digest of audit entries) has a valid signature under `key`."""
     try:
         signature = base64.b64decode(seal.signature, validate=True)
         key.verify(signature, _signed_bytes(seal), ec.ECDSA(hashes.SHA256()))

@@ -26,7 +26,10 @@ class InvalidIssuer(Exception):
 
 
 def check_issuers(issuers: Sequence[Issuer]) -> None:
-    """Checks all token issuers of the settings; raises `InvalidIssuer` for the first that is wrong."""
+    """Checks the token issuers of the settings: a distinct URL, required fields, readable keys and CA files.
+
+    Raises `InvalidIssuer` for the first issuer that fails.
+    """
     # Of two with one URL the last would win without a word.
     if len({issuer.url for issuer in issuers}) < len(issuers):
         raise InvalidIssuer("two issuers have the same url")

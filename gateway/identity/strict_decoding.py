@@ -26,9 +26,11 @@ class NotStrict(Exception):
 
 
 def decode_object(text: bytes, *, maximum_brackets: int | None = None) -> dict[str, Any]:
-    """Decodes the JSON object in `text`, which may have `maximum_brackets` brackets. Raises `NotStrict`.
+    """Decodes UTF-8 JSON text that must be one object; refuses what two JSON readers could read differently.
 
-    The error's word is `number`, `nesting`, `duplicate` or `json`.
+    Raises `NotStrict` with one of four words: `duplicate` (a name twice in one object), `number` (NaN,
+    infinite or too large), `nesting` (more than `maximum_brackets` opening brackets in all) or `json` (other
+    text, or another value than an object).
     """
     # A rough bound before decoding, because `json.loads` recurses; flat claims may have many brackets.
     if maximum_brackets is not None and text.count(b"{") + text.count(b"[") > maximum_brackets:

@@ -28,10 +28,10 @@ def write_intent(
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
-    """Gives the shard its next epoch and the chosen region, with the reasons as a history entry.
+    """Sets a shard's next epoch and chosen region in memory, and adds a history entry with the reasons.
 
-    The next commit stores both. `era` is the store's generation; `placement` has the scores and the reasons
-    against the other regions.
+    The next commit stores the shard and the entry. `era` is the store's generation; `placement` has the
+    scores and the reasons against the other regions.
     """
     epoch = next_epoch(tracked.shard.epoch, era)
     tracked.add_history(

@@ -39,10 +39,11 @@ def demand_of(
     used_up: frozenset[str] = frozenset(),
     apart_from: Iterable[str] = (),
 ) -> Demand:
-    """Returns the demand of one shard of `workflow`, which policy permits in the regions `permitted`.
+    """Returns what placement must know of one shard of `workflow`: permitted regions, executors, processors.
 
-    `spread` is for workflows with `placement.spread`; `used_up` are regions without room for its tenant;
-    `apart_from` are regions that a shard which may be poison must not share.
+    Policy permits the shard in the regions `permitted`. `spread` has the number of the run's shards by
+    region, for workflows with `placement.spread`. `used_up` are the regions where the tenant may not have
+    more work, `apart_from` those that already run a shard which is suspected of ending clusters.
     """
     asked = workflow.spec.placement
     return Demand(

@@ -6,7 +6,9 @@ from clusters.protocol import ERA_BITS, AttemptId, ShardSpec
 
 
 class Fencing:
-    """Refuses requests to create an attempt that are late (past their fence) or of an old epoch or era.
+    """Refuses requests to create an attempt that are past their fence (a deadline) or outranked.
+
+    A request is outranked if a newer epoch of its shard, or a newer era of the gateway's store, is known.
 
     `boot` names this boot of the cluster. `highest`: the newest epoch that was created or tombstoned on this
     cluster, by (run, shard).

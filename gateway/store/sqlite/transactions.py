@@ -151,9 +151,9 @@ def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> N
 
 
 def cancel(db: sqlite3.Connection, run_id: str, at: float, entry: HistoryEntry) -> Run | None:
-    """Stores the cancellation of a run, unless it is cancelled or has ended; returns the run.
+    """Stores the cancellation of a run that has not ended; returns the run.
 
-    Each other person who cancels the run later gets one history entry.
+    If the run is already cancelled, only a history entry is stored, one for each further person.
     """
     run = _run(db, run_id)
     if run is None or run.phase.terminal:
