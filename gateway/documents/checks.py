@@ -147,6 +147,8 @@ def _label_errors(workflow: Workflow) -> Iterator[FieldError]:
 def _placement_errors(workflow: Workflow, regions: frozenset[str]) -> Iterator[FieldError]:
     """Yields an error for each region in `placement` that does not exist."""
     wishes = workflow.spec.placement
+    if not (wishes.regions or wishes.avoid):
+        return
     known, hints = sorted(regions), dict[str, str]()
     for field, names in (("regions", wishes.regions), ("avoid", wishes.avoid)):
         for index, name in enumerate(names):

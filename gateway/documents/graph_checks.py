@@ -24,7 +24,8 @@ def is_in_topological_order(tasks: tuple[TaskSpec, ...]) -> bool:
     """
     before: set[str] = set()
     for task in tasks:
-        if task.needs and not (before.issuperset(task.needs) and len(set(task.needs)) == len(task.needs)):
+        needs = task.needs
+        if needs and not (before.issuperset(needs) and (len(needs) == 1 or len(set(needs)) == len(needs))):
             return False
         before.add(task.name)
     return len(before) == len(tasks)

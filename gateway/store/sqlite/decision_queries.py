@@ -175,8 +175,8 @@ def _row(decision: Decision, run: Run | None, *, passing: bool) -> tuple[Any, ..
         if document == run.workflow:
             document, digest = None, hashlib.sha256(run.workflow).digest()
     state = msgspec.json.encode(decision).decode()
-    refused = decision.allow is not True
-    return decision.id, decision.at, state, tenant, run_id, name, refused, passing, document, digest
+    flags = int(decision.allow is not True), int(passing)
+    return decision.id, decision.at, state, tenant, run_id, name, *flags, document, digest
 
 
 def _text(value: Any, name: str) -> str:

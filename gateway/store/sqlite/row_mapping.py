@@ -1,7 +1,8 @@
 """Converts the value types of `gateway/core` to rows of SQLite tables and back.
 
 A row has the whole value as JSON in `state`, and a column for each field that a query selects by or an update
-changes. Where a column and `state` differ, the column is newer.
+changes. Where a column and `state` differ, the column is newer. Members of enumerations are converted to
+plain strings: for any other type sqlite3 looks for an adapter at each write.
 """
 
 import sqlite3
@@ -44,7 +45,7 @@ def run_row(run: Run) -> tuple[Any, ...]:
         run.id,
         run.tenant,
         run.idempotency_key,
-        run.phase,
+        str(run.phase),
         run.created_at,
         run.deadline_at,
         run.decision_id,
@@ -108,7 +109,7 @@ def shard_row(shard: Shard, priority: int, tenant: str) -> tuple[Any, ...]:
     return (
         shard.run,
         shard.index,
-        shard.phase,
+        str(shard.phase),
         shard.rev,
         priority,
         shard.not_before,
@@ -158,7 +159,7 @@ def read_tasks(
 
 def history_row(entry: HistoryEntry) -> tuple[Any, ...]:
     """Returns the parameters of the SQL statement `INSERT_HISTORY` for a history entry."""
-    return (entry.run, entry.shard, entry.kind, entry.at, entry.actor, to_json(entry.detail))
+    return (entry.run, entry.shard, str(entry.kind), entry.at, entry.actor, to_json(entry.detail))
 
 
 def read_history(row: tuple[Any, ...]) -> HistoryEntry:
