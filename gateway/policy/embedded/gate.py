@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Final, TypeAlias
 
 from gateway.policy.embedded.builtins import BUILTINS, Support
-from gateway.policy.embedded.patterns import PATTERN_BUILTINS, pattern_error
+from gateway.policy.embedded.replaced_builtins import PATTERN_BUILTINS, pattern_error
 from gateway.policy.embedded.syntax_tree import (
     COMPREHENSIONS,
     REFERENCES,

@@ -1,9 +1,116 @@
-"""Python implementations of Rego builtins for which regorus 0.13 gives other results than OPA 1.22."""
+"""Python implementations of Rego builtins for which regorus 0.13 gives other results than OPA 1.22.
 
-from collections.abc import Callable, Mapping
+Regular expressions are those of RE2, whose syntax Go has; regorus has another. Where Go behaves otherwise
+than the Python wrapper of RE2, this module does as Go: where the search goes on after an empty match, and
+`$name` in a replacement.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
 from typing import Any, Final
 
-from gateway.policy.embedded.patterns import PATTERN_BUILTINS
+import re2
+
+_SINGLE_BYTE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\C")
+r"""Matches `\C`, a pattern for one byte that RE2 in C++ knows and Go does not."""
+_INNER_BYTES: Final = frozenset(bytes([byte]) for byte in range(0x80, 0xC0))
+"""The bytes of characters in UTF-8 other than their first."""
+_GROUP: Final = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
+
+
+@lru_cache(maxsize=1024)
+def _compile(pattern: str) -> Any:
+    """Compiles a regular expression for UTF-8 texts. Raises `ValueError` for one that Go refuses."""
+    options = re2.Options()
+    options.log_errors = False
+    if _SINGLE_BYTE.search(pattern):
+        raise ValueError("it is no pattern: \\C")
+    try:
+        return re2.compile(pattern.encode(), options)
+    except re2.error as error:
+        reason = error.args[0].decode(errors="replace")
+        raise ValueError(f"it is no pattern: {reason}") from error
+
+
+def pattern_error(pattern: str) -> str:
+    """Returns the reason why a regular expression is invalid; empty if it is valid."""
+    try:
+        _compile(pattern)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _matches(pattern: str, text: bytes) -> Iterator[Any]:
+    """Yields a regular expression's matches in `text`, as Go finds them.
+
+    Go leaves out an empty match right after another match, or between the bytes of a character.
+    """
+    before = -1
+    for found in _compile(pattern).finditer(text):
+        start, end = found.span()
+        if end > start or (start != before and text[start : start + 1] not in _INNER_BYTES):
+            yield found
+        before = end
+
+
+def _some(pattern: str, text: str, number: float) -> Iterator[Any]:
+    if isinstance(number, bool) or number != int(number):
+        raise ValueError("no number of matches")
+    for count, found in enumerate(_matches(pattern, text.encode())):
+        if 0 <= number <= count:
+            return
+        yield found
+
+
+def match(pattern: str, text: str) -> bool:
+    """Implements `regex.match`: returns whether the regular expression matches anywhere in `text`."""
+    return next(_matches(pattern, text.encode()), None) is not None
+
+
+def find_n(pattern: str, text: str, number: float) -> list[str]:
+    """Implements `regex.find_n`: returns the first `number` matches in `text`; all for a negative number."""
+    return [found[0].decode() for found in _some(pattern, text, number)]
+
+
+def find_all_string_submatch_n(pattern: str, text: str, number: float) -> list[list[str]]:
+    """Implements the builtin of this name: returns the first `number` matches in `text`, with groups."""
+    return [
+        [found[0].decode(), *((group or b"").decode() for group in found.groups())]
+        for found in _some(pattern, text, number)
+    ]
+
+
+def replace(text: str, pattern: str, replacement: str) -> str:
+    """Implements `regex.replace`: returns `text` with each match of the pattern replaced.
+
+    In the replacement `$1`, `${1}` and `$name` are the match's groups, `$$` is a dollar.
+    """
+    source, written, end = text.encode(), list[bytes](), 0
+    for found in _matches(pattern, source):
+        expanded = _GROUP.sub(partial(_group, found), replacement)
+        written += [source[end : found.start()], expanded.encode()]
+        end = found.end()
+    return b"".join([*written, source[end:]]).decode()
+
+
+def _group(found: Any, name: re.Match[str]) -> str:
+    """Returns the text of the group that `$1` or `$name` in a replacement means; empty if there is none."""
+    if name[1]:
+        return "$"
+    wanted = name[2] or name[3]
+    number = int(wanted) if wanted.isdecimal() else found.re.groupindex.get(wanted.encode(), -1)
+    return (found[number] or b"").decode() if 0 <= number <= found.re.groups else ""
+
+
+PATTERN_BUILTINS: Final[Mapping[str, tuple[int, Callable[..., Any]]]] = {
+    "regex.find_all_string_submatch_n": (3, find_all_string_submatch_n),
+    "regex.find_n": (3, find_n),
+    "regex.match": (2, match),
+    "regex.replace": (3, replace),
+}
+"""The number of arguments and the function of each builtin, by its name in rules."""
 
 
 def lower(text: str) -> str:

@@ -9,6 +9,7 @@ Each change is one that OPA's compiler makes too, and stays within its line:
   it at the end of the body: `s contains input.xs[_]` becomes `s contains x if { x := input.xs[_] }`.
 - An object that is defined by rules with several keys, `s[k] contains x`, is undefined in regorus where none
   of them holds: it gets a default rule.
+- `{"name": x} = y` matches objects with more fields in regorus: `object_patterns`.
 - Of an imported package regorus evaluates every rule: imported names are written in full.
 - `sprintf` gets as many values as it has verbs, and a function without arguments is named as the rule that
   it is: regorus fails on both.
@@ -23,6 +24,7 @@ from typing import Final, TypeAlias
 from msgspec import structs
 
 from gateway.policy.embedded.builtins import BUILTINS
+from gateway.policy.embedded.object_patterns import exact_arguments, exact_statement
 from gateway.policy.embedded.syntax_tree import (
     COMPREHENSIONS,
     LITERALS,
@@ -98,7 +100,7 @@ def _in_rule(module: Module, rule: SyntaxNode, names: Iterator[str]) -> Iterator
         elif kind == "query" and value["stmts"]:
             yield from _statements(module, value, declared.single, names)
         yield from _imported(module, value["fcn"] if kind == "Call" else {kind: value}, declared.own)
-    if (edit := _head(module, rule, names)) is not None:
+    if (edit := exact_arguments(module, rule, names) or _head(module, rule, names)) is not None:
         yield edit
 
 
@@ -143,6 +145,9 @@ def _statements(
     yield from _announcements(module, query)
     for statement in query["stmts"]:
         kind, value = only(statement["literal"])
+        if (edit := exact_statement(module, query, statement, single, names)) is not None:
+            yield edit
+            continue
         if kind == "SomeIn":
             yield from _some(module, query, statement, names)
             continue

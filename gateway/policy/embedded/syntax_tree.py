@@ -43,14 +43,14 @@ class Module(Struct, frozen=True, kw_only=True):
         first, *rest = path_of(reference)
         return (*((first,) if first in own else self.names.get(first, (first,))), *rest)
 
-    def edited(self, edits: Iterable[Edit]) -> str:
-        """Returns the module's text after `edits`; an edit that lies inside another is dropped."""
-        end, written = 0, []
-        for start, stop, text in sorted(edits, key=lambda edit: (edit[0], -edit[1])):
-            if start >= end:
-                written.append(self.text[end:start].decode() + text)
-                end = stop
-        return "".join(written) + self.text[end:].decode()
+    def edited(self, edits: Iterable[Edit], start: int = 0, stop: int | None = None) -> str:
+        """Applies edits to the text from `start` to `stop`, and returns it; drops edits inside another."""
+        end, written = start, []
+        for first, last, text in sorted(edits, key=lambda edit: (edit[0], -edit[1])):
+            if first >= end:
+                written.append(self.text[end:first].decode() + text)
+                end = last
+        return "".join(written) + self.text[end:stop].decode()
 
     def word(self, span: SyntaxNode) -> str:
         """Returns the part of the module's source text at `span`, whose offsets count bytes."""
