@@ -13,9 +13,10 @@ from observability.grafana.build import HERE, SOURCE, files
 from observability.grafana.pages import DASHBOARDS
 from observability.grafana.panel import DashboardPage
 from observability.metrics import Metrics
-from tests.observability.prometheus_files import alerts, metric_names, recorded_names, rules
+from tests.observability.prometheus_files import ALERTMANAGER, alerts, metric_names, recorded_names, rules
 
 DECLARED = Metrics().registry.declared.keys() | ClusterMetrics().registry.declared.keys()
+ROUTE = ("continue", "group_wait", "group_interval", "repeat_interval")
 UNITS = {"s", "short", "reqps", "percentunit"}
 
 
@@ -96,3 +97,27 @@ def test_the_provisioned_sources_are_those_that_ship() -> None:
     (policy,) = contacts["policies"]
     assert {policy["receiver"], *(route["receiver"] for route in policy["routes"])} == receivers
     assert Path(provisioned("dashboards/waypost.yml")["providers"][0]["options"]["path"]).name == "dashboards"
+
+
+def test_the_provisioned_routes_are_those_of_the_shipped_alert_server() -> None:
+    """The same alert reaches the same receivers, the gateway among them, whichever of the two sends it."""
+    (policy,) = provisioned("alerting/contacts.yml")["policies"]
+    names = {"waypost-gateway": "waypost", "waypost-pager": "pager", "waypost-tickets": "tickets"}
+    grafana = [
+        (
+            [f'{label}{operator}"{value}"' for label, operator, value in route["object_matchers"]],
+            names[route["receiver"]],
+            *(route.get(name) for name in ROUTE),
+        )
+        for route in policy["routes"]
+    ]
+    shipped = yaml.safe_load(ALERTMANAGER.read_text())
+    assert grafana == [
+        (route["matchers"], route["receiver"], *(route.get(name) for name in ROUTE))
+        for route in shipped["route"]["routes"]
+    ]
+    (waypost,) = [one for one in shipped["receivers"] if one["name"] == "waypost"]
+    assert (
+        f'"{waypost["webhook_configs"][0]["url"]}"'
+        in (HERE / "provisioning" / "alerting" / "contacts.yml").read_text()
+    )
