@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
-from waypost.files.permissions import make_private_folder, narrow, write_private
+from waypost.files.permissions import make_private_folder, narrow, open_private, write_private
 from waypost.sqlite_group_commit import Database
 
 
@@ -53,6 +53,13 @@ def test_a_file_is_private_also_where_a_wider_one_was(tmp_path: Path) -> None:
         write_private(tmp_path / name, b"x")
 
     assert {mode(path) for path in tmp_path.iterdir()} == {0o600}
+
+
+@pytest.mark.usefixtures("_umask")
+def test_a_log_is_private_from_its_first_byte(tmp_path: Path) -> None:
+    os.close(open_private(str(tmp_path / "log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT))
+
+    assert modes(tmp_path) == {"log": 0o600}
 
 
 @pytest.mark.usefixtures("_umask")
