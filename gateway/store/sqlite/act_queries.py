@@ -10,11 +10,11 @@ from gateway.store.sqlite import row_mapping
 SCANNED_MAXIMUM: Final = 2_000
 """The maximum number of actions scanned for one page, which takes some milliseconds."""
 
-# The condition on `kind` is the index's own (`audit_of_acts` in migration 13), or SQLite would not take it.
+# The condition on `kind` is the index's own (`audit_of_acts` in migration 16), or SQLite would not take it.
 _SCAN: Final = (
     "select audit.seq, audit.run, audit.shard, audit.kind, audit.at, audit.actor, audit.detail, run.tenant"
     " from audit indexed by audit_of_acts left join run on run.id = audit.run"
-    f" where audit.kind in ({', '.join(repr(kind.value) for kind in ACTS)})"
+    f" where ({' or '.join(f'audit.kind = {kind.value!r}' for kind in ACTS)})"
     " and audit.seq < ? order by audit.seq desc limit ?"
 )
 NEWEST: Final = 2**63 - 1

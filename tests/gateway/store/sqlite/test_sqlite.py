@@ -243,6 +243,20 @@ async def test_a_short_record_is_written_where_acceptances_are(
     assert [thread == here for thread in threads] == [True, False]
 
 
+@pytest.mark.parametrize(
+    "statement", [sql.INSERT_RUN, sql.INSERT_SHARD, sql.INSERT_LABEL, sql.INSERT_HISTORY]
+)
+async def test_no_insert_makes_a_table_for_the_condition_of_an_index(
+    tmp_path: Path, open_store: Open, statement: str
+) -> None:
+    """SQLite makes one for `in` with several values, each time that the condition is looked at."""
+    async with open_store():
+        pass
+    with closing(sqlite3.connect(tmp_path / "gateway.db")) as db:
+        steps = {step[1] for step in db.execute(f"explain {statement}", ("",) * statement.count("?"))}
+    assert {"IdxInsert", "OpenEphemeral"} & steps == {"IdxInsert"}
+
+
 async def test_the_index_of_acts_has_every_kind_of_act(tmp_path: Path, open_store: Open) -> None:
     """A kind that joins `ACTS` needs a migration that makes `audit_of_acts` anew, or no act is found."""
     async with open_store():

@@ -1,0 +1,4 @@
+-- An `in` of so many kinds makes a table of them at each insert of history, which costs more than the insert itself.
+
+drop index audit_of_acts;
+create index audit_of_acts on audit (seq) where kind = 'CancelRequested' or kind = 'Reopened' or kind = 'JournalReleased' or kind = 'Cordoned' or kind = 'Uncordoned' or kind = 'ForgetRequested' or kind = 'PolicyUploaded' or kind = 'PolicyShadowed' or kind = 'PolicyCanaried' or kind = 'PolicyActivated' or kind = 'PolicyRolledBack' or kind = 'PolicyStepAsked' or kind = 'PolicyStepApproved' or kind = 'PolicyApprovalRefused' or kind = 'WorkflowApplied' or kind = 'WorkflowCanaried' or kind = 'WorkflowPromoted' or kind = 'WorkflowAborted' or kind = 'WorkflowRolledBack' or kind = 'ExceptionAsked' or kind = 'ExceptionApproved' or kind = 'ExceptionRevoked' or kind = 'ExceptionApprovalRefused';
