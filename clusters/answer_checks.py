@@ -55,7 +55,8 @@ class StreamChecks:
     def checked(self, event: ClusterEvent) -> ClusterEvent:
         """Checks the stream's next event and returns the event, with an overlong `reason` text shortened.
 
-        Raises `ClusterError` (`BadAnswer`) for an event that does not fit the earlier ones or itself.
+        Raises `ClusterError` (`BadAnswer`) for a missing or second `Hello`, a status of another region, a
+        sequence number that does not grow, and a task event with contradictory fields or a bad output.
         """
         if isinstance(event, Hello) is self._greeted:
             raise _bad("a hello comes first in a stream, and only there")
@@ -97,7 +98,8 @@ def check_status(status: ClusterStatus, region: str) -> None:
 def checked_answers(answers: BatchAnswers, batch: Batch, region: str) -> BatchAnswers:
     """Checks a cluster's answers to the requests in `batch`; returns the answers, overlong details shortened.
 
-    Raises `ClusterError` (`BadAnswer`) where they are not the answers to these requests.
+    Raises `ClusterError` (`BadAnswer`) where they do not name the attempts of the batch in its order, or come
+    from another region than `region`.
     """
     check_status(answers.status, region)
     if [one.attempt for one in answers.creates] != [one.attempt for one in batch.creates]:

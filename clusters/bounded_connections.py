@@ -27,7 +27,10 @@ SMALL_PIECES: Final = 200
 
 
 class BoundedStream(httpcore.AsyncNetworkStream):
-    """A network connection that reads at most `HEAD_BYTES` until `begin_body` lifts that limit."""
+    """A network connection that reads at most `HEAD_BYTES` of an answer until `begin_body` lifts that limit.
+
+    Reading more raises `ClusterError` (`BadAnswer`). The next write sets the limit again.
+    """
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
@@ -106,9 +109,9 @@ def begin_body(response: httpx.Response) -> None:
 
 
 class PieceLimit:
-    """Limits how many small pieces of one answer a cluster may send per second.
+    """Counts the pieces of one answer, and raises an error if small ones come too fast.
 
-    Each piece costs as much work as a large one.
+    More than `SMALL_PIECES` within a second are too many: a small piece costs as much work as a large one.
     """
 
     def __init__(self) -> None:
@@ -117,7 +120,7 @@ class PieceLimit:
     def add(self, size: int) -> None:
         """Counts one more piece, of `size` bytes, of a cluster's answer.
 
-        Raises `ClusterError` (`BadAnswer`) if too many small pieces came within a second.
+        Raises `ClusterError` (`BadAnswer`) if more than `SMALL_PIECES` small ones came within a second.
         """
         self._pieces, self._bytes = self._pieces + 1, self._bytes + size
         if self._pieces <= SMALL_PIECES:

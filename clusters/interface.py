@@ -66,8 +66,8 @@ class ClusterAdapter(Protocol):
 
         The events are in order. The stream ends with the connection. `incarnation` names the journal in which
         `cursor` counts ("" and 0 at first). A cluster whose journal has not reached that cursor was restored
-        from a copy: it takes a new incarnation first, which its `Hello` shows. Raises `Restored` where events
-        after `cursor` were acknowledged and are gone.
+        from a copy: it takes a new incarnation first, which its `Hello` shows. Raises `ClusterError`
+        (`Restored`) where events after `cursor` were acknowledged and are gone.
         """
         ...
 

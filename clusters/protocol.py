@@ -84,8 +84,8 @@ class ShardSpec(Struct, frozen=True, kw_only=True):
 
     Tasks with a result do not run again. `tries` holds how often each unfinished task was started, so that a
     failover grants no new retries: more than `TRIES_CARRIED` are refused as `Invalid`. The gateway leaves out
-    `results` that are lost with the old cluster's disk: those of region-scoped tasks, when the journal is
-    another.
+    `results` that are lost with the old cluster's disk: those of region-scoped tasks that have run under
+    another journal.
     """
 
     attempt: AttemptId

@@ -118,8 +118,8 @@ class Transport:
     """The HTTP client for one cluster, open within `async with`.
 
     Every method raises only `ClusterError`. `server_name` is the DNS name that the cluster's certificate must
-    carry, whatever `address` (`https://10.1.0.5:7101`) is. `store` gives the value of `STORE_HEADER` for each
-    call.
+    carry, whatever `address` (`https://10.1.0.5:7101`) is. `store` gives, for each call, the IDENTITY.ERA of
+    the gateway's store, which the call carries in a header.
     """
 
     def __init__(
@@ -197,9 +197,9 @@ class Transport:
     async def lines(
         self, purpose: Purpose, path: str, decoder: msgspec.json.Decoder[T], params: Mapping[str, str]
     ) -> AsyncGenerator[T]:
-        """Sends a GET and yields each line of the endless answer, decoded, as it arrives.
+        """Sends a GET and yields each line of the answer, decoded, as soon as it arrives.
 
-        The iteration ends when the cluster ends its answer.
+        The answer may go on for ever; the iteration ends when the cluster ends it.
         """
         request = self._request(purpose, path, params, None)
         with cluster_errors():

@@ -56,7 +56,10 @@ def make_seal(
     at: float,
     key: ec.EllipticCurvePrivateKey,
 ) -> Seal:
-    """Makes the audit seal (signed digest) of `entries`, by their numbers, that follows the seal `last`."""
+    """Creates the audit seal that follows the seal `last`: digests of `entries`, signed with `key`.
+
+    `entries` are audit entries by number; `last` is None for the first seal.
+    """
     unsigned = Seal(
         number=1 if last is None else last.number + 1,
         before=FIRST if last is None else seal_digest(last),

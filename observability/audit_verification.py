@@ -51,10 +51,11 @@ def verify(
     key: ec.EllipticCurvePublicKey,
     known: Iterable[Seal] = (),
 ) -> Verification:
-    """Verifies an audit trail: its entries, each with its number as `seq`, and its seals, in given order.
+    """Verifies an audit trail by its seals: their signatures, their chain, the digests, gaps and order.
 
-    `known` are seals that were kept elsewhere, such as those of an earlier export: without them a trail whose
-    end was cut off, seals and all, looks whole.
+    Returns every fault as a finding. `entries` have their number as `seq`; entries and seals are expected in
+    the order of their numbers. `known` are seals that were kept elsewhere, such as those of an older export:
+    without them a trail whose end was cut off, seals and all, looks whole.
     """
     in_order = tuple({seal.number: seal for seal in sorted(seals, key=lambda seal: seal.number)}.values())
     unsigned = {seal.number for seal in in_order if not is_signed(seal, key)}

@@ -66,7 +66,7 @@ def configure(
 
 
 def redacted(text: str) -> str:
-    """Returns `text` with everything that looks like a credential replaced by `***`."""
+    """Returns `text` with bearer tokens, JWTs and passwords (HTTP Basic, in URLs) replaced by `***`."""
     return TOKEN.sub("***", text)
 
 

@@ -1,7 +1,7 @@
 """The types by which metrics, their labels and their buckets are declared, and a registry made of them.
 
 A label takes the words of a closed list, or the names that operators have configured: never a run or anything
-else that any caller chooses. Each says how many values it has at most; tests hold it to that.
+else that any caller chooses. Each label says how many values it has at most; tests hold it to that.
 """
 
 from typing import Final, Literal

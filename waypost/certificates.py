@@ -150,7 +150,10 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def read_certificate(path: Path) -> x509.Certificate:
-    """Reads the PEM certificate in the file `path`. Raises `PkiError`."""
+    """Reads the PEM certificate in the file `path`.
+
+    Raises `PkiError` where the file cannot be read or holds no such certificate.
+    """
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except OSError as error:

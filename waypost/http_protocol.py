@@ -254,7 +254,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.pipeline.clear()
 
     def _check_reader_later(self) -> None:
-        """Schedules a check, after `send_seconds`, of whether the client has read anything of the answer."""
+        """Schedules the end of a connection that takes under `SEND_MINIMUM_BYTES` in `send_seconds`."""
         if self._reader_check is None:
             self._reader_check = self.loop.call_later(
                 self._limits.send_seconds, self._check_reader, bytes_taken(self.transport)

@@ -64,25 +64,26 @@ def create_root(directory: Path, *, days: int = ROOT_DAYS) -> None:
 
 
 def issue_gateway(directory: Path, *, days: int = CERTIFICATE_DAYS) -> Credentials:
-    """Issues the gateway's client certificate, unless a good one exists; returns the paths of its files.
+    """Issues the gateway's client certificate, unless a valid one exists; returns the paths of its files.
 
-    One that expires soon is replaced.
+    One with less than a third of its lifetime left is replaced. Raises `PkiError` without a usable root.
     """
     return _issue(directory, tls.gateway_credentials(directory), gateway_profile(), days)
 
 
 def issue_cluster(directory: Path, region: str, *, days: int = CERTIFICATE_DAYS) -> Credentials:
-    """Issues the certificate of `region`'s cluster, unless a good one exists; returns its files' paths.
+    """Issues the certificate of `region`'s cluster, unless a valid one exists; returns its files' paths.
 
-    One that expires soon is replaced.
+    One with less than a third of its lifetime left is replaced. Raises `PkiError` without a usable root.
     """
     return _issue(directory, tls.cluster_credentials(directory, region), cluster_profile(region), days)
 
 
 def issue_api(directory: Path, hosts: Sequence[str], *, days: int = CERTIFICATE_DAYS) -> Credentials:
-    """Issues the server certificate of the gateway's API, unless a good one exists; returns its files' paths.
+    """Issues the certificate of the gateway's API, unless a valid one exists; returns its files' paths.
 
-    `hosts` are at least one DNS name or IP address. A certificate that expires soon is replaced.
+    `hosts` are at least one DNS name or IP address. A certificate with less than a third of its lifetime left
+    is replaced. Raises `PkiError` for unusable `hosts` and without a usable root.
     """
     profile = api_profile(hosts)
     if not profile.names:

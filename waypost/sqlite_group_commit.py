@@ -2,9 +2,9 @@
 
 One connection does every write and every checkpoint: SQLite before 3.51.3 may corrupt a write-ahead log when
 two connections do. `synchronous=FULL`, since NORMAL may lose an acknowledged commit when the power fails. The
-commit runs on a thread of its own, since an fsync takes as long as it takes. Statements that take
-microseconds run before the hand-over, on the event loop's thread: passing the interpreter's lock to another
-thread and back costs more.
+commit runs on a thread of its own, since an fsync may take long and would block the event loop. Statements
+that take microseconds run before the hand-over, on the event loop's thread: passing the interpreter's lock to
+another thread and back costs more.
 """
 
 import asyncio

@@ -80,8 +80,9 @@ def server_context(credentials: Credentials) -> ssl.SSLContext:
 def client_context(credentials: Credentials) -> ssl.SSLContext:
     """Returns a TLS client context (`ssl.SSLContext`) that shows a certificate and verifies the server's.
 
-    The server's certificate must have our root and the DNS name asked for. A server asked for by a
-    cluster's name must, if its certificate has SPIFFE ids of ours, have that cluster's. Raises `PkiError`.
+    The server's certificate must be issued under our root, and for the DNS name that is called. Where that is
+    a cluster's name, and the certificate has SPIFFE ids of ours, that cluster's must be among them. Raises
+    `PkiError`.
     """
     context = _context(ssl.PROTOCOL_TLS_CLIENT, credentials)
     context.sslobject_class = _ClientSide

@@ -41,8 +41,8 @@ def frame(payload: bytes) -> bytes:
 def serve(prepare: Callable[[bytes], Answer], *, niceness: int = NICENESS) -> None:
     """Answers requests from standard input until its end, by the function that `prepare` returns.
 
-    `prepare` is called with the first message, the greeting. `niceness` is the priority that the process
-    gives up, as in nice(2), within its session and for the session.
+    `prepare` is called with the first message, the greeting. The process lowers its scheduling priority by
+    `niceness` (nice(2)), and that of its session, if the session is its own.
     """
     budget_seconds, progress_file = float(sys.argv[1]), int(sys.argv[2])
     os.nice(niceness)
@@ -69,7 +69,11 @@ def serve(prepare: Callable[[bytes], Answer], *, niceness: int = NICENESS) -> No
 
 
 def _give_way(niceness: int) -> bool:
-    """Lowers the scheduling priority of this process's session; returns False if it must be tried again."""
+    """Sets the niceness of this process's session; returns False if the call must be repeated later.
+
+    That is so while the kernel takes no such change. Does nothing if the process does not lead its session,
+    or where sessions have no niceness.
+    """
     if os.getsid(0) != os.getpid():
         return True
     # With autogroups a niceness counts only within a session, and this process is alone in its own.

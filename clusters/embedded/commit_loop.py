@@ -1,7 +1,7 @@
 """The commit loop of a node: writes the scheduler's decisions to the journal, then carries them out.
 
-The decisions of one call of the scheduler are a step. Its tries are started and killed only when its records
-are durable.
+The decisions of one call of the scheduler are a step. The executions of tasks (tries) that a step starts or
+kills are started or killed only when the records of the step are durable.
 """
 
 import asyncio
@@ -59,9 +59,9 @@ class CommitLoop:
         return done
 
     def carry_out(self, step: Step) -> None:
-        """Queues a scheduler decision (step) and returns at once.
+        """Has a scheduler decision (step) journalled and then carried out, without waiting for either.
 
-        A step without records is carried out immediately.
+        A step without records is carried out before the call returns.
         """
         if step.has_records:
             self.submit(step)

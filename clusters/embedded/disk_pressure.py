@@ -91,8 +91,8 @@ class DiskPressure:
 def next_eviction(usage: Mapping[tuple[str, int], int], room: FreeSpace) -> Eviction | None:
     """Decides which shard to evict for disk space: the largest shard of the run that uses most.
 
-    Returns None where that run uses less than the reserve: then something else fills the disk, such as the
-    tasks of another region.
+    `usage` is the disk usage of each shard. Returns None where that run uses less than `room.reserve`, the
+    space that is to be free: then something else fills the disk, such as the tasks of another region.
     """
     runs = defaultdict[str, int](int)
     for (run, _), amount in usage.items():

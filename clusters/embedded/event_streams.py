@@ -66,10 +66,10 @@ class EventStreams:
                 stream.notify(step.lease_requests)
 
     async def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:
-        """Yields journalled events after `cursor`, run-lease requests and heartbeats, on a new stream.
+        """Yields `Hello`, then journalled events after `cursor`, run-lease requests and heartbeats.
 
-        As `ClusterAdapter.watch` defines it. Raises `ClusterError`: `Restored`, or `Unavailable` where the
-        journal does not answer.
+        `cursor` counts in the journal `incarnation`. Raises `ClusterError`: `Restored` where events after
+        `cursor` were acknowledged and are gone, `Unavailable` where the journal does not answer.
         """
         cursor = await self._start_of(cursor, incarnation)
         stream = EventStream(self._scheduler.pending_lease_requests())

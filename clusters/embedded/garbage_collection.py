@@ -21,7 +21,7 @@ BATCH = 200
 class GarbageCollector:
     """Removes expired records, and files of shards without records, at the cluster's start and hourly.
 
-    `collected` is set after the first time.
+    `collected` is an event that is set when the first collection is complete.
     """
 
     def __init__(

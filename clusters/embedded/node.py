@@ -55,7 +55,11 @@ WAITING = 4_096
 
 
 class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of one cluster's node. Creating them raises `ValueError` for unusable values."""
+    """The settings of a node: region, state folder, limits, owner, executors.
+
+    Creating them raises `ValueError` for executor settings that are unknown or wrong, and for numbers of
+    processors or slots out of range.
+    """
 
     region: str
     state: str

@@ -43,7 +43,8 @@ The processor time of a question is bounded by far less.
 class ConditionEvaluator:
     """Evaluates CEL conditions in at most two child processes, which are killed when `async with` ends.
 
-    `budget_seconds` is the processor time of one condition; the other arguments are those of `WorkerPool`.
+    `budget_seconds` is the most processor time of one condition. At most `maximum_waiting` requests wait for
+    a process, `maximum_waiting_of_caller` of them by one caller.
     """
 
     def __init__(

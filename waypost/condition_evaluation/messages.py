@@ -40,7 +40,10 @@ class ConditionReads(Struct, frozen=True, array_like=True, gc=False):
 
 
 class ConditionQuestion(Struct, frozen=True, kw_only=True, gc=False):
-    """A request to compile or evaluate one condition: its text, and the values other than `params`."""
+    """A request to compile or evaluate one condition: its text, the shard's values, outputs of tasks.
+
+    The `params` that it may read too are sent once for all questions of a batch.
+    """
 
     text: str
     shard: Mapping[str, Any] = {}

@@ -58,9 +58,9 @@ def double_text(text: str) -> str:
 
 
 def zone_text(text: str) -> str:
-    """Checks that a string given to CEL's `getHours()` or the like is a time zone, and returns it.
+    """Checks that the time zone given to a CEL function such as `getHours()` is one, and returns it.
 
-    Raises `ValueError` where it is not.
+    Raises `ValueError` where it is neither an offset nor the name of a zone.
     """
     if not OFFSET.fullmatch(text) and text not in _zones():
         raise ValueError(f"{text[:80]!r} is no time zone: write +08:00, or a name such as Asia/Shanghai")

@@ -104,10 +104,10 @@ class SyntaxTree:
         return first(type_, DYNAMIC) is not None or first(type_, PRIMITIVE) in (INT_TYPE, UINT_TYPE)
 
     def checked(self) -> bytes | None:
-        """Returns the serialized expression with checks added on strings to be converted and time zones.
+        """Returns the serialized expression, with a check added around each string that CEL would interpret.
 
-        The checks are those of `strict_texts`. None where the expression has no such strings. Raises
-        `Refused` for a literal that breaks a check.
+        Those are strings that are converted or taken for a time zone; the checks are those of `strict_texts`.
+        None where no check is needed. Raises `Refused` for a literal that breaks a check.
         """
         changed = sum(self._with_checks(node) for node in self._nodes)
         return self._encoded() if changed else None
@@ -117,9 +117,9 @@ class SyntaxTree:
         return encode([(number, inner if number == 2 else value) for number, value in self._envelope])
 
     def _with_checks(self, node: Message) -> bool:
-        """Wraps the argument of the call `node` in a check, if the function converts or uses strings.
+        """Wraps the argument of a call in a check, if it may be a string to be converted or a time zone.
 
-        Returns whether the call was changed.
+        Returns whether the call was changed. A literal is checked here; raises `Refused` if it fails.
         """
         kind, call = node[-1]
         if kind != CALL:
@@ -149,7 +149,7 @@ class SyntaxTree:
 def _checked_if_text(check: str, argument: Message) -> Message:
     """Builds an expression that evaluates `argument` once, and checks the value if it is a string.
 
-    Written as `cel.bind` does, as a loop without iterations.
+    The expression is a loop without iterations, the form that the macro `cel.bind` becomes.
     """
     value = _name("@value")
     is_text = _call("_==_", _call("type", value), _name("string"))

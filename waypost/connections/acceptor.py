@@ -87,17 +87,17 @@ class Acceptor:
                     victim.cut_off()
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
-            refused, handshake = self._is_refused(), Handshake(client)
+            refused, handshake = self._make_room_or_refuse(), Handshake(client)
             self._room.open.add(handshake)
             (self._room.refused if refused else self._room.arriving)[handshake] = None
             connecting = asyncio.create_task(self._connect(client, handshake, refused=refused))
             self._handshakes[connecting] = handshake
             connecting.add_done_callback(self._handshakes.pop)
 
-    def _is_refused(self) -> bool:
-        """Closes an open connection if a new one needs its place; returns whether the new one is refused.
+    def _make_room_or_refuse(self) -> bool:
+        """Closes an open connection if a new one needs its place; returns whether to refuse the new one.
 
-        It is refused where all open connections are busy.
+        The new one is refused where all open connections are busy with a request.
         """
         if not self._room.full:
             return False

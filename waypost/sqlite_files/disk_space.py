@@ -12,7 +12,7 @@ With less SQLite cannot create its shared memory, and says no more than `disk I/
 
 
 def is_disk_full(folder: Path) -> bool:
-    """Returns whether the disk of `folder` is nearly full; False where the system does not say."""
+    """Returns whether the disk of `folder` has less than `LEAST_BYTES` free; False if that is unknown."""
     try:
         disk = os.statvfs(folder)
     except OSError:

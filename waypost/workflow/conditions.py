@@ -49,7 +49,7 @@ def _names_below(text: str, root: str) -> tuple[str, ...] | None:
 
 
 def text_error(text: str) -> str | None:
-    """Returns the error in a condition's text that shows without compiling the text, or None."""
+    """Returns why a condition is refused before it is compiled: too long, or with placeholders; else None."""
     if len(text) > MAXIMUM_CHARACTERS:
         return f"has {len(text)} characters; {MAXIMUM_CHARACTERS} are allowed"
     if "${" in text:

@@ -64,7 +64,10 @@ class DelayRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
 
 
 class DeclaredExecutors(Struct, frozen=True, kw_only=True):
-    """A declaration of executors by a kind of cluster, against which the gateway checks documents."""
+    """The executors that a kind of cluster declares: their types of `run`, and which may run exclusive tasks.
+
+    The gateway checks the tasks of documents against them.
+    """
 
     run_types: Mapping[str, type[Struct]]
     """The type of a task's `run`, by the name of the executor."""

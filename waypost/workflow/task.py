@@ -29,9 +29,9 @@ class Retry(
     forbid_unknown_fields=True,
     gc=False,
 ):
-    """How a failed task is retried: at most `limit` times, with a pause before each retry.
+    """The rule by which a failed task is retried: at most `limit` times, with a pause before each retry.
 
-    The pause is `backoff * factor ** (try - 1)` seconds, at most `max`.
+    The pause after try number n is `backoff_seconds * factor ** (n - 1)`, and at most `max_seconds`.
     """
 
     limit: Annotated[int, Meta(ge=0, le=100)] = 0
@@ -89,7 +89,10 @@ class TaskSpec(
 
 
 class SideEffects(StrEnum):
-    """Whether two attempts of a shard may overlap briefly during a failover: idempotent yes, exclusive no."""
+    """The kinds of side effects that a workflow's tasks may have, which decide how a failover proceeds.
+
+    Two attempts of a shard may overlap briefly if they are `idempotent`, and never if they are `exclusive`.
+    """
 
     IDEMPOTENT = "idempotent"
     EXCLUSIVE = "exclusive"

@@ -59,8 +59,9 @@ def declare(executors: Mapping[str, RegisteredExecutor[Any]]) -> DeclaredExecuto
 
 
 def executor_settings(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Struct]:
-    """Returns the settings of every executor: the defaults, with the values in `tables` in their place.
+    """Returns the settings of every executor: the values in its table in `tables`, else the defaults.
 
+    `tables` and the result are by the executor's name.
     Raises `ValueError` for an unknown executor, an unknown setting, and a value that a setting cannot have.
     """
     settings = {}

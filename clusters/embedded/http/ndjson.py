@@ -51,9 +51,10 @@ class NdjsonResponse(Response):
         return f"NdjsonResponse({len(self._lines)} lines, {self._buffered_bytes} bytes waiting)"
 
     async def begin(self) -> Self:
-        """Waits at most `FIRST_VALUE_SECONDS` for the first value, and returns the response.
+        """Waits for the first value, but at most `FIRST_VALUE_SECONDS`; then returns the response.
 
-        Raises the error that is raised in place of the first value.
+        Raises the error that `values` raises in place of its first value, so that the caller can still answer
+        with an error status.
         """
         self._collecting = asyncio.create_task(self._collect(), name="lines")
         self._collecting.add_done_callback(lambda _: self._changed.set())

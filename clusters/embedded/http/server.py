@@ -111,7 +111,11 @@ def application(
 
 
 class _Endpoints:
-    """The request handlers of a cluster's HTTP API; `claim` and `body_bytes` as in `application`."""
+    """The request handlers of a cluster's HTTP API, one method for each path.
+
+    `claim` raises `ClusterError` where the cluster works for another store than the caller's (None: it works
+    for any); `body_bytes` is the size of the largest request body.
+    """
 
     def __init__(self, adapter: ClusterAdapter, claim: Claim | None, body_bytes: int) -> None:
         self._adapter, self._claim, self._body_bytes = adapter, claim, body_bytes

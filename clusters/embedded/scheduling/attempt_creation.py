@@ -22,7 +22,8 @@ from clusters.protocol_bounds import TRIES_CARRIED
 class Refuse(Struct, frozen=True, kw_only=True):
     """The decision to refuse a create request for good; the gateway does not repeat that request.
 
-    `reason` and `detail` as in `CreateAnswer`.
+    `reason` is a word for the gateway, such as `Tombstoned` or `Full`; `detail` explains it in a sentence
+    where that word is not enough.
     """
 
     reason: str
@@ -84,7 +85,8 @@ class AttemptCreation:
     ) -> CreateAnswer:
         """Decides about the create request `spec`, carries the decision out, and returns the answer.
 
-        `run` is the run of the attempt, None where the batch lacks it; `mismatch_of` as in `decide`.
+        `run` is the run of the attempt, None where the batch lacks it. `mismatch_of` gives, by a run's name,
+        the reason why this cluster cannot run it, or None.
         """
         decision = self.decide(spec, run, mismatch_of, step.now)
         match decision:
@@ -112,7 +114,7 @@ class AttemptCreation:
         """Decides, without acting, whether to start, resume, ignore or refuse the attempt `spec`.
 
         `now` is the cluster's uptime; `run` is the run of the attempt, None if unknown. `mismatch_of` gives,
-        by a run's name, the reason why this cluster cannot run it.
+        by a run's name, the reason why this cluster cannot run it, or None.
         """
         identity = spec.attempt
         # The gateway has ended the attempt before its create arrived: it must never start.

@@ -137,7 +137,7 @@ class AttemptLifecycle:
     def schedule_retry(
         self, attempt: Attempt, task: str, pause: float, reason: str, began: float, step: Step
     ) -> None:
-        """Schedules a task's next try after `pause` seconds; reports `reason`, if the last try failed."""
+        """Schedules a task's next try after `pause` seconds; reports the retry if `reason` is not empty."""
         due = step.wall + pause
         if pause:
             step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=attempt.tries[task], due=due))

@@ -36,9 +36,10 @@ class Fencing:
         self._highest = {shard: epoch for shard, epoch in self._highest.items() if shard in shards}
 
     def refusal(self, spec: ShardSpec, now: float) -> str:
-        """Returns the reason to refuse a create request at uptime `now`, or an empty text.
+        """Returns the reason to refuse a create request at uptime `now`, as one word, or an empty text.
 
-        The reasons are those of `CreateAnswer`.
+        `OtherBoot`: its fence counts in another boot. `Late`: its fence has passed. `OldEra`, `OldEpoch`: a
+        newer era of the gateway's store, or a newer epoch of its shard, is known.
         """
         identity = spec.attempt
         # The fence is an uptime of one boot: another boot's clock says nothing about it.

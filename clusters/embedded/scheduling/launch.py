@@ -47,7 +47,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Launch:
     """Builds the next execution of `task`, with the placeholders of its shard filled in.
 
-    Raises `PlaceholderError`.
+    Raises `PlaceholderError` for a placeholder that is malformed, or names a value that the shard lacks.
     """
     shard = attempt.shard_values
     run, source, target = (

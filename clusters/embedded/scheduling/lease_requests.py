@@ -51,7 +51,7 @@ class LeaseRequests:
 
 
 def lease_is_ending(attempt: Attempt, now: float) -> bool:
-    """Returns whether an attempt's run-lease ends within the margin, has ended, or was never granted.
+    """Returns whether an attempt's run-lease ends within `MARGIN_SECONDS`, has ended, or was never granted.
 
     No task may run under such a lease.
     """

@@ -7,9 +7,10 @@ from waypost.workflow.conditions import selected
 
 
 def may_start_tasks(attempt: Attempt, now: float, *, leftovers: bool) -> bool:
-    """Returns whether tasks of `attempt` may start now, whichever tasks they are.
+    """Returns whether `attempt` may start tasks at all: it is awake, not over, and holds its run-lease.
 
-    `leftovers`: a stopped attempt of its shard has processes left.
+    Only an exclusive attempt needs a run-lease, which must not be about to end. No attempt may start tasks
+    while a stopped one of its shard still has processes (`leftovers`): they share the workspace.
     """
     if not attempt.awake or attempt.over:
         return False

@@ -65,9 +65,10 @@ def usage_of_shards(root: Path, unit: str) -> dict[tuple[str, int], int]:
 
 
 def _measured(root: Path, kinds: tuple[str, ...], unit: str) -> Iterator[tuple[str, int]]:
-    """Yields path and disk usage, as du(1) measures it, of all folders two levels deep in those of `kinds`.
+    """Yields path and disk usage of the folders `kinds` of `root`, and of those one and two levels below.
 
-    du goes to any depth, and holds no lock of this process meanwhile.
+    Paths are relative to `root`. du(1) measures, in files or bytes (`unit`): it counts what lies at any depth
+    of a folder, and holds no lock of this process meanwhile.
     """
     kinds = tuple(kind for kind in kinds if (root / kind).is_dir())
     if not kinds:
@@ -86,9 +87,9 @@ def _measured(root: Path, kinds: tuple[str, ...], unit: str) -> Iterator[tuple[s
 
 
 def _held_open(root: Path) -> Iterator[tuple[tuple[str, int], int]]:
-    """Yields each file that only a shard's open descriptor leads to, as its (run, shard) and its bytes.
+    """Yields (run, shard) and bytes of each file that a shard's process holds open and that du(1) misses.
 
-    du(1) misses these: they are deleted, or lie outside `root` on its disk.
+    Such a file is deleted, or lies outside `root` on the same disk.
     """
     workspaces, device = os.fsencode(root / "workspaces"), root.stat().st_dev
     seen = set[int]()

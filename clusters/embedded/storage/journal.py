@@ -102,7 +102,8 @@ def _load_attempt(
 ) -> Attempt:
     """Builds an attempt from its row of the journal and the rows of its tasks.
 
-    `at` is the attempt's end or creation, in seconds since 1970.
+    `at` is the time of the attempt's end, or of its creation where it has not ended (`end_seq` 0), in seconds
+    since 1970.
     """
     identity = spec.attempt
     finished, tries = {result.task: result for result in spec.results}, dict(spec.tries)

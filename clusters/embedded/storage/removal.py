@@ -17,9 +17,10 @@ ROUNDS = 3
 
 
 def move_aside(path: Path, folder: Path) -> None:
-    """Moves the file or folder at `path` into `folder` under a new name; does nothing if there is none.
+    """Moves what is at `path` into `folder` under a new name; does nothing if nothing is there.
 
-    Raises `OSError`. Both are on one disk, so that this is a rename, however many files there are.
+    `path` and `folder` must be on one disk, so that this is a rename, however many files there are. If the
+    disk is too full to create `folder`, a folder at `path` becomes `folder` itself. Raises `OSError`.
     """
     for _ in range(ROUNDS):
         try:

@@ -92,7 +92,8 @@ class ProcessExecutor:
     async def _run(self, spec: ProcessSpec, output_file: Path, lease: Lease | None) -> Outcome:
         """Starts a task's process, waits until it and its descendants have ended, and returns the outcome.
 
-        Raises `OSError` and `ValueError`.
+        Raises `OSError` where the process cannot be started or watched, and `ValueError` where its command or
+        environment holds what no process can be given, such as a NUL character.
         """
         with contextlib.ExitStack() as stack:
             guard = None if lease is None else stack.enter_context(LeaseGuard(lease, self._watchdog.watch))

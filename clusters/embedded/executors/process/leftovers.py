@@ -82,9 +82,10 @@ class Leftovers(Struct, frozen=True, kw_only=True):
 
 
 def find_leftovers(groups: Collection[int], identity: Collection[bytes]) -> Leftovers:
-    """Finds the remaining processes of a task's execution: members of `groups`, and adopted processes.
+    """Finds the remaining processes of a task's execution: members of its process groups, and adopted ones.
 
-    The adopted ones are those whose environment has all of `identity` (`NAME=value` each).
+    `groups` are the ids of these groups. The adopted processes are those whose environment has all of
+    `identity` (`NAME=value` each).
     """
     return Leftovers(
         groups=tuple(group for group in groups if _has_members(group)),

@@ -31,7 +31,8 @@ def limited_command(spec: ProcessSpec) -> list[bytes | str]:
     """Returns a command line that sets the memory limit and environment of `spec`, then runs its command.
 
     The limit is RLIMIT_DATA. Each child of the command gets the same limit, not a share of it. Raises
-    `ValueError` for a command or an environment that cannot be passed so.
+    `ValueError` for a program with `=` in its name, which would be taken for a variable, and for a variable
+    that no environment can hold.
     """
     if "=" in spec.command[0]:
         raise ValueError("a program with memoryMiB cannot have = in its name")
@@ -42,7 +43,10 @@ def limited_command(spec: ProcessSpec) -> list[bytes | str]:
 
 
 def environment_block(spec: ProcessSpec) -> list[bytes]:
-    """Returns a command's environment as a list of `NAME=value`. Raises `ValueError` for a bad variable."""
+    """Returns a command's environment as a list of `NAME=value`.
+
+    Raises `ValueError` for a variable with a NUL character, or whose name is empty or has `=` in it.
+    """
     block = [os.fsencode(f"{name}={value}") for name, value in spec.environment.items()]
     if any("=" in name or not name for name in spec.environment) or any(b"\0" in item for item in block):
         raise ValueError("env holds a NUL character, or a name that no variable can have")
@@ -50,8 +54,9 @@ def environment_block(spec: ProcessSpec) -> list[bytes]:
 
 
 def check_program(spec: ProcessSpec) -> None:
-    """Checks that the program of `spec` exists and is executable; raises the `OSError` of a failed start.
+    """Checks that the program of `spec` exists and is executable.
 
+    Raises the `OSError` that starting the program directly would raise: ENOENT or EACCES.
     Without this check the shell that sets the memory limit would start, and could only exit with 126 or 127.
     """
     name = spec.command[0]
@@ -72,10 +77,10 @@ def log_size(log: Path) -> int:
 
 
 def memory_reason(spec: ProcessSpec, reason: str, log_begin: int) -> str:
-    """Returns the reason for which a memory-limited task failed: `reason`, and whether memory ran out.
+    """Extends the failure reason of a memory-limited task by the limit, and by whether memory ran out.
 
     A program that gets no more memory ends as it likes, so `reason` alone (exit code 1) does not name memory.
-    Its last output, after byte `log_begin` of its log, usually does.
+    Its last output, after byte `log_begin` of its log, usually does: that is searched.
     """
     bound = f"{spec.memory_bytes >> 20} MiB (resources.memoryMiB)"
     if SAYS_MEMORY.search(_tail(spec.log, log_begin)):

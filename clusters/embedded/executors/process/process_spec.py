@@ -54,7 +54,7 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
 
     @property
     def wrapper_environment(self) -> dict[str, str]:
-        """Returns the environment of the wrapper program that starts the command: `IDENTITY` and a PATH.
+        """Returns the environment of the program that starts the command: PATH and the `IDENTITY` variables.
 
         The variables of a document's `env` (LD_PRELOAD, GLIBC_TUNABLES) are left out, since they would act on
         the wrapper before it has set the task's limits.
@@ -72,7 +72,8 @@ def process_spec(
 ) -> ProcessSpec:
     """Builds the description of the process for one execution of a task, and makes its working directory.
 
-    Raises `ValueError` for what no process can be started with, `OSError` for a fault of this machine.
+    Raises `ValueError` where the workspace can have no such directory, and `OSError` where this machine fails
+    to make it, such as for lack of space.
     """
     environment = {
         "PATH": os.defpath + ":/usr/local/bin",
@@ -109,7 +110,8 @@ def write_new(path: Path, content: bytes) -> None:
 def _working_directory(workspace: Path, relative: str | None) -> Path:
     """Makes the working directory of a task and returns its resolved path.
 
-    Raises `ValueError` where the workspace can have no such folder, `OSError` for this machine's faults.
+    Raises `ValueError` for a directory that lies outside the workspace, or cannot be made because of what is
+    in its place; `OSError` for a fault of this machine (`MACHINE_FAULTS`).
     """
     try:
         directory = (workspace / (relative or ".")).resolve()

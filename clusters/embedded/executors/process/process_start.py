@@ -20,7 +20,8 @@ from clusters.embedded.storage.task_logs import open_regular
 def start_process(spec: ProcessSpec, guard: LeaseGuard | None) -> "subprocess.Popen[Any]":
     """Starts a task's command in a new session, or the lease guard process that will start the command.
 
-    Raises `OSError` and `ValueError`.
+    Raises `OSError` where the log cannot be opened or the process cannot be started, and `ValueError` where
+    the command or the environment holds what no process can be given, such as a NUL character.
     """
     with contextlib.ExitStack() as descriptors:
         log = open_regular(spec.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)

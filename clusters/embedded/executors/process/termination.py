@@ -23,10 +23,10 @@ async def terminate(
     *,
     grace_seconds: float,
 ) -> None:
-    """Ends the processes of one execution of a task; `child` is its command, or the `guard` that runs it.
+    """Ends the processes of one execution of a task: SIGTERM, `grace_seconds`, then SIGKILL.
 
-    A command that still runs gets SIGTERM and `grace_seconds`. Returns when no process that was started with
-    `identity` is left.
+    `child` is the process of its command, or, where `guard` is given, the lease guard process that runs the
+    command. Returns when no process that was started with `identity` is left.
     """
     if child.returncode is None:
         _request_end(child, guard)

@@ -48,7 +48,10 @@ def become_subreaper() -> None:
 
 
 def reap_children(spared: Container[int] = ()) -> list[int]:
-    """Reaps the ended children in other sessions, except `spared`; returns the pids of living children."""
+    """Reaps this process's ended children in sessions other than its own; returns the pids of living ones.
+
+    Leaves out the pids `spared`, and children in its own session: other code waits for these.
+    """
     session = os.getsid(0)
     while True:
         alive, reaped_any = list[int](), False
