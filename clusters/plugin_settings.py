@@ -48,7 +48,7 @@ def plugin_settings(table: Mapping[str, Any], declared: type[S]) -> S:
 def _decode_json(table: Mapping[str, Any], declared: type[Struct]) -> dict[str, Any]:
     """Returns a table of settings with the lists and groups given as JSON text decoded.
 
-    Raises `ValueError` for other text.
+    Raises `ValueError` for such a text that is not JSON.
     """
     known, decoded = inspect.type_info(declared), dict(table)
     assert isinstance(known, inspect.StructType)

@@ -82,9 +82,10 @@ LASTING: Final = frozenset({"BadRequest", "Forbidden", "NotFound", "TooLarge"})
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
-    """The time-outs of a call to a cluster, in seconds: to connect, to read, to get a free connection.
+    """The time-outs of calls to a cluster, in seconds.
 
-    Reading is timed between two pieces of an answer.
+    They bound connecting, the wait between two pieces of an answer, the wait for a free connection, and a
+    whole call that is no stream.
     """
 
     connect_seconds: Seconds = 3.0

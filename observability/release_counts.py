@@ -22,9 +22,9 @@ class _Version(Struct):
 class ReleaseCounts:
     """The counts of ended shards by released version of a workflow, for a bounded number of versions.
 
-    `other` has the counts of further versions. A version that is counted stays counted while its shards run:
-    if it gave way at once, its counts would have gaps, which look like evidence. Tenants have
-    equal parts of the bound.
+    The release `other` has the counts of further versions. A counted version gives way to a new one when it
+    has been idle for `IDLE_SECONDS` or its tenant has many more than others: earlier, the counts of a version
+    with running shards would have gaps.
     """
 
     def __init__(self, histogram: Histogram) -> None:

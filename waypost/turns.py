@@ -71,7 +71,10 @@ class Turns:
         return self._clock()
 
     def take(self, key: str) -> bool:
-        """Takes a place if the key may have one now; returns whether it did. `leave` gives the place back."""
+        """Takes a place for `key` if it may have one now; returns whether a place was taken.
+
+        `leave` gives the place back.
+        """
         if key != self._last_key:
             self._observe(key)
         if not self._free or key in self._waiting or self._held[key] >= self._limit():
@@ -115,7 +118,10 @@ class Turns:
         self._held[key] += 1
 
     def leave_rested(self, key: str, since: float) -> None:
-        """Gives back a place held since `since`; if other keys want places too, only after a pause."""
+        """Gives back a place held since `since`; if other keys want places too, only after a pause.
+
+        The pause is the time that the place was held times `rest`, at most `REST_SECONDS`.
+        """
         if self._rest and self._limit() < self._alone:
             rest = min(REST_SECONDS, self._rest * (self._clock() - since))
             asyncio.get_running_loop().call_later(rest, self.leave, key)

@@ -1,8 +1,9 @@
 """A pool of child processes that answer requests and are killed when an answer takes too long.
 
 Rules and conditions that users write cannot be bounded inside the process that serves everybody, and are
-evaluated in such a process. One that exceeds the budget of a request, or ends, is replaced at once; its main
-loop is `worker_process`. It is started when it is first needed, by `exec`, without the parent's environment.
+evaluated in such a process. A process that exceeds the budget of a request, or ends, is replaced at once. The
+main loop of a process is `worker_process`; a process is started when it is first needed, by `exec`, without
+the parent's environment.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Frees space on a cluster's disk that is nearly full, by evicting shards of the run that uses most."""
+"""Frees space on a cluster's disk that is nearly full, by evicting shards of the run that uses most of it."""
 
 import asyncio
 import subprocess
@@ -33,9 +33,9 @@ class DiskPressure:
     """Evicts shards (removes their files, fails their tasks) while the disk has too little free space.
 
     A full disk would end the region's work, and that of the next region after the failover. Of the run that
-    uses most, the largest shard is evicted first: its tasks fail with the reason, and its files are removed,
-    except its logs. A shard that has ended on this cluster loses its files too, before their retention is
-    over. `attempts` gives the attempts that the node holds.
+    uses most space, the largest shard is evicted first: its tasks fail with the reason, and its files are
+    removed, except its logs. A shard that has ended on this cluster loses its files too, before their
+    retention is over. `attempts` gives the attempts that the node holds.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class DiskPressure:
 
 
 def next_eviction(usage: Mapping[tuple[str, int], int], room: FreeSpace) -> Eviction | None:
-    """Decides which shard to evict for disk space: the largest shard of the run that uses most.
+    """Decides which shard to evict for disk space: the largest one of the run that uses most of it.
 
     `usage` is the disk usage of each shard. Returns None where that run uses less than `room.reserve`, the
     space that is to be free: then something else fills the disk, such as the tasks of another region.

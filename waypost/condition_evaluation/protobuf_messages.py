@@ -19,8 +19,8 @@ BYTES: Final = 2
 def decode(data: bytes, layout: Layout) -> Message:
     """Decodes a Protocol Buffers message into a list of its fields.
 
-    Fixed fields of eight bytes stay bytes. Raises `ValueError` for any other wire type but integers and
-    length-delimited fields.
+    Fields that `layout` names are decoded as messages in turn; other length-delimited fields and fixed fields
+    of eight bytes stay bytes. Raises `ValueError` for a field of another wire type than these and integers.
     """
     found: Message = []
     at = 0

@@ -122,7 +122,7 @@ class _Endpoints:
         self._batches = msgspec.json.Decoder(Batch)
 
     def claimed(self, endpoint: Endpoint) -> Endpoint:
-        """Wraps a request handler: it first checks that the cluster works for the caller's store."""
+        """Wraps a request handler so that `claim` first checks that the caller's store owns the cluster."""
 
         async def claim_first(request: Request) -> Response:
             if self._claim is not None:

@@ -96,12 +96,12 @@ class AttemptLifecycle:
             self._launch(attempt, task, step, waited_seconds=step.now - entry.since)
 
     def acknowledge(self, seq: int, now: float) -> None:
-        """Records that events up to `seq` are committed by the gateway; held-back tasks may start again."""
+        """Records that the gateway has committed events up to `seq`; lets tasks held back for it start."""
         self._unacknowledged.acknowledge(seq, now)
         self.queue.release()
 
     def release_overdue(self, now: float) -> None:
-        """Lets held-back tasks start although the gateway has acknowledged no events for too long."""
+        """Lets held-back tasks start if the gateway has acknowledged no event for `PATIENCE_SECONDS`."""
         if now >= self._unacknowledged.patient_until:
             self.queue.release()
 

@@ -84,7 +84,7 @@ def consequence_of(outcome: Outcome, attempt: Attempt, task: str, now: float) ->
 def retry_pause(retry: Retry, tries: int) -> float:
     """Returns the seconds of pause after execution number `tries` of a task: exponential back-off.
 
-    The values, and a maximum, are in the task's `Retry`.
+    The pause grows by `retry.factor` with each execution, and is `retry.max_seconds` at most.
     """
     # Tries that the cluster killed itself are not limited: the power of many would overflow.
     return min(retry.backoff_seconds * retry.factor ** min(tries - 1, 100), retry.max_seconds)

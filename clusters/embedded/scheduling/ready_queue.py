@@ -192,7 +192,8 @@ class ReadyQueue:
 class UnacknowledgedEvents:
     """Counts, by fairness key, a cluster's events that the gateway has not acknowledged yet.
 
-    A key with too many is held back: none of its tasks starts.
+    A key with too many (`REPORTS_UNDER_WAY`, or `UNDER_WAY_ALONE` if no other has events) is held back: none
+    of its tasks starts.
     """
 
     def __init__(self) -> None:

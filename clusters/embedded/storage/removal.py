@@ -152,7 +152,7 @@ def _rename(name: str, to: str, parent: int | None = None, to_parent: int | None
 
 
 def _open_folder(name: str, parent: int | None) -> int:
-    """Opens a folder, after giving its owner the permissions to read and empty it."""
+    """Opens a folder, with permissions for its owner to read and empty it, and returns its descriptor."""
     found = os.open(name, os.O_PATH | FOLDER, dir_fd=parent)
     try:
         if os.fstat(found).st_mode & stat.S_IRWXU != stat.S_IRWXU:
