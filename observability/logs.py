@@ -97,7 +97,7 @@ class LogRateLimiter:
 class _Forward(logging.Handler):
     """A handler of the standard library's logging that forwards its records to loguru.
 
-    Warnings are rate limited: some libraries log one for each odd request.
+    Warnings are rate limited: some libraries log one for each malformed request.
     """
 
     def __init__(self) -> None:

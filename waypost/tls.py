@@ -90,9 +90,9 @@ def client_context(credentials: Credentials) -> ssl.SSLContext:
 
 
 def api_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Returns the TLS server context of the API, for clients without certificates. Raises `PkiError`.
+    """Returns the TLS server context of the API, which accepts TLS 1.2 or newer without a client certificate.
 
-    TLS 1.2 or newer.
+    Raises `PkiError` where the certificate or the key cannot be used.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     _load_pair(context, certificate, key)
@@ -102,7 +102,7 @@ def api_context(certificate: Path, key: Path) -> ssl.SSLContext:
 def roots_context(roots: str) -> ssl.SSLContext:
     """Returns a TLS client context that trusts only the root certificates in the PEM file `roots`.
 
-    Raises `PkiError`.
+    Raises `PkiError` where the file cannot be read or holds no certificate.
     """
     if not roots:
         # Without a file `ssl` would trust the public roots.

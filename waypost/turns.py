@@ -18,7 +18,7 @@ turn_key: ContextVar[str | None] = ContextVar("turn_key", default=None)
 
 
 class NoTurn(Exception):
-    """Raised where a caller has waited too long for a place in a fair semaphore (`Turns`)."""
+    """Raised where a caller got no place in a fair semaphore (`Turns`) within its `wait_seconds`."""
 
 
 class Turns:

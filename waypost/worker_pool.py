@@ -36,7 +36,7 @@ class WorkerBusy(WorkerError):
 
 
 class WorkerTimeout(WorkerError):
-    """Raised where a worker process took too long to answer a request, and was killed."""
+    """Raised where a worker process exceeded the time budget of a request, and was killed."""
 
 
 class WorkerEnded(WorkerError):
@@ -88,7 +88,7 @@ class WorkerPool:
     async def call(self, request: bytes, *, caller: str) -> bytes:
         """Sends `request` to a worker process on behalf of `caller`; returns the answer.
 
-        Raises `WorkerError`.
+        Raises `WorkerError` where too many requests wait, or no answer comes within the budget.
         """
         worker = await self._turn(caller)
         if worker.pid is None:
@@ -130,7 +130,10 @@ class WorkerPool:
             await worker.close()
 
     async def _turn(self, caller: str) -> "_Worker":
-        """Waits until the caller gets a free worker process, and returns the process. Raises `WorkerBusy`."""
+        """Waits until the caller gets a free worker process, and returns the process.
+
+        Raises `WorkerBusy` where the most requests, in all or of the caller, wait or are served already.
+        """
         if (total := sum(map(len, self._waiting.values())) + len(self._served)) >= self._maximum:
             raise WorkerBusy(f"{total} requests are waiting already", caller=False)
         own = len(self._waiting.get(caller, ())) + (caller in self._served)
@@ -207,7 +210,10 @@ class _Worker:
         return None if self._process is None else self._process.pid
 
     async def start(self) -> None:
-        """Starts the child process and sends the greeting to it. Raises `WorkerError`."""
+        """Starts the child process and sends the greeting to it.
+
+        Raises `WorkerError` where the process does not start and answer within `START_SECONDS`.
+        """
         answered = False
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -235,7 +241,7 @@ class _Worker:
     async def exchange(self, request: bytes) -> bytes:
         """Sends a request to the child process and returns the answer; starts the process if needed.
 
-        Raises `WorkerError`.
+        Raises `WorkerError` where no answer comes: the process does not start, is too slow, or ends.
         """
         if self._process is None:
             await self.start()

@@ -73,8 +73,8 @@ class GarbageCollector:
     async def empty_trash(self, errors: Sequence[OSError] = ()) -> None:
         """Deletes everything in the trash folder, in a thread, and logs what could not be removed.
 
-        What is left is tried again the next time. `errors` are those of an earlier part of the collection, to
-        be logged too.
+        The next call tries again what is left. `errors`, from an earlier part of the collection, are logged
+        too.
         """
         remaining = [*errors, *await asyncio.to_thread(self._state_folder.empty_trash, self._closing.is_set)]
         if remaining:

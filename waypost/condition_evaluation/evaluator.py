@@ -147,8 +147,8 @@ class ConditionEvaluator:
     async def _answers_before(self, error: WorkerEnded, batch: ConditionBatch, caller: str) -> ConditionReply:
         """Returns the results of a batch in which one condition ended the child process.
 
-        They are those of the conditions before that one, and an error for that one. The ones before it, which
-        took little time, are evaluated once more, since their results are lost.
+        The conditions before it are evaluated once more, since their results are lost; that takes little
+        time. The condition itself gets an error, and those after it get no result.
         """
         if error.signal == signal.SIGPROF:
             trouble = f"takes more than {self._budget_seconds:g} s of processor time"

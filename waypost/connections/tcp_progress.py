@@ -13,7 +13,7 @@ def bytes_taken(transport: asyncio.Transport) -> int:
     """Returns the number of bytes that the client has acknowledged on a TCP connection so far.
 
     It is read from the kernel: the transport's buffer does not say what waits below it, in TLS and the
-    socket. 0 for a connection that was lost.
+    socket. Returns 0 for a connection that was lost.
     """
     try:
         connection: socket.socket | None = transport.get_extra_info("socket")

@@ -24,8 +24,8 @@ With a parenthesis after it `.size` is a method: the value itself is read.
 def selected(text: str, root: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Selects those of `values`, the fields of the variable `root`, that a condition's text may read.
 
-    Only these are sent to its evaluator. All of them unless each mention of `root` is followed by a name.
-    Never raises.
+    Only these are sent to the evaluator of the condition. Selects all where the text does not name a field at
+    each mention of `root`. Never raises.
     """
     names = _names_below(text, root)
     if names is None:

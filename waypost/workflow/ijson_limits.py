@@ -23,9 +23,9 @@ UNFAITHFUL: Final = "is not the same number to every reader: write it as a strin
 
 
 def exact_number(text: str) -> int | float | None:
-    """Parses a JSON number; None where `text` is no number, or readers would not agree on its value.
+    """Parses a JSON number; returns None where `text` is no number, or one that readers read differently.
 
-    They would not on an integer over 2^53 - 1, or a number that no double holds.
+    Those are integers whose size is over 2^53 - 1, and numbers too large for a double.
     """
     match = NUMBER.fullmatch(text)
     if match is None:

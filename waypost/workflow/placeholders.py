@@ -54,7 +54,8 @@ def render(value: Any, values: Mapping[str, Any], *, last: bool) -> Any:
 
     Other placeholders stay. A string that consists of one placeholder takes the value's own JSON type; inside
     other text a string is inserted as it is and anything else as JSON. Names of fields are not rendered.
-    `last` turns escapes into the text that they stand for. Raises `PlaceholderError`.
+    `last` turns escapes into the text that they stand for. Raises `PlaceholderError` for a placeholder
+    that is malformed or names a value that does not exist.
     """
     if isinstance(value, str):
         return _render_text(value, values, last) if "${" in value else value

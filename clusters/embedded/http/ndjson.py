@@ -28,7 +28,7 @@ An error in its place can still become a response with a status.
 class NdjsonResponse(Response):
     """A streaming NDJSON response: one line of JSON for each of `values`, sent as soon as it is ready.
 
-    The response ends after the last value, and its connection with it. It ends at once when the client
+    The response ends after the last value, and its connection with it. Both end at once when the client
     disconnects or `closing` is set. An error raised by `values` breaks the connection off, so that the client
     does not take a partial answer for a whole one. After `quiet_seconds` without a value an empty line shows
     that the connection is alive; None: no such lines.

@@ -30,7 +30,7 @@ for a moment. One that has none for so long was started without.
 class AdoptedChildren:
     """The living processes that this process has adopted after their parents' end, with their environments.
 
-    This process is a subreaper. They are as of the last `refresh`.
+    Children come to this process since it is a subreaper. The list is that of the last `refresh`.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """The programs `watchdog` and lease guard: they kill processes that outlive their cluster or run-lease.
 
-Runs as a program of its own, on the standard library alone.
+The file is run as a program of its own, on the standard library alone; its first argument says which.
 
 `python watchdog.py groups FOLDER` is the watchdog of a cluster. It reads lines `+PGID` and `-PGID` from its
 standard input. When that closes, because the cluster has ended or was killed, it kills every process group
