@@ -118,7 +118,7 @@ class InboxProcessor:
         bound = await self._store.bind_incarnation(region.name, found)
         if bound == found:
             if region.incarnation or region.cursor.incarnation != bound:
-                region.cursor = Cursor(incarnation=bound)
+                region.cursor, region.acknowledged = Cursor(incarnation=bound), 0
             if region.incarnation:
                 # The stream that is open continues from the old journal's cursor.
                 region.reopen_stream(now)
@@ -134,6 +134,10 @@ class InboxProcessor:
                 "region {}: another journal answers under this name; it takes no work until it is admitted",
                 region.name,
             )
+        elif bound != region.incarnation:
+            # Another gateway has admitted a third journal: the cursor and the open stream are the old one's.
+            region.cursor, region.acknowledged = Cursor(incarnation=bound), 0
+            region.reopen_stream(now)
         region.incarnation = bound
 
     async def _apply(self, region: Region, report: Report, now: Instant) -> None:

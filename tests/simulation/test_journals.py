@@ -16,6 +16,7 @@ from clusters.protocol import (
     TaskChanged,
     TaskPhase,
 )
+from gateway.core.instant import NEVER
 from gateway.core.shard_states import Phase
 from gateway.reconciler.links.region_link import RegionLink
 from gateway.regions.region_condition import Taint
@@ -84,6 +85,35 @@ async def test_a_conflict_after_a_replaced_journal_reads_the_new_journal_from_it
     assert conflicts
     assert world.done()
     assert {shard.attempts_lost for shard in world.shards.values()} == {0}
+
+
+@pytest.mark.parametrize("third", [False, True])
+async def test_nothing_of_a_new_journal_counts_as_acknowledged(
+    world: World, store: SqliteStore, third: bool
+) -> None:
+    """By the old one's position, events would be acknowledged that no commit has stored.
+
+    `third`: what another gateway has admitted is not what answered this one last.
+    """
+    assert world.controller is not None
+    region, cluster = world.controller._ws.regions["beijing"], world.clusters["beijing"]
+    await world.submit(workflow(0.2, shards=6))
+    await run(world, 10)
+    assert region.acknowledged > 0
+    for _ in range(1 + third):
+        cluster.crash(world.timeline.now)
+        cluster.lose_journal()
+        cluster.restart(world.timeline.now)
+        while third and not region.unknown_journal:
+            await run(world, 0.1)
+    await store.release_incarnation("beijing", entry=NOTE)
+    if third:
+        await store.bind_incarnation("beijing", cluster.journal.incarnation)
+        region.binding_checked_at = NEVER
+    while region.incarnation != cluster.journal.incarnation:
+        await run(world, 0.1)
+    assert (region.unknown_journal != "") is third
+    assert (region.cursor, region.acknowledged) == (Cursor(incarnation=cluster.journal.incarnation), 0)
 
 
 async def test_shards_that_ended_while_their_region_was_lost_leave_the_working_set(world: World) -> None:
