@@ -132,3 +132,15 @@ def test_no_file_names_a_machine() -> None:
     pattern = re.compile(r"/(root|home/\w+|work)/|pypi\.org|files\.pythonhosted", re.IGNORECASE)
     texts = ((name, (ROOT / name).read_text(errors="ignore")) for name in tracked if (ROOT / name).is_file())
     assert [name for name, text in texts if name != "tests/test_house.py" and pattern.search(text)] == []
+
+
+def test_no_file_holds_both_sides_of_a_merge() -> None:
+    pattern = r"^(<{7}|>{7}) "
+    found = subprocess.run(
+        ["git", "grep", "--extended-regexp", "--files-with-matches", pattern],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stdout == ""

@@ -6,6 +6,7 @@ A version's content never changes. The stable version is the last known good one
 but for the share that a version in canary gets.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Final
@@ -15,7 +16,10 @@ from msgspec import Struct, structs
 ALL_PERCENT: Final = 100.0
 REFUSED_KEPT: Final = 200
 VERSIONS_KEPT: Final = 50
-"""The number of versions that are kept of one workflow; of older ones neither state nor document is kept."""
+"""The number of versions that are kept of one workflow, beside those that are in force or the last good one.
+
+Of older ones neither state nor document is kept.
+"""
 
 
 class VersionState(StrEnum):
@@ -87,9 +91,23 @@ class ReleasedWorkflow(Struct, frozen=True, kw_only=True):
 
     @property
     def returns_to(self) -> WorkflowVersion | None:
-        """The version that becomes stable if the stable version is rolled back; None if there is none."""
-        before = [one for one in self.versions if one.state is VersionState.SUPERSEDED]
+        """The version that becomes stable if the stable version is rolled back; None if there is none.
+
+        Content that was rolled back under another number is no way out.
+        """
+        before = [
+            one
+            for one in self.versions
+            if one.state is VersionState.SUPERSEDED and not self.refusal(one.digest)
+        ]
         return max(before, key=lambda one: (one.changed_at, one.number), default=None)
+
+    def refusal(self, digest: str) -> str:
+        """Returns why content is not released again: it was rolled back. Empty for other content."""
+        for one in self.versions:
+            if one.digest == digest and one.state is VersionState.ROLLED_BACK:
+                return f"version {one.number} has this content, and was rolled back"
+        return "an older version has this content, and was rolled back" if digest in self.refused else ""
 
 
 class StepRefused(Exception):
@@ -105,11 +123,8 @@ def after_apply(
     that was rolled back.
     """
     newest = workflow.versions[-1] if workflow.versions else None
-    for one in workflow.versions:
-        if one.digest == digest and one.state is VersionState.ROLLED_BACK:
-            raise StepRefused(f"version {one.number} has this content, and was rolled back")
-    if digest in workflow.refused:
-        raise StepRefused("an older version has this content, and was rolled back")
+    if refusal := workflow.refusal(digest):
+        raise StepRefused(refusal)
     if newest is not None and newest.digest == digest:
         return workflow
     version = WorkflowVersion(
@@ -141,11 +156,15 @@ def after_step(
     if version is None:
         raise StepRefused(f"there is no version {number}")
     if version.state not in PERMITTED[step]:
-        raise StepRefused(f"version {number} is {version.state}")
+        raise StepRefused(f"version {number} is {version.state}{_instead(workflow, step, version)}")
     canary = workflow.canary
     if step is not ReleaseStep.ROLL_BACK and canary is not None and canary is not version:
         raise StepRefused(f"version {canary.number} is in canary: promote it or roll it back first")
+    if step in (ReleaseStep.CANARY, ReleaseStep.PROMOTE) and (refusal := workflow.refusal(version.digest)):
+        raise StepRefused(refusal)
     states = STEPS[step](workflow, version)
+    # The order of changes is that of their times, also where the clock was set back meanwhile.
+    at = max(at, math.nextafter(max(one.changed_at for one in workflow.versions), math.inf))
     return structs.replace(
         workflow,
         rev=workflow.rev + 1,
@@ -201,6 +220,16 @@ def version_for(workflow: ReleasedWorkflow, chance: float) -> WorkflowVersion | 
     return workflow.stable
 
 
+def _instead(workflow: ReleasedWorkflow, step: ReleaseStep, version: WorkflowVersion) -> str:
+    """Returns what to do instead of a change that the version's state does not permit."""
+    stable = workflow.stable
+    returned = version.state is VersionState.SUPERSEDED and version is workflow.returns_to
+    if step is ReleaseStep.PROMOTE and returned and stable is not None:
+        return f": roll version {stable.number} back, and it is stable again"
+    taken = " or ".join(sorted(PERMITTED[step]))
+    return f"; {step} takes a version that is {taken}"
+
+
 def _canary(_: ReleasedWorkflow, version: WorkflowVersion) -> Mapping[int, VersionState]:
     return {version.number: VersionState.CANARY}
 
@@ -227,8 +256,12 @@ def _rolled_back(workflow: ReleasedWorkflow, version: WorkflowVersion) -> Mappin
 
 def _kept(workflow: ReleasedWorkflow, versions: tuple[WorkflowVersion, ...]) -> ReleasedWorkflow:
     in_force = (VersionState.STABLE, VersionState.CANARY)
+    # Without the last good one a bad version could not be rolled back.
+    good = workflow.returns_to
     kept = tuple(
-        one for one in versions if one.state in in_force or one.number > versions[-1].number - VERSIONS_KEPT
+        one
+        for one in versions
+        if one.state in in_force or one is good or one.number > versions[-1].number - VERSIONS_KEPT
     )
     gone = (one.digest for one in versions if one not in kept and one.state is VersionState.ROLLED_BACK)
     refused = (*workflow.refused, *gone)[-REFUSED_KEPT:]

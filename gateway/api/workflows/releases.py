@@ -138,7 +138,7 @@ async def canary_workflow(call: Call) -> Response:
     for index, (before, after) in enumerate(pairwise((share.percent, *share.steps))):
         if after <= before:
             error = FieldError(
-                below("/steps", str(index)), f"it is more than {before:g}, the share before it"
+                below("/steps", str(index)), f"must be more than {before:g}, the share before it"
             )
             raise Invalid("the shares of a canary rise", errors=[error])
     if share.steps and call.services.settings.rollback.prometheus_url is None:

@@ -1,5 +1,7 @@
 """`waypost apply` and `waypost releases`: store versions of a workflow, and release them in stages."""
 
+import math
+from contextlib import suppress
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -113,6 +115,8 @@ def canary(
     """
     if steps is not None and percent is not None:
         raise CliError("say --percent or --steps, not both", code=Exit.USAGE)
+    if percent is not None and not math.isfinite(percent):
+        raise CliError(f"--percent: a number above 0, at most 100: not {percent}", code=Exit.USAGE)
     body: dict[str, Any] = {"percent": 5.0 if percent is None else percent}
     if steps is not None:
         body["percent"], *body["steps"] = _shares(steps)
@@ -171,10 +175,11 @@ def rollback(
 
 
 def _shares(text: str) -> list[float]:
-    try:
-        return [float(share) for share in text.split(",")]
-    except ValueError:
-        raise CliError(f"--steps: shares in percent, such as 5,25,100: not {text}", code=Exit.USAGE) from None
+    with suppress(ValueError):
+        shares = [float(share) for share in text.split(",")]
+        if all(map(math.isfinite, shares)):  # JSON has neither infinity nor NaN
+            return shares
+    raise CliError(f"--steps: shares in percent, such as 5,25,100: not {text}", code=Exit.USAGE)
 
 
 def _request_step(

@@ -86,6 +86,53 @@ def test_a_canary_that_is_aborted_may_be_tried_again() -> None:
     assert states(step(ended, ReleaseStep.PROMOTE, 2)) == ["Superseded", "Stable"]
 
 
+def test_the_last_good_version_is_kept_however_many_are_applied_since() -> None:
+    """A pipeline applies a version for each commit: a bad one can still be rolled back."""
+    workflow = step(apply(apply(EMPTY, "good"), "bad"), ReleaseStep.PROMOTE, 2)
+    for number in range(2 * VERSIONS_KEPT):
+        workflow = apply(workflow, f"commit-{number}")
+    back = step(workflow, ReleaseStep.ROLL_BACK, 2)
+    assert back.stable is not None
+    assert back.stable.digest == "good"
+
+
+@pytest.mark.parametrize("which", [ReleaseStep.CANARY, ReleaseStep.PROMOTE])
+def test_content_that_was_rolled_back_is_not_released_under_another_number(which: ReleaseStep) -> None:
+    """Applied twice before: rolled back as version 2, it still waits as version 4."""
+    workflow = EMPTY
+    for digest in "abcb":
+        workflow = apply(workflow, digest)
+    workflow = step(step(workflow, ReleaseStep.CANARY, 2), ReleaseStep.ROLL_BACK, 2)
+    with pytest.raises(StepRefused, match="version 2 has this content, and was rolled back"):
+        step(workflow, which, 4)
+
+
+def test_a_rollback_does_not_return_to_content_that_was_rolled_back() -> None:
+    """Version 3 was the content of version 1 once more, and was bad: what is before 2 is no way out."""
+    workflow = step(apply(apply(EMPTY, "a"), "b"), ReleaseStep.PROMOTE, 2)
+    workflow = step(step(apply(workflow, "a"), ReleaseStep.CANARY, 3), ReleaseStep.ROLL_BACK, 3)
+    assert workflow.returns_to is None
+    with pytest.raises(StepRefused, match="none to return to"):
+        step(workflow, ReleaseStep.ROLL_BACK, 2)
+
+
+def test_a_clock_that_is_set_back_changes_no_order() -> None:
+    """The last good version is the one that was stable last, not the one with the latest time."""
+    workflow = apply(apply(apply(EMPTY, "a", at=9e3), "b", at=9e3), "c", at=9e3)
+    workflow = step(workflow, ReleaseStep.PROMOTE, 2, at=9e3)
+    workflow = step(workflow, ReleaseStep.PROMOTE, 3, at=100.0)
+    back = step(workflow, ReleaseStep.ROLL_BACK, 3, at=200.0)
+    assert states(back) == ["Superseded", "Stable", "RolledBack"]
+
+
+def test_a_step_that_is_refused_says_what_to_do_instead() -> None:
+    workflow = step(apply(apply(EMPTY, "a"), "b"), ReleaseStep.PROMOTE, 2)
+    with pytest.raises(StepRefused, match="version 1 is Superseded: roll version 2 back"):
+        step(workflow, ReleaseStep.PROMOTE, 1)
+    with pytest.raises(StepRefused, match="version 2 is Stable; abort takes a version that is Canary"):
+        step(workflow, ReleaseStep.ABORT, 2)
+
+
 @given(st.lists(st.floats(1, 100), min_size=2, max_size=9, unique=True).map(sorted))
 def test_stages_rise_and_end_with_a_canary_or_a_promotion(shares: list[float]) -> None:
     """The last share of 100 makes the version stable; others leave it in canary."""
@@ -160,4 +207,4 @@ def test_there_is_always_one_stable_version_and_at_most_one_canary(
         gone |= {one.number for one in workflow.versions if one.state is VersionState.ROLLED_BACK}
         assert workflow.stable is not None
         assert workflow.stable.number not in gone
-        assert len(workflow.versions) <= VERSIONS_KEPT + 2
+        assert len(workflow.versions) <= VERSIONS_KEPT + 3

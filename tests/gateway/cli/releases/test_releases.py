@@ -1,6 +1,8 @@
 """Tests the commands about released workflows, against a fake gateway."""
 
+import math
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -84,7 +86,8 @@ def test_a_canary_may_have_stages(httpserver: HTTPServer, capsys: pytest.Capture
     assert all(words in out for words in ("Canary 5 %, then 25, 100", "2: [good] so far"))
     assert canary("nightly", 2, rev=3, url=url, token="t") == Exit.DONE
     assert httpserver.log[1][0].get_json() == {"percent": 5}
-    for wrong in ({"steps": "5,x"}, {"steps": ""}, {"steps": "5,25", "percent": 5.0}):
+    not_finite: list[Any] = [{"steps": "nan,5"}, {"percent": math.nan}, {"percent": math.inf}]
+    for wrong in ({"steps": "5,x"}, {"steps": ""}, {"steps": "5,25", "percent": 5.0}, *not_finite):
         assert canary("nightly", 2, rev=3, url=url, token="t", **wrong) == Exit.USAGE
 
 
