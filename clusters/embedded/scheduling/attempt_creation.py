@@ -54,7 +54,7 @@ CreateDecision: TypeAlias = Refuse | Ignore | Wake | Create
 
 
 class AttemptCreation:
-    """Decides about requests to create an attempt, and carries the decisions out.
+    """Decides whether a requested attempt is created, resumed or refused, and carries the decision out.
 
     The cluster has at most `slots` attempts at a time.
     """

@@ -53,7 +53,7 @@ from waypost.condition_evaluation.messages import ConditionAnswer, ConditionQues
 
 
 class Scheduler:
-    """Schedules the attempts of one cluster. `now` is uptime in seconds, `wall` is seconds since 1970."""
+    """Decides which tasks of a cluster's attempts start, are killed or retried, and when an attempt ends."""
 
     def __init__(
         self, recovered: RecoveredState, *, region: str, boot: str, slots: int, capabilities: Capabilities

@@ -31,7 +31,7 @@ from waypost.workflow.run_types import ProcessRun
 
 
 class ProcessSettings(Struct, frozen=True, kw_only=True):
-    """The settings of the executor of `process` tasks."""
+    """The settings of the executor of `process` tasks: the time between SIGTERM and SIGKILL."""
 
     grace_seconds: Annotated[float, Meta(ge=0, le=600)] = 2.0
     """The seconds that a command gets to end after SIGTERM, before SIGKILL.
