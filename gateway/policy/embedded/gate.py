@@ -18,8 +18,10 @@ from gateway.policy.embedded.syntax_tree import (
     bound_walks,
     expressions,
     head_of,
+    is_plain,
     is_walk,
     literal,
+    loops_over,
     names_in,
     only,
     parts,
@@ -82,6 +84,12 @@ def _rule(module: Module, rule: SyntaxNode, defined: set[Path]) -> Iterator[Prob
         yield span, f"`some {name}`: {name} is a rule or an import too, which would be taken instead"
     if {"input", "data"} & set(names_in(head.get("args") or [])):
         yield span, "an argument is named input or data"
+    bodies = only(rule)[1].get("bodies") or []
+    values = [head.get("assign") or {}, *(body["assign"] or {} for body in bodies)] if len(bodies) > 1 else []
+    loops = [only(loop) for value in values for loop in loops_over(value, declared.single)]
+    # One behind which nothing is looked up has a value each time.
+    if any(kind == "RefDot" or not is_plain(reference["refr"]) for kind, reference in loops):
+        yield span, "a loop in a value of a rule with `else`: write it in the body"
     statements = [one for kind, value in found if kind == "query" for one in value["stmts"]]
     bound = [walk for one in statements for walk in bound_walks(one)]
     for kind, value in found:

@@ -1,10 +1,11 @@
 """Makes object patterns in Rego rules exact: in regorus 0.13 they match objects with more fields too.
 
 OPA finds nothing for `{"name": x} = y` where `y` has another field. So each pattern that binds names becomes
-`v = y; is_object(v); count(v) == 1; {"name": x} = v`.
+`v = y; is_object(v); count(v) == 1; {"name": x} = v`. Objects that are defined by rules with several keys get
+a default here too.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from gateway.policy.embedded.syntax_tree import (
@@ -14,6 +15,7 @@ from gateway.policy.embedded.syntax_tree import (
     extent,
     head_of,
     is_bare,
+    is_plain,
     names_in,
     only,
 )
@@ -99,3 +101,19 @@ def _tests(module: Module, named: Mapping[str, SyntaxNode], operator: str) -> st
         f" {module.edited([], *extent(module, node))} {operator} {name}"
         for name, node in named.items()
     )
+
+
+def empty_objects(modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
+    """Yields a Rego module, as (file name, text), with a default for each object that may be undefined."""
+    paths = {
+        module.resolve(refr)
+        for module in modules
+        for rule in module.rules
+        if not is_plain(refr := head_of(rule)["refr"])
+        # An object with one key for each value is empty here too.
+        and ("Set" in only(rule)[1]["head"] or not is_plain(only(refr)[1]["refr"]))
+    }
+    for number, path in enumerate(sorted(paths)):
+        length = max(len(one.package) for one in modules if path[: len(one.package)] == one.package)
+        package, name = ".".join(path[1:length]), ".".join(path[length:])
+        yield f"default {number}", f"package {package}\n\ndefault {name} := {{}}\n"

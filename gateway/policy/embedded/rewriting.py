@@ -5,7 +5,7 @@ Each change is one that OPA's compiler makes too, and stays within its line:
 - `not f(input.a)` is true in regorus where `input.a` is missing, since it negates the whole. OPA evaluates
   what a function or an operator is given first: `x := input.a; not f(x)`.
 - `[path, value] := walk(x)` is empty in regorus: `walk(x, pair); [path, value] := pair`.
-- A head with an undefined value, or with a loop that is empty, loses the whole rule in regorus. OPA evaluates
+- A head with an undefined value, or with a loop, loses the whole rule in regorus. OPA evaluates
   it at the end of the body: `s contains input.xs[_]` becomes `s contains x if { x := input.xs[_] }`.
 - An object that is defined by rules with several keys, `s[k] contains x`, is undefined in regorus where none
   of them holds: it gets a default rule.
@@ -24,7 +24,7 @@ from typing import Final, TypeAlias
 from msgspec import structs
 
 from gateway.policy.embedded.builtins import BUILTINS
-from gateway.policy.embedded.object_patterns import exact_arguments, exact_statement
+from gateway.policy.embedded.object_patterns import empty_objects, exact_arguments, exact_statement
 from gateway.policy.embedded.syntax_tree import (
     COMPREHENSIONS,
     LITERALS,
@@ -34,7 +34,6 @@ from gateway.policy.embedded.syntax_tree import (
     SyntaxNode,
     bound_walks,
     extent,
-    head_of,
     indices,
     is_bare,
     is_plain,
@@ -82,7 +81,7 @@ def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[Mod
         # What is left as it was would be evaluated otherwise than by OPA.
         detail = "its rules nest too deep: write them in several (on OPA it works: set policy.engine)"
         raise BundleError([Diagnostic(file=file, line=0, detail=detail) for file in parsed])
-    return (*written.values(), *parse(list(_empty_objects(tuple(written.values())))))
+    return (*written.values(), *parse(list(empty_objects(tuple(written.values())))))
 
 
 def _edits(module: Module, rules: Iterable[int], round_: int) -> dict[int, list[Edit]]:
@@ -100,7 +99,9 @@ def _in_rule(module: Module, rule: SyntaxNode, names: Iterator[str]) -> Iterator
         elif kind == "query" and value["stmts"]:
             yield from _statements(module, value, declared.single, names)
         yield from _imported(module, value["fcn"] if kind == "Call" else {kind: value}, declared.own)
-    if (edit := exact_arguments(module, rule, names) or _head(module, rule, names)) is not None:
+    if (
+        edit := exact_arguments(module, rule, names) or _head(module, rule, declared.single, names)
+    ) is not None:
         yield edit
 
 
@@ -247,7 +248,7 @@ def _is_reference(node: SyntaxNode) -> bool:
     return only(node)[0] == "Var" or only(node)[0] in REFERENCES
 
 
-def _head(module: Module, rule: SyntaxNode, names: Iterator[str]) -> Edit | None:
+def _head(module: Module, rule: SyntaxNode, single: frozenset[str], names: Iterator[str]) -> Edit | None:
     """Returns an edit that moves the evaluation of a rule's set element or keyed value to its body's end.
 
     None where the rule needs no such edit.
@@ -258,7 +259,11 @@ def _head(module: Module, rule: SyntaxNode, names: Iterator[str]) -> Edit | None
     head_kind, head = only(value["head"])
     keyed = not is_plain(head["refr"])
     moved = head.get("key") or (head.get("assign") or {"value": None})["value"]
-    if moved is None or _has_value(module, moved) or not (head_kind == "Set" or keyed):
+    if (
+        moved is None
+        or _has_value(module, moved)
+        or not (head_kind == "Set" or keyed or loops_over(moved, single))
+    ):
         return None
     (start, end), (first, last), name = extent(module, moved), extent(module, rule), next(names)
     moving = f"{name} := {module.text[start:end].decode()}"
@@ -282,19 +287,3 @@ def _head(module: Module, rule: SyntaxNode, names: Iterator[str]) -> Edit | None
 
 def _between(module: Module, start: int, end: int) -> str:
     return module.text[start:end].decode()
-
-
-def _empty_objects(modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
-    """Yields a Rego module, as (file name, text), with a default for each object that may be undefined."""
-    paths = {
-        module.resolve(refr)
-        for module in modules
-        for rule in module.rules
-        if not is_plain(refr := head_of(rule)["refr"])
-        # An object with one key for each value is empty here too.
-        and ("Set" in only(rule)[1]["head"] or not is_plain(only(refr)[1]["refr"]))
-    }
-    for number, path in enumerate(sorted(paths)):
-        length = max(len(one.package) for one in modules if path[: len(one.package)] == one.package)
-        package, name = ".".join(path[1:length]), ".".join(path[length:])
-        yield f"default {number}", f"package {package}\n\ndefault {name} := {{}}\n"

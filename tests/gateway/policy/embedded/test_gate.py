@@ -26,6 +26,8 @@ def refused(*rules: str) -> list[str]:
         ("r if nothing.of.the.kind(1)", "there is no function nothing.of.the.kind"),
         ("r if data.b.f(1)", "there is no function data.b.f"),
         (r"r if regex.match(`(a`, input.x)", "regex.match: it is no pattern: missing ): (a"),
+        ("r := input.xs[_].b if input.y else := 2", "a loop in a value of a rule with `else`"),
+        ("r := 1 if input.y else := input.xs[_][0]", "a loop in a value of a rule with `else`"),
         ("r := -input.x", "a minus before what is no number"),
         ("f(input) := input", "an argument is named input or data"),
         ("xs := 1\nr contains xs if some xs in input.xs", "`some xs`: xs is a rule or an import too"),

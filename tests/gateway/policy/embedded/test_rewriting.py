@@ -20,6 +20,7 @@ DOCUMENT = {
     "n": 5,
     "key": "a",
     "two": {"a": 1, "b": 2},
+    "os": [{"a": 1}, {"b": 2}],
 }
 ANSWERS = {
     # A missing value below a `not` fails; it does not hold.
@@ -50,6 +51,11 @@ ANSWERS = {
     "r contains input.o[k] if some k in [`a`, `b`]": "[1]",
     "r[k] := input.o[k] if some k in [`a`, `b`]": '{"a":1}',
     'r contains {"k": k, "v": input.o[k]} if {\n\tsome k in ["a", "b"] # }\n\t# {\n}': '[{"k":"a","v":1}]',
+    "r := input.os[_].b": "2",
+    "r := input.os[i].b if i != 0": "2",
+    "r := [input.os[_].b, 1] if input.n": "[2,1]",
+    "r if not v\nv := input.os[_].b": UNDEFINED,
+    "r := v(input)\nv(x) := x.os[_].b": "2",
     # A loop over null, which a document has where it names none; and one behind another.
     "r contains x if some x in input.none": "[]",
     "r := [x | some x in input.none]": "[]",
