@@ -85,9 +85,10 @@ def read_bundle(policies: Path, data: Path | None, *, data_required: bool = True
 
 
 def _data_elsewhere(policies: Path) -> Iterator[Diagnostic]:
-    """Yields a diagnostic for each data file below a bundle's folder that OPA would load and the gateway not.
+    """Yields a diagnostic for each data file in a bundle's folder other than the `data.json` at its top.
 
-    Rules that pass their tests with such data would decide without them: what is undefined refuses nothing.
+    OPA would load such files and the gateway would not: rules that read their data, and pass the tests on
+    OPA, would find the data undefined in the gateway and refuse nothing.
     """
     for name in OPA_DATA_FILES:
         for path in sorted(policies.rglob(name)):

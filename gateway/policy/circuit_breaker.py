@@ -10,11 +10,10 @@ FAILURES_MAXIMUM: Final = 5
 
 
 class CircuitBreaker:
-    """Opens (stops calls to a policy engine) after too many failed policy queries in a row.
+    """A switch that opens (stops calls to a policy engine) when `FAILURES_MAXIMUM` queries in a row fail.
 
-    While it is open, no question is asked until the engine has passed a health check. So a document that
-    always fails, sent again and again, keeps nobody else out: the breaker that it opens is closed after one
-    round trip.
+    While it is open, no policy query is sent; it closes as soon as the engine has passed a health check. So
+    somebody who sends a document that always fails stops the queries of others for one round trip only.
     """
 
     def __init__(self) -> None:

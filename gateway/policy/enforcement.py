@@ -108,7 +108,10 @@ def _with_exception(reason: Reason, granted: Mapping[str, str]) -> Reason:
 
 
 def _as_allowed(obligations: Obligations, reasons: Iterable[Reason]) -> Obligations:
-    """Returns a decision's obligations with the reasons added as warnings, without overridden limits."""
+    """Returns the obligations of a refusal that becomes a permission: each reason is added as a warning.
+
+    Limits of the overridden rules (`LIFTED`) are removed, since they would refuse the work again.
+    """
     warnings, lifted = list(obligations.warnings), dict[str, None]()
     for reason in reasons:
         by = f" (exception {reason.exception})" if reason.exception else ""

@@ -58,9 +58,9 @@ def unanswered(question: Question) -> Question:
 
 
 def _without_claim(principal: Principal, path: Sequence[str]) -> Principal:
-    """Returns the caller without the claim named by `path`'s first part, if that claim may be left out.
+    """Returns the caller without the claim named by `path`'s first part: client, scopes or groups.
 
-    An empty path stands for all such claims.
+    An empty path stands for all three. No other claim is removed.
     """
     names = path[:1] or list(MASKABLE_CLAIMS)
     left_out = {name: MASKABLE_CLAIMS[name] for name in names if name in MASKABLE_CLAIMS}

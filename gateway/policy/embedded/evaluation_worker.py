@@ -25,9 +25,9 @@ loop, small ones come here too, and wait rather than fail.
 
 
 class EvaluationWorker:
-    """A child process that evaluates policy rules, for one document at a time, of each tenant in turn.
+    """A child process that evaluates policy rules for one document at a time; waiting tenants take turns.
 
-    The process is started when it is first needed.
+    The process is started at the first evaluation.
     """
 
     def __init__(self, rules: PreparedRules, *, budget_seconds: float) -> None:

@@ -55,7 +55,7 @@ class EvaluationError(Exception):
 
 
 class RuleFailed(EvaluationError):
-    """Raised if a Rego rule fails. The text is the evaluator's, which quotes values of the document."""
+    """Raised if regorus reports an error in evaluating a rule. Its text may quote the document's values."""
 
 
 class Interrupted(EvaluationError):
@@ -114,8 +114,8 @@ def _prepare(
 class Interpreter:
     """A regorus interpreter that has loaded the rules and data of a policy bundle.
 
-    The constructor raises `BundleError`, with file and line, for what is no Rego. `bounded` is False where
-    data are large or rules may make much out of little, so that checkpoints do not bound an evaluation.
+    The constructor raises `BundleError`, with file and line, for invalid Rego. `bounded`: whether checkpoints
+    can end each evaluation in time; not where data are large, or a builtin makes large values of small ones.
     """
 
     def __init__(self, source: PolicySource | PreparedRules) -> None:
@@ -133,8 +133,8 @@ class Interpreter:
     def evaluate(self, rule: str, document: bytes, *, until: float = float("inf")) -> str:
         """Evaluates `rule` with the JSON `document` as input; returns its value as JSON.
 
-        Raises `EvaluationError`; it is `Interrupted` where the thread's processor time is past `until` at a
-        checkpoint.
+        Raises `Interrupted` if the thread's processor time is past `until` at a checkpoint, `RuleFailed` if
+        regorus reports an error, and `EvaluationError` on a thread other than the interpreter's own.
         """
         # gordon-to-regorus 0.13.0 marks its classes `unsendable`: on another thread pyo3 panics.
         if threading.get_ident() != self._thread:
@@ -175,7 +175,10 @@ class Interpreter:
 
 
 def with_body(text: str, line: int) -> str:
-    """Appends `:= true` to the head of the rule in `line`: `f("a", _)` becomes `f("a", _) := true`."""
+    """Writes `f("a", _)`, a rule in `line` without body or value, as `f("a", _) := true`.
+
+    Both mean the same in Rego; regorus does not read the first.
+    """
     lines = text.split("\n")
     rule, depth = "\n".join(lines[line - 1 :]), 0
     for token in _TOKENS.finditer(rule):

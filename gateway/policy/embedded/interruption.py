@@ -2,8 +2,8 @@
 
 regorus 0.13 has no limit of its own, and holds the interpreter lock while it evaluates. So a call is written
 before each loop that runs within another one, or in a function, which may be called in a loop; with large
-data, before each loop. Between two calls at most one loop runs, and that is bounded by the size of what it
-runs over: that of a document that is small enough, or of data with a bound of their own.
+data, before each loop. Between two calls at most one loop runs, and its length is bounded: it runs over the
+document or the data, both of which have a maximum size here.
 """
 
 from collections.abc import Generator, Iterable, Iterator
@@ -69,7 +69,8 @@ def with_checkpoints(module: Module, size: DataSize) -> str:
 def is_bounded(modules: Iterable[Module], size: DataSize) -> bool:
     """Returns whether the time between two calls of `CHECKPOINT` is bounded.
 
-    It is not where data are large, or where rules call a builtin that may make much out of little.
+    It is not where the data are larger than `MEMBERS_MAXIMUM` or `VALUES_MAXIMUM`, or where rules call one of
+    the `UNBOUNDED` builtins, whose result may be much larger than their arguments.
     """
     few = size.members <= MEMBERS_MAXIMUM and size.values <= VALUES_MAXIMUM
     return few and UNBOUNDED.isdisjoint(called_names(modules))

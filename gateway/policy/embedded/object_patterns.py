@@ -49,7 +49,7 @@ def exact_statement(
         return None
     start, end = extent(module, statement)
     text = module.edited([(*extent(module, node), name) for name, node in named.items()], start, end)
-    text = "; ".join([text, _tests(module, named, operator)])
+    text = "; ".join([text, _exact_matches(module, named, operator)])
     return start, end, f"{{ {text} }}" if is_bare(module, query) else text
 
 
@@ -58,7 +58,7 @@ def exact_arguments(module: Module, rule: SyntaxNode, names: Iterator[str]) -> E
     if not (named := _named(head_of(rule).get("args") or [], frozenset(), names)):
         return None
     edits = [(*extent(module, node), name) for name, node in named.items()]
-    tests, (first, last) = _tests(module, named, "="), extent(module, rule)
+    tests, (first, last) = _exact_matches(module, named, "="), extent(module, rule)
     bodies = only(rule)[1].get("bodies") or [{"query": None, "span": {"start": last, "end": last}}]
     for body in bodies:
         query = body["query"]
@@ -94,8 +94,11 @@ def _is_exact(node: SyntaxNode) -> bool:
     return kind == "Var" and str(value["value"]).startswith(PREFIX)
 
 
-def _tests(module: Module, named: Mapping[str, SyntaxNode], operator: str) -> str:
-    """Returns the statements that compare each object with its pattern, and count its fields."""
+def _exact_matches(module: Module, named: Mapping[str, SyntaxNode], operator: str) -> str:
+    """Returns Rego statements that hold if each variable is an object with its pattern's fields and no more.
+
+    `named` has the patterns by the names of the variables.
+    """
     return "; ".join(
         f"is_object({name}); count({name}) == {len(only(node)[1]['fields'])};"
         f" {module.edited([], *extent(module, node))} {operator} {name}"

@@ -75,7 +75,10 @@ def find_n(pattern: str, text: str, number: float) -> list[str]:
 
 
 def find_all_string_submatch_n(pattern: str, text: str, number: float) -> list[list[str]]:
-    """Implements the builtin of this name: returns the first `number` matches in `text`, with groups."""
+    """Implements `regex.find_all_string_submatch_n`: returns the first `number` matches and their groups.
+
+    Each match is a list: the matched text, then the text of each group. A negative number means all.
+    """
     return [
         [found[0].decode(), *((group or b"").decode() for group in found.groups())]
         for found in _some(pattern, text, number)

@@ -58,7 +58,7 @@ Parse: TypeAlias = Callable[[Sequence[tuple[str, str]]], Sequence[Module]]
 def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[Module, ...]:
     """Rewrites Rego modules, given as (file name, text), so that regorus evaluates them as OPA does.
 
-    Raises `BundleError`.
+    Raises `BundleError` for rules that cannot be parsed or that nest too deep.
     """
     # A change may lie within what another one moves: the outermost are made first, then what is left.
     parsed = {module.file: module for module in parse(modules)}

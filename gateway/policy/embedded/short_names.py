@@ -73,7 +73,8 @@ def _renamed(
 ) -> list[Edit] | None:
     """Returns the edits that give a Rego rule, and the rules that it refers to, their short names.
 
-    Returns None if a reference is unclear.
+    Returns None where a name may mean a rule or a variable, a reference means a whole package or is not
+    written with dots alone, or the rule replaces values by `with`.
     """
     found, declared = read_rule(module, rule)
     # An argument has its meaning in all of the rule, another name perhaps in one of its bodies.

@@ -22,10 +22,10 @@ _PASSED_OVER: Final = frozenset({"span", "fcn"})
 
 
 class Module(Struct, frozen=True, kw_only=True):
-    """A parsed Rego module: its file, text, rules, package (`data.waypost.submission`), and imported names.
+    """A parsed Rego module: its file, text, rules, package (`data.waypost.submission`), and global names.
 
-    `imports` and `names` map imported names, and those with the names of the package's rules, to the full
-    paths that they stand for.
+    `imports` maps each imported name to the full path that it stands for; `names` does so for each imported
+    name and for each rule of the package.
     """
 
     file: str
@@ -122,7 +122,7 @@ class DeclaredNames(Struct, frozen=True, kw_only=True):
 
 
 def read_rule(module: Module, rule: SyntaxNode) -> tuple[list[tuple[str, SyntaxNode]], DeclaredNames]:
-    """Returns the expressions of a Rego rule (see `expressions`), and the names that it declares."""
+    """Returns the kind and content of each expression and query in a Rego rule, and the names it declares."""
     tree = parts(rule)
     found = list(expressions(tree))
     announced, some, other = set[str](), set[str](), set(names_in(tree[0]))
@@ -263,7 +263,10 @@ def literal(node: SyntaxNode) -> str | None:
 
 
 def with_separators(module: Module) -> str:
-    """Inserts a semicolon before each bracket that begins a line: regorus 0.13 reads it as a call's."""
+    """Returns the module's text with a semicolon before each `(` that begins a line, after an expression.
+
+    regorus 0.13 reads the two lines as one call, `f` and `(x)` as `f(x)`; to OPA they are two statements.
+    """
     if not _BRACKET_BEGINS_A_LINE.search(module.text):
         return module.text.decode()
     ends = (extent(module, value["fcn"])[1] for kind, value in expressions(module.rules) if kind == "Call")

@@ -137,7 +137,8 @@ def _decompressed(archive: bytes) -> bytes:
 def manifest_of(files: Files) -> Manifest:
     """Parses the manifest among the `files` of a bundle archive.
 
-    Raises `ArchiveError` if a part is missing or wrong, or its roots would let others own rules.
+    Raises `ArchiveError` if a part is missing or wrong, for roots other than `[""]` (rules outside a bundle's
+    roots may come from elsewhere), and for files that a bundle must not have.
     """
     _check_names(files)
     found = parsed_json(files, MANIFEST)
@@ -153,7 +154,7 @@ def manifest_of(files: Files) -> Manifest:
 
 
 def _check_names(files: Files) -> None:
-    """Raises `ArchiveError` for names of files that OPA refuses, or that change how it reads others."""
+    """Raises `ArchiveError` if a bundle has YAML files, a patch, or manifests or signatures in subfolders."""
     for name in files:
         if name.endswith((MANIFEST, SIGNATURES)) and name not in (MANIFEST, SIGNATURES):
             raise ArchiveError(f"{name:.100}: there must be one such file, at the top")

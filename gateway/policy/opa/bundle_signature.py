@@ -84,7 +84,11 @@ def public_half(key: SigningKey) -> str:
 
 
 def read_signing_key(path: Path, key_id: str) -> SigningKey:
-    """Reads a key for signing bundles from the PEM file `path`. Raises `BundleKeyError`, or `OSError`."""
+    """Reads a key for signing bundles from the PEM file `path`.
+
+    Raises `BundleKeyError` if the file has no unencrypted private key on the curve P-256, and `OSError` if it
+    cannot be read.
+    """
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -95,7 +99,11 @@ def read_signing_key(path: Path, key_id: str) -> SigningKey:
 
 
 def read_verification_key(path: Path, key_id: str) -> VerificationKey:
-    """Reads a key for verifying bundles from the PEM file `path`. Raises `BundleKeyError`, or `OSError`."""
+    """Reads a key for verifying bundles from the PEM file `path`.
+
+    Raises `BundleKeyError` if the file has no public key on the curve P-256, and `OSError` if it cannot be
+    read.
+    """
     try:
         key = load_pem_public_key(path.read_bytes())
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -108,7 +116,7 @@ def read_verification_key(path: Path, key_id: str) -> VerificationKey:
 def sign(archive: bytes, key: SigningKey) -> bytes:
     """Signs a bundle archive with `key`; returns the archive with that signature only.
 
-    Raises `ArchiveError`.
+    Raises `ArchiveError` if the archive cannot be unpacked, or its manifest is not as it must be.
     """
     files = {name: content for name, content in unpack(archive).items() if name != SIGNATURES}
     manifest_of(files)
@@ -120,7 +128,8 @@ def sign(archive: bytes, key: SigningKey) -> bytes:
 def verify(archive: bytes, key: VerificationKey) -> Manifest:
     """Verifies that `key` has signed every file of a bundle archive; returns the bundle's manifest.
 
-    Raises `ArchiveError`.
+    Raises `ArchiveError` if the signature is missing or not by `key`, or a file is unsigned, changed or
+    missing; and for a damaged archive or a wrong manifest.
     """
     files = unpack(archive)
     if SIGNATURES not in files:
@@ -138,7 +147,11 @@ def verify(archive: bytes, key: VerificationKey) -> Manifest:
 
 
 def _signed_hashes(files: Files, key: VerificationKey) -> dict[str, str]:
-    """Returns the file hashes, by file name, in a bundle's only signature. Raises `ArchiveError`."""
+    """Verifies a bundle's signature with `key`; returns the file hashes that were signed, by file name.
+
+    Raises `ArchiveError` unless there is exactly one signature, by `key`, without scope and over SHA-256
+    hashes.
+    """
     try:
         found = parsed_json(files, SIGNATURES)
         if not isinstance(found, dict) or not isinstance(found.get("signatures"), list):

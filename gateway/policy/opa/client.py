@@ -52,7 +52,7 @@ class StrictResponse:
             raise ReplyError(explain_error(self.status, self._body))
 
     async def json(self) -> Reply:
-        """Parses the body of OPA's response. Raises `ReplyError`."""
+        """Parses the body of OPA's response. Raises `ReplyError` if it is no complete answer of an OPA."""
         return parse_reply(self._body)
 
 
@@ -72,12 +72,13 @@ class StrictOpaClient(AsyncOpaClient):
         """The HTTP session that opens a new connection for each question without a number."""
 
     async def ask(self, rule: str, document: bytes, *, numbered: bool = False) -> Reply:
-        """Returns OPA's value of `rule` (a full name) for the input `document`. Raises `ReplyError`.
+        """Asks OPA for the value of `rule` (a full name) with the JSON `document` as input.
 
-        `numbered`: the query has a number, which its answer repeats. The answer to a query without one could
-        be late, or another's, on a connection that is kept: such a query has a connection to itself.
+        `numbered`: the query has a number, which its answer repeats. A query without one gets a connection of
+        its own, since a kept connection could deliver a late answer to an earlier query.
 
-        Raises `aiohttp.ClientError` or `OSError` where no answer came.
+        Raises `ReplyError` for an error or an unusable answer of OPA, and `aiohttp.ClientError` or `OSError`
+        where no answer came.
         """
         package, _, name = rule.removeprefix("data.").rpartition(".")
         reply = await self.query_rule(

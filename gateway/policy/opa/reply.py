@@ -44,7 +44,10 @@ class Reply(Struct, frozen=True, kw_only=True):
 
     @property
     def revision(self) -> str:
-        """Returns the revision of the bundle that OPA has loaded; of several bundles, each with its name."""
+        """Returns the revision of OPA's only bundle; for several bundles `name@revision` of each, in a list.
+
+        The list is one text, separated by commas.
+        """
         bundles = self.provenance.bundles
         if len(bundles) == 1:
             return next(iter(bundles.values())).revision
@@ -93,7 +96,10 @@ class _ErrorBody(Struct, frozen=True):
 
 
 def explain_error(status: int, body: bytes) -> str:
-    """Returns the reason for OPA's error response, in one line; of a failed evaluation with file and line."""
+    """Returns the reason that OPA gives in an error response, as one line.
+
+    For a failed evaluation it names file and line of the rule; without a reason it names the status.
+    """
     try:
         error = msgspec.json.decode(body, type=_ErrorBody)
     except (ValueError, RecursionError):
