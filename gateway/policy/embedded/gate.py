@@ -55,7 +55,7 @@ def check_rules(modules: Sequence[Module]) -> list[Diagnostic]:
 def nondeterministic_calls(modules: Sequence[Module]) -> list[Diagnostic]:
     """Returns a diagnostic for each call of a Rego builtin whose result depends on more than its arguments.
 
-    A decision must depend on its input alone, whichever engine makes it: not on a clock, chance or the network.
+    A decision must depend on its input alone, whichever engine makes it: no clock, no chance, no network.
     """
     detail = "{} is refused, since a decision depends on its input alone: {}"
     return sorted(
