@@ -51,6 +51,7 @@ CALLS = (
     ("releases", "describe", "n1"),
     ("releases", "canary", "n1", "2"),
     ("releases", "promote", "n1", "2"),
+    ("releases", "abort", "n1", "2"),
     ("releases", "rollback", "n1", "2"),
     ("submit", "w.yaml"),
     ("submit", "w.yaml", "--watch"),
@@ -102,7 +103,7 @@ def releases(word: str) -> dict[str, Any]:
         f"GET {path}": {"items": [one], "continue": None},
         f"POST {path}": one,
         f"GET {path}/n1": one,
-        **{f"POST {path}/n1/versions/2/{step}": one for step in ("canary", "promote", "rollback")},
+        **{f"POST {path}/n1/versions/2/{step}": one for step in ("canary", "promote", "abort", "rollback")},
     }
 
 

@@ -26,7 +26,7 @@ def test_the_commands_of_a_runbook_exist(page: Path) -> None:
     for line in commands(page.read_text()):
         words = shlex.split(line.partition(" > ")[0], comments=True)[1:]
         # Placeholders of numbers.
-        words = ["42" if word in ("PORT", "SEQUENCE") else word for word in words if word != "..."]
+        words = ["42" if word in ("PORT", "SEQUENCE", "VERSION") else word for word in words if word != "..."]
         try:
             app.parse_args(words, exit_on_error=False, print_error=False)
         except CycloptsError as error:

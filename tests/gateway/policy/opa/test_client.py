@@ -17,6 +17,7 @@ from tests.conformance.policy_engine import submission
 from tests.gateway.policy.opa.faulty_opa import PROVENANCE, body_of
 from waypost import pki, tls
 from waypost.serving import Server
+from waypost.tls import PkiError
 
 
 @asynccontextmanager
@@ -63,5 +64,5 @@ async def test_an_opa_of_an_unknown_root_decides_nothing(tmp_path: Path) -> None
 async def test_a_root_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     """As any other file of the settings."""
     address = OpaAddress(host="127.0.0.1", tls=True)
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(PkiError, match="cannot read"):
         await OpaPolicyEngine(address, ca=str(tmp_path / "no.pem")).__aenter__()
