@@ -9,9 +9,9 @@ from gateway.rollback.interface import Counted, Queries
 
 
 class Shares(Struct, frozen=True, kw_only=True):
-    """The total of what is counted about a release in a time window, and the bad ones among it.
+    """The number of events about a release in a time window, and how many of those were bad.
 
-    Such as submissions and refusals.
+    Events are submissions, of which the refused are bad, or ended shards, of which the failed are bad.
     """
 
     total: float
@@ -19,15 +19,15 @@ class Shares(Struct, frozen=True, kw_only=True):
 
     @property
     def share(self) -> float:
-        """Returns the bad part of the total, from 0 to 1."""
+        """Returns the proportion of the events that were bad, from 0 to 1; 0 if there were no events."""
         # Prometheus extrapolates both by themselves: the bad may come out as a little more than all.
         return min(1.0, self.bad / self.total) if self.total else 0.0
 
     @property
     def sound(self) -> bool:
-        """Returns whether the numbers can be counts: finite, not negative, the bad at most the total.
+        """Returns whether the numbers can be counts: finite, not negative, `bad` not above `total`.
 
-        The bad may exceed the total a little, by extrapolation.
+        Prometheus extrapolates each by itself, so `bad` may be above `total` by 1 % and one event.
         """
         numbers = (self.total, self.bad)
         return all(math.isfinite(number) and number >= 0 for number in numbers) and (

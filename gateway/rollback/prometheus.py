@@ -77,7 +77,10 @@ class Prometheus:
     async def evidence(
         self, queries: Queries, counted: Counted, *, window_seconds: int
     ) -> Evidence | NoEvidence:
-        """Queries Prometheus for the evidence about a release and its baseline."""
+        """Queries Prometheus for the counts of a release and its baseline, all at one moment.
+
+        Returns `NoEvidence`, with the reason, if Prometheus does not answer each query in time by one number.
+        """
         asked = {**structs.asdict(queries), "failovers": FAILOVERS.format(window=window_seconds)}
         number, offset = dict[str, float](), 0.0
         # All at the moment of the first: beside what grows by the second, the bad may else be more than all.

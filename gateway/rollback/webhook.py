@@ -56,7 +56,8 @@ class SentBy(Struct, frozen=True, kw_only=True):
 def check_bearer(sent: SentBy, settings: RollbackSettings) -> bool:
     """Returns whether a webhook request has the right bearer token; False: its signature must be checked.
 
-    Raises `Denied` where no alerts are taken at all, and `Unauthenticated` for a wrong token, or neither.
+    Raises `Denied` where the settings have neither a token nor a key for alerts, and `Unauthenticated` for a
+    wrong token, and for a request without a token or signature that the settings provide for.
     """
     if settings.alerts_token is None and settings.alerts_key is None:
         raise Denied("this gateway takes no alerts: set rollback.alerts_token or rollback.alerts_key")
@@ -86,7 +87,11 @@ def check_signature(sent: SentBy, body: bytes, settings: RollbackSettings, *, no
 
 
 def read_alerts(body: bytes, *, now: float) -> Sequence[Alert]:
-    """Parses the alerts in a webhook request's body. Raises `Malformed`, or `Invalid` with JSON pointers."""
+    """Parses the alerts in a webhook request's body.
+
+    Raises `Malformed` if the body is not JSON, `TooLarge` if it nests too deep, and `Invalid`, with a JSON
+    pointer to each error, if a field is missing or wrong.
+    """
     sent = parse_json(body, Notification)
     return [
         Alert(

@@ -24,9 +24,9 @@ class CorrectsTimes(Protocol):
     """The interface by which a store corrects its stored times after the wall clock was set."""
 
     async def correct_times(self, boot: MachineBoot) -> float:
-        """Moves deadlines of open runs, and pauses, by the seconds that the wall clock was set by.
+        """Moves deadlines of open runs, and pauses of shards, if the wall clock was set since the last call.
 
-        Since the last call; to be called once, at the start. Returns these seconds, 0 if the clock was not
-        set. Raises `Unavailable`.
+        `boot` is the present reading. To be called once, at the start of the gateway. Returns the seconds by
+        which the clock was set; 0 if it was not. Raises `Unavailable`.
         """
         ...

@@ -69,7 +69,8 @@ class KeepsDecisions(Protocol):
     async def recorded_decision(self, decision_id: str) -> RecordedDecision | None:
         """Reads the policy decision with this id, with its query and document; None if there is none.
 
-        The document is absent where policy masks it, and where it was too large for a refusal.
+        The document is absent where policy masked it or gave no answer, and where a refused document was too
+        large to be kept.
         """
         ...
 

@@ -47,7 +47,7 @@ class Admission(Struct, frozen=True, kw_only=True):
 
 
 class Admitted(Struct, frozen=True, kw_only=True):
-    """The result of `Store.admit`: the new run, or the earlier run with the same idempotency key."""
+    """The result of `Store.admit`: a run (new, or of the same idempotency key), or the exceeded limit."""
 
     run: Run
     exceeded: str = ""
@@ -123,7 +123,8 @@ class Store(ListsActs, CorrectsTimes, KeepsPolicy, KeepsTrail, KeepsWorkflows, P
     async def admit(self, admission: Admission) -> Admitted:
         """Stores a new run with its shards, policy decision and history, in one commit.
 
-        With a known idempotency key it writes nothing, and returns the run that was stored with the key.
+        With a known idempotency key it writes nothing, and returns the run that was stored with the key. It
+        writes nothing either, and returns `exceeded`, where the run would pass a limit of `admission.limits`.
         """
         ...
 
@@ -175,10 +176,7 @@ class Store(ListsActs, CorrectsTimes, KeepsPolicy, KeepsTrail, KeepsWorkflows, P
         ...
 
     async def history(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[HistoryEntry]:
-        """Returns the first `limit` entries of a run's history with a `seq` above `after`.
-
-        The run "" has the entries that are about regions.
-        """
+        """Returns the first `limit` history entries of a run ("": of regions) with a `seq` above `after`."""
         ...
 
     async def count_open_work(self, tenant: str) -> OpenWork:
@@ -275,7 +273,10 @@ class Store(ListsActs, CorrectsTimes, KeepsPolicy, KeepsTrail, KeepsWorkflows, P
         ...
 
     async def remove_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
-        """Removes `taint` from a region; returns whether the history `entry` was written."""
+        """Removes `taint` from a region; returns whether the history `entry` was written.
+
+        For a taint that the region lacks, only if the last such entry is another person's.
+        """
         ...
 
     def subscribe(self, run_id: str | None) -> AbstractContextManager[asyncio.Event]:

@@ -19,7 +19,7 @@ SMALLEST_WEIGHT = 0.01
 def in_turns(queues: Sequence[tuple[float, Iterator[T]]], limit: int) -> list[T]:
     """Takes up to `limit` items from the queues in turns, by their weights; the first queue begins.
 
-    Of a queue no more items are read than are taken, and one more where it is over.
+    An item is read from its queue only when it is taken: the queues may be cursors over many rows.
     """
     # Of two queues with the same turn the one goes first that comes first.
     turns = [(0.0, number) for number in range(len(queues))]

@@ -35,9 +35,10 @@ async def take_step(
 ) -> ReleasedWorkflow | None:
     """Makes and stores a release change of one version; returns the workflow after it.
 
-    `by` is the name of who makes the change. `steps` are the shares that a canary gets later, with the
-    permission of policy for `asked_by`. Returns None, with nothing stored, where the stored workflow is no
-    longer as `before`. Raises `StepRefused`.
+    `by` is the name of who makes the change. `steps` are the shares that a canary gets later; at each one
+    policy is asked again whether the caller `asked_by` may do that. Returns None, with nothing stored, where
+    the stored workflow is no longer as `before`. Raises `StepRefused` where the states of the versions do not
+    allow the change, or there is no such version.
     """
     after = after_step(before, step, number, by=by, at=at, percent=percent, steps=steps, reason=reason)
     version = after.version(number)

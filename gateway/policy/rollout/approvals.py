@@ -14,7 +14,8 @@ from gateway.policy.rollout.bundle_states import PendingStep, Rollout, Step, Ste
 def approvals_needed(rollout: Rollout, step: Step, act: Act) -> int:
     """Returns how many other people must approve a rollout change (activate, canary, ...).
 
-    That is as many as the policy rules ask for, and at least as many as were kept by a rollback.
+    That is as many as the active bundle's rules ask for. After a rollback a person needs, for a canary or an
+    activation, at least as many as the rolled-back bundle's rules asked for.
     """
     # Where no person asks (a bundle in a file), the settings of the gateway have approved it.
     if step not in (Step.CANARY, Step.ACTIVATE) or act.principal is None:
@@ -39,7 +40,8 @@ def after_request(rollout: Rollout, pending: PendingStep) -> Rollout:
 def after_approval(rollout: Rollout, sequence: int, *, by: str, at: float) -> Rollout:
     """Returns the rollout after one more approval of the pending change of the bundle `sequence`.
 
-    Raises `StepRefused` where none is pending, and what `check_approval` raises.
+    Raises `StepRefused` where none is pending or it has expired, `ApprovalRefused` if `by` is the requester,
+    and `AlreadyApproved` if `by` has approved it before.
     """
     pending = rollout.pending
     if pending is None or pending.sequence != sequence:

@@ -39,8 +39,9 @@ class BundleEngines(Protocol):
         ...
 
     async def deciding(self, bundle: GatedBundle | None, /, *, is_new: bool) -> PolicyEngine:
-        """Returns the engine for the active `bundle`; None: the engine that the gateway was started with.
+        """Returns the engine that evaluates the active `bundle`.
 
+        Where no bundle is active (`bundle` None), that is the engine that the gateway was started with.
         `is_new`: the bundle was never active before. Raises `BundleError`, `Invalid` or `Unavailable` where
         the engine cannot evaluate the bundle.
         """
@@ -183,8 +184,11 @@ class FedOpa:
         return self.engine.revision == revision
 
 
-async def _hold(opa: FedOpa, bundle: GatedBundle, which: str) -> None:
-    """Waits until `opa` has loaded the bundle; raises `Invalid` if it refuses that, else `Unavailable`."""
+async def _wait_until_loaded(opa: FedOpa, bundle: GatedBundle, which: str) -> None:
+    """Waits, for a bounded time, until `opa` (named `which` in errors) has loaded the bundle.
+
+    Raises `Unavailable` if the OPA does not answer, and `Invalid` if it does and has not loaded the bundle.
+    """
     if await opa.holds(bundle):
         return
     if not opa.feed.trouble:
@@ -225,12 +229,12 @@ class OpaEngines:
         """
         if self._candidate is not None:
             self._candidate.serve(bundle)
-            await _hold(self._candidate, bundle, CANDIDATE)
+            await _wait_until_loaded(self._candidate, bundle, CANDIDATE)
             return
         self._before, self._handed = self._deciding.feed.current, True
         self._deciding.serve(bundle)
         try:
-            await _hold(self._deciding, bundle, "OPA")
+            await _wait_until_loaded(self._deciding, bundle, "OPA")
         except BaseException:
             self.withdraw()
             raise
@@ -245,7 +249,7 @@ class OpaEngines:
             return await embedded_engine(bundle, shadow=shadow)
         self._candidate.serve(bundle)
         if wait:
-            await _hold(self._candidate, bundle, CANDIDATE)
+            await _wait_until_loaded(self._candidate, bundle, CANDIDATE)
         return self._candidate.engine
 
     def serve(self, bundle: GatedBundle, /) -> None:

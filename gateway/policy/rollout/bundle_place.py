@@ -94,7 +94,8 @@ class BundlePlace:
     async def _take(self, archive: bytes, *, starting: bool) -> bool:
         """Uploads and activates a bundle from the file; returns False if it is not newer than all others.
 
-        One from the file that no OPA has compiled yet counts as newer.
+        A bundle that was uploaded from the file earlier and could not be activated then, since no OPA
+        answered, counts as newer: it is tried again.
 
         Raises `Unavailable` if an OPA must compile the bundle first, and none answers.
         """

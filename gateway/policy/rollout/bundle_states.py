@@ -203,11 +203,13 @@ def after_step(
     may_return: bool = True,
     approvals: int = 0,
 ) -> Rollout:
-    """Returns the rollout after a change (activate, ...) of the bundle `sequence`. Raises `StepRefused`.
+    """Returns the rollout after a change (activate, ...) of the bundle `sequence`.
 
     `may_return`: whether the gateway can decide without any bundle, by the policy that it was started with.
-    `approvals`: at a rollback, how many approvals the rules of the active bundle ask for before an
-    activation.
+    `approvals`: at a rollback, how many approvals the bundle's rules ask for before an activation; the next
+    activation needs as many, so that nobody escapes those rules by rolling them back.
+
+    Raises `StepRefused` if there is no such bundle, or the states of the bundles do not allow the change.
     """
     release, active, candidate = rollout.release(sequence), rollout.active, rollout.candidate
     if release is None:

@@ -39,8 +39,11 @@ class ChosenEngine:
 
     Implements `PolicyEngine`; the engines can be replaced. `base` is the first active one. It and `others`
     are entered and closed with this one; every other engine is closed when it is replaced and has answered
-    its queries. An engine in force (`base` since `since`, in seconds since 1970) for longer than
-    `maximum_age_seconds` answers no submission any more. `on_in_force` is called with that time.
+    its queries.
+
+    When the active engine has been in force for more than `maximum_age_seconds`, submissions and retries are
+    refused, since its rules may be out of date. `since` is the time, in seconds since 1970, from which `base`
+    is in force; `on_in_force` is called with it, and with that of each later engine.
     """
 
     def __init__(
@@ -116,7 +119,7 @@ class ChosenEngine:
     def activate(self, engine: PolicyEngine, *, at: float | None = None) -> None:
         """Replaces the active policy engine by `engine`, which is started and in force since `at`.
 
-        `at` None: since when the former engine was.
+        `at` None: the time that is known for the former engine stays.
         """
         before, self._active = self._active, _Held(engine)
         if at is not None:

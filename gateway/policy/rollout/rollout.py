@@ -129,7 +129,9 @@ class BundleRollout:
     async def approve(self, sequence: int, act: Act, *, expected: int) -> Taken:
         """Approves the pending rollout change of a bundle; with the last approval needed, makes the change.
 
-        Raises what `take` raises, and `Denied` where somebody approves what they have asked for themselves.
+        Raises `Denied` for the requester, and for somebody who has approved it before; `PreconditionFailed`
+        where the rollout is not at generation `expected`; `Conflict` where no change is pending, or it is
+        not possible now; `Invalid` or `Unavailable` where no engine can evaluate the bundle.
         """
         return await self._to_its_end(self._approve(sequence, act, expected=expected))
 
@@ -201,7 +203,7 @@ class BundleRollout:
         self, step: Step, release: Release, act: Act, *, share: Share, by: str = ""
     ) -> Rollout:
         """Returns the rollout after a change (activate, ...). Raises `Conflict` if that is not possible."""
-        approvals = await self._approvals_taken_back(step, release, act)
+        approvals = await self._approvals_of_rolled_back(step, release, act)
         with refusals():
             following = after_step(
                 self.current,
@@ -217,8 +219,11 @@ class BundleRollout:
             await self._check_return(release, act)
         return following
 
-    async def _approvals_taken_back(self, step: Step, release: Release, act: Act) -> int:
-        """Returns the approvals that activations need by the active bundle, if this rolls it back; else 0."""
+    async def _approvals_of_rolled_back(self, step: Step, release: Release, act: Act) -> int:
+        """Returns how many approvals an activation needs by the active bundle's rules.
+
+        Only for a change that rolls that bundle back; 0 for any other.
+        """
         if step is not Step.ROLL_BACK or release != self.current.active:
             return 0
         question = step_question(Step.ACTIVATE, release.sequence, act)

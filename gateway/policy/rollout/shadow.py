@@ -27,9 +27,9 @@ OTHER_RULE: Final = "other"
 
 
 class ShadowCounts(Struct, kw_only=True):
-    """The counts of decisions that this process has compared with a shadow's answers, or skipped.
+    """The counts of policy decisions that were compared with a shadow's answers, differed, or were skipped.
 
-    With the differing ones, and the newest of those.
+    The newest differing answers are kept too. All are of this process alone, since its start.
     """
 
     compared: int = 0
@@ -44,7 +44,8 @@ class ShadowCounts(Struct, kw_only=True):
 class Shadow:
     """Compares policy decisions with the answers of `engine`, at most `per_second` of them.
 
-    `on_flip` is called with kind and rule of each differing answer; rules beyond a bound are one.
+    `on_flip` is called with the kind and the rule of each differing answer. After `RULES_MAXIMUM` different
+    rules, every further one is named `other`.
     `on_skipped` is called for each decision that is not compared.
     """
 
@@ -123,7 +124,10 @@ class Shadow:
         self._on_flip(flip.kind, self._label(flip))
 
     def _label(self, flip: Flip) -> str:
-        """Returns the rule of a differing decision, as a label of metrics; a common label beyond a bound."""
+        """Returns the rule of a differing decision, as the value of a metric's label.
+
+        After `RULES_MAXIMUM` different rules, every further one becomes `other`: each value costs memory.
+        """
         rule = flip.rules[0] if flip.rules else ""
         if rule not in self._rules and len(self._rules) >= RULES_MAXIMUM:
             return OTHER_RULE

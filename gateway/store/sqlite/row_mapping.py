@@ -57,7 +57,7 @@ def run_row(run: Run) -> tuple[Any, ...]:
 
 
 def run_changes(run: Run) -> tuple[Any, ...]:
-    """Returns the parameters of the SQL statement `REOPEN_RUN` for a run, up to the run's id."""
+    """Returns the parameters of the SQL statement `REOPEN_RUN` for a run, except the last, the run's id."""
     return (
         run.deadline_at,
         run.cancel_requested_at,
@@ -130,7 +130,7 @@ def label_rows(run: Run) -> list[tuple[str, str, str, str]]:
 
 
 def shard_changes(shard: Shard) -> tuple[Any, ...]:
-    """Returns the parameters of the SQL statement `SWAP_SHARD` for a shard, up to those of its condition."""
+    """Returns the values that the SQL statement `SWAP_SHARD` sets, without those of its `where` clause."""
     return (shard.phase, shard.rev, shard.not_before, len(shard.orphans), to_json(shard))
 
 

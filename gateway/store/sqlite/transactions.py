@@ -32,10 +32,10 @@ def prepare(db: sqlite3.Connection) -> tuple[str, int]:
 
 
 def correct_times(db: sqlite3.Connection, boot: MachineBoot) -> float:
-    """Moves stored deadlines and pauses if the wall clock was set since; returns by how many seconds.
+    """Moves stored deadlines and pauses if the wall clock was set since the stored reading.
 
-    `boot` is the clock's present reading. It is stored only where a correction was made or the machine has
-    booted: all times are stored by the stored reading.
+    Returns by how many seconds. `boot` is the present reading; it replaces the stored one only where times
+    were moved or the machine has booted, so that steps too small to correct add up.
     """
     before = row_mapping.read_boot(db.execute(sql.READ_BOOT).fetchone())
     step = clock_step(before, boot)
@@ -205,7 +205,10 @@ def replace_decision(db: sqlite3.Connection, run_id: str, decision: Decision) ->
 
 
 def bind_incarnation(db: sqlite3.Connection, region: str, incarnation: str) -> str:
-    """Binds a region's name to the cluster journal `incarnation`, unless one is bound; returns the bound."""
+    """Binds a region's name to the cluster journal `incarnation`, unless another journal is bound to it.
+
+    Returns the journal that is bound now.
+    """
     if db.execute(sql.BIND_INCARNATION, (region, incarnation)).rowcount:
         row = db.execute(sql.CURSOR, (region,)).fetchone()
         cursor = None if row is None else Cursor(incarnation=row[0], seq=row[1])
@@ -223,12 +226,18 @@ def release_incarnation(db: sqlite3.Connection, region: str, entry: HistoryEntry
 
 
 def add_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryEntry) -> bool:
-    """Adds a taint to a region; returns whether a history entry was written, see `Store.add_taint`."""
+    """Adds a taint to a region; returns whether the history `entry` was written.
+
+    For a taint that the region has already, only if the last such entry is another person's.
+    """
     return _change(db, sql.ADD_TAINT, (region, taint), entry) or _note_repeated(db, region, entry)
 
 
 def remove_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryEntry) -> bool:
-    """Removes a taint from a region; returns whether a history entry was written."""
+    """Removes a taint from a region; returns whether the history `entry` was written.
+
+    For a taint that the region lacks, only if the last such entry is another person's.
+    """
     return _change(db, sql.REMOVE_TAINT, (region, taint), entry) or _note_repeated(db, region, entry)
 
 
