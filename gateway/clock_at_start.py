@@ -13,8 +13,8 @@ from gateway.store.interface import RunQuery, Store
 async def correct_clocks(store: Store) -> None:
     """Corrects this process's clock and the stored times after changes of the machine's wall clock.
 
-    The clock is set to at least the newest run's time; stored deadlines move by other changes. Raises
-    `Unavailable` where the store does not take that.
+    If the clock is behind the newest run's time, it is set forward to that. Stored deadlines and pauses move
+    by as much as the wall clock was set since the last start. Raises `Unavailable` if the store fails.
     """
     newest = await store.runs(RunQuery(tenants=None, limit=1))
     behind = max((seconds_behind(run.created_at) for run in newest.runs), default=0.0)

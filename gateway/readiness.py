@@ -56,7 +56,10 @@ async def _check_policy(policy: PolicyEngine, engine: str, bundles: BundleFeed) 
 
 
 async def _check_keys(authenticator: JwtAuthenticator) -> str:
-    """Checks that the keys of every token issuer can be read; `Unavailable` names the issuers without."""
+    """Checks that the keys of every token issuer could be read.
+
+    Otherwise raises `Unavailable`, which names the issuers whose keys could not.
+    """
     if authenticator.issuers_without_keys:
         raise Unavailable(f"cannot be read: those of {', '.join(authenticator.issuers_without_keys)}")
     return "of every issuer"

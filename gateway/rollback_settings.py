@@ -14,7 +14,10 @@ Most = Annotated[int, Meta(ge=0)]
 
 
 class ReleaseKindSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The rollback settings of one kind of release; None: the setting of the same name in `rollback`."""
+    """The rollback settings of one kind of release.
+
+    Where a field is None, the setting of the same name in the table `rollback` applies to the kind.
+    """
 
     mode: Mode | None = None
     window_seconds: Window | None = None

@@ -1,7 +1,7 @@
 """A clock of seconds since 1970 that does not change if the machine's wall clock is set.
 
-It measures deadlines and pauses, and makes the ids of runs. It starts as the wall clock is set, and goes on
-with the time since the machine's boot.
+It measures deadlines and pauses, and makes the ids of runs. When the process starts, the clock takes the time
+of the wall clock; from then on it advances with the time since the machine's boot.
 """
 
 import sys
@@ -25,7 +25,7 @@ _offset = time.time() - uptime()
 class MachineBoot(Struct, frozen=True, kw_only=True):
     """The latest boot of this machine: its id, and when it was by the steady clock, in seconds since 1970.
 
-    Two readings of one boot differ in time by as much as the wall clock was set in between.
+    Two processes read different times for the same boot if the wall clock was set between their starts.
     """
 
     id: str
@@ -43,19 +43,19 @@ def machine_boot() -> MachineBoot:
 
 
 def steady_time() -> float:
-    """Returns the present time of the steady clock, in seconds since 1970."""
+    """Returns the time now, in seconds since 1970, unmoved by changes of the wall clock since the start."""
     return _offset + uptime()
 
 
 def seconds_behind(newest: float) -> float:
-    """Returns the seconds by which the steady clock is behind `newest`; 0 if it is not behind."""
+    """Returns by how many seconds the steady clock is behind the stored time `newest`; 0 if it is not."""
     return max(0.0, newest - steady_time())
 
 
 def set_forward(seconds: float) -> None:
-    """Sets the steady clock forward by `seconds`, at the start of the process.
+    """Sets the steady clock forward by `seconds`.
 
-    Times that were given before the start are then in the past.
+    Called at the start of the process, so that no time that an earlier process stored is in the future.
     """
     global _offset
     _offset += seconds

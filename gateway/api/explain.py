@@ -64,7 +64,10 @@ async def _history(store: Store, run: Run) -> Sequence[HistoryEntry]:
 
 
 async def _decisions(store: Store, run: Run, history: Sequence[HistoryEntry]) -> tuple[Decision, ...]:
-    """Returns the policy decisions named in the history entries, in their order, and the one now in force."""
+    """Returns every policy decision that the run's history names, in order, then the one it now runs under.
+
+    Each is returned once, and without the query that was asked (`question`).
+    """
     named = [entry.decision_id for entry in history if entry.decision_id is not None]
     # a dict, for one of each in the order of their first mention
     found = [await store.decision(decision_id) for decision_id in dict.fromkeys([*named, run.decision_id])]

@@ -165,9 +165,9 @@ def _headers(*names: str) -> dict[str, Any]:
 def _with_items(value: Any) -> Any:
     """Returns a copy of a JSON schema in which each array without an `items` object gets `items: {}`.
 
-    JSON Schema permits leaving `items` out, but generators of clients then leave out operations with such
-    arrays. It also permits `false`, which closes a tuple that its `maxItems` closes already: of a document
-    with that openapi-python-client (0.29) makes no client at all.
+    JSON Schema permits arrays without `items`, but client generators leave out the operations that have such
+    arrays. It also permits `items: false` for a tuple, at which openapi-python-client (0.29) fails; the
+    tuple's `maxItems` says the same.
     """
     if isinstance(value, dict):
         described = {key: _with_items(item) for key, item in value.items()}

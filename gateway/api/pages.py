@@ -11,9 +11,10 @@ CURSOR_VERSION: Final = "1"
 
 
 def visible_tenants(decision: Decision, own: str, asked: str | None) -> tuple[str, ...] | None:
-    """Returns the tenants whose entries a list may show: None for all, empty if `asked` is not permitted.
+    """Returns the tenants whose entries a list may show; None: every tenant's.
 
-    Where policy names no tenants, the caller's `own` alone is permitted.
+    `asked` is the only tenant that the caller wants to see (None: no choice); if policy does not permit it,
+    the result is empty. Where policy names no tenants, only the caller's own tenant, `own`, is permitted.
     """
     permitted = decision.obligations.tenants if decision.obligations.tenants is not None else (own,)
     if "*" in permitted:

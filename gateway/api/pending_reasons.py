@@ -1,6 +1,7 @@
 """Makes the sentences that say why the shards and tasks of a run wait now.
 
-While no region takes work the controller looks at no shard and records nothing: the history has no reason.
+The reasons are computed at the request, since the history may lack them: while no region takes work, the
+controller looks at no shard and records nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -224,7 +224,7 @@ def detail(
 def region_state(view: RegionView, score: float) -> RegionState:
     """Converts a `RegionView` and its placement score to the API's `RegionState`.
 
-    Values that `view` computes are named here; its fields are copied.
+    Copies the fields of `view`, and adds the values that its properties compute.
     """
     computed = {
         "score": score,

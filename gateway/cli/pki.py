@@ -23,7 +23,7 @@ Folder = Annotated[
 
 
 class WantedCertificate(NamedTuple):
-    """A certificate that `waypost pki init` makes at `path`, by `issue`, unless a good one is there."""
+    """A certificate that `waypost pki init` makes by calling `issue`, unless `path` has a valid one."""
 
     name: str
     path: Path

@@ -81,7 +81,10 @@ def _check_tenant(tenant: str) -> None:
 
 
 def _warn_of_unknown_scopes(scopes: Sequence[str]) -> None:
-    """Prints a warning for each scope that no shipped rule knows, since custom rules might use it."""
+    """Prints a warning for each scope that no shipped rule knows.
+
+    It is no error, since custom rules may know the scope.
+    """
     for word in (word for scope in scopes for word in scope.split() if word not in SCOPES):
         near = closest(word, SCOPES)
         meant = f"did you mean {near}?" if near else f"there are {', '.join(SCOPES)}"

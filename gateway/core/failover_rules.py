@@ -41,10 +41,10 @@ def suspect_wait_is_over(
     fenced_until: float,
     wait_seconds: float,
 ) -> bool:
-    """Returns whether a Suspect shard has waited long enough to move to another region. Monotonic seconds.
+    """Returns whether a Suspect shard has waited long enough to move to another region.
 
-    An exclusive shard's wait begins with the suspicion or at its fence, whichever is later: until the fence a
-    create that is still under way may start the attempt.
+    All times are in monotonic seconds. An exclusive shard's wait begins at `suspected_at` or `fenced_until`,
+    whichever is later: until its fence a create that is still under way may start the attempt.
     """
     since = max(suspected_at, fenced_until) if side_effects is SideEffects.EXCLUSIVE else suspected_at
     return now - since >= wait_seconds
@@ -62,8 +62,8 @@ def regions_lost_after(shard: Shard, wall: float, settings: FailoverSettings) ->
 def may_be_poison(shard: Shard, wall: float, settings: FailoverSettings) -> bool:
     """Returns whether the shard had so many recent region losses that it may cause them (a poison shard).
 
-    `wall` is now, in seconds since 1970; losses count for `losses_forgotten_seconds`. Such shards are tried
-    in separate regions.
+    `wall` is now, in seconds since 1970. Losses count until `losses_forgotten_seconds` after the last one.
+    Shards that may be poison are kept in regions apart from each other.
     """
     return shard.regions_lost >= POISON_LOSSES and _losses_count(shard, wall, settings)
 
@@ -74,14 +74,18 @@ def _losses_count(shard: Shard, wall: float, settings: FailoverSettings) -> bool
 
 
 def loss_event(attempts_lost: int, settings: FailoverSettings) -> Event:
-    """Returns the shard's event for a lost attempt (T9): `LOST`, or `EXHAUSTED` if no more are allowed."""
+    """Returns the shard's event for one more lost attempt: `EXHAUSTED` at `attempts_maximum`, else `LOST`.
+
+    `attempts_lost` is the number of attempts that it lost before.
+    """
     return Event.EXHAUSTED if attempts_lost + 1 >= settings.attempts_maximum else Event.LOST
 
 
 def failover_event(failovers: int, settings: FailoverSettings) -> Event:
-    """Returns a shard's event for moving to another region: `ABANDONED`, or `EXHAUSTED` if it may not.
+    """Returns the shard's event for one more failover: `EXHAUSTED` at `failovers_maximum`, else `ABANDONED`.
 
-    Without the bound a shard that every region loses would move for ever.
+    `failovers` is the number of its earlier failovers. Without a maximum a shard that every region loses
+    would move for ever.
     """
     return Event.EXHAUSTED if failovers + 1 >= settings.failovers_maximum else Event.ABANDONED
 

@@ -21,7 +21,7 @@ from gateway.core.shard_states import Event, Phase
 
 
 class HistoryKind(StrEnum):
-    """The kind of a history entry: what happened. The first kinds are the shard events in `TRANSITIONS`."""
+    """The kind of a history entry: what happened. `Intended` to `Unreadable` are the events of shards."""
 
     INTENDED = "Intended"
     CONFIRMED = "Confirmed"
@@ -178,7 +178,10 @@ class RunPhaseDetail(Detail, frozen=True, kw_only=True, rename={"before": "from"
 
 
 class RegionEventDetail(Detail, frozen=True, kw_only=True):
-    """History detail: which region returned after it was forgotten, or showed the store to be an old copy."""
+    """History detail: the region that returned after a forget, or whose report revealed an old store.
+
+    An old store is one restored from a copy, which lacks the newest changes.
+    """
 
     region: str
     """The region's name; empty where an operator said that the store is an old copy."""

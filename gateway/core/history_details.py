@@ -6,7 +6,7 @@ from msgspec import Struct
 class Detail(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The base class of all history details.
 
-    Each subclass has the fields of some kinds of history entries.
+    A detail is what an entry says beside its kind, time and actor; a subclass serves one or more kinds.
     """
 
 

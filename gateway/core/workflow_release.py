@@ -186,7 +186,7 @@ def after_step(
 
 
 def next_stage(canary: WorkflowVersion) -> tuple[ReleaseStep, float, tuple[float, ...]]:
-    """Returns the next change of a staged canary: the step (canary or promote), share, and later shares."""
+    """Returns the next change of a staged canary: canary or promote, its percentage, and the ones after it."""
     percent, *steps = canary.steps
     if percent >= ALL_PERCENT:
         return ReleaseStep.PROMOTE, ALL_PERCENT, ()
@@ -196,7 +196,7 @@ def next_stage(canary: WorkflowVersion) -> tuple[ReleaseStep, float, tuple[float
 def step_context(
     workflow: ReleasedWorkflow, step: ReleaseStep, number: int, percent: float
 ) -> dict[str, Any]:
-    """Returns the facts about a release change that the policy rules may read."""
+    """Builds the part of the policy rules' input about a release change: workflow, version, change, share."""
     share = {"percent": percent} if step is ReleaseStep.CANARY else {}
     named = {"tenant": workflow.tenant, "workflow": workflow.name, "operation": step.value}
     return named | {"version": number} | share

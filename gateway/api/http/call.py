@@ -150,10 +150,11 @@ class Call:
         return message.get("body", b""), message.get("more_body", False)
 
     def turn(self, places: Turns | None = None, *, wait_seconds: float | None = None) -> Turn:
-        """Returns an async context that holds one of a limited number of places, in the tenant's turn.
+        """Returns an async context that waits for one of the `places`, and holds it until the context ends.
 
-        `places` limits what runs at once; by default the handling of requests. Raises `NoTurn` where no place
-        was free within `wait_seconds`; None: the time that a request may wait.
+        Tenants are served in turn. Without `places` it is a place among those for the handling of requests.
+        Entering raises `NoTurn` if no place was free within `wait_seconds` (by default the setting
+        `tenants.request_wait_seconds`), unless `sheds` is False: then it waits without limit.
         """
         wait = wait_seconds or self.services.settings.tenants.request_wait_seconds if self.sheds else None
         return (places or self.services.turns).turn(self.principal.tenant, wait)

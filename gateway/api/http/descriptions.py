@@ -1,4 +1,4 @@
-"""For the OpenAPI document: the request bodies, headers and successful responses of each API operation."""
+"""Tables of each API operation's request bodies, headers and successful responses, for the OpenAPI document."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -142,10 +142,10 @@ def decision_fields(decision: Decision) -> dict[str, str]:
 
 
 def _without_masked(fields: Mapping[str, str], decision: Decision) -> dict[str, str]:
-    """Returns the log fields without those that policy masks in the record of the decision.
+    """Returns the log fields without the client and workflow name that the recorded decision does not show.
 
-    Where policy gave no answer it named nothing to mask: then the record has no document, and the log no name
-    of one.
+    The record lacks what policy masks. If policy gave no answer, it could not say what to mask: then the
+    record has no workflow document, and the log fields lose the workflow's name.
     """
     recorded = decision.question
     if not recorded or not (decision.obligations.mask or decision.fault):

@@ -37,7 +37,7 @@ class Bucket:
 class RateLimiter:
     """Limits the requests per second of each tenant with a token bucket. `clock` gives monotonic seconds.
 
-    `rate` is the limit of tenants for which `set_rate` sets no other; None: no limit.
+    `rate` is the default limit, for tenants that `set_rate` gave none of their own; None: no limit.
     """
 
     def __init__(self, rate: float | None, clock: Callable[[], float]) -> None:
@@ -61,7 +61,7 @@ class RateLimiter:
         return 0.0
 
     def set_rate(self, tenant: str, rate: float | None) -> None:
-        """Sets the tenant's limit in requests per second, as policy says; None: the limit for all tenants."""
+        """Sets the tenant's own limit in requests per second, which policy names; None: the default limit."""
         rate = self._rate if rate is None else max(rate, RATE_MINIMUM)
         if rate is None:
             self._buckets.pop(tenant, None)

@@ -31,11 +31,11 @@ from waypost.workflow.run_types import DeclaredExecutors
 
 
 def request_turns(places: int) -> Turns:
-    """Returns the limit on requests handled at once: `places` of them, for which tenants take turns.
+    """Builds the limit on requests handled at once: `places` of them, for which tenants take turns.
 
-    While other tenants have requests too, one tenant gets 1 place in 64. With two its flood took so much of a
-    small machine that another's runs took twice as long as with one; with a rest as long as each request they
-    take a quarter less again.
+    While several tenants have requests, each gets at most 1 place in 64, and a place rests after a request
+    for as long as that took. Measured on a small machine where one tenant floods the gateway: with twice the
+    share the runs of another tenant took twice as long, and the rest makes them a quarter shorter.
     """
     return Turns(places, share=max(1, places // 64), rest=1.0)
 
@@ -47,15 +47,17 @@ def _log_reads() -> Turns:
 class Services(Struct, frozen=True, kw_only=True):
     """The objects that every API handler may use, such as store, policy engine and clusters; built once.
 
-    `regions` returns the controller's newest view of each region, `cut_off` whether the gateway takes itself,
-    not its regions, to be cut off (`gateway/regions/blackout_guard.py`). `clusters`, by region, serve task
-    logs. Five fields limit what is done at once, and tenants take turns: `turns` requests; `large_documents`
-    documents read by `reader`; `large_answers` large responses; `log_reads` logs read in each region. `rates`
-    limits requests per second. `unread` limits the bytes of responses that wait to be read, `unfinished`
-    those of bodies that arrive, `followers` the logs that are followed by region and tenant,
-    `unknown_callers` the requests without a valid token, `rejections` the log lines about rejected tokens.
-    `exceptions` are the policy exceptions that decisions consider. `clock` gives wall-clock seconds since
-    1970.
+    `regions` returns the controller's newest view of each region. `cut_off` returns whether the gateway
+    believes that it is cut off from its regions (`gateway/regions/blackout_guard.py`). `clusters` has, by
+    region, the cluster from which task logs are read. `exceptions` are the policy exceptions that decisions
+    consider. `clock` gives seconds since 1970 that no change of the wall clock moves.
+
+    Limits on what is done at once, in which tenants take turns: `turns` (requests), `large_documents`
+    (documents that `reader` reads), `large_answers` (large responses), `log_reads` (reads of logs, per
+    region). Other limits: `rates` (requests per second), `unread` (bytes of responses that clients have not
+    read), `unfinished` (bytes of request bodies being received), `streams` (open event and log streams),
+    `followers` (logs followed in one region), `unknown_callers` (requests without a valid token),
+    `rejections` (log lines about rejected tokens).
     """
 
     settings: GatewaySettings

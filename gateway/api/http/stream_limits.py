@@ -23,11 +23,11 @@ class StreamLimiter:
 
     @contextmanager
     def slot(self, tenant: str, limits: RequestSettings, *, among: str = "") -> Iterator[None]:
-        """Counts one more stream of `tenant` as open until the `with` ends, among the streams of one kind.
+        """Counts one more stream of `tenant` as open until the `with` ends; `among` names the kind of stream.
 
-        Raises `TooManyRequests` if the tenant has `streams_per_tenant` open already, else `Unavailable` if
-        all tenants together have `streams_maximum` open, or the tenant has as many as are left: however many
-        tenants there are, one that has none finds a place.
+        The streams of each kind are limited apart. Raises `TooManyRequests` if the tenant already has
+        `streams_per_tenant` open. Raises `Unavailable` if the tenant already has at least as many open as
+        there are free places left of `streams_maximum`, so that other tenants still find a place.
         """
         key, total = (among, tenant), sum(n for (kind, _), n in self._open.items() if kind == among)
         # The tenant's own limit first: its callers are to learn that they have too many streams open.

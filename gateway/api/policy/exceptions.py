@@ -170,9 +170,9 @@ async def _visible_exception(call: Call) -> PolicyException:
 
 
 async def _authorize(call: Call, action: Action, one: PolicyException) -> Decision:
-    """Returns the policy decision that permits the caller's `action` on policy exceptions.
+    """Asks policy whether the caller may do `action` on the policy exception `one`; returns the decision.
 
-    Raises `Denied`.
+    Raises `Denied` if policy refuses the action.
     """
     context = {name: getattr(one, name) for name in ("tenant", "rule", "workflow", "asked_by")}
     question = call.question(action, context={"exception": context})

@@ -1,4 +1,4 @@
-"""Stores records of approvals that were refused: the approver is the requester, or approved before."""
+"""Records approvals refused by the four-eyes rule: by the requester, or a second one by the same person."""
 
 from msgspec import structs
 
@@ -10,7 +10,7 @@ from gateway.core.history import Detail, HistoryEntry, HistoryKind
 async def record_refused_approval(call: Call, refusal: Denied, kind: HistoryKind, detail: Detail) -> None:
     """Stores a refused approval: as a refusing policy decision, and as an entry of the audit trail.
 
-    Raises `Unavailable`.
+    Raises `Unavailable` if the store cannot be written.
     """
     if refusal.decision is None:
         return

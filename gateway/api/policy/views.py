@@ -172,7 +172,7 @@ def _shadow_view(counts: ShadowCounts) -> ShadowView:
 
 
 def bundle_list(rollout: Rollout, deciding: str) -> BundleList:
-    """Converts a rollout to the API's `BundleList`; `deciding` is the revision whose answers count."""
+    """Converts a rollout to the API's `BundleList`; `deciding` is the revision of the bundle that decides."""
     active = rollout.active
     return BundleList(
         items=tuple(bundle_view(release) for release in reversed(rollout.releases)),

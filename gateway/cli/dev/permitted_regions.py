@@ -13,7 +13,8 @@ from gateway.settings_loading import load_settings
 def nowhere_permitted(regions: Sequence[str], configuration: Path | None) -> str | None:
     """Returns a warning if the policy data permit none of `regions` to any tenant, so that runs would wait.
 
-    Returns None if a region is permitted, and for data of another form, which only other rules can read.
+    Returns None if a region is permitted, or if the data do not have the form of the shipped rules' data:
+    only custom rules know what such data permit.
     """
     policy = load_settings(configuration, os.environ).policy
     folder = Path(policy.folder) if policy.folder else SHIPPED_POLICIES

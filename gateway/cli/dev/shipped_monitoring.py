@@ -1,7 +1,7 @@
 """Fits the shipped configuration of Prometheus and Alertmanager to a stack of `waypost up`.
 
-It can also divide all times by one number, those of the gateway's automatic rollbacks too, so that the same
-happens sooner.
+It can also divide the times of both, and of the gateway's automatic rollbacks, by one number, to make a demo
+faster.
 """
 
 import math

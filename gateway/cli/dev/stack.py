@@ -243,7 +243,10 @@ class Stack:
         self.ready[name] = json.loads(line)
 
     def _environment(self, name: str) -> dict[str, str]:
-        """Returns the environment of the stack's process `name`; a gateway's omits rules that an OPA has."""
+        """Returns the environment variables for the stack's process `name`.
+
+        Those of the gateway include the stack's settings; where an OPA decides, they do not name any rules.
+        """
         if name != "gateway":
             return {key: value for key, value in os.environ.items() if key not in ("PWD", "OLDPWD")}
         environment = {**os.environ, **self._settings}

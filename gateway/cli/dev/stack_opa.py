@@ -103,7 +103,7 @@ class StackOpa(OpaProcess):
         process = await self.start()
         async with httpx.AsyncClient(trust_env=False) as client:
             for _ in range(LOOKS):
-                if await _is_asked(client, gateway):
+                if await _policy_is_ready(client, gateway):
                     break
                 await asyncio.sleep(LOOK_SECONDS)
         return process
@@ -150,8 +150,11 @@ def _read_first_bundle(environment: Mapping[str, str]) -> Bundle:
     return bundle
 
 
-async def _is_asked(client: httpx.AsyncClient, gateway: str) -> bool:
-    """Returns whether the gateway already asks this OPA; it may have found none at its own start."""
+async def _policy_is_ready(client: httpx.AsyncClient, gateway: str) -> bool:
+    """Returns whether the gateway's readiness check of policy passes: the gateway then gets answers by OPA.
+
+    The OPA is started after the gateway, so the check fails at first.
+    """
     try:
         answer = await client.get(f"{gateway}/readyz?verbose")
     except httpx.HTTPError:

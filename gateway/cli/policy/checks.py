@@ -72,7 +72,10 @@ def check_bundle(directory: Path, *, budget: float = BUDGET, corpus: Sequence[by
 def _problems_beside_data(
     directory: Path, problems: tuple[Diagnostic, ...], opa: Path | None
 ) -> tuple[Diagnostic, ...]:
-    """Returns `problems` and, if all are about the data, the problems of the rules with the shipped data."""
+    """Returns `problems`, and the problems of the bundle's rules if all `problems` are about its data file.
+
+    Unusable data would hide what is wrong with the rules, so these are checked with the shipped data.
+    """
     if any(one.file != DATA_FILE for one in problems):
         return problems
     try:
@@ -140,7 +143,10 @@ def _embedded_problems(bundle: Bundle) -> Iterator[Diagnostic]:
 def _checked_by_opa(
     opa: Path, directory: Path, notes: list[str], found: list[Diagnostic], *, deciding: bool
 ) -> list[Diagnostic]:
-    """Checks and tests the bundle with the `opa` program; returns the problems in lines not in `found`."""
+    """Checks the bundle with the `opa` program; returns the problems in lines where `found` has none.
+
+    Runs the bundle's tests too if neither has a problem, and adds their coverage to `notes`.
+    """
     try:
         places = {(problem.file, problem.line) for problem in found}
         compiled = opa_program.check_rules(opa, directory, deciding=deciding)

@@ -11,7 +11,7 @@ from gateway.policy.flips import Recorded
 
 
 class _Asked(msgspec.Struct, frozen=True):
-    """The fields of the rules' input document that the record of a policy decision has too."""
+    """The action and the caller in the input of the rules, which a recorded policy decision names too."""
 
     action: Action
     principal: dict[str, msgspec.Raw]

@@ -228,7 +228,11 @@ class RuleCosts:
     def _blame_definitions(
         self, path: Rule, blame: Callable[[Rule, Interpreter], str]
     ) -> Iterator[tuple[tuple[str, int], str]]:
-        """Applies `blame` to each single definition of a rule that has several; yields what it returns."""
+        """Finds which definition of a rule is to blame for its cost; yields nothing if it has only one.
+
+        Applies `blame` to the rule with all its definitions but one blanked out, for each in turn; yields the
+        place of the one that was kept, with the text that `blame` returns (empty: not to blame).
+        """
         spans = [
             (module.file, only(rule)[1]["span"])
             for module in self._modules

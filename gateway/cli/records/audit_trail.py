@@ -70,7 +70,8 @@ def check(
     """Verify the audit trail: name each entry that was edited, deleted, added, repeated or reordered.
 
     Entries that have no seal (signed digest) yet are counted: nothing shows that they are genuine.
-    Verification fails if they are older than the newest seal by a minute, or too many.
+    Verification fails if any of these is more than a minute older or newer than the newest seal, or if
+    there are more than 1,000.
     """
     public = _public_key(key)
     entries, seals = _trail(_trail_lines(url, token) if export_file is None else _read(export_file))

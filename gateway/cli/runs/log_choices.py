@@ -1,4 +1,4 @@
-"""Chooses whose log `waypost logs` prints (the shard and the task), and cuts it to its last lines."""
+"""Chooses the shard whose log `waypost logs` prints, checks the task's name, and cuts a log to its end."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -23,10 +23,10 @@ def check_task(run: dict[str, Any], name: str | None) -> None:
 
 
 def choose_shard(run: dict[str, Any], asked: int | None, task: str | None, *, is_failed_wanted: bool) -> int:
-    """Returns the shard whose log is printed: the `asked` one, else the first that failed, else 0.
+    """Returns the index of the shard whose log is printed: `asked`, else the first that failed, else 0.
 
-    With a `task` it is 0. Prints on standard error which other shards failed. Raises `CliError` if the run
-    has no shard `asked`.
+    A failed shard is preferred only if `is_failed_wanted` and no `task` is named. If none was asked for,
+    prints on standard error which other shards failed. Raises `CliError` if the run has no shard `asked`.
     """
     count = run.get("shard_count", 1 if asked is None else asked + 1)
     if asked is not None:

@@ -91,7 +91,7 @@ def _read(file: str | None, workflow: str | None, param: tuple[str, ...]) -> tup
 def _not_followed(accepted: str, error: CliError) -> CliError:
     """Converts `error` to the `CliError` for a run that was accepted and cannot be followed.
 
-    Its exit code is of its own: by another failure's a script would submit the workflow once more.
+    It has an exit code of its own, so that scripts do not submit the accepted workflow once more.
     """
     message = f"{accepted} was accepted, and cannot be followed: {error.message}"
     hint = f"Do not submit it again: `waypost watch {accepted}` follows it."
