@@ -38,7 +38,7 @@ class Alert(Struct, frozen=True, kw_only=True):
 
 
 class RollbackPhase(StrEnum):
-    """The phase of an automatic rollback, from the decision to its verified effect, or why it was not done."""
+    """The phase of an automatic rollback, from decision to verified effect, or why it was not done."""
 
     INTENDED = "Intended"
     """The rollback is decided and stored; the release is rolled back next."""

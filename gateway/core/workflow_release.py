@@ -186,7 +186,7 @@ def after_step(
 
 
 def next_stage(canary: WorkflowVersion) -> tuple[ReleaseStep, float, tuple[float, ...]]:
-    """Returns the next change of a staged canary: canary or promote, its percentage, and the ones after it."""
+    """Returns the next change of a staged canary (canary or promote), its percentage, and later ones."""
     percent, *steps = canary.steps
     if percent >= ALL_PERCENT:
         return ReleaseStep.PROMOTE, ALL_PERCENT, ()

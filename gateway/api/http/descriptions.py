@@ -1,4 +1,4 @@
-"""Tables of each API operation's request bodies, headers and successful responses, for the OpenAPI document."""
+"""Tables of API operations' request bodies, headers and successful responses, for the OpenAPI document."""
 
 from collections.abc import Mapping
 from typing import Any, Final
