@@ -50,9 +50,9 @@ def check(
 ) -> list[FieldError]:
     """Returns the semantic errors in `workflow`, up to `MAXIMUM_ERRORS`, each with a JSON pointer.
 
-    `canonical` is the workflow as JSON: a feature whose text does not occur there is not looked for task by
-    task. `regions` are the names of all regions; where they are unknown (empty), placement may name any. A
-    workflow beyond a size limit gets only that error.
+    `canonical` is the workflow as JSON: a search in it for `${` and the like shows quickly which checks have
+    nothing to do. `regions` are the names of all regions; if it is empty (unknown), placement may name any.
+    A workflow beyond a size limit gets only that error.
     """
     return list(islice(_errors(workflow, canonical, limits, executors, regions), MAXIMUM_ERRORS))
 

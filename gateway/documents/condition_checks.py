@@ -43,7 +43,10 @@ class ConditionTrial:
         ]
 
     def further(self, first: Sequence[ConditionAnswer]) -> Iterator[ConditionQuestion]:
-        """Yields the requests for further forms of shard items, by the answers to the `first` requests."""
+        """Yields requests to evaluate conditions that read the shard with each further form of item.
+
+        Which conditions read the shard is known from `first`, the answers to the first requests.
+        """
         texts = self._of_shards(first)
         for shard in self._shards[1:]:
             yield from (ConditionQuestion(text=text, shard=shard) for text in texts)

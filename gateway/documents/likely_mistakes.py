@@ -23,8 +23,7 @@ A template of a command's own, such as docker's `{{.ID}}`, and a shell's `$(cat 
 def likely_mistakes(workflow: Workflow, canonical: bytes) -> Iterator[str]:
     """Yields warnings about likely mistakes in a valid workflow: one ASCII sentence for each kind of mistake.
 
-    `canonical` is the workflow as JSON: a feature whose text does not occur there is not looked for task by
-    task.
+    `canonical` is the workflow as JSON: a search in it shows quickly which mistakes it cannot contain.
     """
     looks = []
     # The search is slow where it finds nothing, as in nearly every document.

@@ -1,4 +1,4 @@
-"""Checks the placeholders (`${...}`) in a workflow: whether their names exist, position, and text length."""
+"""Checks the placeholders (`${...}`) in a workflow: form, existing names, and the text that they add."""
 
 from collections.abc import Iterator, Mapping
 from heapq import nsmallest

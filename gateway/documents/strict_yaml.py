@@ -28,7 +28,7 @@ MAXIMUM_TAG_DIRECTIVES: Final = 100
 
 
 class InvalidValue:
-    """Stands for a YAML value for which an error was reported."""
+    """The type of `INVALID`, which replaces a YAML value for which an error was reported."""
 
 
 INVALID: Final = InvalidValue()

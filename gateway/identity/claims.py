@@ -85,7 +85,11 @@ def _check_audience(aud: Any, issuer: Issuer) -> None:
 
 
 def _expiry(claims: dict[str, Any], issuer: Issuer, now: float) -> int:
-    """Checks the token's times `exp`, `iat` and `nbf`, and returns `exp`. Raises `TokenRejected`."""
+    """Checks the token's times `exp`, `iat` and `nbf`, and returns `exp`.
+
+    Raises `TokenRejected` for a time that is no integer, a token that has expired or is not valid yet, and a
+    lifetime that is longer than the issuer's may be.
+    """
     expires_at, issued_at, not_before = (claims.get(name) for name in ("exp", "iat", "nbf"))
     for name, value, required in (
         ("exp", expires_at, True),

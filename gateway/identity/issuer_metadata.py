@@ -41,9 +41,10 @@ def key_source(source: str) -> httpx.URL | Path:
 
 
 def keys_address(metadata: bytes, issuer: str) -> httpx.URL:
-    """Returns the URL `jwks_uri` in an issuer's `metadata`.
+    """Returns the URL `jwks_uri` in the metadata of the token issuer `issuer`.
 
-    Raises `InvalidKeySet` if the URL cannot be trusted.
+    Raises `InvalidKeySet` for metadata that cannot be read or names another issuer, and for a URL that is
+    neither https nor on loopback, or has a user or password.
     """
     try:
         found = decode_object(metadata)

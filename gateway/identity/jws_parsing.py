@@ -33,13 +33,20 @@ class HeaderTooLarge(Exception):
 
 
 def parse_jws(token: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Parses a token into its header and its claims, neither verified yet."""
+    """Parses a token into its header and its claims, two JSON objects, neither verified yet.
+
+    Raises `HeaderTooLarge` or `TokenRejected` for a token that is too large or not strictly well-formed.
+    """
     header, claims, _ = decode_segments(token)
     return _json_object(header, "header"), _json_object(claims, "claims")
 
 
 def decode_segments(token: bytes) -> tuple[bytes, bytes, bytes]:
-    """Decodes a token into its header, payload and signature."""
+    """Splits a token into the decoded bytes of its header, payload and signature.
+
+    Raises `HeaderTooLarge`, or `TokenRejected` for a token that is too large, or not three segments of
+    base64url.
+    """
     # Sizes come first: nothing is decoded that is larger than any issuer would sign.
     if b"." not in token[: MAXIMUM_HEADER_BYTES + 1] and len(token) > MAXIMUM_HEADER_BYTES:
         raise HeaderTooLarge

@@ -41,8 +41,8 @@ class VerifiedToken(Struct, frozen=True, gc=False):
 class JwtAuthenticator:
     """Verifies the access tokens (JWT) of `issuers`, and caches verified tokens: an `Authenticator`.
 
-    `clock` gives seconds since 1970, `monotonic` measures the age of keys. A request whose token was not
-    verified before waits as long as `unknown_callers` says.
+    `clock` gives seconds since 1970, `monotonic` measures the age of keys. `unknown_callers` limits the
+    rate of requests from one address whose token is not in the cache.
     """
 
     def __init__(

@@ -55,7 +55,10 @@ def decode_object(text: bytes, *, maximum_brackets: int | None = None) -> dict[s
 
 
 def decode_base64url(text: bytes) -> bytes:
-    """Decodes `text` from base64url without padding (RFC 7515, 2). Raises `NotStrict`."""
+    """Decodes `text` from base64url without padding (RFC 7515, 2).
+
+    Raises `NotStrict` (`base64`) for other characters, padding, or a second spelling of the same bytes.
+    """
     if not BASE64URL.fullmatch(text):
         raise NotStrict("base64")
     try:
@@ -70,7 +73,7 @@ def decode_base64url(text: bytes) -> bytes:
 
 
 def is_key_id(kid: object) -> TypeGuard[str]:
-    """Returns whether `kid` is acceptable as the id of a key, in a token's header or a key set."""
+    """Returns whether `kid` can be a key's id: printable text of 1 to `MAXIMUM_KEY_ID` characters."""
     return isinstance(kid, str) and 0 < len(kid) <= MAXIMUM_KEY_ID and kid.isprintable()
 
 

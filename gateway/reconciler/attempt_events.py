@@ -180,8 +180,8 @@ def leave_region(
 def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: FailoverSettings) -> None:
     """Marks a Suspect shard's attempt to be sent again (T6): the same epoch, under a new fence.
 
-    A shard that may be poison waits for another place instead, apart from others like it: where all attempts
-    go on together, nobody could tell which ends or silences the region again.
+    A shard that may be poison leaves the region instead, and waits for one without other such shards: if all
+    went on together here and the region were lost again, nobody could tell which of them had ended it.
     """
     boot, newest = (None, 0) if region.status is None else (region.status.boot, region.status.seq)
     restarted = tracked.shard.fence is not None and tracked.shard.fence.boot != boot
@@ -207,7 +207,7 @@ def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: Fa
 
 
 def _count_unheard_loss(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
-    """Counts an earlier loss of its region against the shard: a task had started there, as is known now."""
+    """Counts an earlier loss of its region against the shard, since a late event shows a task's start."""
     tracked.blamed, tracked.unheard_until = True, 0
     count_loss(tracked, now, settings)
     if may_be_poison(tracked.shard, now.wall, settings):
@@ -217,7 +217,10 @@ def _count_unheard_loss(tracked: TrackedShard, now: Instant, settings: FailoverS
 def compare_attempts(
     ws: WorkingSet, region: Region, hello: Hello, *, began: float, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Updates the shards in `region` by its cluster's list of attempts (`hello`), asked for at `began`."""
+    """Confirms, sends again or ends as lost the attempts in `region`, by its cluster's list (`hello`).
+
+    `began` is when the list was asked for: attempts confirmed later may be missing from it.
+    """
     held = dict(hello.attempts)
     if _was_restarted(ws, region, hello.status.boot):
         blame_shards(ws, region, now, settings)
@@ -241,7 +244,7 @@ def _compare_one(
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
-    """Updates one shard by the attempts (`held`) that its cluster has in the boot `boot`."""
+    """Confirms, sends again or ends as lost a shard's attempt, by the list `held` of its cluster."""
     shard = tracked.shard
     if shard.incarnation != region.incarnation:
         # The journal that had the attempt is gone, and with it all that was known of the attempt.

@@ -94,8 +94,8 @@ def count_history(
 ) -> None:
     """Counts a shard's new history entries in metrics: ends, failovers, task results, ended orphans.
 
-    `since_lost` are the seconds since the shard lost its region, or None. `tasks` are those of its `run`,
-    whose types are labels of the counters of tasks.
+    `since_lost` is the number of seconds since the shard lost its region, None if it lost none. Task results
+    are counted by the tasks' types, which `tasks` gives by name, and not at all without `tasks`.
     """
     for entry in history:
         match entry.detail:
@@ -119,7 +119,10 @@ def count_history(
 
 
 def _count_release(run: Run, phase: Phase, metrics: Metrics, *, at: float) -> None:
-    """Counts a shard that has come to `phase` for the released version that it runs."""
+    """Counts a shard's end, if `phase` is one, in the metrics of the released version that its run uses.
+
+    Another phase only creates the version's metrics, at zero.
+    """
     release, outcome = release_label(run.tenant, run.released), RELEASE_OUTCOMES.get(phase)
     if outcome is None:
         metrics.releases.begin(release, at=at)

@@ -104,9 +104,9 @@ class Controller:
 
     @property
     def cut_off(self) -> bool:
-        """Returns whether the gateway takes itself to be cut off from its regions: it moves no shard then.
+        """Returns whether the gateway takes itself to be cut off from its regions.
 
-        That is, none that may run; new work is placed where a region answers.
+        While it is cut off, it moves no shard that may be running; it places new work where a region answers.
         """
         return self._cut_off
 

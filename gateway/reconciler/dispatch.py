@@ -135,9 +135,9 @@ def due_creates(
 
 
 def open_batches(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> dict[str, BatchLoad]:
-    """Returns, by region, the size of the next batch, where it can be sent now and has room for creates.
+    """Returns the load of each region's next batch, for regions whose batch can be sent now and has room.
 
-    An intent for any other region could not be sent at once, and its fence would run out while it waits.
+    Other regions are left out: a create request for them would wait, and its fence would run out meanwhile.
     """
     loads: dict[str, BatchLoad] = {}
     for region in ws.regions.values():
@@ -152,10 +152,7 @@ def open_batches(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> di
 async def load_resumptions(
     ws: WorkingSet, store: Store, region: Region, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Reads from the store the task results that the next create requests to `region` carry.
-
-    Up to the limits of a batch.
-    """
+    """Reads the task results for as many create requests to `region` as fit into its next batch."""
     load = BatchLoad()
     for tracked in due_creates(ws, region, now, settings):
         if load.full:
@@ -196,7 +193,7 @@ def next_batch(ws: WorkingSet, region: Region, now: Instant, settings: FailoverS
 
 
 def mark_sent(ws: WorkingSet, region: Region, batch: Batch, now: Instant) -> None:
-    """Records that `batch` was sent to `region`, so that its items are due again only without an answer."""
+    """Records that `batch` was sent to `region` now: its items are sent again only if no answer comes."""
     for create in batch.creates:
         tracked = ws.find_current(region.name, create.attempt)
         if tracked is not None:
@@ -228,7 +225,7 @@ def _shard_spec(tracked: TrackedShard, region: Region, now: Instant) -> ShardSpe
 def apply_answers(
     ws: WorkingSet, region: Region, answers: BatchAnswers, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Applies a cluster's answers to a batch, its create requests and tombstones, to the shards in memory."""
+    """Updates the shards in memory by a cluster's answers to a batch's create requests and tombstones."""
     for create in answers.creates:
         tracked = ws.find_current(region.name, create.attempt)
         # An answer of an earlier boot does not say that the attempt runs in this one.

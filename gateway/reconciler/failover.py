@@ -107,7 +107,7 @@ def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings
 def _never_confirmed(tracked: TrackedShard, now: Instant) -> bool:
     """Returns whether an attempt was never confirmed by a cluster, and none takes its create any more.
 
-    It was sent just before its region was lost. An attempt that an earlier gateway sent is not known as such.
+    False for an attempt that was sent before this gateway started: it may have been confirmed then.
     """
     return tracked.intended_at > NEVER and not tracked.running_since and tracked.fenced_until <= now.monotonic
 
@@ -119,7 +119,7 @@ def _is_coming_back(ws: WorkingSet, tracked: TrackedShard) -> bool:
 
 
 def _waited(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> bool:
-    """Returns whether a Suspect shard has waited long enough for its region."""
+    """Returns whether a Suspect shard's wait for its region, by its run's side effects, is over."""
     side_effects, deadline = tracked.run.spec.side_effects, tracked.run.stored.deadline_at
     wait_seconds = suspect_wait_seconds(
         side_effects,

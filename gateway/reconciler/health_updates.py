@@ -85,7 +85,10 @@ def update_health(
 
 
 def _failure_of(region: Region, probe: ProbeResult) -> tuple[str | None, str]:
-    """Returns the reason and detail for which a probe counts as failed, even if it was answered."""
+    """Returns the reason and detail for which a probe counts as failed; None as the reason if it does not.
+
+    An answered probe fails if another journal answered, or after an answer that cannot be believed.
+    """
     if probe.failure is not None:
         return probe.failure, probe.detail
     # Another journal's answer is no sign of life of the region.
@@ -98,7 +101,10 @@ def _failure_of(region: Region, probe: ProbeResult) -> tuple[str | None, str]:
 
 
 def _update_status(region: Region, status: ClusterStatus, at: float) -> None:
-    """Stores a cluster's status, received at `at`, in the region, if it is that of the region's journal."""
+    """Stores `status`, received at `at`, in the region, unless it is older or comes from another journal.
+
+    A restart, another journal and a clock that jumped within one boot are recorded in the region.
+    """
     if region.incarnation and status.incarnation != region.incarnation:
         # Its slots, boot and clock are those of another cluster: fences and placement must not use them.
         region.unknown_journal = status.incarnation

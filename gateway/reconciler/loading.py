@@ -133,9 +133,10 @@ async def track_shard(
     *,
     runs: dict[str, LoadedRun],
 ) -> TrackedShard:
-    """Returns the shard in the working set; loads it if it is absent, or older than `shard` and unchanged.
+    """Returns the stored `shard` as the working set has it; loads it if it is absent there or outdated.
 
-    `runs` are those loaded in this pass already; a run that is loaded is added to them.
+    An outdated one with uncommitted changes is not loaded: their commit will find the conflict. `runs` has
+    the runs loaded in this pass; a run that is loaded is added to it.
     """
     tracked = ws.shards.get(shard.key)
     # What is dirty was decided on a row that somebody else has changed since: its write will not take, and
@@ -205,9 +206,9 @@ async def reload_conflicts(
 
 
 async def load_resumption(store: Store, tracked: TrackedShard, incarnation: str) -> None:
-    """Loads the stored task results from which a shard's next attempt starts.
+    """Loads the stored task results that a shard's next attempt, on the journal `incarnation`, starts from.
 
-    `incarnation` is the cluster journal in which that attempt will be: some results hold only within one.
+    A result of scope `region` counts only in the cluster journal that made it.
     """
     rows = await store.tasks(tracked.shard.run, tracked.shard.index) if tracked.shard.epoch else ()
     tracked.start_from(resume(tracked.run.spec.tasks, rows, incarnation=incarnation), rows)

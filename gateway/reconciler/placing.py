@@ -243,9 +243,9 @@ class Placer:
         return tracked
 
     async def _reauthorized(self, run_id: str, now: Instant) -> tuple[LoadedRun, bool] | None:
-        """Returns a run, and whether its policy decision is fresh; asks policy again if needed.
+        """Returns a run, and whether its policy decision is fresh; asks policy again if it is not.
 
-        Not fresh: policy did not answer. None: policy has been asked often enough in this pass.
+        False if policy did not answer. Returns None if this pass may not ask policy any more.
         """
         if run_id not in self._runs:
             stored = self._read.get(run_id)

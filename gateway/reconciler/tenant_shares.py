@@ -44,7 +44,7 @@ class PassShares:
     def begin(self, batch: int, now: Instant) -> int:
         """Begins a placing pass; returns the number of waiting shards to read for it, at most `batch`.
 
-        While tenants compete it is a small number, but has a turn for each of them.
+        While tenants compete that is a part of `batch`, but more than there are tenants seen recently.
         """
         self._asked.clear()
         self._asked_bytes.clear()

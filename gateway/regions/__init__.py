@@ -7,6 +7,6 @@ cut off. Placement takes a snapshot of the regions (`region_view.py`) and the de
 (`placement_demand.py`), then filters (`filters.py`), scores (`scores.py`) and selects (`placement.py`).
 
 Everything here is pure: time, randomness, settings and what a cluster reports come in as arguments; the next
-value or a decision goes out, and the reconciler acts on it. The room imports `gateway.documents`,
+value or a decision goes out, and the reconciler acts on it. Imports `gateway.documents`,
 `gateway.core`, `gateway.settings`, and of `clusters` only the values of `clusters.protocol`.
 """

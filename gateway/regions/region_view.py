@@ -75,7 +75,8 @@ def region_view(
 ) -> RegionView:
     """Builds the view of a region at `now`. `weight` is the operator's, without that of slow start.
 
-    `admitted` and `unknown_journal` are explained at `condition_with_journal`.
+    `admitted`: the cluster journal that the region's name is bound to answers and has opened the event
+    stream. `unknown_journal`: the incarnation of another journal that answers; empty if there is none.
     """
     condition, reason = condition_with_journal(health, admitted=admitted, unknown_journal=unknown_journal)
     return RegionView(

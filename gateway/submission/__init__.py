@@ -2,6 +2,6 @@
 
 `authenticate` turns headers into a `Principal`, `reading/` has documents read in processes that can be
 killed, `authorize` asks policy, `obligations` applies what policy demands of the workflow, and `admit` stores
-the run in one commit. The room may import `gateway/store`, `identity`, `policy`, `documents` and
-`core`; it knows neither HTTP nor the reconciler.
+the run in one commit. Imports `gateway/store`, `identity`, `policy`, `documents` and `core`; knows neither
+HTTP nor the reconciler.
 """

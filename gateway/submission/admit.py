@@ -117,9 +117,10 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
 
 
 def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run, HistoryEntry]:
-    """Returns `run` as a retry reopens it, and the history entry of the retry.
+    """Returns the ended `run` opened again for a retry, and the history entry of the retry.
 
-    The run follows the obligations of `decision`, and its deadline counts from `submission.at`.
+    The run takes its submitter, document and priority from `submission`, its permitted regions and weight
+    from `decision`; its deadline counts from `submission.at`.
     """
     again = structs.replace(
         run_after_retry(run, decision),

@@ -68,10 +68,7 @@ class AuditSealer:
         self._looked_at: int | None = None
 
     async def run(self) -> None:
-        """Seals new audit entries periodically until it is cancelled; retries when the store does not answer.
-
-        Retries when the store does not answer.
-        """
+        """Seals new audit entries periodically until cancelled; a failure of the store does not end it."""
         while True:
             try:
                 await self.seal_all()

@@ -26,7 +26,8 @@ async def authenticate(
 
     `certificate_sha256` is the thumbprint of the connection's client certificate, None without one; `address`
     is the client's; `sheds` says whether the request may be refused if too many come from that address.
-    Raises what the authenticator raises.
+    Raises `Unauthenticated` for no acceptable token, `Malformed` for several or one in the query or a cookie,
+    `HeadersTooLarge`, `TooManyRequests`, or `Unavailable` if the issuer's keys cannot be read.
     """
     in_query_or_cookie = TOKEN_PARAMETER in query or any(
         TOKEN_PARAMETER in value for name, value in headers if name == b"cookie"

@@ -20,7 +20,7 @@ ENDED: Final = (ExceptionState.EXPIRED, ExceptionState.REVOKED)
 class KnownExceptions:
     """A cache of pending and active policy exceptions, filled from the store at start and after changes.
 
-    `wall_clock` says when they end: a person has set that time, by a clock that shows the same.
+    `wall_clock` gives seconds since 1970, in which the ends of exceptions are stored.
     """
 
     def __init__(self, wall_clock: Callable[[], float] = time.time) -> None:

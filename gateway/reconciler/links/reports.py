@@ -27,7 +27,7 @@ class StreamEnded(Struct, frozen=True, kw_only=True):
 
 
 class BadAnswer(Struct, frozen=True, kw_only=True):
-    """The report of an answer or stream event of a cluster that cannot be true."""
+    """The report that a cluster sent an answer or event that breaks the protocol, as `detail` says."""
 
     at: float
     detail: str

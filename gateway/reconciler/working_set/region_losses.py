@@ -95,17 +95,18 @@ def acquit_outlived(ws: WorkingSet) -> None:
 
 
 def _on_trial(tracked: TrackedShard, at: float) -> bool:
-    """Returns whether a shard is on trial at `at`: a task of it has started, or soon may."""
+    """Returns whether a shard is on trial at `at`: a task has started, or the time to start is not over."""
     return tracked.apart_until > NEVER and (tracked.trial_began or tracked.apart_until > at)
 
 
 def in_order_of_trial(
     waiting: Sequence[Shard], now: Instant, settings: FailoverSettings, *, newest_first: bool
 ) -> list[Shard]:
-    """Returns the waiting shards in order, with the possibly poisonous ones among them sorted by losses.
+    """Returns the waiting shards with the possibly poisonous ones sorted by losses, most losses first.
 
-    Most losses first. Among equals the newest are likelier to be poison: all went well before them. The
-    oldest have to be first at times, or a tenant that submits ever more poison would keep them waiting.
+    All others keep their positions. Among equals the newest come first if `newest_first`: they are likelier
+    to be poison, since all went well before them. A caller must pass False at times, or a tenant that
+    submits ever more poison would keep the oldest waiting.
     """
     suspects = [shard for shard in waiting if may_be_poison(shard, now.wall, settings)]
     if newest_first:

@@ -1,11 +1,11 @@
 """Detects that the store was restored from an older copy, and begins a new generation (era) of epochs.
 
-A cluster refuses its event stream as `Restored` where the gateway once acknowledged more events than the
-store now holds. One cluster's report is not enough for a new era, which ends all attempts in all regions. A
-gateway that runs moves its store only forward. So a cluster whose stream has opened cannot be right later,
-and nor can one that reports so after a new era has begun: in it, a cluster counts from 0. Of the others more
-must report so than do not. A region where nothing was acknowledged since the copy was made cannot know; so
-where only few regions report so, and it is true, an operator has to say it too: `waypost gateway --restored`.
+A cluster refuses its event stream as `Restored` if the gateway once acknowledged more events than the store
+now holds. One such report is not enough for a new era, which ends all attempts in all regions: more regions
+must report it than have opened their streams. Two kinds of reports do not count, since a running gateway
+moves its store only forward: that of a cluster whose stream has opened before, and one after a new era has
+begun, in which each cluster counts from 0. A region where nothing was acknowledged since the copy was made
+cannot notice. So if only few regions report it, an operator has to confirm it: `waypost gateway --restored`.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,10 @@ class Verdict(StrEnum):
 
 
 def verdict_of(ws: WorkingSet, now: Instant) -> Verdict:
-    """Decides whether the store was restored from a copy: do more regions report so than opened streams?"""
+    """Decides whether the store was restored from a copy: if more regions report it than opened streams.
+
+    Undecided, for at most `HEARING_SECONDS`, while regions that may answer have done neither.
+    """
     counted = [region for region in ws.regions.values() if region.counted]
     say_so = [region for region in counted if region.says_restored and not region.stream_opened]
     if ws.era_began or not say_so:

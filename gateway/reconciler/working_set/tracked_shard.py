@@ -168,7 +168,7 @@ class TrackedShard:
         self.shard = self.shard.without_orphan(orphan)
 
     def start_from(self, resumption: Resumption, rows: Iterable[TaskRow]) -> None:
-        """Sets the earlier results from which the current attempt starts; tasks to be run again have none."""
+        """Sets the task results that the attempt starts from; drops those of tasks to be run again."""
         self.resumption = resumption
         kept = [row for row in rows if row.task not in resumption.remade]
         self.output_bytes = sum(output_size(row.output) for row in kept)

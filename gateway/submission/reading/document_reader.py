@@ -92,8 +92,9 @@ class DocumentReader:
     ) -> Reading:
         """Parses and checks a document of `tenant` in a reader process; returns the workflow.
 
-        Raises `Invalid` with every error, what `parse` raises, `TooManyRequests` where too many documents of
-        the tenant wait, or `Unavailable` where no process can be asked.
+        Raises `Malformed` (neither JSON nor YAML), `TooLarge`, `UnsupportedMediaType`, `Invalid` with every
+        error, `TooManyRequests` if too many documents of the tenant wait, or `Unavailable` if no process can
+        be asked.
         """
         fatal: dict[int, str] = {}
         while True:

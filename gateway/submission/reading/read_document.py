@@ -35,7 +35,11 @@ def read_document(request: ReadRequest, rules: DocumentRules, progress: Progress
 
 
 def _read(request: ReadRequest, rules: DocumentRules, progress: Progress) -> ReadReply:
-    """Parses and checks the document and evaluates its conditions. Raises the errors of `parse`."""
+    """Parses and checks the document, evaluates its conditions, and replies with its outline or its errors.
+
+    Raises `Malformed`, `TooLarge`, `UnsupportedMediaType` or `Invalid` for a document that is no workflow by
+    its schema.
+    """
     limits = rules.limits
 
     def tried(trial: ConditionTrial) -> list[FieldError]:

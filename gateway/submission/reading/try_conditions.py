@@ -63,7 +63,10 @@ class _ConditionEvaluation:
     def answer_in_time(
         self, questions: Iterable[ConditionQuestion], *, within_seconds: float
     ) -> list[ConditionAnswer]:
-        """Evaluates conditions one after the other, until all together have taken `within_seconds`."""
+        """Evaluates conditions in order; returns the answers, fewer than questions if time runs out.
+
+        It stops once `spent_seconds` has come to `within_seconds`; the document's first one is always tried.
+        """
         answers: list[ConditionAnswer] = []
         for question in questions:
             # The first one is tried in any case.
