@@ -46,10 +46,10 @@ class UnknownCallers:
         return f"<UnknownCallers at {len(self._left)} addresses>"
 
     async def wait(self, address: str, *, sheds: bool = True) -> None:
-        """Counts a request of `address`, and waits until the rate allows it. Raises `TooManyRequests`.
+        """Counts a request of `address`, and waits until the rate allows it, `WAIT_SECONDS` at most.
 
-        It raises where the wait would be longer than `WAIT_SECONDS`. A request that must not be refused
-        (`sheds` False) goes on after that wait: the number of connections bounds how many there are.
+        Raises `TooManyRequests` after that time if the request would have to wait longer. A request that must
+        not be refused (`sheds` False) goes on instead: only the number of connections bounds these.
         """
         key = network_of(address), sheds
         left = self._left_now(key) - 1.0

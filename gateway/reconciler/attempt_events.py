@@ -82,7 +82,7 @@ def apply_task_change(
 def _apply_retry(
     tracked: TrackedShard, region: Region, event: TaskChanged, limit: int, now: Instant
 ) -> Reception:
-    """Records that an execution of a task failed and the next follows, of at most `limit` retries."""
+    """Records a cluster's event that a task failed and is tried again; drops it beyond `limit` retries."""
     failed = tracked.failed_tries.get(event.task)
     if failed is not None and event.tries <= failed.tries:
         return Reception.KNOWN

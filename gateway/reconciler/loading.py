@@ -185,9 +185,9 @@ async def reload_conflicts(
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
-    """Reloads shards that another writer has changed; reopens event streams with uncommitted events.
+    """Reloads the shards in `conflicts`, which another writer has changed, from the store.
 
-    These events come again.
+    Reopens the event streams whose newest events were not committed, so that these are received again.
     """
     runs: dict[str, LoadedRun] = {}
     for run, index in conflicts:

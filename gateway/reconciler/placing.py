@@ -146,7 +146,7 @@ class Placer:
             await self._place_under(shard, *found, now)
 
     async def _place_under(self, shard: Shard, run: LoadedRun, fresh: bool, now: Instant) -> None:
-        """Places a shard if policy's decision is `fresh` and a region takes it; otherwise it waits."""
+        """Places a shard if the run's policy decision is `fresh` and a region fits; else lets it wait."""
         self._pass_shares.observe(run.stored.tenant, now)
         if self._crowded[run.stored.tenant] >= CROWDED_MAXIMUM:
             return

@@ -24,7 +24,7 @@ from gateway.settings import FailoverSettings, HealthSettings
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegionAssessment:
-    """The result of `assess_regions`: which regions are lost or back at a moment, and their next healths."""
+    """The result of `assess_regions`: which regions are lost or back, and each region's new health."""
 
     healths: Mapping[str, RegionHealth]
     """The next health of every region, by region name."""
@@ -41,9 +41,9 @@ class RegionAssessment:
 def assess_regions(
     regions: Iterable[Region], now: Instant, settings: HealthSettings, *, tick: bool
 ) -> RegionAssessment:
-    """Decides which regions are lost or back at `now`, and what their next healths are; changes nothing.
+    """Decides which regions are lost or back at `now`, and the new health of each; changes nothing.
 
-    With `tick` (once a second) their health changes by the passing of time too.
+    `tick`, True once a second, also ends ejections and slow starts that are over and evaluates latency.
     """
     regions = list(regions)
     healths = {

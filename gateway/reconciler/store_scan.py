@@ -57,8 +57,8 @@ async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: Failo
 def _may_have_ended_in_time(ws: WorkingSet, tracked: TrackedShard, now: Instant) -> bool:
     """Returns whether a cluster may still report that a shard ended before its deadline, now passed.
 
-    The cluster keeps the deadline itself; its events from a time in which no gateway ran or listened come
-    late.
+    False once the cluster has sent all of its events up to the deadline, or has been silent for too long
+    since. The events of a time in which no gateway listened come late.
     """
     region, deadline_at = ws.regions.get(tracked.shard.region or ""), tracked.run.stored.deadline_at
     if not tracked.shard.phase.placed or region is None or deadline_at is None:

@@ -46,9 +46,10 @@ def after_blackout_check(
 ) -> tuple[RegionHealth, ...]:
     """Returns the regions' healths with `lost_in_blackout` set for regions that a blackout lost.
 
-    To be called at each pass of the controller; `canary` as in `is_cut_off`. Such a region was well all the
-    time: while it is lost it is probed at the quick pace, and it returns without slow start and without an
-    incident. A region that was restarted while it was lost was down itself, so the mark is not set on it.
+    To be called at each pass of the controller. `canary` is the health of an address that is probed like a
+    region and depends on none. A marked region was well all the time: while it is lost it is probed at the
+    quick pace, and it returns without slow start and without an incident. A region that was restarted while
+    it was lost was down itself, so it is not marked.
     """
     names = _lost_in_blackout(healths, settings, canary)
     return tuple(

@@ -139,7 +139,7 @@ def count_answered_since(healths: Sequence[RegionHealth], since: float) -> int:
 def any_kept_answering(healths: Sequence[RegionHealth], since: float) -> bool:
     """Returns whether some region was reachable before `since`, still is, and has answered a probe since.
 
-    Then the gateway's network works, if not to which regions.
+    If so, the gateway's own network works, though perhaps not to every region.
     """
     return any(
         health.lost_at is None and health.returned_at <= since < health.answered_at for health in healths

@@ -36,7 +36,8 @@ def peak_at(ewma: PeakEwma, now: float, tau_seconds: float) -> float:
 def after_sample(ewma: PeakEwma, *, at: float, seconds: float, tau_seconds: float) -> PeakEwma:
     """Returns the latency estimate after a sample of `seconds`, taken at `at`.
 
-    A higher sample replaces the estimate; towards a lower sample the estimate falls, as in `peak_at`.
+    A higher sample replaces the estimate; towards a lower one the estimate falls exponentially, by
+    `tau_seconds`.
     """
     return PeakEwma(
         peak_seconds=max(seconds, peak_at(ewma, at, tau_seconds)), latest_seconds=seconds, at=max(at, ewma.at)

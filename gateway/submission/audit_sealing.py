@@ -22,7 +22,10 @@ class AuditKeyError(Exception):
 
 
 def read_audit_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """Reads the private key that signs audit seals (ECDSA P-256) from the PEM file `path`."""
+    """Reads the private key that signs audit seals from the PEM file `path`.
+
+    Raises `AuditKeyError` for a file that cannot be read or holds no ECDSA key on P-256.
+    """
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
@@ -77,7 +80,10 @@ class AuditSealer:
             await asyncio.sleep(self._seal_seconds)
 
     async def seal_all(self) -> None:
-        """Stores seals (signed digests) of all audit entries that have none yet. Raises `Unavailable`."""
+        """Stores seals (signed digests) of the audit entries that have none yet, `SEALED_AT_ONCE` at most.
+
+        Raises `Unavailable` if the store cannot answer.
+        """
         if self._looked_at is None:
             self._last = await self._store.last_seal()
             self._looked_at = self._last.entries[-1][0] if self._last else 0

@@ -31,7 +31,10 @@ class KnownExceptions:
         return f"<KnownExceptions: {len(self._known)}>"
 
     async def load(self, store: KeepsExceptions, *, now: float) -> None:
-        """Loads the policy exceptions that have not ended at `now` from the store. Raises `StoreUnusable`."""
+        """Loads the policy exceptions that have not ended at `now` from the store.
+
+        Raises `StoreUnusable` if they cannot be read.
+        """
         query = ExceptionQuery(open_at=now, limit=PAGE)
         while True:
             try:
@@ -56,7 +59,7 @@ class KnownExceptions:
         self._known = {one.id: one for one in self._known.values() if one.state_at(now) not in ENDED}
 
     def enforced(self, decision: Decision, question: Question) -> Decision:
-        """Applies enforcement levels and active policy exceptions to a decision of the policy engine."""
+        """Returns a policy engine's decision as enforcement levels and active exceptions change it."""
         if decision.allow is True or not can_be_excepted(decision):
             return enforce(decision, {})
         scope = scope_of(question)

@@ -54,8 +54,9 @@ async def released_document(
 ) -> ReleasedDocument:
     """Returns the document of the version that a submission by name runs, with its parameters set.
 
-    `chance` chooses between canary and stable version: the same bytes choose the same. Raises `Invalid` with
-    a JSON pointer, and `NotFound` where the tenant has no such workflow.
+    `chance` chooses between canary and stable version: the same bytes choose the same. Raises `Invalid` for
+    a body or parameters that do not fit, each with a JSON pointer, and `NotFound` if the tenant has no such
+    workflow or its document is not kept any more.
     """
     asked = parse_json(body, RunOfRelease)
     workflow = await store.released_workflow(tenant, asked.workflow)

@@ -114,7 +114,7 @@ class Region:
     def event_lag(self) -> int:
         """Returns the number of events in the cluster's journal that the gateway has not received yet.
 
-        By the cluster's last report; 0 where there is none.
+        The count is that of the cluster's last status; 0 if the gateway has none from this journal.
         """
         if self.status is None or self.status.incarnation != self.cursor.incarnation:
             return 0
@@ -132,8 +132,8 @@ class Region:
     def fence(self, now: Instant, seconds: float) -> Fence | None:
         """Returns the fence `seconds` from now, on the cluster's clock; None where its status is unknown.
 
-        A fence is the uptime after which the cluster takes no create request. It is rather early than late:
-        the time that the last status was under way is not counted.
+        A fence is the uptime after which the cluster takes no create request. It may be early but never late,
+        since the time that the last status took to arrive is not added.
         """
         if self.status is None:
             return None

@@ -49,7 +49,10 @@ def _may_run(tracked: TrackedShard, region: Region) -> bool:
 
 
 def count_loss(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
-    """Counts the loss of its region against a shard marked `blamed`; the next transition stores the count."""
+    """Counts a region's loss against the shard if it is marked `blamed`, and removes the mark.
+
+    The next transition of the shard stores the count.
+    """
     if tracked.blamed:
         tracked.blamed = False
         lost = regions_lost_after(tracked.shard, now.wall, settings)
@@ -79,8 +82,8 @@ def _trial_seconds(tracked: TrackedShard, settings: FailoverSettings) -> float:
 def acquit_outlived(ws: WorkingSet) -> None:
     """Subtracts one region loss from each possibly poisonous shard that has outlived its trial.
 
-    Its region may get other possibly poisonous shards then. A shard of which no task has started is not
-    acquitted: it only waits for a processor there.
+    The trial is over then, so that the region may get other possibly poisonous shards. A shard of which no
+    task has started is not acquitted: it has only waited for a processor.
     """
     for tracked in ws.shards.values():
         region = ws.regions.get(tracked.shard.region or "")

@@ -120,7 +120,10 @@ class DocumentReader:
             )
 
     async def oblige(self, canonical: bytes, obligations: Obligations, *, tenant: str) -> bytes:
-        """Applies policy's obligations to a document in a reader process; returns the document's JSON."""
+        """Applies policy's obligations to a document in a reader process; returns the document's JSON.
+
+        Raises `Unavailable` if the process ends before it has answered.
+        """
         try:
             return await self._ask(ObligeRequest(canonical=canonical, obligations=obligations), tenant)
         except WorkerEnded as error:
@@ -142,7 +145,7 @@ class DocumentReader:
             raise Unavailable(f"documents cannot be read now: {error}") from error
 
     def _fatal_error(self, error: WorkerEnded) -> str:
-        """Returns the error text for the condition during whose evaluation the process ended."""
+        """Returns the error text for a condition whose evaluation ended the reader process."""
         if error.signal == signal.SIGPROF:
             return f"takes more than {self._limits.condition_seconds:g} s of processor time"
         return "cannot be evaluated: it is more than the evaluator can bear"
