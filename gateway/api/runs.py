@@ -163,7 +163,10 @@ def _id_prefix(text: str | None) -> str:
 
 
 def _first_cursor(cursor: str | None, prefix: str) -> str | None:
-    """Returns the run id after which a page starts that lists only runs whose ids begin with `prefix`."""
+    """Returns the cursor of a page that lists only runs whose ids begin with `prefix`, newest first.
+
+    It is the place just before the newest of these runs, or the caller's `cursor` if that is further on.
+    """
     if not prefix:
         return cursor
     # greater than every id that begins with `prefix`, since no id has a g

@@ -122,7 +122,7 @@ async def _decide(
 async def _ask_policy(call: Call, workflow: Workflow, canonical: bytes) -> Decision:
     """Asks policy about the submission; sets the tenant's rate limit, and returns the permitting decision.
 
-    Raises what `authorize` raises where policy does not permit it.
+    Raises `Denied` if policy refuses the submission, `Unavailable` if it gives no answer.
     """
     services, began = call.services, perf_counter()
     services.metrics.observe_step("read", began - call.began)

@@ -176,7 +176,7 @@ class RegionState(Struct, frozen=True, kw_only=True):
 class RegionList(Struct, frozen=True, kw_only=True):
     """The list of all regions of this gateway.
 
-    `cut_off`: the gateway takes itself, not its regions, to be unreachable; it places and moves nothing.
+    `cut_off`: the gateway believes that it, not its regions, is unreachable; it places and moves nothing.
     """
 
     items: tuple[RegionState, ...]

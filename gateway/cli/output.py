@@ -68,7 +68,7 @@ class Markup(str):
 class Screen(Console):
     """A rich console that escapes control characters, in texts and in cells of tables.
 
-    It does not end the process at a broken pipe, as rich's own console does: `command` handles that.
+    Rich's own console ends the process at a broken pipe; this one raises the error, for `command` to handle.
     """
 
     def on_broken_pipe(self) -> None:
@@ -242,7 +242,7 @@ def _os_error(error: OSError) -> CliError:
 
 
 def _discard_output() -> None:
-    """Discards what standard output still buffers: to write it at Python's end would fail again."""
+    """Discards what standard output still buffers, as Python's attempt to write it at exit would fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -98,7 +98,10 @@ def _issuer_folder_in(folder: Path) -> Path:
 
 
 def _issuer_folder() -> Path:
-    """Returns the development issuer's folder of the `waypost up` that runs here. Raises `CliError`."""
+    """Returns the development issuer's folder, which the nearest context file of `waypost up` names.
+
+    Raises `CliError` if no context file names one.
+    """
     context = find_context(Path.cwd())
     if context is None or context.development is None:
         raise CliError(

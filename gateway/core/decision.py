@@ -77,7 +77,10 @@ def kind_of(action: Action) -> ActionKind:
 
 
 class Level(StrEnum):
-    """The enforcement level of one policy rule. Levels stand in the policy bundle's data, by rule id."""
+    """How strictly a policy rule is enforced: refuses always, unless an exception is approved, or only warns.
+
+    The policy bundle's data name the level of each rule, by its id.
+    """
 
     HARD = "hard"
     """The rule refuses, and no policy exception overrides it. This is the default level of a rule."""

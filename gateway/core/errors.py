@@ -100,7 +100,7 @@ class UnsupportedMediaType(GatewayError):
 
 
 class Invalid(GatewayError):
-    """HTTP 422: the document is invalid (see `errors`), or its Idempotency-Key came with another document."""
+    """HTTP 422: the document is invalid (see `errors`), or its Idempotency-Key was used for another one."""
 
     status, reason = 422, "Invalid"
 
@@ -124,6 +124,10 @@ class HeadersTooLarge(GatewayError):
 
 
 class Unavailable(GatewayError):
-    """HTTP 503: the policy engine, the store or a key set did not answer; nothing was decided or stored."""
+    """HTTP 503: the gateway cannot handle the request now, though it may later.
+
+    A part that it needs (policy engine, store, key set, region) did not answer, or the gateway has too much
+    to do for all tenants together.
+    """
 
     status, reason, retryable = 503, "Unavailable", True

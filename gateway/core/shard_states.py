@@ -1,4 +1,4 @@
-"""The state machine of a shard: the table `RULES` of its events, and the phases that each leads from and to.
+"""The state machine of a shard: the table `RULES` says which event moves it from which phases to which phase.
 
 `advance` refuses an event that the table does not list for the phase. docs/architecture.md shows the table.
 """

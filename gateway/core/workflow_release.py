@@ -151,7 +151,10 @@ def after_step(
     steps: tuple[float, ...] = (),
     reason: str = "",
 ) -> ReleasedWorkflow:
-    """Returns the workflow after a canary, promotion or rollback of one version. Raises `StepRefused`."""
+    """Returns the workflow after the change `step` (canary, promote, abort or roll back) of version `number`.
+
+    Raises `StepRefused` if there is no such version, or if the versions' states do not permit the change.
+    """
     version = workflow.version(number)
     if version is None:
         raise StepRefused(f"there is no version {number}")

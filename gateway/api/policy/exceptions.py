@@ -186,7 +186,11 @@ async def _store_change(
     kind: HistoryKind,
     decision_id: str,
 ) -> PolicyException:
-    """Stores the policy exception that the function `change` returns; retries if another writer was first."""
+    """Applies `change` to the policy exception and stores the result, which it returns.
+
+    If another writer was first, applies `change` to the newly stored exception. Raises `Conflict` after
+    `SWAPS_MAXIMUM` attempts.
+    """
     for _ in range(SWAPS_MAXIMUM):
         changed = change(one)
         if await _write(call, changed, kind, decision_id):
@@ -229,7 +233,10 @@ def _errors(asked: ExceptionRequest, call: Call) -> Iterator[FieldError]:
 
 
 def _not_soft(rule: str, bundles: Collection[Bundle]) -> str:
-    """Returns why a policy rule allows no policy exceptions; empty if it is soft, or of unknown level."""
+    """Returns why there can be no policy exception from `rule`; empty if it is soft in one of `bundles`.
+
+    Empty too if a bundle is for OPA alone: the levels of its rules cannot be read here.
+    """
     # Data that only an OPA puts together has levels that are not seen here.
     if any(bundle.engine == OPA_ENGINE for bundle in bundles):
         return ""

@@ -28,7 +28,7 @@ class EnvironmentProxy(NamedTuple):
         return f"{scheme}://{rest.rpartition('@')[2]}"
 
     def parse(self) -> httpx.Proxy:
-        """Parses the proxy's URL for httpx. Raises `ValueError` or `httpx.InvalidURL`."""
+        """Parses the proxy's URL for httpx; raises `ValueError` or `httpx.InvalidURL` if it is invalid."""
         proxy = httpx.Proxy(self.url)
         check_address(proxy.url)
         return proxy

@@ -75,7 +75,11 @@ class OpaProcess:
         await self.stop()
 
     async def start(self) -> asyncio.subprocess.Process:
-        """Starts the OPA process, and waits until it answers with its bundle loaded. Raises `CliError`."""
+        """Starts the OPA process, and waits until it answers with its bundle loaded.
+
+        Raises `CliError` if OPA ends or is not ready within `READY_SECONDS`, or if its socket's path is too
+        long.
+        """
         if isinstance(self._address, Path) and len(os.fsencode(self._address)) > SOCKET_PATH_MAXIMUM:
             raise CliError(f"{self._address} is too long for a socket", code=Exit.USAGE)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT

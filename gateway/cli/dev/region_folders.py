@@ -27,9 +27,8 @@ def _elsewhere() -> Path:
 def set_regions_apart(state: Path) -> None:
     """Creates a folder for the regions outside the stack's folder `state`, and a link to it.
 
-    Raises `OSError`.
-
-    A link that is there stays; a folder that is there, as an older version made it, is moved.
+    An existing link stays; an existing folder, as older versions made it, is moved and replaced by a link.
+    Raises `OSError` if the file system refuses one of these changes.
     """
     link = state / REGIONS
     if link.is_symlink():
@@ -45,9 +44,10 @@ def set_regions_apart(state: Path) -> None:
 
 
 def remove_regions(state: Path) -> None:
-    """Removes the regions' folder that `set_regions_apart` made, and the link. Raises `OSError`.
+    """Removes the regions' folder that `set_regions_apart` made, and the link to it.
 
-    A folder to which somebody else has made a link is not ours: of that only the link is removed.
+    If the link leads to a folder that somebody else made, only the link is removed. Raises `OSError` if the
+    file system refuses.
     """
     link = state / REGIONS
     if not link.is_symlink():

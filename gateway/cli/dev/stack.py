@@ -177,7 +177,7 @@ class Stack:
         return ["cluster", *(str(word) for option in options.items() for word in option)]
 
     async def start_opa(self) -> None:
-        """Starts the OPA of the stack, if the stack has one, beside its gateway. Raises `CliError`."""
+        """Starts the stack's OPA, if it has one. Raises `CliError` if the OPA does not get ready."""
         if self.opa is not None:
             self.processes["opa"] = await self.opa.start_beside(self.metrics_url)
 

@@ -44,7 +44,8 @@ class StackOpa(OpaProcess):
     """The OPA process of a `waypost up` stack, and the policy bundle that the stack's gateway serves to it.
 
     The OPA's socket, the bundle archive and the key that signs it lie in a folder of the stack. `environment`
-    may name the rules of the first bundle. Raises `CliError` for rules that are no bundle.
+    may name the rules of the first bundle. Raises `CliError` for rules that are no bundle, and if
+    `environment` names a bundle archive, since the stack makes its own.
     """
 
     def __init__(self, program: Path, state: Path, environment: Mapping[str, str]) -> None:

@@ -65,7 +65,8 @@ def bundle_folder(path: Path) -> Iterator[Path]:
 async def open_candidate(path: Path, data: Path | None, *, by_opa: bool) -> AsyncIterator[Candidate]:
     """Opens a context with a policy engine on the bundle at `path`; the JSON file `data` replaces its data.
 
-    The engine is an OPA if `by_opa`, or if the bundle requires one. Raises `BundleError`, or `CliError`.
+    The engine is an OPA if `by_opa`, or if the bundle requires one. Raises `BundleError` for an unusable
+    bundle, `CliError` if `path` is no bundle or OPA cannot be started.
     """
     with bundle_folder(path) as folder:
         if not by_opa and read_bundle(folder, data).engine != OPA_ENGINE:

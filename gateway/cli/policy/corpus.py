@@ -24,7 +24,8 @@ _decode_asked = msgspec.json.Decoder(_Asked).decode
 def read_corpus(path: Path) -> Iterator[Recorded]:
     """Yields the recorded policy queries in `path`: a file of exported decisions, or a folder of JSON inputs.
 
-    Reads lazily. A JSON input in a folder comes without a recorded answer. Raises `CliError`, or `OSError`.
+    Reads lazily. A JSON input in a folder comes without a recorded answer. Raises `CliError` for a folder
+    without inputs and for malformed content, `OSError` for a file that cannot be read.
     """
     if not path.is_dir():
         return _lines(path)
@@ -35,7 +36,7 @@ def read_corpus(path: Path) -> Iterator[Recorded]:
 
 
 def parse_decision(line: bytes | msgspec.Raw) -> Recorded:
-    """Parses one line of exported policy decisions. Raises `CliError`."""
+    """Parses one line of exported policy decisions. Raises `CliError` if it is no such decision."""
     try:
         return _decode_recorded(line)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

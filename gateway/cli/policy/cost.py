@@ -187,8 +187,8 @@ class RuleCosts:
     def growing(self, whole: float) -> list[Diagnostic]:
         """Returns a diagnostic for each rule whose cost grows faster than the document.
 
-        `whole` is what the largest document costs by the shipped rules: a rule that costs a small part of
-        that may grow.
+        `whole` is the seconds that all shipped rules take for the largest document: a rule that takes less
+        than the fraction `SHARE` of that gets no diagnostic.
         """
         few, many = (self._inputs[size] for size in SIZES[-2:])
 

@@ -28,7 +28,7 @@ def read_input(file: str, *, action: Action, principal: Principal) -> bytes:
     """Returns the rules' input: the document `file` if it has a `principal`, else an input made from it.
 
     The input that is made asks whether `principal` may do `action` with the workflow in `file`. Raises
-    `CliError`.
+    `CliError` if the file cannot be read, or has neither an input nor a valid workflow.
     """
     body = read_bytes(file)
     media_type = detect_media_type(body)
@@ -72,7 +72,11 @@ def decide(bundle: Bundle, document: bytes, *, by_opa: bool, excepted: Collectio
 
 
 def answer(bundle: Bundle, document: bytes, *, by_opa: bool) -> PolicyAnswer:
-    """Evaluates the rules of `bundle` for `document` and returns their answer. Raises `CliError`."""
+    """Evaluates the rules of `bundle` for the input `document` and returns their answer.
+
+    Raises `CliError` for an unknown action, for rules that give no valid answer, and if an OPA is needed and
+    none is found.
+    """
     try:
         action = Action(msgspec.json.decode(document).get("action", Action.RUNS_SUBMIT))
     except ValueError as error:

@@ -79,7 +79,7 @@ def print_counts(impact: Impact) -> None:
 
 
 def exit_code(impact: Impact, *, allow_widening: bool) -> Exit:
-    """Returns a replay's exit code: `FAILED` if a query gets no answer, or is newly allowed."""
+    """Returns a replay's exit code: `FAILED` for an unanswered query or one newly allowed, else `DONE`."""
     kinds = {flip.kind for flip in impact.flips}
     failed = "unanswered" in kinds or ("allowed" in kinds and not allow_widening)
     return Exit.FAILED if failed else Exit.DONE

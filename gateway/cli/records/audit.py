@@ -72,7 +72,10 @@ def listing(
 
 
 def _known_run(client: httpx.Client, name: str) -> str:
-    """Returns the id of the run that `name` (an id, its beginning, or `@latest`) means. Raises `CliError`."""
+    """Returns the id of the run that `name` (an id, its beginning, or `@latest`) means.
+
+    Raises `CliError` if no run, or more than one, has such an id.
+    """
     found = resolve_run(client, name)
     if not WHOLE_ID.fullmatch(found):
         raise CliError(f"--run {name}: there is no run whose id is or begins so", code=Exit.NOT_FOUND)
@@ -121,7 +124,10 @@ def _details(detail: Mapping[str, Any]) -> str | None:
 
 
 def parse_since(text: str) -> int:
-    """Parses the option `--since` (such as `2h`, or a time) to seconds since 1970. Raises `CliError`."""
+    """Converts the option `--since` to seconds since 1970: a time ago, such as `2h`, or such seconds.
+
+    Raises `CliError` for any other text.
+    """
     found = re.fullmatch(r"([0-9]{1,11})([smhd]?)", text)
     if found is None:
         raise CliError(f"--since is a time like 90s, 30m, 2h or 7d, not {text!r}", code=Exit.USAGE)

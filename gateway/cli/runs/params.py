@@ -17,7 +17,7 @@ def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
     """Returns the bytes and the media type of the workflow document `file`, with `params` set in it.
 
     Without `params` the bytes are the file's content; with `params` the document is decoded, changed and
-    encoded as JSON. Raises `CliError`.
+    encoded as JSON. Raises `CliError` for a file that cannot be read, and for a param that does not fit.
     """
     body = read_bytes(file)
     media_type = detect_media_type(body)
