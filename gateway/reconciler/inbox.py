@@ -184,7 +184,10 @@ class InboxProcessor:
             self._metrics.stale_reports.labels(region.name).inc()
 
     async def _renew_lease(self, region: Region, asked: LeaseAsked, now: Instant) -> None:
-        """Renews the run-lease of an exclusive attempt with the next batch, if the attempt may have one."""
+        """Renews, with the next batch, the run-lease of an attempt that is current and not Suspect.
+
+        Both the working set and the store must say so; otherwise the request is refused.
+        """
         tracked = self._ws.find_current(region.name, asked.attempt)
         if tracked is None or not may_hold_lease(tracked, asked.attempt):
             self._metrics.lease_renewals.labels(region.name, "Refused").inc()

@@ -30,7 +30,10 @@ def unlisted_attempts(ws: WorkingSet, region: Region, hello: Hello) -> list[Atte
 
 
 def drop_ended_unknowns(region: Region, held: Set[AttemptId]) -> None:
-    """Removes from the region's unknown attempts those that its cluster no longer has."""
+    """Removes from the region's unknown attempts (no shard has them) those that are not in `held`.
+
+    `held` are the attempts that the region's cluster still has.
+    """
     region.unknown_attempts = {
         attempt: sent_at for attempt, sent_at in region.unknown_attempts.items() if attempt in held
     }

@@ -72,7 +72,11 @@ def assess_regions(
 def apply_assessment(
     ws: WorkingSet, assessment: RegionAssessment, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Gives the regions their new healths, and moves the shards of regions that are lost or back."""
+    """Gives the regions their new healths, and applies what follows for their shards.
+
+    Shards of lost regions become Suspect, are failed over once they have waited long enough, or end as
+    Cancelled. Those of regions that are back are sent again. Unconfirmed attempts are withdrawn.
+    """
     for region in ws.regions.values():
         region.health = assessment.healths[region.name]
         if region.name in assessment.lost:

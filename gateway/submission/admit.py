@@ -155,7 +155,7 @@ def limits_of(decision: Decision, limits: TenantSettings) -> OpenWork:
 
 
 def weight_of(decision: Decision) -> float:
-    """Returns the tenant's weight in the policy decision; tenants take turns by their weights."""
+    """Returns the tenant's weight by the policy decision, 1 by default; tenants take turns by weight."""
     weight = decision.obligations.weight
     return 1.0 if weight is None else weight
 

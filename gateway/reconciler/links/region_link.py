@@ -169,7 +169,7 @@ class RegionLink:
         )
 
     async def _acknowledge(self) -> None:
-        """Sends the newest acknowledgement of events to the cluster, until there is no newer one."""
+        """Sends the newest acknowledgement of events to the cluster, and each newer one set meanwhile."""
         while (batch := self._acknowledgement) is not None:
             self._acknowledgement = None
             _, error = await _call(self._cluster.apply(batch), CALL_TIMEOUT_SECONDS)
