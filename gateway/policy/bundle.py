@@ -68,7 +68,7 @@ def read_bundle(policies: Path, data: Path | None, *, data_required: bool = True
 
     `data` None: the `data.json` in that folder; where there is none and it is not `data_required`, the data
     are an empty object. The data must fit their schema: a limit with a mistyped name would limit nothing.
-    Raises `BundleError`.
+    Raises `BundleError` if the folder has no rules, or a file is missing, unreadable or invalid.
     """
     files = sorted(policies.rglob("*.rego"))
     if not files:
@@ -103,7 +103,8 @@ def bundle_of(
 ) -> Bundle:
     """Builds a bundle from Rego modules (file name and text, tests among them) and the JSON text of its data.
 
-    `data_file` is the data's name in diagnostics; without data it is an empty object. Raises `BundleError`.
+    `data_file` is the data's name in diagnostics; `data` None stands for an empty object. Raises
+    `BundleError` if the data are not a JSON object that fits the schema.
     """
     texts = tuple(modules)
     schemas = {
@@ -124,7 +125,10 @@ def bundle_of(
 
 
 def _engine(path: Path) -> str:
-    """Returns the engine that a bundle's manifest file names in `metadata.engine`; empty if none is named."""
+    """Returns the engine that a bundle's manifest file `path` requires (`opa`); empty if it requires none.
+
+    Raises `BundleError` if the file is no manifest, or names another engine.
+    """
     if not path.exists():
         return ""
     try:

@@ -73,8 +73,8 @@ class Releases(Protocol):
     async def latest(self, alert: Alert) -> LatestRelease | None:
         """Returns the newest release that `alert` may be about; None if there is none.
 
-        It is compared with the one that is returned once the evidence is there: a difference means that the
-        evidence may be about what is no longer in force.
+        The controller calls this before it asks for evidence and again afterwards: if the results differ, the
+        evidence may be about a release that is no longer in force.
         """
         ...
 

@@ -40,8 +40,8 @@ class KeepsRollbacks(Protocol):
     async def write_rollback(self, rollback: Rollback, *, settles: Alert | None = None) -> Rollback | None:
         """Stores a new rollback (`id` 0), or the next state of a stored one; settles the alert `settles`.
 
-        Returns None, with nothing written, where its `rev` is not the next one, or where its release has
-        another rollback that was done or begun: each release has one at most.
+        Returns None, with nothing written, where the rollback's `rev` is not one above the stored `rev`, or
+        where its release has another rollback that was done or begun: each release has one at most.
         """
         ...
 

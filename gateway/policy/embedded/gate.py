@@ -216,7 +216,10 @@ def _references(module: Module, rule: SyntaxNode) -> Iterator[Path]:
 
 
 def _meant(reference: Path, rules: Container[Path], below: Mapping[Path, list[Path]]) -> list[Path]:
-    """Returns the rules that a reference may stand for: those at or below its path, and those above."""
+    """Returns the rules that the path `reference` may read: of this name, below it, or above it.
+
+    A reference to a package reads the rules below; `data.a.rule.field` reads a part of the rule above.
+    """
     if reference[0] != "data":
         return []
     above = [reference[:length] for length in range(1, len(reference)) if reference[:length] in rules]

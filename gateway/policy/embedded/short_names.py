@@ -32,7 +32,8 @@ def with_short_names(
 ) -> tuple[list[tuple[str, str]], dict[str, str]] | None:
     """Gives all Rego rules short names; returns the modules' new texts, and each rule's new full name.
 
-    The texts are (file name, text). Returns None where a short name could have another meaning.
+    The texts are (file name, text). Returns None, with nothing renamed, where a module has such names
+    itself, or where it is unclear which rule a name or reference means.
     """
     paths = sorted({(*module.package, _first(rule)["value"]) for module in modules for rule in module.rules})
     names = {path: f"{PACKAGE}{number}" for number, path in enumerate(paths)}

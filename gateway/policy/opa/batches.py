@@ -192,6 +192,9 @@ def _fail(waiting: list[WaitingQuestion], error: NoAnswer) -> None:
 
 
 def _count_of_batch(waiting: list[WaitingQuestion]) -> int:
-    """Returns how many of the waiting policy queries, from the first on, share the next call to OPA."""
+    """Returns how many of the waiting policy queries, from the first on, share the next call to OPA.
+
+    Those are at most `BATCH_MAXIMUM` queries with `BATCH_MAXIMUM_BYTES` of documents together.
+    """
     sizes = itertools.accumulate(len(question.document) for question in waiting[:BATCH_MAXIMUM])
     return sum(size <= BATCH_MAXIMUM_BYTES for size in sizes)

@@ -165,9 +165,9 @@ def _check_names(files: Files) -> None:
 
 
 def parsed_json(files: Files, name: str, *, number: Callable[[str], Any] | None = None) -> Any:
-    """Parses the JSON file `name` of a bundle. Raises `ArchiveError`, also for doubled names in an object.
+    """Parses the JSON file `name` of a bundle; `number` converts the text of each number to a value.
 
-    `number` converts the text of each number to a value.
+    Raises `ArchiveError` if the file is missing, is not JSON, or has an object with a name twice.
     """
     if name not in files:
         raise ArchiveError(f"it has no {name}")

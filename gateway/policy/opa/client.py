@@ -1,8 +1,8 @@
 """A client of OPA's HTTP API: `opa-python-client` made strict and bounded, without redirects.
 
-As it is (3.0.0) that library follows a redirect with the document and believes that answer, reads any number
-of bytes, takes NaN and doubled names, repeats a 500 twice with pauses, and has neither Unix sockets nor a
-root certificate of one's own.
+Unchanged, `opa-python-client` 3.0.0 follows a redirect, sending the document there, and believes the answer;
+reads answers of any size; accepts NaN and doubled names in JSON; repeats a query twice, with pauses, after a
+status 500; and supports neither Unix sockets nor root certificates of one's own.
 """
 
 import ssl

@@ -1,7 +1,7 @@
 """Parses uploads of OPA's decision log plugin: gzipped JSON arrays of events, within limits.
 
-An event is kept without its input, result and caches: the gateway's own record has those, as far as policy
-lets them be recorded, and OPA does not know how far that is. Pure.
+An event is kept without its input, result and caches, which OPA has not masked: the gateway's own record of
+the decision has those that policy lets it record. Performs no I/O.
 """
 
 import zlib
@@ -70,7 +70,9 @@ _encode = msgspec.json.Encoder().encode
 def read_events(body: bytes, *, compressed: bool) -> Sequence[tuple[str, bytes]]:
     """Parses an upload of OPA's decision log; returns OPA's decision id and the JSON to store of each event.
 
-    Raises `DecisionLogError`, or `DecisionLogTooLarge`.
+    Only the last `EVENTS_MAXIMUM` events are kept, without those that have no id or are larger than
+    `RECORD_MAXIMUM`. Raises `DecisionLogError` if the upload is not a JSON array of events, and
+    `DecisionLogTooLarge` if it unpacks to more than `TEXT_MAXIMUM` bytes.
     """
     try:
         events = _decode(_decompressed(body) if compressed else body)

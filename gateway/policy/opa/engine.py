@@ -113,9 +113,9 @@ class OpaPolicyEngine:
         return await self._batches.ask(rule, document, tenant=tenant)
 
     async def _call(self, rule: str, document: bytes) -> Reply:
-        """Calls OPA once, within the deadline; a failure counts for the circuit breaker.
+        """Calls OPA once, within the deadline; the circuit breaker counts a call without an answer.
 
-        Raises `ReplyError` or `NoAnswer`.
+        Raises `NoAnswer` for such a call, and `ReplyError` for an unusable answer.
         """
         large = len(document) > LARGE_BYTES
         seconds = self._large_deadline_seconds if large else self._deadline_seconds

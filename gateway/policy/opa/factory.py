@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def opa_engine(policies: PolicySettings) -> "OpaPolicyEngine":
-    """Makes the engine that asks the OPA at `policies.engine`. Raises `ValueError` with the reason."""
+    """Makes the engine that asks the OPA at `policies.engine`.
+
+    Raises `ValueError` for an invalid address, root certificates that cannot be used, and for settings of the
+    embedded engine (folder or data), which an OPA would ignore.
+    """
     if policies.folder is not None or policies.data is not None:
         raise ValueError("policy.folder and policy.data are for the embedded one: OPA holds its own rules")
     try:

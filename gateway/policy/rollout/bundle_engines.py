@@ -25,9 +25,9 @@ IN_THE_PROCESS: Final = 0
 
 
 class BundleEngines(Protocol):
-    """The interface of a factory that makes policy engines for bundles, and enters their contexts.
+    """The interface of a factory that makes and starts the policy engines for bundles.
 
-    Each kind of engine has one.
+    Each kind of engine (embedded, OPA) has such a factory.
     """
 
     may_return: bool
@@ -115,8 +115,8 @@ class EmbeddedEngines:
 class NoBundles:
     """Refuses every bundle, for a policy engine that has rules of its own. Implements `BundleEngines`.
 
-    A gateway with an active bundle in its store does not start with such an engine: rules that are in force
-    are never passed over.
+    A gateway with an active bundle in its store does not start with such an engine, which would decide
+    without the bundle's rules.
     """
 
     may_return = True

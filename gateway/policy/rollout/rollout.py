@@ -37,8 +37,8 @@ from gateway.policy.source import BundleError, Diagnostic
 class BundleRollout:
     """Carries out the rollout of policy bundles: uploads, changes (activate, ...), approvals.
 
-    `async with` puts the stored bundles in force. Raises `BundleError` where one cannot be evaluated: rules
-    that are in force are never passed over.
+    `async with` puts the stored bundles in force. Raises `BundleError` where one cannot be evaluated: the
+    gateway does not start without the rules in force.
     """
 
     def __init__(
