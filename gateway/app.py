@@ -73,7 +73,7 @@ STORES: Final[Mapping[str, StoreKind]] = {
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
-    """A gateway that is built from its settings and does not listen yet."""
+    """The parts of a gateway that is not listening yet: two ASGI applications, loops and metrics."""
 
     api: ASGIApp
     internal_api: ASGIApp

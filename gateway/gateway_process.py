@@ -87,7 +87,11 @@ async def _serve(settings: GatewaySettings) -> int:
 
 
 def _api_connections(descriptors: int, regions: int) -> int:
-    """Returns the maximum number of API connections, which leaves file descriptors for everything else."""
+    """Returns the maximum number of API connections for a process that may open `descriptors` files.
+
+    It leaves file descriptors for the gateway's own files, health checks and `regions` clusters. Logs a warning if it is
+    less than `API_CONNECTIONS`.
+    """
     kept = OWN_DESCRIPTORS + HEALTH_CONNECTIONS + regions * sum(CONNECTIONS.values())
     connections = max(API_CONNECTIONS_MINIMUM, min(API_CONNECTIONS, descriptors - kept))
     if connections < API_CONNECTIONS:

@@ -155,9 +155,9 @@ def _idempotency_key(call: Call) -> str | None:
 
 
 def _read_quickly(body: bytes, tenant: str, services: Services) -> Reading | None:
-    """Parses a small JSON document on the event loop; returns None if it must be read in a process.
+    """Parses a small JSON document on the event loop; returns None if a worker process must read it.
 
-    A process must read documents with mistakes, conditions or items of shards.
+    It must if the document is invalid, or has conditions of tasks (`when`) or items of shards.
     """
     limits = services.settings.documents
     if (workflow := parse_quickly(body, limits)) is None or workflow.spec.shards.items is not None:

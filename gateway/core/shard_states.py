@@ -132,7 +132,10 @@ class Orphan(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Shard(Struct, frozen=True, kw_only=True):
-    """One slice of a run's data with its phase, region and attempt, as the store keeps it."""
+    """One shard of a run as the store keeps it: the tasks of the workflow for one `item` of its data.
+
+    Has the shard's phase, its region, and the number (`epoch`) of its current or last attempt.
+    """
 
     run: str
     index: int

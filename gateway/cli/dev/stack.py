@@ -118,7 +118,7 @@ class Stack:
     def _issue_certificates(self) -> None:
         """Issues the TLS certificates of all the stack's processes under a new root, whose key is not kept.
 
-        All of them start now, so nobody holds a certificate of an earlier root.
+        All processes are started after this, so none of them holds a certificate of an earlier root.
         """
         folder = self.state / PKI
         shutil.rmtree(folder, ignore_errors=True)
@@ -129,7 +129,7 @@ class Stack:
         (folder / "ca.key").unlink()
 
     def _hand_over(self, issued: Credentials, region: str) -> None:
-        """Copies a region's certificate and key, and the root's certificate, into the folder of the region.
+        """Moves a region's key, and copies its certificate and the root's, into the folder of the region.
 
         The region's tasks run as its user, and must not find the gateway's key.
         """

@@ -97,7 +97,8 @@ class StackOpa(OpaProcess):
     async def start_beside(self, gateway: str) -> asyncio.subprocess.Process:
         """Starts the OPA beside the running gateway, whose internal port has the URL `gateway`.
 
-        Waits until the OPA holds the active bundle and the gateway knows that. Raises `CliError`.
+        Raises `CliError` if the OPA does not get ready with the active bundle. Then waits, for `LOOKS` looks at
+        most, until the gateway gets answers from it.
         """
         written = polling_configuration(gateway, self.public_key.read_text())
         write_private(self._configuration, json.dumps(written, indent=1).encode())
@@ -152,7 +153,7 @@ def _read_first_bundle(environment: Mapping[str, str]) -> Bundle:
 
 
 async def _policy_is_ready(client: httpx.AsyncClient, gateway: str) -> bool:
-    """Returns whether the gateway's readiness check of policy passes: the gateway then gets answers by OPA.
+    """Returns whether the gateway's readiness check of policy passes: the gateway then gets answers from OPA.
 
     The OPA is started after the gateway, so the check fails at first.
     """

@@ -80,7 +80,10 @@ def submit(
 
 
 def _read(file: str | None, workflow: str | None, param: tuple[str, ...]) -> tuple[bytes, str]:
-    """Returns the body of the submission (a document, or a released workflow's name) and its media type."""
+    """Returns the body of the submission (a document, or a released workflow's name) and its media type.
+
+    Raises `CliError` unless exactly one of `file` and `workflow` is given.
+    """
     if file is None and workflow is not None:
         return named_submission(workflow, param)
     if file is None or workflow is not None:
