@@ -89,8 +89,8 @@ async def _serve(settings: GatewaySettings) -> int:
 def _api_connections(descriptors: int, regions: int) -> int:
     """Returns the maximum number of API connections for a process that may open `descriptors` files.
 
-    It leaves file descriptors for the gateway's own files, health checks and `regions` clusters. Logs a warning if it is
-    less than `API_CONNECTIONS`.
+    It leaves file descriptors for the gateway's own files, health checks and the clusters of the regions
+    (`regions` is their number). Logs a warning if the maximum is less than `API_CONNECTIONS`.
     """
     kept = OWN_DESCRIPTORS + HEALTH_CONNECTIONS + regions * sum(CONNECTIONS.values())
     connections = max(API_CONNECTIONS_MINIMUM, min(API_CONNECTIONS, descriptors - kept))

@@ -97,8 +97,8 @@ class StackOpa(OpaProcess):
     async def start_beside(self, gateway: str) -> asyncio.subprocess.Process:
         """Starts the OPA beside the running gateway, whose internal port has the URL `gateway`.
 
-        Raises `CliError` if the OPA does not get ready with the active bundle. Then waits, for `LOOKS` looks at
-        most, until the gateway gets answers from it.
+        Raises `CliError` if the OPA does not get ready with the active bundle. Then waits until the gateway
+        gets answers from it, but no longer than `LOOKS` checks take.
         """
         written = polling_configuration(gateway, self.public_key.read_text())
         write_private(self._configuration, json.dumps(written, indent=1).encode())
