@@ -40,7 +40,7 @@ def parse_key_set(text: bytes, allowed: tuple[str, ...]) -> dict[str, tuple[jwt.
     """Parses the JWKS `text`; returns its keys by key id, each with the algorithms it may be used with.
 
     `allowed` are the algorithms that the issuer may use. Raises `InvalidKeySet` for a set that cannot be
-    read, or has a secret or weak key, or a key for tokens whose id is missing or not its own.
+    read, has a secret or weak key, or has a key for tokens without an id of its own.
     """
     try:
         entries = decode_object(text)["keys"]

@@ -119,9 +119,9 @@ def count_history(
 
 
 def _count_release(run: Run, phase: Phase, metrics: Metrics, *, at: float) -> None:
-    """Counts a shard's end, if `phase` is one, in the metrics of the released version that its run uses.
+    """Counts a shard that succeeded, failed or was quarantined in the metrics of its run's released version.
 
-    Another phase only creates the version's metrics, at zero.
+    Any other `phase` only creates these metrics, at zero.
     """
     release, outcome = release_label(run.tenant, run.released), RELEASE_OUTCOMES.get(phase)
     if outcome is None:

@@ -44,7 +44,7 @@ class PassShares:
     def begin(self, batch: int, now: Instant) -> int:
         """Begins a placing pass; returns the number of waiting shards to read for it, at most `batch`.
 
-        While tenants compete that is a part of `batch`, but more than there are tenants seen recently.
+        While tenants compete it is a part of `batch`, with at least one for each tenant seen lately.
         """
         self._asked.clear()
         self._asked_bytes.clear()
