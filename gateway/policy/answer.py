@@ -53,9 +53,9 @@ ALWAYS_HARD: Final = frozenset(
 
 
 def level_of(rule: str, levels: Mapping[str, Level]) -> Level:
-    """Returns the enforcement level of a policy rule, as `levels` gives it by rule id; by default hard.
+    """Returns the enforcement level of the policy rule with the id `rule`: that in `levels`, else hard.
 
-    A rule about the caller is always hard.
+    Rules about the caller (`ALWAYS_HARD`), and a refusal that names no rule, are always hard.
     """
     return Level.HARD if not rule or rule in ALWAYS_HARD else levels.get(rule, Level.HARD)
 

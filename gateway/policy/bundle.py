@@ -52,10 +52,7 @@ class Bundle(Struct, frozen=True, kw_only=True):
 
 
 def level_in(bundle: Bundle, rule: str) -> Level | None:
-    """Returns the enforcement level of the policy rule with the id `rule` in a bundle, or None.
-
-    None: the bundle has no such rule.
-    """
+    """Returns the enforcement level of a bundle's policy rule `rule` (an id); None if it has no such rule."""
     levels: Mapping[str, Level] = json.loads(bundle.source.data).get("levels", {})
     # A house rule may give its sentence alone; its id, `house`, stands in the rules that ship.
     if rule in levels or any(f'"{rule}"' in text for _, text in bundle.source.modules):

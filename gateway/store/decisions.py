@@ -86,9 +86,9 @@ class KeepsDecisions(Protocol):
         ...
 
     async def record_refused_act(self, decision: Decision, *, entry: HistoryEntry) -> None:
-        """Stores the refusal of an action that policy had permitted, in place of the permission, for good.
+        """Stores, for good, the gateway's refusal of an action that policy had permitted, with `entry`.
 
-        Both have the same id. The history `entry` is stored with it.
+        It replaces the stored permission, which has the same id.
         """
         ...
 

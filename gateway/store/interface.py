@@ -28,7 +28,7 @@ class StoreUnusable(Exception):
 
 
 class OpenWork(Struct, frozen=True, kw_only=True):
-    """The number of a tenant's runs that have not ended, with their shards and tasks; or limits on these."""
+    """Three numbers: a tenant's unfinished runs, their shards and their tasks. Also used for their limits."""
 
     runs: int = 0
     shards: int = 0
@@ -180,7 +180,7 @@ class Store(ListsActs, CorrectsTimes, KeepsPolicy, KeepsTrail, KeepsWorkflows, P
         ...
 
     async def count_open_work(self, tenant: str) -> OpenWork:
-        """Returns the number of a tenant's runs that have not ended, with their shards and tasks. Cheap."""
+        """Returns how many unfinished runs a tenant has, with their shards and tasks, from stored counts."""
         ...
 
     async def pending(

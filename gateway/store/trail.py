@@ -25,7 +25,10 @@ class KeepsTrail(Protocol):
     """The interface by which a store keeps the audit trail and its seals (signed digests of entries)."""
 
     async def trail(self, *, after: int) -> Stretch:
-        """Reads the next audit entries after the number `after`; the number of rows read is bounded."""
+        """Reads the next audit entries after the number `after`.
+
+        The number of rows read is bounded, so that more entries may follow those that are returned.
+        """
         ...
 
     async def seals(self, *, after: int, limit: int) -> Sequence[Seal]:

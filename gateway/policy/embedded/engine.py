@@ -35,11 +35,11 @@ ENGINE_NAME: Final = "embedded"
 class EmbeddedPolicyEngine:
     """Evaluates the Rego rules in the folder `policies` with regorus. Implements `PolicyEngine`.
 
-    The data are in the JSON file `data`; None: the data in `policies`. `bundle` is one that was read and
-    checked already, in place of both. `async with` raises `BundleError`, with file and line, for rules that
-    this engine would evaluate otherwise than OPA. Documents over `inline_bytes` and evaluations over
-    `inline_seconds` are for a separate process. If that takes more than `budget_seconds`, the process is
-    killed and the decision is a refusal with `fault` set.
+    The data are in the JSON file `data`; None: the data in `policies`. A `bundle` that was read and checked
+    already replaces both. `async with` raises `BundleError`, with file and line, for rules that this engine
+    would evaluate otherwise than OPA. Documents of more than `inline_bytes` are evaluated in a separate
+    process, and so are those whose evaluation here takes more than `inline_seconds`. After `budget_seconds`
+    the process is killed, and the decision is a refusal with `fault` set.
     """
 
     def __init__(

@@ -197,7 +197,7 @@ def _with_before(
 ) -> Edit:
     """Returns an edit that moves parts of a statement into assignments before the statement.
 
-    `first` has these parts by the names that take their place.
+    `first` maps each new variable to the part that it replaces.
     """
     start, end = extent(module, statement)
     modifiers = _between(module, extent(module, statement["literal"])[1], end)

@@ -24,9 +24,10 @@ class OpaAddress(Struct, frozen=True, kw_only=True):
 
 
 def parse_address(text: str) -> OpaAddress:
-    """Parses an OPA's address such as `opa+http://127.0.0.1:8181`. Raises `ValueError` with the reason.
+    """Parses an OPA's address such as `opa+http://127.0.0.1:8181`.
 
-    Plain http is only for this machine: anybody on the way could permit everything.
+    Raises `ValueError` for any other form, and for plain http to another machine, where an attacker on the
+    network could answer in OPA's name and permit everything.
     """
     scheme, _, rest = text.partition(":")
     if scheme == "opa+unix":

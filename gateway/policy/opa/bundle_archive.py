@@ -69,7 +69,10 @@ def pack_bundle(bundle: Bundle, *, sequence: int = 0) -> bytes:
 
 
 def pack(files: Files) -> bytes:
-    """Packs `files` into an archive, without times and owners: the same files give the same bytes."""
+    """Packs files (content by name) into a .tar.gz archive without times and owners.
+
+    So the same files give the same bytes.
+    """
     packed = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as compressed,

@@ -33,9 +33,9 @@ NO_RULE: Final = "data.waypost.none"
 class OpaPolicyEngine:
     """Answers policy queries by asking the OPA at `address`. Implements `PolicyEngine`.
 
-    That OPA has loaded the rules as a bundle with a revision. An answer that takes longer than
-    `deadline_seconds` (`large_deadline_seconds` for a document over 64 KiB) is none. The engine starts
-    without OPA too: then every decision is a refusal with `fault` set until OPA is there.
+    That OPA must have loaded the rules as a bundle with a revision. Where it does not answer within
+    `deadline_seconds` (`large_deadline_seconds` for a document over 64 KiB), the decision is a refusal with
+    `fault` set. The engine starts without OPA too, and refuses likewise until OPA answers.
     """
 
     def __init__(

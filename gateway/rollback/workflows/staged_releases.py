@@ -29,7 +29,7 @@ AT_ONCE: Final = 100
 
 
 class StagedReleases:
-    """Gives the canaries of workflows their next shares, by their stages, when they have done well.
+    """Gives each workflow's canary the next of its planned shares of submissions, when it has done well.
 
     `region_lost` says whether a region is unreachable now.
     """
