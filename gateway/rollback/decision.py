@@ -66,7 +66,7 @@ def decide(
     if release is None or alert.kind != release.kind:
         about = f"{alert.kind!r:.50} {alert.subject!r:.210}" if alert.subject else f"{alert.kind!r:.50}"
         return Verdict(outcome=Outcome.NOTHING, why=f"there is no release of the kind {about}")
-    verdict = _by_past(release, past, settings, now=now)
+    verdict = _by_past(alert, release, past, settings, now=now)
     if verdict is not None:
         return verdict
     if region_lost:
@@ -84,7 +84,7 @@ def decide(
 
 
 def _by_past(
-    release: LatestRelease, past: Sequence[Rollback], settings: RollbackSettings, *, now: float
+    alert: Alert, release: LatestRelease, past: Sequence[Rollback], settings: RollbackSettings, *, now: float
 ) -> Verdict | None:
     """Returns the verdict against a rollback by the release's age and earlier rollbacks, or None."""
     done = [one for one in past if one.phase in ACTED and one.kind is release.kind]
@@ -96,9 +96,7 @@ def _by_past(
     if age > settings.released_seconds_maximum:
         return Verdict(outcome=Outcome.NOTHING, why=f"{release.name} is too old to be the cause")
     if release.restored:
-        return Verdict(
-            outcome=Outcome.PERSON, why=f"{release.name} is the last known good one: the cause is another"
-        )
+        return _about_restored(alert, release)
     if release.returns_to is None:
         return Verdict(outcome=Outcome.PERSON, why=f"before {release.name} there is none to return to")
     if release.returns_to in {rollback.release for rollback in done}:
@@ -112,6 +110,15 @@ def _by_past(
     if any(now - rollback.began_at < settings.pause_seconds for rollback in done):
         return Verdict(outcome=Outcome.WAIT, why="the last rollback is not long enough ago")
     return None
+
+
+def _about_restored(alert: Alert, release: LatestRelease) -> Verdict:
+    """Returns the verdict on an alert while the release is in force that a rollback has returned to."""
+    if alert.received_at < release.released_at:
+        # Else a second alert about what was rolled back would wake a person.
+        return Verdict(outcome=Outcome.NOTHING, why=f"it fired before {release.name} was in force again")
+    why = f"{release.name} is the last known good one: the cause is another"
+    return Verdict(outcome=Outcome.PERSON, why=why)
 
 
 def _by_evidence(evidence: Evidence | NoEvidence, settings: RollbackSettings) -> Verdict | None:

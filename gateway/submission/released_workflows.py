@@ -18,6 +18,16 @@ REQUEST_MAXIMUM_BYTES: Final = 65_536
 VERSION_MAXIMUM_BYTES: Final = 262_144
 """The maximum size in bytes of a version's document, in which the event loop sets parameters."""
 DOCUMENT_FIELDS: Final = frozenset({"apiVersion", "kind", "metadata", "spec"})
+KINDS: Final = {
+    str: "a string",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "an array",
+    dict: "an object",
+    type(None): "null",
+}
+"""The names of JSON's types, by the Python type of a value."""
 _decode_names = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
@@ -88,5 +98,13 @@ def _with_params(document: bytes, params: dict[str, Any]) -> bytes:
         names = ", ".join(sorted(known)) or "none"
         errors = [FieldError(below("/params", name), f"there are: {names}") for name in unknown]
         raise Invalid("the released workflow has no such parameter", errors=errors)
+    errors = [
+        FieldError(below("/params", name), f"must be {KINDS[type(known[name])]}, as in the workflow")
+        for name, value in params.items()
+        # A null in the workflow says nothing about what is meant.
+        if known[name] is not None and KINDS[type(known[name])] != KINDS[type(value)]
+    ]
+    if errors:
+        raise Invalid("a parameter is of another type than in the released workflow", errors=errors)
     found["spec"]["params"] = known | params
     return msgspec.json.encode(found)

@@ -38,7 +38,7 @@ def submit(
     workflow: Released = None,
     param: Annotated[
         tuple[str, ...],
-        Parameter(name=["--param", "-p"], negative="", help="name=value: sets spec.params.name"),
+        Parameter(name=["--param", "-p"], negative="", help="name=value; with --workflow JSON, or else text"),
     ] = (),
     key: Key = None,
     dry_run: Annotated[

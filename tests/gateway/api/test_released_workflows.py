@@ -100,6 +100,27 @@ async def test_params_are_set_where_the_version_has_them(client: httpx.AsyncClie
     assert errors == [("/params/a~1b", "there are: day, depth"), ("/params/dya", "there are: day, depth")]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        *(("day", 5, "a string"), ("day", None, "a string"), ("depth", "3", "a number")),
+        *(("depth", True, "a number"), ("a/b", {}, "an array"), ("manifest", [], "an object")),
+        ("dry", 0, "true or false"),
+    ],
+)
+async def test_a_parameter_of_another_type_is_refused_where_it_was_sent(
+    client: httpx.AsyncClient, name: str, value: Any, expected: str
+) -> None:
+    """Not below /spec, which the sender never saw; nor accepted, and then another text in a command."""
+    defaults = {"day": "today", "depth": 3, "a/b": [1], "manifest": {}, "dry": False, "any": None}
+    await applied(client, 1, **defaults)
+    refused = await client.post("/v1/runs", json={"workflow": "nightly", "params": {name: value}})
+    (error,) = refused.json()["errors"]
+    where = name.replace("/", "~1")
+    assert error == {"pointer": f"/params/{where}", "detail": f"must be {expected}, as in the workflow"}
+    await ran(client, params={"depth": 1.5, "any": [value], "dry": True})
+
+
 async def test_a_parameter_may_be_a_manifest(client: httpx.AsyncClient) -> None:
     """One of Kubernetes has an apiVersion, as a document of ours has."""
     await applied(client, 1, manifest={})

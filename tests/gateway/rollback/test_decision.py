@@ -58,6 +58,10 @@ GATES: dict[str, tuple[dict[str, Any], Outcome]] = {
     "from the future": ({"release": a_release(released_at=NOW + 1)}, Outcome.FREEZE),
     "at no time": ({"release": a_release(released_at=NAN)}, Outcome.FREEZE),
     "last known good": ({"release": a_release(restored=True)}, Outcome.PERSON),
+    "about the one before": (
+        {"release": a_release(restored=True), "alert": an_alert(received_at=a_release().released_at - 1)},
+        Outcome.NOTHING,
+    ),
     "nothing before": ({"release": a_release(returns_to=None)}, Outcome.PERSON),
     "bad before": ({"past": [a_rollback(release="6", at=NOW - 9e5)]}, Outcome.PERSON),
     "taken back before": ({"past": [a_rollback(digest="d7", at=NOW - 9e5)]}, Outcome.NOTHING),
