@@ -55,17 +55,17 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
     def numbers(self) -> dict[str, float]:
         """Returns the measured numbers by name, as they are stored with a rollback's change of phase."""
-        return {
+        numbers = {
             **self._named("release", self.release),
             **self._named("baseline", self.baseline),
             "failovers": self.failovers,
             "clock_offset_seconds": self.clock_offset_seconds,
         }
+        # JSON has no NaN and no infinity: such a rollback could not be read again.
+        return {name: number for name, number in numbers.items() if math.isfinite(number)}
 
     def _named(self, name: str, shares: Shares) -> dict[str, float]:
-        numbers = {f"{name}_{self.counted.total}": shares.total, f"{name}_{self.counted.bad}": shares.bad}
-        # JSON has no NaN and no infinity.
-        return {name: number for name, number in numbers.items() if math.isfinite(number)}
+        return {f"{name}_{self.counted.total}": shares.total, f"{name}_{self.counted.bad}": shares.bad}
 
 
 class NoEvidence(Struct, frozen=True, kw_only=True):

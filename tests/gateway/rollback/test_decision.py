@@ -175,3 +175,11 @@ def test_a_share_is_never_more_than_all() -> None:
     """Prometheus extrapolates the two counts by themselves: "100.1 % are refused" reads as a mistake."""
     found = Shares(total=1_000.0, bad=1_001.0)
     assert (found.share, found.sound) == (1.0, True)
+
+
+@pytest.mark.parametrize("broken", [NAN, math.inf, -math.inf])
+def test_numbers_that_json_lacks_are_not_stored(broken: float) -> None:
+    """They came back as null: no rollback could be listed any more, nor the next one be made."""
+    found = evidence(failovers=broken, clock=broken, submissions=broken, baseline_submissions=broken)
+    assert all(map(math.isfinite, found.numbers().values()))
+    assert set(evidence().numbers()) > {"failovers", "clock_offset_seconds"}
