@@ -9,10 +9,10 @@ STEP_SECONDS: Final = 2.0
 
 
 def clock_step(before: MachineBoot | None, now: MachineBoot) -> float:
-    """Returns the seconds by which the wall clock was set between two readings; 0 if that is unknown.
+    """Returns the seconds by which the wall clock was set between two readings.
 
-    After another boot of the machine nobody can tell a step of the clock from the time that the machine was
-    off.
+    Returns 0 for at most `STEP_SECONDS`, and where it is unknown: after a reboot nobody can tell a step of
+    the clock from the time that the machine was off.
     """
     if before is None or not now.id or before.id != now.id:
         return 0.0

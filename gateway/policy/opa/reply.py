@@ -44,10 +44,7 @@ class Reply(Struct, frozen=True, kw_only=True):
 
     @property
     def revision(self) -> str:
-        """Returns the revision of OPA's only bundle; for several bundles `name@revision` of each, in a list.
-
-        The list is one text, separated by commas.
-        """
+        """Returns the revision of OPA's only bundle; of several, `name@revision` of each, with commas."""
         bundles = self.provenance.bundles
         if len(bundles) == 1:
             return next(iter(bundles.values())).revision

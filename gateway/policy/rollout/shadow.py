@@ -29,7 +29,7 @@ OTHER_RULE: Final = "other"
 class ShadowCounts(Struct, kw_only=True):
     """The counts of policy decisions that were compared with a shadow's answers, differed, or were skipped.
 
-    The newest differing answers are kept too. All are of this process alone, since its start.
+    The newest differing answers are kept too. All are of this process and of this shadow alone.
     """
 
     compared: int = 0
