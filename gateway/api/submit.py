@@ -53,7 +53,8 @@ async def submit(call: Call) -> Response:
     body = await call.body(services.settings.documents.maximum_bytes)
     media_type = call.header(b"content-type") or "application/json"
     released = None
-    if media_type == "application/json" and names_a_release(body):
+    # Many clients send a `charset` with JSON.
+    if media_type.partition(";")[0].strip().lower() == "application/json" and names_a_release(body):
         # The same key gets the same version, as long as shares do not change.
         chance = os.urandom(8) if key is None else key.encode()
         async with call.turn():

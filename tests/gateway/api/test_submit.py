@@ -220,3 +220,17 @@ async def test_a_document_with_schema_errors_gets_those_of_its_conditions_too(
         422,
         {"/spec/tasks/0/when", "/spec/tasks/0/priority"},
     )
+
+
+async def test_a_submission_by_name_may_say_its_charset(
+    client: httpx.AsyncClient, document: Document
+) -> None:
+    """Many clients send `application/json; charset=utf-8`, which is JSON as any other."""
+    name = document["metadata"]["name"]
+    assert (await client.post("/v1/workflows", json=document)).status_code == 201
+
+    headers = {"content-type": "application/json; charset=utf-8"}
+    answer = await client.post("/v1/runs", headers=headers, content=msgspec.json.encode({"workflow": name}))
+
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["name"] == name
