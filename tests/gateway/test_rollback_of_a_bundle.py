@@ -63,6 +63,7 @@ class Witness:
         found = re.search(r'revision(!?=)"([^"]*)"', query)
         if found is None:
             return 0.0
+        outcome = re.search(r'outcome(!?=)"([^"]*)"', query)
         assert self.gateway is not None
         return sum(
             sample.value
@@ -70,7 +71,7 @@ class Witness:
             for sample in family.samples
             if sample.name == "waypost_submission_decisions_total"
             and (sample.labels["revision"] == found[2]) == (found[1] == "=")
-            and ('!="permitted"' not in query or sample.labels["outcome"] != "permitted")
+            and (outcome is None or (sample.labels["outcome"] == outcome[2]) == (outcome[1] == "="))
         )
 
 
