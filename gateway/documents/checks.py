@@ -173,7 +173,7 @@ def _unsupported_errors(workflow: Workflow) -> Iterator[FieldError]:
 
 
 def _type_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[FieldError]:
-    """Yields an error for each task type that no cluster runs, or that cannot have exclusive side effects."""
+    """Yields an error for each task type that no cluster runs, or that lacks the exclusivity asked for."""
     exclusive = workflow.spec.side_effects is SideEffects.EXCLUSIVE
     for index, task in enumerate(workflow.spec.tasks):
         if task.type not in executors.run_types:

@@ -257,7 +257,7 @@ class Controller:
             await reload_conflicts(self._ws, self._store, result.conflicts, now, self._failover)
 
     async def _call_regions(self, now: Instant) -> None:
-        """Starts the due probes, listings and batches to the regions. Their results come as reports."""
+        """Starts the due calls to regions: probes, lists of attempts, batches of creates and kills."""
         for region in self._ws.regions.values():
             if region.health.next_probe_at <= now.monotonic:
                 region.link.probe()

@@ -1,6 +1,7 @@
-"""Makes release changes of a workflow: checks them by the versions' states, and stores them with audit.
+"""Stores changes of a released workflow's versions (canary, promote, abort, rollback) with an audit entry.
 
-Changes by people over the API and automatic ones are both made by `take_step`.
+`take_step` refuses a change that the state of the version does not permit. The API and the rollback
+controller both call it.
 """
 
 from typing import Final

@@ -28,7 +28,7 @@ async def test_a_canary_that_refuses_is_taken_back_by_the_shipped_rules(
     ):
         client = stack.client
         await released(client, bundle(tmp_path, 1), "activate")
-        await until(lambda: served(load, 100))
+        await until(stack.has_baseline)
         assert load.refused == []
         await released(
             client, bundle(tmp_path, 2, banned_executors=["delay"]), "canary", tenants=["payments"]

@@ -40,6 +40,7 @@ async def with_a_bad_canary(
         load_on(stack.stack, ("demo", "payments")) as load,
     ):
         await released(stack.client, bundle(folder, 1), "activate")
+        await until(stack.has_baseline)
         await fault(doubtful, stack)
         bad = bundle(folder, 2, banned_executors=["delay"])
         await released(stack.client, bad, "canary", tenants=["payments"])

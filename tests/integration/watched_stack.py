@@ -24,6 +24,7 @@ REGIONS: Final = ("beijing", "shanghai", "shenzhen")
 SPEED: Final = 30.0
 NO_SETTINGS: Final[Mapping[str, object]] = {}
 TOKEN: Final = "of-alertmanager"
+BASELINE_SUBMISSIONS: Final = 300
 OPERATES: Final = (
     *("policy:operate", "policy:read", "regions:read", "audit:read", "workflows:read", "workflows:release"),
 )
@@ -38,6 +39,17 @@ class Watched:
     async def rollbacks(self) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = (await self.client.get("/v1/rollbacks")).json()["items"]
         return items
+
+    async def has_baseline(self) -> bool:
+        """Returns whether Prometheus has seen enough permitted submissions for a jump of refusals.
+
+        The shipped alert compares a minute with the hour, of which both have been only seconds here.
+        """
+        counted = 'sum(increase(waypost_submission_decisions_total{outcome="permitted"}'
+        query = f"{counted}[{3600 / SPEED:.0f}s])) > {BASELINE_SUBMISSIONS}"
+        async with httpx.AsyncClient(base_url=self.servers.prometheus_url) as prometheus:
+            answer = await prometheus.get("/api/v1/query", params={"query": query})
+        return bool(answer.json()["data"]["result"])
 
 
 @asynccontextmanager

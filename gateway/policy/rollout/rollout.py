@@ -73,7 +73,7 @@ class BundleRollout:
 
     @property
     def may_return(self) -> bool:
-        """Returns whether the gateway can decide without a bundle, by the policy that it was started with."""
+        """Returns whether a first bundle can be rolled back to the policy that the gateway started with."""
         return self._engines.may_return
 
     def shadow_counts(self, sequence: int) -> ShadowCounts | None:

@@ -35,10 +35,10 @@ def read_document(request: ReadRequest, rules: DocumentRules, progress: Progress
 
 
 def _read(request: ReadRequest, rules: DocumentRules, progress: Progress) -> ReadReply:
-    """Parses and checks the document, evaluates its conditions, and replies with its outline or its errors.
+    """Parses and checks a workflow document; returns its outline (what admission needs of it), or its errors.
 
-    Raises `Malformed`, `TooLarge`, `UnsupportedMediaType` or `Invalid` for a document that is no workflow by
-    its schema.
+    The errors returned are those of a document that fits the schema. Raises `Malformed`, `TooLarge`,
+    `UnsupportedMediaType` or `Invalid` for one that does not.
     """
     limits = rules.limits
 
