@@ -20,7 +20,7 @@ from gateway.core.errors import Malformed
 from gateway.core.run import new_run_id
 from gateway.documents.checks import is_valid
 from gateway.documents.likely_mistakes import likely_mistakes
-from gateway.documents.parsing import parse_quickly
+from gateway.documents.parsing import media_kind, parse_quickly
 from gateway.documents.workflow import Workflow
 from gateway.regions.placement import Placement, place
 from gateway.regions.placement_demand import demand_of
@@ -54,7 +54,7 @@ async def submit(call: Call) -> Response:
     media_type = call.header(b"content-type") or "application/json"
     released = None
     # Many clients send a `charset` with JSON.
-    if media_type.partition(";")[0].strip().lower() == "application/json" and names_a_release(body):
+    if media_kind(media_type) == "application/json" and names_a_release(body):
         # The same key gets the same version, as long as shares do not change.
         chance = os.urandom(8) if key is None else key.encode()
         async with call.turn():

@@ -117,15 +117,18 @@ def invalid_document(errors: Iterable[FieldError]) -> Invalid:
     return Invalid(f"the document has {count}{more}", errors=found[:REPORTED_ERRORS])
 
 
+def media_kind(media_type: str) -> str:
+    """Returns a media type without its parameters, such as `charset`, in lower case."""
+    return media_type.partition(";")[0].strip().lower()
+
+
 def _is_yaml(media_type: str, body: bytes) -> bool:
     """Returns whether `body` is YAML, else JSON, by its `media_type`.
 
     Without a media type, a body that begins with `{` is JSON, and any other is refused. Raises
     `UnsupportedMediaType` for a type that is neither JSON nor YAML, and for a character set other than UTF-8.
     """
-    kind, _, parameters = media_type.partition(";")
-    kind = kind.strip().lower()
-    charset = CHARSET.search(parameters)
+    kind, charset = media_kind(media_type), CHARSET.search(media_type.partition(";")[2])
     if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
         raise UnsupportedMediaType(f"the character set {charset[1][:40]}: send UTF-8")
     if kind in YAML_TYPES:

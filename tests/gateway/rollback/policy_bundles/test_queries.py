@@ -1,8 +1,6 @@
 """Tests the PromQL queries for evidence with promtool, a real Prometheus engine."""
 
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec import structs
@@ -10,8 +8,8 @@ from msgspec import structs
 from gateway.rollback.interface import Queries
 from gateway.rollback.policy_bundles.queries import queries, queries_after
 from gateway.rollback.prometheus import FAILOVERS
+from tests.gateway.rollback.promtool_queries import check, expected
 from tests.gateway.rollback.rollbacks import NOW, a_release
-from tests.observability.prometheus_files import program
 
 COUNTER = "waypost_submission_decisions_total"
 REVISION = 'r7"}\\'
@@ -36,25 +34,6 @@ HISTORY = [
 ]
 
 
-def expected(
-    asked: dict[str, str], values: dict[str, float | None], history: Any = HISTORY
-) -> dict[str, Any]:
-    """Returns a promtool test that expects `values` at 20 minutes; None for no answer."""
-    return {
-        "interval": "15s",
-        "input_series": history,
-        "promql_expr_test": [
-            {
-                # Extrapolation makes halves of counts.
-                "expr": f"round({asked[name]}, 10)",
-                "eval_time": "20m",
-                "exp_samples": [] if value is None else [{"labels": "{}", "value": value}],
-            }
-            for name, value in values.items()
-        ],
-    }
-
-
 def named(found: Queries) -> dict[str, str]:
     return {**structs.asdict(found), "failovers": FAILOVERS.format(window=300)}
 
@@ -70,16 +49,12 @@ def test_the_queries_have_the_numbers_of_a_release_and_of_its_baseline(tmp_path:
     release: dict[str, float | None] = {"release": 2_000, "release_bad": 800, "failovers": 0}
     nothing = {"release": None, "baseline": None, "release_bad": 0.0, "failovers": 0.0}
     tests = [
-        expected(active, release | {"release_bad": 600, "baseline": 2_000, "baseline_bad": 20}),
-        expected(canary, release | {"baseline": 0, "baseline_bad": 0}),
-        expected(after, {"release": 0, "release_bad": 0, "baseline": 2_000, "baseline_bad": 800}),
+        expected(active, release | {"release_bad": 600, "baseline": 2_000, "baseline_bad": 20}, HISTORY),
+        expected(canary, release | {"baseline": 0, "baseline_bad": 0}, HISTORY),
+        expected(after, {"release": 0, "release_bad": 0, "baseline": 2_000, "baseline_bad": 800}, HISTORY),
         expected(active, nothing, []),
     ]
-    file = tmp_path / "queries.yml"
-    file.write_bytes(msgspec.yaml.encode({"rule_files": [], "evaluation_interval": "15s", "tests": tests}))
-    arguments = [program("promtool"), "test", "rules", str(file)]
-    checked = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    check(tmp_path, tests)
 
 
 def test_the_baseline_is_what_ruled_before_or_rules_beside_it() -> None:

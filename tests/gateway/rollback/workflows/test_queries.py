@@ -1,18 +1,16 @@
 """Tests the PromQL queries about a version of a workflow with promtool, a real Prometheus engine."""
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import structs
 
 from gateway.core.rollback import ReleaseKind
-from gateway.rollback.interface import LatestRelease, Queries
+from gateway.rollback.interface import LatestRelease
 from gateway.rollback.workflows.queries import COUNTER, queries, queries_after
 from observability.gateway_metrics import RELEASE_SHARD_SECONDS
+from tests.gateway.rollback.promtool_queries import check, expected
 from tests.gateway.rollback.rollbacks import NOW, a_release
-from tests.observability.prometheus_files import program
 
 
 def a_version(**changes: Any) -> LatestRelease:
@@ -35,42 +33,20 @@ HISTORY = [
 ]
 
 
-def expected(found: Queries, values: dict[str, float | None], history: Any = HISTORY) -> dict[str, Any]:
-    """Returns a promtool test that expects `values` at 20 minutes; None for no answer."""
-    asked = structs.asdict(found)
-    return {
-        "interval": "15s",
-        "input_series": history,
-        "promql_expr_test": [
-            {
-                # Extrapolation makes halves of counts.
-                "expr": f"round({asked[name]}, 10)",
-                "eval_time": "20m",
-                "exp_samples": [] if value is None else [{"labels": "{}", "value": value}],
-            }
-            for name, value in values.items()
-        ],
-    }
-
-
 def test_the_queries_have_the_numbers_of_a_version_and_of_its_baseline(tmp_path: Path) -> None:
     """Of the stable version, of one in canary, after its rollback, and where there is nothing."""
-    stable = queries(a_version(), window_seconds=300, now=NOW)
-    canary = queries(a_version(canary=True), window_seconds=300, now=NOW)
-    after = queries_after("t/w@gone", "t/w@6", window_seconds=300)
+    stable = structs.asdict(queries(a_version(), window_seconds=300, now=NOW))
+    canary = structs.asdict(queries(a_version(canary=True), window_seconds=300, now=NOW))
+    after = structs.asdict(queries_after("t/w@gone", "t/w@6", window_seconds=300))
     release: dict[str, float | None] = {"release": 2_000, "release_bad": 600}
     nothing = {"release": None, "release_bad": 0.0, "baseline": None, "baseline_bad": 0.0}
     tests = [
-        expected(stable, release | {"baseline": 2_000, "baseline_bad": 20}),
-        expected(canary, release | {"baseline": 200, "baseline_bad": 20}),
-        expected(after, {"release": 0, "release_bad": 0, "baseline": 200, "baseline_bad": 20}),
+        expected(stable, release | {"baseline": 2_000, "baseline_bad": 20}, HISTORY),
+        expected(canary, release | {"baseline": 200, "baseline_bad": 20}, HISTORY),
+        expected(after, {"release": 0, "release_bad": 0, "baseline": 200, "baseline_bad": 20}, HISTORY),
         expected(stable, nothing, []),
     ]
-    file = tmp_path / "queries.yml"
-    file.write_bytes(msgspec.yaml.encode({"rule_files": [], "evaluation_interval": "15s", "tests": tests}))
-    arguments = [program("promtool"), "test", "rules", str(file)]
-    checked = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    check(tmp_path, tests)
 
 
 def test_the_queries_are_about_a_metric_that_exists() -> None:
