@@ -85,7 +85,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     """Builds the gateway that `settings` describe, as an async context that opens and closes its parts.
 
-    Raises `StartError`, or what a part raises that cannot start: `StoreUnusable`, `BundleError`, `PkiError`.
+    If a part cannot start, raises `StartError`, `StoreUnusable`, `PkiError`, `BundleError` or `ArchiveError`.
     """
     async with AsyncExitStack() as exits:
         metrics, wake, tenants = Metrics(), asyncio.Event(), settings.tenants
@@ -258,7 +258,7 @@ def _instant() -> Instant:
 async def _rollback_loops(
     exits: AsyncExitStack, services: Services, *, region_lost: Callable[[], bool]
 ) -> Loops:
-    """Builds the background loops of automatic rollbacks and staged releases; none without Prometheus."""
+    """Builds the loops of automatic rollbacks and staged releases; none where no Prometheus is set."""
     settings = services.settings.rollback
     off = all(settings.of(kind).mode == "off" for kind in ReleaseKind)
     if off and settings.prometheus_url is None:

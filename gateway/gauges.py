@@ -23,7 +23,7 @@ from waypost.tls import gateway_credentials
 
 
 def show_process(metrics: Metrics, settings: GatewaySettings) -> None:
-    """Sets the metrics of the version, and of the expiry of each certificate that this process loads.
+    """Sets the metrics of this program's version, and of the expiry of each certificate that it loads.
 
     Raises `PkiError` where a certificate cannot be read.
     """

@@ -1,6 +1,6 @@
 """Builds the policy parts of a gateway: engine, bundle rollout, and the records of policy decisions.
 
-In a running gateway only this module and the rooms of `gateway.policy` name concrete policy engines.
+In a running gateway only this module and the packages in `gateway.policy` name concrete policy engines.
 """
 
 import math
@@ -54,7 +54,7 @@ def _embedded_policy(policies: PolicySettings) -> PolicyEngine:
 
 
 class PolicyEngineKind(Struct, frozen=True, kw_only=True):
-    """A kind of policy engine that the settings can choose, as the factories of its engines."""
+    """A kind of policy engine that the settings can choose: the factories that make its engines."""
 
     make: Callable[[PolicySettings], PolicyEngine]
     """The factory of the engine that decides from the start. Raises `ValueError` for unusable settings."""
@@ -102,8 +102,8 @@ async def policy_composition(
 ) -> AsyncIterator[PolicyParts]:
     """Builds the policy parts of a gateway, as an async context that opens and closes them.
 
-    Parts are opened in order and closed in reverse. Raises `StartError`, or what a part raises that cannot
-    start: `BundleError`, `ArchiveError`.
+    Parts are opened in order and closed in reverse. If a part cannot start, raises `StartError`,
+    `BundleError` or `ArchiveError`.
     """
     policies = settings.policy
     async with AsyncExitStack() as exits:

@@ -105,7 +105,7 @@ def _task_waits_of(
 
 
 def _processor_wait(task: TaskSpec, shard: Shard, region: RegionView | None) -> str:
-    """Returns a clause on how a task waits to be started in its region, and how many tasks queue there."""
+    """Returns a clause on what a task that may start waits for: a processor, or just its region's start."""
     if region is None or not region.queued:
         return f"to be started in {shard.region}"
     owned = "" if region.cpu is None else f" of {region.cpu:g}"
@@ -118,7 +118,10 @@ def _shards_wait(count: int) -> str:
 
 
 def _cannot_move(services: Services) -> str:
-    """Returns a clause on why Suspect shards cannot move to another region; empty if they can."""
+    """Returns a clause that Suspect shards cannot move, since fewer than half of the regions answer.
+
+    Empty if enough regions answer, or if the gateway is cut off and none answers.
+    """
     counted = [region for region in services.regions() if region.counted]
     answering = sum(region.condition.reachable for region in counted)
     if enough_answer(answering, len(counted)) or (services.cut_off() and not answering):

@@ -38,7 +38,10 @@ def _header_value(text: str) -> bytes:
 def _placement_warnings(
     workflow: Workflow, canonical: bytes, permitted: tuple[str, ...], services: Services
 ) -> Iterator[str]:
-    """Yields a warning if no region could take the workflow now. Unknown processors count as enough."""
+    """Yields a warning if policy permits no region of this gateway, or all of them have too few processors.
+
+    A region that does not report its processors counts as having enough.
+    """
     # Wishes of which policy permits none are refused by policy itself.
     if services.clusters and not any(name in services.clusters for name in permitted):
         there = ", ".join(sorted(services.clusters))

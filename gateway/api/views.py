@@ -176,7 +176,8 @@ class RegionState(Struct, frozen=True, kw_only=True):
 class RegionList(Struct, frozen=True, kw_only=True):
     """The list of all regions of this gateway.
 
-    `cut_off`: the gateway believes that it, not its regions, is unreachable; it places and moves nothing.
+    `cut_off`: the gateway believes that it, not its regions, is unreachable; it moves no shard that may be
+    running, and places new work only in regions that answer.
     """
 
     items: tuple[RegionState, ...]
@@ -208,7 +209,7 @@ def summary(run: Run) -> RunSummary:
 def detail(
     run: Run, shards: Sequence[Shard], tasks: Sequence[TaskRow], counts: Mapping[TaskPhase, int]
 ) -> RunDetail:
-    """Builds the `RunDetail` of a run from its `shards` and `tasks`; `counts` has all its tasks by phase."""
+    """Builds a `RunDetail` from a run, its `shards` and `tasks`; `counts` numbers all its tasks by phase."""
     return RunDetail(
         **structs.asdict(summary(run)),
         permitted=run.permitted,

@@ -1,8 +1,8 @@
 """The commands' HTTP client: finds the gateway, parses its responses, explains connection errors.
 
 Address and token come, in this order, from `--url` and `--token`, the environment (`WAYPOST_URL`,
-`WAYPOST_TOKEN`), and the context that `waypost up` leaves in `.waypost/context.json` of this folder or one
-above it.
+`WAYPOST_TOKEN`), and the context that `waypost up` leaves in `.waypost/context.json` of the working directory
+or one above it.
 """
 
 import os

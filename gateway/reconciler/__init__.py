@@ -9,5 +9,5 @@ is the controller's memory, filled by `loading.py`; `links` does the I/O of the 
 docstrings are the rows of the shard's state table (`gateway/core/shard_states.py`).
 
 Imports `gateway.store`, `gateway.regions`, `gateway.policy`, `gateway.documents`, `gateway.core`, the values
-of `clusters.protocol`, and `observability`. Never `gateway.api` or `gateway.submission`.
+of `clusters.protocol`, and `observability`. It never imports `gateway.api` or `gateway.submission`.
 """

@@ -1,6 +1,6 @@
 """Applies a cluster's reports about attempts to the shards in memory; commits nothing.
 
-Only reports about a current attempt count: a region that was given up may go on and finish its work.
+Reports about attempts that are no longer current change nothing: a lost region may finish its work later.
 """
 
 from enum import StrEnum
@@ -30,7 +30,7 @@ from gateway.settings import FailoverSettings
 
 
 class Reception(StrEnum):
-    """The ways in which a cluster's event is received: it changes a shard, is known already, or is stale."""
+    """The results of applying a cluster's event: it changed a shard, was known already, or was ignored."""
 
     ACCEPTED = "Accepted"
     KNOWN = "Known"
@@ -45,7 +45,7 @@ class Reception(StrEnum):
 def apply_task_change(
     ws: WorkingSet, region: Region, event: TaskChanged, now: Instant, settings: FailoverSettings
 ) -> Reception:
-    """Applies the event that a task has started, is retried or has finished; returns the outcome."""
+    """Applies a task's start, retry or end; returns whether the event was accepted, known or stale."""
     tracked = ws.find_current(region.name, event.attempt)
     if tracked is None:
         return Reception.STALE
@@ -82,7 +82,7 @@ def apply_task_change(
 def _apply_retry(
     tracked: TrackedShard, region: Region, event: TaskChanged, limit: int, now: Instant
 ) -> Reception:
-    """Records a cluster's event that a task failed and is tried again; drops it beyond `limit` retries."""
+    """Records that a task failed and is tried again; ignores an event with more than `limit` tries."""
     failed = tracked.failed_tries.get(event.task)
     if failed is not None and event.tries <= failed.tries:
         return Reception.KNOWN
@@ -141,7 +141,7 @@ def confirm_attempt(tracked: TrackedShard, now: Instant) -> None:
 
 
 def lose_attempt(tracked: TrackedShard, now: Instant, reason: str, settings: FailoverSettings) -> None:
-    """Ends a shard's attempt as lost, not failed (T9): the shard waits for another, or is quarantined."""
+    """Ends an attempt as lost (T9): its shard waits for another attempt, or is quarantined after too many."""
     shard = tracked.shard
     lost = shard.attempts_lost + 1
     tracked.lost_at = now.monotonic if tracked.lost_at is None else tracked.lost_at
@@ -207,7 +207,7 @@ def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: Fa
 
 
 def _count_unheard_loss(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
-    """Counts an earlier loss of its region against the shard, since a late event shows a task's start."""
+    """Counts a region's earlier loss against a shard: a late event shows that a task ran there before it."""
     tracked.blamed, tracked.unheard_until = True, 0
     count_loss(tracked, now, settings)
     if may_be_poison(tracked.shard, now.wall, settings):
@@ -217,10 +217,7 @@ def _count_unheard_loss(tracked: TrackedShard, now: Instant, settings: FailoverS
 def compare_attempts(
     ws: WorkingSet, region: Region, hello: Hello, *, began: float, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Confirms, sends again or ends as lost the attempts in `region`, by its cluster's list (`hello`).
-
-    `began` is when the list was asked for: attempts confirmed later may be missing from it.
-    """
+    """Corrects a region's attempts in memory by its cluster's list of them, `hello`, asked for at `began`."""
     held = dict(hello.attempts)
     if _was_restarted(ws, region, hello.status.boot):
         blame_shards(ws, region, now, settings)
@@ -244,7 +241,10 @@ def _compare_one(
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
-    """Confirms, sends again or ends as lost a shard's attempt, by the list `held` of its cluster."""
+    """Confirms an attempt that its cluster runs, sends again one it has stopped, and loses one it lacks.
+
+    `held` are the attempts that the cluster knows; False: it was restarted and runs nothing of that one.
+    """
     shard = tracked.shard
     if shard.incarnation != region.incarnation:
         # The journal that had the attempt is gone, and with it all that was known of the attempt.

@@ -1,4 +1,4 @@
-"""Commits what one reconciliation pass changed to the store, before anything is sent to a region."""
+"""Writes the changes of one reconciliation pass to the store, before anything is sent to a region."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -131,9 +131,9 @@ def _count_release(run: Run, phase: Phase, metrics: Metrics, *, at: float) -> No
 
 
 def log_committed(committed: Iterable[CommittedShard]) -> None:
-    """Logs how many shards left each region by its fault, and how many of each run were quarantined.
+    """Logs how many shards left each region by failover, and how many of each run were quarantined.
 
-    One line for each region or run, however many shards: the history has every shard.
+    Logs one line for each region or run and each cause: the history has every single shard.
     """
     left, given_up = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for entry in (entry for done in committed for entry in done.history):
@@ -151,7 +151,10 @@ def log_committed(committed: Iterable[CommittedShard]) -> None:
 
 
 def evict_idle(ws: WorkingSet, committed: Sequence[CommittedShard]) -> None:
-    """Removes committed shards that have ended, or only wait for a region, from the working set."""
+    """Removes committed shards that have ended, or only wait for a region, from the working set.
+
+    Shards with orphans stay, and those that wait after they lost a region: the wait is measured.
+    """
     for done in committed:
         shard = done.tracked.shard
         # A shard that was lost is kept while it waits: `lost_at` measures how long its failover takes.

@@ -1,7 +1,7 @@
-"""The reconciliation controller: each pass processes reports, decides, commits, then calls regions.
+"""The reconciliation controller: each pass processes reports, places shards, commits, then calls regions.
 
-`reconcile_once` awaits the store and the policy, never a region: one that hangs delays no other. Nothing else
-writes a shard.
+`reconcile_once` awaits the store and the policy, never a region: one that hangs delays no other. Only the
+submission and the retry of a run write shards besides.
 """
 
 import asyncio
@@ -52,8 +52,8 @@ RECOVERY_SECONDS = 0.5
 class Controller:
     """Reconciles the shards in memory with the store and the regions, in one pass after the other.
 
-    `rng` gives every random choice, so that a seeded run repeats itself. `store_restored`: an operator says
-    that the store is an older copy of itself.
+    `rng` makes every random choice, so that a test with a fixed seed repeats. `store_restored`: an operator
+    says that the store is an older copy of itself.
     """
 
     def __init__(
@@ -112,11 +112,11 @@ class Controller:
 
     @property
     def stuck(self) -> bool:
-        """Returns whether the store has failed and takes no writes yet: the controller decides nothing."""
+        """Returns whether the store has failed and not recovered; meanwhile nothing is committed."""
         return self._stuck
 
     def views(self, now: Instant) -> list[RegionView]:
-        """Returns the views of all regions at `now`, for placement and the API.
+        """Returns each region's condition, latency, load and taints at `now`, for placement and API.
 
         The attempts in flight in a region are as the last pass has counted them: a caller's request does not
         look at thousands of shards.
@@ -127,7 +127,7 @@ class Controller:
         ]
 
     def set_gauges(self, now: Instant) -> None:
-        """Sets the gauges of the regions' state and of the controller's own. To be called at each scrape."""
+        """Sets, at each scrape, the gauges of the regions, of being cut off and of the store's failure."""
         for view in self.views(now):
             self._metrics.observe_region(view.name, view)
             self._metrics.event_lag.labels(view.name).set(self._ws.regions[view.name].event_lag)

@@ -152,7 +152,7 @@ def open_batches(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> di
 async def load_resumptions(
     ws: WorkingSet, store: Store, region: Region, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Reads the task results for as many create requests to `region` as fit into its next batch."""
+    """Reads, from the store, the task results that the create requests of the next batch will carry."""
     load = BatchLoad()
     for tracked in due_creates(ws, region, now, settings):
         if load.full:
@@ -254,7 +254,8 @@ def _apply_refusal(
 ) -> None:
     """Applies a refused create request (T3): the shard waits for another region, is quarantined or fails.
 
-    Unless the shard fails, the attempt becomes an orphan: an earlier copy of the request, which was not
+    It fails if every other region would refuse for the same reason, and is quarantined after too many
+    failovers. Unless it fails, the attempt becomes an orphan: an earlier copy of the request, which was not
     refused, may still arrive before its fence.
     """
     shard = tracked.shard

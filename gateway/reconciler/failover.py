@@ -50,9 +50,9 @@ def fail_over(
 ) -> None:
     """Takes Suspect shards that have waited long enough out of their region; their attempts become orphans.
 
-    The shards wait for another place, or are quarantined after too many failovers. While the gateway takes
-    itself to be `cut_off`, only attempts that no cluster is known to have leave their region. `healths` are
-    those of the regions that the blackout guard counts.
+    The shards wait for another place, or are quarantined after too many failovers. They move only if at
+    least half of the regions in `healths` (those that the blackout guard counts) have answered since, and
+    the gateway is not `cut_off`; otherwise only shards whose attempt no cluster ever confirmed move.
     """
     for tracked in [t for t in ws.shards.values() if t.shard.phase is Phase.SUSPECT]:
         # Half of the regions must have answered a probe that began after the suspicion: proof that it is not
@@ -68,10 +68,10 @@ def fail_over(
 
 
 def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
-    """Takes the Suspect shards out of a region that an operator has forgotten, even if cut off.
+    """Takes the Suspect shards out of a region that an operator has forgotten, without proof of its loss.
 
-    Leases are waited for all the same: an operator may err, and an exclusive shard must never run twice at
-    once. An attempt that turns out to be alive is ended as an unknown one.
+    An exclusive shard still waits until its lease has ended: an operator may err, and it must never run
+    twice at once. An attempt that turns out to be alive is ended as an unknown one.
     """
     for tracked in list(ws.placed_in(region.name, Phase.SUSPECT)):
         if not tracked.run.exclusive or _waited(tracked, now, settings):
@@ -105,7 +105,7 @@ def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings
 
 
 def _never_confirmed(tracked: TrackedShard, now: Instant) -> bool:
-    """Returns whether an attempt was never confirmed by a cluster, and none takes its create any more.
+    """Returns whether no cluster has confirmed an attempt, nor accepts its create request any more.
 
     False for an attempt that was sent before this gateway started: it may have been confirmed then.
     """
@@ -119,7 +119,7 @@ def _is_coming_back(ws: WorkingSet, tracked: TrackedShard) -> bool:
 
 
 def _waited(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> bool:
-    """Returns whether a Suspect shard's wait for its region, by its run's side effects, is over."""
+    """Returns whether a Suspect shard has waited for its region as long as its side effects require."""
     side_effects, deadline = tracked.run.spec.side_effects, tracked.run.stored.deadline_at
     wait_seconds = suspect_wait_seconds(
         side_effects,

@@ -87,7 +87,8 @@ def update_health(
 def _failure_of(region: Region, probe: ProbeResult) -> tuple[str | None, str]:
     """Returns the reason and detail for which a probe counts as failed; None as the reason if it does not.
 
-    An answered probe fails if another journal answered, or after an answer that cannot be believed.
+    An answered probe fails if another journal answered, or within `BAD_ANSWER_SECONDS` of an answer or event
+    that breaks the protocol or cannot be true.
     """
     if probe.failure is not None:
         return probe.failure, probe.detail

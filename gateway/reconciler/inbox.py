@@ -50,8 +50,8 @@ BINDING_SECONDS = 1.0
 class InboxProcessor:
     """Takes the reports from the inboxes of all regions, and applies them to shards and regions in memory.
 
-    `request_placement` is called when something may have changed for shards that wait. `dice` gives a random
-    number in 0..1, for jitter.
+    `request_placement` is called after a batch's answers and an attempt's end: waiting shards may find a
+    place then. `dice` gives a random number in 0..1, for jitter.
     """
 
     def __init__(

@@ -74,7 +74,7 @@ async def load_run(ws: WorkingSet, store: Store, run_id: str) -> LoadedRun:
 
 
 async def rendered(ws: WorkingSet, run: Run) -> LoadedRun:
-    """Returns the in-memory form of a stored run; that of a large document is made once and cached."""
+    """Returns the in-memory form of a stored run: built anew, or cached if its document is large."""
     run_id = run.id
     known = ws.large_runs.get(run_id)
     if known is not None and (known.stored.workflow, known.stored.weight) == (run.workflow, run.weight):
@@ -168,7 +168,7 @@ async def load_active(ws: WorkingSet, store: Store, now: Instant, settings: Fail
 
 
 def _add_removed_regions(ws: WorkingSet, active: Sequence[Shard], now: Instant) -> None:
-    """Adds the regions that shards name and the settings do not: attempts there must be moved and ended."""
+    """Adds regions that shards name and the settings lack: shards must leave them, and orphans end."""
     named = {shard.region for shard in active if shard.region is not None}
     named |= {orphan.region for shard in active for orphan in shard.orphans}
     for name in sorted(named - ws.regions.keys()):

@@ -101,7 +101,8 @@ def apply_tombstone_answer(
 def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
     """Takes the orphans in a region that an operator has forgotten off their shards' lists.
 
-    Leases are waited for all the same: an operator may err, and nothing exclusive must run twice at once.
+    An exclusive shard's orphans stay listed until their leases have ended: an operator may err, and the shard
+    must not run twice at once.
     """
     for tracked in ws.shards.values():
         for orphan in tracked.shard.orphans:
@@ -115,8 +116,8 @@ def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: Failo
 def stop_cancelled(ws: WorkingSet, lost: frozenset[str], now: Instant, settings: FailoverSettings) -> None:
     """Ends Cancelling shards as Cancelled (T10) once all their orphans, if any, are in `lost` regions.
 
-    Attempts that may run in a lost region stay listed as orphans. A region that has not been heard since the
-    gateway's start is not lost: it is soon heard, or Unreachable.
+    An exclusive shard also waits until its orphans' leases have ended. Orphans in a lost region stay listed.
+    A region that has not been heard since the gateway's start is not lost: it is soon heard, or Unreachable.
     """
     for tracked in ws.shards.values():
         if tracked.shard.phase is Phase.CANCELLING and _has_stopped(tracked, lost, now, settings):

@@ -77,7 +77,7 @@ class Placer:
         return now.monotonic - self._placed_at >= self._placing.look_seconds
 
     async def place_pending(self, now: Instant, views: Iterable[RegionView]) -> None:
-        """Places waiting shards, up to a limit. Raises `Unavailable` where the store cannot answer."""
+        """Places the waiting shards that one pass reads. Raises `Unavailable` if the store cannot answer."""
         self._views = {view.name: view for view in views}
         self._batches = open_batches(self._ws, now, self._failover)
         # Reading thousands of shards that no region takes would hold up every pass of an outage.
@@ -223,7 +223,7 @@ class Placer:
         )
 
     def _demand(self, run: LoadedRun) -> Demand:
-        """Returns what each shard of the run demands of a region, computed once a pass (all tasks count)."""
+        """Returns what a shard of the run, with all its tasks, demands of a region; computed once a pass."""
         if run.stored.id not in self._demands:
             self._demands[run.stored.id] = demand_of(run.workflow, run.stored.permitted)
         return self._demands[run.stored.id]

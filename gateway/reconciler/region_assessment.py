@@ -74,8 +74,9 @@ def apply_assessment(
 ) -> None:
     """Gives the regions their new healths, and applies what follows for their shards.
 
-    Shards of lost regions become Suspect, are failed over once they have waited long enough, or end as
-    Cancelled. Those of regions that are back are sent again. Unconfirmed attempts are withdrawn.
+    Shards in lost regions become Suspect, and move elsewhere once they have waited long enough. The Suspect
+    attempts in regions that are back are sent again. Attempts that no cluster has confirmed before their
+    fence are withdrawn. Cancelling shards end as Cancelled if only lost regions have orphans of theirs.
     """
     for region in ws.regions.values():
         region.health = assessment.healths[region.name]

@@ -30,7 +30,10 @@ ASKED_BYTES: Final = 64 * 1024
 
 
 class PassShares:
-    """Limits a tenant's share of one placing pass, and remembers whose turn is next."""
+    """Limits the length of a placing pass, and in it each tenant's queries to policy, as tenants take turns.
+
+    It remembers the tenant whose shard was looked at last: the next pass begins after that one.
+    """
 
     def __init__(self) -> None:
         self.last_tenant = ""
@@ -44,7 +47,8 @@ class PassShares:
     def begin(self, batch: int, now: Instant) -> int:
         """Begins a placing pass; returns the number of waiting shards to read for it, at most `batch`.
 
-        While tenants compete it is a part of `batch`, with at least one for each tenant seen lately.
+        If shards of two tenants came up in the last `CONTENDED_SECONDS`, it is only a fraction of `batch`,
+        but more than the number of tenants that came up.
         """
         self._asked.clear()
         self._asked_bytes.clear()
@@ -62,7 +66,10 @@ class PassShares:
         self._seen_at[tenant] = now.monotonic
 
     def may_ask(self, run: Run) -> bool:
-        """Returns whether policy may be asked about the run in this placing pass; if so, counts the query."""
+        """Returns whether policy may be asked about the run in this placing pass; if so, counts the query.
+
+        It may not if the tenant's queries of this pass would be too many, or their documents too large.
+        """
         tenant, size = run.tenant, len(run.workflow)
         if self._asked[tenant] and (
             self._asked[tenant] >= ASKED_MAXIMUM or self._asked_bytes[tenant] + size > ASKED_BYTES

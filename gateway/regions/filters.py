@@ -37,7 +37,10 @@ def takes_work(region: RegionView) -> bool:
 
 
 def as_last_resort(region: RegionView) -> RegionView:
-    """Returns an Ejected region as a Warming one, for work that fits in no other region."""
+    """Returns an Ejected region's view with the condition Warming, for work that fits in no other region.
+
+    Returns any other view unchanged.
+    """
     if region.condition is not RegionCondition.EJECTED:
         return region
     return structs.replace(region, condition=RegionCondition.WARMING)

@@ -1,4 +1,4 @@
-"""The next value of a region's health after a call that carries work: its latency, and maybe an ejection."""
+"""Computes a region's health after a call that carries work: latency, outcomes, and a possible ejection."""
 
 from collections.abc import Callable
 
@@ -26,9 +26,10 @@ def after_call(
     dice: Callable[[], float],
     items: int = 1,
 ) -> RegionHealth:
-    """Returns a region's health after a call that carried `items`, took `seconds` and ended at `ended`.
+    """Returns a region's health after a call that took `seconds` and ended at `ended`.
 
-    `failure` is the reason of a `ClusterError`, None for a success. `dice` gives a random number in 0..1, for
+    `items` is the number of creates, tombstones and lease renewals that the call carried. `failure` is the
+    reason of a `ClusterError`, None for a success. `dice` gives a random number in 0..1, for
     jitter.
     """
     if failure is not None and failure not in FAULTS:

@@ -1,4 +1,4 @@
-"""The next value of a region's health after a probe, the end of its event stream, or its restart.
+"""Computes a region's health after a probe, the end of the region's event stream, or a restart.
 
 Three failed probes in a row are a loss, five answered ones end it. A region that comes back gets a slow
 start; one that was lost before, not long ago, is ejected first, for longer each time.

@@ -1,4 +1,4 @@
-"""The next value of a region's health as time passes: ends ejections and slow starts, evaluates latency."""
+"""Computes a region's health as time passes: ends ejections and slow starts, evaluates latency."""
 
 from typing import Any
 

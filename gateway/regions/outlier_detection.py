@@ -48,7 +48,10 @@ def after_outcome(
 
 
 def ejection_reason(outcomes: CallOutcomes, settings: HealthSettings) -> str | None:
-    """Returns the reason to eject the region, as a sentence for people; None if there is no reason."""
+    """Returns a sentence on why to eject the region: calls failed in a row, or too few of enough succeeded.
+
+    None if neither is the case.
+    """
     if outcomes.consecutive_faults >= settings.consecutive_errors:
         return f"{outcomes.consecutive_faults} calls in a row failed"
     calls = sum(entry[1] for entry in outcomes.by_second)

@@ -13,7 +13,7 @@ from gateway.settings import PlacingSettings
 
 
 class Placement(Struct, frozen=True, kw_only=True):
-    """The result of `place` if a region fits: it, the scores, and the reasons against other regions."""
+    """The result of `place` if a region fits: the region, all scores, and the reasons against others."""
 
     region: str
     scores: dict[str, float]

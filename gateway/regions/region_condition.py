@@ -9,7 +9,7 @@ from typing import Final
 
 
 class RegionCondition(StrEnum):
-    """The condition of a region, as this gateway sees it. `health.condition_of` derives it."""
+    """How well a region serves, as this gateway has found out by probes and calls (`health.condition_of`)."""
 
     HEALTHY = "Healthy"
     DEGRADED = "Degraded"

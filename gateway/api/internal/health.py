@@ -23,7 +23,7 @@ VERBOSE: Final = frozenset({b"verbose", b"verbose=true"})
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of one readiness check: which part of the gateway, whether it works, and a sentence."""
+    """The result of a readiness check of one part of the gateway: whether it works, and a sentence on why."""
 
     name: str
     ok: bool

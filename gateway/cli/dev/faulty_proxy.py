@@ -38,7 +38,7 @@ class Proxy:
 
     It listens while its `async with` lasts. `delay_seconds` (each way), `bytes_per_second` (each way, all
     connections together; None: no bound) and `reset_probability` (that a chunk from a client resets its
-    connection, by `dice`) may be set at any time; the mode by `switch`.
+    connection) may be set at any time; the mode by `switch`. `dice` makes the random choices.
     """
 
     def __init__(

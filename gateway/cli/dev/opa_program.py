@@ -19,7 +19,7 @@ OLDEST: Final = (1, 21, 3)
 
 
 def find_opa() -> Path | None:
-    """Returns the path of an `opa` program that is new enough, on PATH or built here; None without one."""
+    """Returns the path of an `opa` not older than `OLDEST`, on PATH or from `make opa`; None without one."""
     return next((path for path in _candidates() if (version_of(path) or ()) >= OLDEST), None)
 
 

@@ -143,9 +143,10 @@ def _embedded_problems(bundle: Bundle) -> Iterator[Diagnostic]:
 def _checked_by_opa(
     opa: Path, directory: Path, notes: list[str], found: list[Diagnostic], *, deciding: bool
 ) -> list[Diagnostic]:
-    """Checks the bundle with the `opa` program; returns the problems in lines where `found` has none.
+    """Checks the bundle with the `opa` program; returns its problems, without those in lines of `found`.
 
-    Runs the bundle's tests too if neither has a problem, and adds their coverage to `notes`.
+    `found` are the problems that other checks found. If there are none at all, runs the bundle's tests in OPA
+    too: returns their failures, and adds a sentence about their coverage to `notes`.
     """
     try:
         places = {(problem.file, problem.line) for problem in found}

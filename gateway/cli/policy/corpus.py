@@ -11,7 +11,7 @@ from gateway.policy.flips import Recorded
 
 
 class _Asked(msgspec.Struct, frozen=True):
-    """The action and the caller in the input of the rules, which a recorded policy decision names too."""
+    """The part of an input of the rules that names the action and the caller."""
 
     action: Action
     principal: dict[str, msgspec.Raw]

@@ -38,7 +38,10 @@ async def measure(
     corpus: Iterable[Recorded],
     ask: Callable[[Iterator[Recorded]], AsyncIterator[tuple[Recorded, Flip | None]]],
 ) -> Impact:
-    """Replays each policy query of `corpus` by `ask`, and collects the decisions that change."""
+    """Replays each policy query of `corpus` by `ask`, and collects the decisions that change.
+
+    `ask` yields each query that it could replay, with the changed decision, or None if it is the same.
+    """
     read = asked = 0
     flips: list[Flip] = []
 
@@ -79,7 +82,10 @@ def print_counts(impact: Impact) -> None:
 
 
 def exit_code(impact: Impact, *, allow_widening: bool) -> Exit:
-    """Returns a replay's exit code: `FAILED` for an unanswered query or one newly allowed, else `DONE`."""
+    """Returns a replay's exit code: `FAILED` if a query got no answer or is newly allowed, else `DONE`.
+
+    With `allow_widening`, newly allowed queries are no failure.
+    """
     kinds = {flip.kind for flip in impact.flips}
     failed = "unanswered" in kinds or ("allowed" in kinds and not allow_widening)
     return Exit.FAILED if failed else Exit.DONE

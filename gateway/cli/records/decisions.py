@@ -119,7 +119,7 @@ def summary(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Count the recorded refusals by rules, action and tenant, the most frequent first."""
+    """Count the recorded refusals by the rules that refused, action and tenant, the most frequent first."""
     query = (filters or Filters()).query() | {"limit": PAGE, "refused": "true"}
     groups: dict[tuple[str, str, str], RefusalCount] = {}
     with connect(url, token) as client:

@@ -94,7 +94,7 @@ def _check_options(*, follow: bool, attempt: int | None, tail: int | None) -> No
 
 
 def _with_reasons(error: CliError, rows: Sequence[dict[str, Any]], task: str) -> CliError:
-    """Returns the error about a log, with the reason why `task` ended added; `rows` are the shard's tasks.
+    """Returns the error about a log, with a line on why `task` ended; `rows` are the shard's tasks.
 
     A task that failed before it could write has no log: the reason says more than a 404.
     """

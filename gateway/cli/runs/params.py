@@ -17,7 +17,8 @@ def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
     """Returns the bytes and the media type of the workflow document `file`, with `params` set in it.
 
     Without `params` the bytes are the file's content; with `params` the document is decoded, changed and
-    encoded as JSON. Raises `CliError` for a file that cannot be read, and for a param that does not fit.
+    encoded as JSON. Raises `CliError` for a file that cannot be read or has no `spec`, and for a param of a
+    wrong form, name or type.
     """
     body = read_bytes(file)
     media_type = detect_media_type(body)
@@ -54,11 +55,12 @@ def _read_any(param: str) -> tuple[str, Any]:
 
 
 def _read_param(param: str, known: dict[str, Any], text: str) -> tuple[str, Any]:
-    """Parses one option `--param name=value` into a name and a typed value. Raises `CliError`.
+    """Parses one option `--param name=value` into a name and a typed value.
 
-    `known` are the document's params, `text` is the document itself: a name that is in neither is refused.
-    The document's own value decides the type: where it is text or absent, the value is text, so that 42 stays
-    text; where it is null, any JSON or else text; elsewhere JSON of the same type.
+    `known` are the document's params, `text` is the document itself. The document's own value decides the
+    type: where it is text or absent, the value is text, so that 42 stays text; where it is null, any JSON or
+    else text; elsewhere JSON of the same type. Raises `CliError` for another type, for text without `=`, and
+    for a name that is neither in `known`, unless that is empty, nor in a placeholder in `text`.
     """
     name, equals, given = param.partition("=")
     if not equals:

@@ -1,11 +1,10 @@
 """Counts lost regions against the shards that ran there, and keeps possibly poisonous shards apart.
 
 A task may end the cluster that runs it: kill it, or fill its disk. Which task did is not known. So a loss
-counts against every shard of which a task ran there. A shard that has lost two regions may be poison, and
-gets no region together with another such shard (it is on trial) before it has outlived the time in which it
-lost the last one. So the next losses show which shard it was. The others outlive their time, which takes a
-loss from their count; and one that ends regions adds at most two losses to any other shard, since it is on
-trial itself by then.
+counts against every shard of which a task ran there. A shard that has lost two regions may be poison: it is
+on trial, alone among such shards in its region, until it has run longer than before its last loss. So the
+next loss shows which shard is the cause. A shard that outlives its trial has one loss less. A poisonous shard
+adds at most two losses to any other shard: one with two losses is kept apart from it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -70,7 +69,7 @@ def keep_apart(tracked: TrackedShard, now: Instant, settings: FailoverSettings) 
 
 
 def begin_trial(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
-    """Starts the clock of the shard's trial, if it is on trial, since the first of its tasks has started."""
+    """Starts the clock of the shard's trial, if it is on trial: the first of its tasks has just started."""
     if tracked.apart_until > NEVER and not tracked.trial_began:
         tracked.apart_until, tracked.trial_began = now.monotonic + _trial_seconds(tracked, settings), True
 

@@ -29,7 +29,7 @@ HEARING_SECONDS: Final = 10.0
 
 
 class Verdict(StrEnum):
-    """The possible verdicts on whether the store was restored from an older copy."""
+    """Whether the store was restored from an older copy: undecided, restored, or refuted."""
 
     UNDECIDED = "Undecided"
     """Regions that may answer soon have not reported yet whether their streams open."""
@@ -62,7 +62,7 @@ def verdict_of(ws: WorkingSet, now: Instant) -> Verdict:
 async def check_restored(ws: WorkingSet, store: Store, now: Instant) -> None:
     """Begins a new era (generation of epochs) if the regions' reports prove that the store was restored.
 
-    A region whose report is refuted counts as failing, for that reason.
+    If the reports are refuted instead, the regions that sent them count as failing, for a false report.
     """
     reporting = [region for region in ws.regions.values() if region.says_restored]
     if not reporting:

@@ -153,7 +153,7 @@ class TrackedShard:
             self.left_at = NEVER if event is Event.ABANDONED else now.monotonic
 
     def leases_ended(self, now: Instant, wait_seconds: float) -> bool:
-        """Returns whether the run-leases of all the shard's orphans have ended, so that another may run.
+        """Returns whether all run-leases of the shard's orphans have ended, so that a new attempt may run.
 
         Each lease ends within `wait_seconds`.
         """
