@@ -74,7 +74,7 @@ async def load_run(ws: WorkingSet, store: Store, run_id: str) -> LoadedRun:
 
 
 async def rendered(ws: WorkingSet, run: Run) -> LoadedRun:
-    """Returns the in-memory form of a stored run: built anew, or cached if its document is large."""
+    """Returns the in-memory form of a stored run: built at each call, or cached if its document is large."""
     run_id = run.id
     known = ws.large_runs.get(run_id)
     if known is not None and (known.stored.workflow, known.stored.weight) == (run.workflow, run.weight):
