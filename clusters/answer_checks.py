@@ -42,8 +42,8 @@ UNUSUAL: Final = re.compile(rb"[0-9]{16}|\\u0000")
 class StreamChecks:
     """Checks the events of one event stream from a cluster, in the order in which they arrive.
 
-    `cursor` is the sequence number (seq) after which the stream was asked to begin; it counts in the journal
-    `incarnation`.
+    The stream was asked to begin after the event with the sequence number (seq) `cursor`, of the journal
+    whose id is `incarnation`.
     """
 
     def __init__(self, region: str, *, cursor: int, incarnation: str) -> None:
@@ -55,8 +55,10 @@ class StreamChecks:
     def checked(self, event: ClusterEvent) -> ClusterEvent:
         """Checks the stream's next event and returns the event, with an overlong `reason` text shortened.
 
-        Raises `ClusterError` (`BadAnswer`) for a missing or second `Hello`, a status of another region, a
-        sequence number that does not grow, and a task event with contradictory fields or a bad output.
+        Raises `ClusterError` (`BadAnswer`) for a missing or second `Hello`, a status of another region or
+        behind the events before it, a sequence number that does not grow, and a task event in phase Stopped,
+        with a retry time that contradicts its phase, or with an output too large or outside the limits of
+        I-JSON.
         """
         if isinstance(event, Hello) is self._greeted:
             raise _bad("a hello comes first in a stream, and only there")

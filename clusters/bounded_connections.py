@@ -111,7 +111,8 @@ def begin_body(response: httpx.Response) -> None:
 class PieceLimit:
     """Counts the pieces of one answer, and raises an error if small ones come too fast.
 
-    More than `SMALL_PIECES` within a second are too many: a small piece costs as much work as a large one.
+    More than `SMALL_PIECES` within a second are too many if they have less than `SMALL_BYTES` bytes on
+    average: a small piece costs as much work as a large one.
     """
 
     def __init__(self) -> None:
@@ -120,7 +121,8 @@ class PieceLimit:
     def add(self, size: int) -> None:
         """Counts one more piece, of `size` bytes, of a cluster's answer.
 
-        Raises `ClusterError` (`BadAnswer`) if more than `SMALL_PIECES` small ones came within a second.
+        Raises `ClusterError` (`BadAnswer`) if more than `SMALL_PIECES` came within a second, of less than
+        `SMALL_BYTES` bytes on average.
         """
         self._pieces, self._bytes = self._pieces + 1, self._bytes + size
         if self._pieces <= SMALL_PIECES:

@@ -24,8 +24,8 @@ class NoSettings(Struct, frozen=True, kw_only=True):
 def plugin_settings(table: Mapping[str, Any], declared: type[S]) -> S:
     """Converts a table of settings to `declared`, the settings type of a plug-in.
 
-    Text, as from a command line, is converted too; the text of a list or a group is JSON. Raises `ValueError`
-    for an unknown name and for a value that a setting cannot have; shows no value.
+    Text, as from a command line, is converted too; the text of a list or a group is JSON. Raises
+    `ValueError`, whose text shows no value, for an unknown name and for a value that a setting cannot have.
     """
     names = declared.__struct_fields__
     for name in table:

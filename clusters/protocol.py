@@ -82,10 +82,10 @@ class Fence(Struct, frozen=True, kw_only=True, gc=False):
 class ShardSpec(Struct, frozen=True, kw_only=True):
     """A request to create an attempt of a shard, with the results of the shard's earlier attempts.
 
-    Tasks with a result do not run again. `tries` holds how often each unfinished task was started, so that a
-    failover grants no new retries: more than `TRIES_CARRIED` are refused as `Invalid`. The gateway leaves out
-    `results` that are lost with the old cluster's disk: those of region-scoped tasks that have run under
-    another journal.
+    Tasks with a result do not run again. `tries` holds how often each unfinished task was started (at most
+    `TRIES_CARRIED`, or the request is refused as `Invalid`), so that a failover grants no new retries. The
+    gateway leaves out `results` that are lost with the old cluster's disk: those of region-scoped tasks that
+    have run under another journal.
     """
 
     attempt: AttemptId
@@ -207,8 +207,9 @@ class TaskPhase(StrEnum):
 class Hello(Struct, frozen=True, kw_only=True, tag="hello"):
     """The first event of every stream, and the answer to `attempts()`: the cluster's status and attempts.
 
-    `attempts` are those that have not ended, each as (attempt, awake). An attempt that is not awake was found
-    in the journal after a restart; it starts no task until the gateway creates it again.
+    `attempts` are those that have not ended or whose end the gateway has not acknowledged, each as (attempt,
+    awake). One that is not awake starts no task until the gateway creates it again, such as one that was
+    found in the journal after a restart.
     """
 
     status: ClusterStatus

@@ -165,7 +165,8 @@ def read_certificate(path: Path) -> x509.Certificate:
 def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """Reads the unencrypted PEM private key in the file `path`.
 
-    Raises `PkiError`, also for a key that is not on an elliptic curve.
+    Raises `PkiError` where the file cannot be read or holds no such key, and for a key that is not on an
+    elliptic curve.
     """
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)

@@ -254,7 +254,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.pipeline.clear()
 
     def _check_reader_later(self) -> None:
-        """Schedules the end of a connection that takes under `SEND_MINIMUM_BYTES` in `send_seconds`."""
+        """Schedules a check in `send_seconds`: a client that took under `SEND_MINIMUM_BYTES` is cut off."""
         if self._reader_check is None:
             self._reader_check = self.loop.call_later(
                 self._limits.send_seconds, self._check_reader, bytes_taken(self.transport)

@@ -75,7 +75,7 @@ class Server:
     def port(self) -> int:
         """Returns the port that the server listens on.
 
-        Where 0 was asked for, the one that the system chose.
+        If port 0 was requested, it is the one that the system chose.
         """
         return self._port
 
@@ -166,7 +166,7 @@ class _Server(uvicorn.Server):
         self.room = ConnectionRoom(config.limits.connections)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts to accept connections, limiting their number, TLS handshakes and TLS shutdowns.
+        """Starts to accept connections, limiting their number and the time of TLS handshakes and shutdowns.
 
         uvicorn 0.54 limits none of these: a client that never answers close_notify would delay the end of the
         process.

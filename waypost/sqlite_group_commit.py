@@ -135,7 +135,7 @@ class Database:
         """Runs the read `work` in a thread, on a read-only connection, and returns its result.
 
         Callers take turns by `turn_key`; those without a key have a thread of their own. Raises
-        `StorageError`.
+        `StorageError` where the database is closed or cannot be read.
         """
         if self._closed:
             raise StorageError("the database is closed")
@@ -205,7 +205,7 @@ class Database:
             return None
 
     def _finish(self, results: Results) -> Results:
-        """Commits what `_run_here` has run and returns its results; on failure each is a `StorageError`."""
+        """Commits the statements run before; returns `results`, on failure with a `StorageError` for each."""
         try:
             self._db.execute("commit")
         except sqlite3.Error as error:

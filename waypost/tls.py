@@ -68,7 +68,7 @@ def server_context(credentials: Credentials) -> ssl.SSLContext:
 
     The client's certificate must be one for TLS clients. The context issues no session tickets, so that every
     connection shows its certificate. A refused client gets the alert that says why, and the reason is logged
-    here. Raises `PkiError`.
+    here. Raises `PkiError` where one of the PEM files cannot be used.
     """
     context = _context(ssl.PROTOCOL_TLS_SERVER, credentials)
     context.sslobject_class = _ServerSide
@@ -82,7 +82,7 @@ def client_context(credentials: Credentials) -> ssl.SSLContext:
 
     The server's certificate must be issued under our root, and for the DNS name that is called. Where that is
     a cluster's name, and the certificate has SPIFFE ids of ours, that cluster's must be among them. Raises
-    `PkiError`.
+    `PkiError` where one of the PEM files cannot be used.
     """
     context = _context(ssl.PROTOCOL_TLS_CLIENT, credentials)
     context.sslobject_class = _ClientSide

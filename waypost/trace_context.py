@@ -13,8 +13,8 @@ TRACEPARENT: Final = re.compile(
 def trace_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """Returns the trace id from the `traceparent` among `headers` (lower-case names), or a new trace id.
 
-    A new one also where the header is invalid or occurs twice. Version 00 ends after its flags; a later one
-    may go on after a dash.
+    The id is new too where the header is invalid or occurs twice. Version 00 ends after its flags; a later
+    one may go on after a dash.
     """
     values = [value for name, value in headers if name == b"traceparent"]
     found = TRACEPARENT.fullmatch(values[0]) if len(values) == 1 else None

@@ -24,10 +24,10 @@ class NoTurn(Exception):
 class Turns:
     """A fair semaphore with a number of `places`, for which waiting keys (tenants) are served in rotation.
 
-    How many callers a key has makes no difference. While no other key asks for a place, a key may have
-    `alone` of the places (all, by default); otherwise `share` of them: then the next caller of another key
-    finds a place free, or waits for one that was in use before. While others ask too, a place stays taken
-    after use for `rest` times as long as it was held: so a key that asks without end leaves time for others.
+    How many callers a key has makes no difference. A key may hold at most `alone` places (by default all)
+    while no other key asks for one, and at most `share` while others do. While others ask too, a place stays
+    taken after use for `rest` times as long as it was held: so a key that asks without end leaves time for
+    others.
     """
 
     def __init__(

@@ -132,7 +132,8 @@ class WorkerPool:
     async def _turn(self, caller: str) -> "_Worker":
         """Waits until the caller gets a free worker process, and returns the process.
 
-        Raises `WorkerBusy` where the most requests, in all or of the caller, wait or are served already.
+        Raises `WorkerBusy` where `maximum_waiting` requests, or `maximum_waiting_of_caller` requests of this
+        caller, wait or are served already.
         """
         if (total := sum(map(len, self._waiting.values())) + len(self._served)) >= self._maximum:
             raise WorkerBusy(f"{total} requests are waiting already", caller=False)

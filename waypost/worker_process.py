@@ -71,8 +71,8 @@ def serve(prepare: Callable[[bytes], Answer], *, niceness: int = NICENESS) -> No
 def _give_way(niceness: int) -> bool:
     """Sets the niceness of this process's session; returns False if the call must be repeated later.
 
-    That is so while the kernel takes no such change. Does nothing if the process does not lead its session,
-    or where sessions have no niceness.
+    The kernel takes only ten such changes a second from all processes together. Returns True, with nothing
+    done, if the process does not lead its session, or where sessions have no niceness.
     """
     if os.getsid(0) != os.getpid():
         return True

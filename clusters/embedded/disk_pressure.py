@@ -1,4 +1,4 @@
-"""Frees space on a cluster's disk that is nearly full, by evicting shards of the run that uses most of it."""
+"""Frees space on a cluster's nearly full disk by evicting shards, of the run that uses the most space."""
 
 import asyncio
 import subprocess
@@ -89,10 +89,11 @@ class DiskPressure:
 
 
 def next_eviction(usage: Mapping[tuple[str, int], int], room: FreeSpace) -> Eviction | None:
-    """Decides which shard to evict for disk space: the largest one of the run that uses most of it.
+    """Decides which shard to evict for disk space: the largest one of the run that uses the most space.
 
-    `usage` is the disk usage of each shard. Returns None where that run uses less than `room.reserve`, the
-    space that is to be free: then something else fills the disk, such as the tasks of another region.
+    `usage` is the disk usage of each shard; `room` is the free space and the reserve, the space that is to be
+    free. Returns None where that run uses less than the reserve: then something else fills the disk, such as
+    the tasks of another region.
     """
     runs = defaultdict[str, int](int)
     for (run, _), amount in usage.items():

@@ -68,8 +68,9 @@ class EventStreams:
     async def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:
         """Yields `Hello`, then journalled events after `cursor`, run-lease requests and heartbeats.
 
-        `cursor` counts in the journal `incarnation`. Raises `ClusterError`: `Restored` where events after
-        `cursor` were acknowledged and are gone, `Unavailable` where the journal does not answer.
+        `cursor` is the number (seq) of an event in the journal with the id `incarnation`. Raises
+        `ClusterError`: `Restored` where events after `cursor` were acknowledged and are gone, `Unavailable`
+        where the journal does not answer.
         """
         cursor = await self._start_of(cursor, incarnation)
         stream = EventStream(self._scheduler.pending_lease_requests())
@@ -93,9 +94,9 @@ class EventStreams:
     async def _start_of(self, cursor: int, incarnation: str) -> int:
         """Returns the event number (seq) after which a stream begins: `cursor`, or 0 for another journal.
 
-        `cursor` counts in the journal `incarnation`. Where the cluster's journal is behind `cursor`, it gets
-        a new incarnation first. Raises `ClusterError` (`Restored`) where events after `cursor` were
-        acknowledged and are gone.
+        `cursor` is the number of an event in the journal with the id `incarnation`. Where the cluster's
+        journal has that id but is behind `cursor`, it gets a new id first. Raises `ClusterError` (`Restored`)
+        where events after `cursor` were acknowledged and are gone.
         """
         scheduler = self._scheduler
         if incarnation == scheduler.incarnation and cursor > scheduler.seq:

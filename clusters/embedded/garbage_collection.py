@@ -52,8 +52,8 @@ class GarbageCollector:
     async def _remove_files(self) -> None:
         """Removes the files of shards unknown to the scheduler; logs the files that cannot be removed.
 
-        A crash between the writes to journal and disk leaves such files, besides the shards that have just
-        expired.
+        Unknown are the shards whose records have just expired, and those left on disk by a crash between a
+        write to the journal and one to the disk.
         """
         # In this order: a shard that is created while the disk is read must be among those that are kept.
         try:

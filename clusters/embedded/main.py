@@ -50,7 +50,7 @@ class ClusterSettings(ClusterNodeSettings, frozen=True, kw_only=True):
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """The line that a cluster's process prints on standard output once it accepts calls."""
+    """The line of JSON that a cluster prints on standard output once it accepts calls: region and ports."""
 
     ready: bool = True
     region: str

@@ -12,7 +12,7 @@ from clusters.errors import ClusterError
 class Owner(Struct, frozen=True, kw_only=True):
     """The gateway's store that owns a cluster: its identity, and the newest era (generation) it has shown.
 
-    An empty identity: the cluster has no owner yet.
+    The identity is empty while the cluster has no owner.
     """
 
     store: str = ""
@@ -22,7 +22,8 @@ class Owner(Struct, frozen=True, kw_only=True):
 def after_claim(owner: Owner, claim: Owner) -> Owner | None:
     """Returns a cluster's owner after a call on behalf of the store `claim`; None if that changes nothing.
 
-    Raises `ClusterError` where the call must be refused: `OtherGateway`, or `OldEra`.
+    Raises `ClusterError`: `OtherGateway` where another store is the owner, `OldEra` where the owner has shown
+    a newer era than that of the call.
     """
     if owner.store not in ("", claim.store):
         raise ClusterError(

@@ -66,8 +66,8 @@ class TaskRunner:
     def evict(self, attempts: Iterable[AttemptId], reason: str) -> "asyncio.Future[list[Any]]":
         """Kills the running tasks of `attempts`, and fails any task of theirs that is started later.
 
-        `reason` becomes the reason of these failures. The returned future is done when no task is running any
-        more. Tasks started later would not find the files that the earlier ones have left to them.
+        `reason` becomes the reason of these failures. The returned future is done when no task of theirs is
+        running any more. Later tasks fail since the files that the earlier ones left to them are removed.
         """
         evicted = set(attempts)
         self._evicted |= dict.fromkeys(evicted, reason)

@@ -33,7 +33,7 @@ class ConditionReads(Struct, frozen=True, array_like=True, gc=False):
     def names(self, root: str) -> tuple[str, ...]:
         """Returns the names that the condition reads directly below the variable `root`, each once, in order.
 
-        Such as `fetch` in `tasks["fetch"].output`; names that the condition computes are left out.
+        In `tasks["fetch"].output` the name is `fetch`. Names that the condition computes are left out.
         """
         names = (mention.name for mention in self.mentions if mention.root == root)
         return tuple(dict.fromkeys(name for name in names if name is not None))

@@ -21,7 +21,7 @@ class Connection(Protocol):
 class ConnectionRoom:
     """The open connections of a server, grouped by what each is doing, from oldest to newest.
 
-    `arriving`: no request yet, perhaps not even a TLS handshake, or one whose caller is not known yet.
+    `arriving`: no request has come yet, perhaps not even a TLS handshake, or its caller is not known yet.
     `idle`: between two requests. `stalled`: the client does not take what is written. `refused`: to be
     answered that there are too many. All others are busy with a request, and none of those is closed.
     """

@@ -1,4 +1,4 @@
-"""Handles SQLite database files: locks them, checks their structure and disk space; the error type for them.
+"""Locks SQLite database files, checks their structure and disk space, and defines the error type for them.
 
 Imports nothing else of this project.
 """

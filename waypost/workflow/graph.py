@@ -18,7 +18,7 @@ class GraphTask(Protocol):
 def topological_order(tasks: Iterable[GraphTask]) -> list[str]:
     """Returns the names of the tasks in topological order: each after the tasks that it needs.
 
-    In document order where that leaves a choice. Raises `ValueError` naming the cycle where there is one.
+    The order depends on the document alone. Raises `ValueError` naming the cycle where there is one.
     """
     try:
         return list(TopologicalSorter({task.name: task.needs for task in tasks}).static_order())

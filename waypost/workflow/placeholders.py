@@ -50,12 +50,12 @@ def malformed(text: str) -> Iterator[str]:
 
 
 def render(value: Any, values: Mapping[str, Any], *, last: bool) -> Any:
-    """Fills in the placeholders of a value's strings, as far as `values` has their first names.
+    """Fills in the placeholders in the strings of `value`, as far as `values` has their first names.
 
-    Other placeholders stay. A string that consists of one placeholder takes the value's own JSON type; inside
-    other text a string is inserted as it is and anything else as JSON. Names of fields are not rendered.
-    `last` turns escapes into the text that they stand for. Raises `PlaceholderError` for a placeholder
-    that is malformed or names a value that does not exist.
+    Other placeholders stay. A string that is one placeholder is replaced by what the placeholder names, with
+    its JSON type; inside other text a string is inserted as it is and anything else as JSON. Names of fields
+    are not rendered. `last` turns escapes into the text that they stand for. Raises `PlaceholderError` for a
+    placeholder that is malformed or names a value that does not exist.
     """
     if isinstance(value, str):
         return _render_text(value, values, last) if "${" in value else value

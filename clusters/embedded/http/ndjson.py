@@ -31,7 +31,7 @@ class NdjsonResponse(Response):
     The response ends after the last value, and its connection with it. Both end at once when the client
     disconnects or `closing` is set. An error raised by `values` breaks the connection off, so that the client
     does not take a partial answer for a whole one. After `quiet_seconds` without a value an empty line shows
-    that the connection is alive; None: no such lines.
+    that the connection is alive; with None, no such line is sent.
     """
 
     def __init__(
@@ -115,9 +115,10 @@ class NdjsonResponse(Response):
         return body
 
     async def _wait_for_change(self, seconds: float | None) -> bool:
-        """Waits until `_changed` is set, for at most `seconds`, and clears it; returns whether it was set.
+        """Waits for the event `_changed` and clears it; returns False if it is not set within `seconds`.
 
-        `seconds` None: without a limit.
+        That event means new lines, the end of the values, a disconnect, or the server's stop. With `seconds`
+        None, the wait has no limit.
         """
         try:
             async with asyncio.timeout(seconds):

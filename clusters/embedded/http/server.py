@@ -51,7 +51,7 @@ JSON: Final = "application/json"
 
 
 class WatchQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The query parameters of `GET /v1/watch`: the seq of the gateway's last event, the journal's name."""
+    """The query parameters of `GET /v1/watch`: the seq after which events begin, and their journal's id."""
 
     cursor: Count = 0
     incarnation: str = ""
@@ -88,8 +88,8 @@ def application(
     """Returns the ASGI application of a cluster's HTTP API, for `waypost.serving.Server` with mutual TLS.
 
     A client whose certificate is not the gateway's gets 403. `claim` is called before each call with the
-    store that the gateway works for; it raises `ClusterError` where the cluster works for another. None: the
-    cluster works for any store. `body_bytes` is the size of the largest request body.
+    store that the gateway works for; it raises `ClusterError` where the cluster works for another. Without
+    `claim` the cluster works for any store. `body_bytes` is the size of the largest request body.
     """
     endpoints = _Endpoints(adapter, claim, body_bytes)
     return Starlette(

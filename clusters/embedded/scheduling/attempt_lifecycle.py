@@ -39,9 +39,10 @@ class AttemptLifecycle:
     # Tasks on their way
 
     def queue_ready_tasks(self, attempt: Attempt, step: Step, among: Iterable[str] | None = None) -> None:
-        """Queues the attempt's tasks that wait for nothing; requests the evaluation of conditions first.
+        """Queues the attempt's tasks that wait for nothing, or requests the evaluation of their conditions.
 
-        `among`: the only tasks that can have become ready; None: any may.
+        `among` are the only tasks that can have become ready; if it is None, any task can. An attempt without
+        tasks left to run is ended.
         """
         if not self._may_start_tasks(attempt, step):
             return
@@ -96,12 +97,12 @@ class AttemptLifecycle:
             self._launch(attempt, task, step, waited_seconds=step.now - entry.since)
 
     def acknowledge(self, seq: int, now: float) -> None:
-        """Records that the gateway has committed events up to `seq`; lets tasks held back for it start."""
+        """Records that the gateway has committed events up to `seq`; tasks held back until then may start."""
         self._unacknowledged.acknowledge(seq, now)
         self.queue.release()
 
     def release_overdue(self, now: float) -> None:
-        """Lets held-back tasks start if the gateway has acknowledged no event for `PATIENCE_SECONDS`."""
+        """Lets tasks start that await acknowledgements, if none has come for `PATIENCE_SECONDS`."""
         if now >= self._unacknowledged.patient_until:
             self.queue.release()
 

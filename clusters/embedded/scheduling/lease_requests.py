@@ -1,7 +1,7 @@
 """Requests run-leases for exclusive attempts from the gateway, and applies its grants.
 
-A lease counts from the request, not from the grant. The gateway counts from the grant, which is later: so it
-never takes a lease for ended under which the cluster still runs a task, however long the grant is on its way.
+The cluster counts a lease from its request, the gateway from its grant, which is later. So by the time that a
+lease has ended for the gateway, the cluster has stopped its tasks, however long the grant was on its way.
 """
 
 import hashlib

@@ -49,8 +49,9 @@ class QueuedTask(NamedTuple):
 class KeyQueue:
     """The queued tasks of one fairness key, ordered by priority and by a rotation among the key's runs.
 
-    A turn is a position in that rotation: each task gets the next turn of its run, counted from the turn of
-    the task that was started last.
+    Each queued task gets a number, its turn: one more than that of its run's task before it, but at least
+    that of the task started last. Of tasks with equal priority that with the lowest turn is first, so runs
+    alternate.
     """
 
     weight: float
@@ -71,7 +72,7 @@ class KeyQueue:
     def forget_idle_runs(self) -> None:
         """Drops the stored turns of runs without queued tasks, so that ended runs use no memory.
 
-        These runs would join at the present turn anyway.
+        Their next task gets the turn of the task started last, with or without a stored turn.
         """
         self.next_turns = {
             run: turn for run, turn in self.next_turns.items() if turn > self.last_started_turn
@@ -81,9 +82,9 @@ class KeyQueue:
 class ReadyQueue:
     """The queue of a cluster's ready tasks, which serves fairness keys in a weighted rotation.
 
-    So neither the number nor the priority of one key's tasks delays another key by more than a turn. Within a
-    key the first task is next. An entry is stale when its task is no longer in the attempt's `queued`; it
-    stays until it is the first.
+    So neither the number nor the priority of one key's tasks delays another key by more than a turn. When the
+    turn of a key comes, the first entry of its `KeyQueue` is next. An entry is stale when its task is no
+    longer in the attempt's `queued`; it stays until it is the first.
     """
 
     def __init__(self) -> None:
@@ -160,7 +161,7 @@ class ReadyQueue:
         self._held.append(heapq.heappop(self._turns)[2])
 
     def release(self) -> None:
-        """Returns all fairness keys that are held back to the rotation, so that their tasks may start."""
+        """Puts all fairness keys that are held back into the rotation again: their tasks may start."""
         held, self._held = self._held, []
         for key in held:
             self._await_turn(key)
@@ -177,7 +178,7 @@ class ReadyQueue:
     def forget_idle(self) -> None:
         """Drops the stored turns of runs and keys without tasks, so that ended runs use no memory.
 
-        They would join at the present turn anyway.
+        The next task of such a run or key gets the present turn, with or without a stored one.
         """
         self._next_turns = {key: turn for key, turn in self._next_turns.items() if turn > self._now}
         for queue in self._keys.values():

@@ -138,7 +138,7 @@ class Scheduler:
         return self._creation.after_commit(answers)
 
     def change_owner(self, owner: Owner, now: float, wall: float) -> Step:
-        """Changes the gateway's store that owns the cluster; no event counts as acknowledged then."""
+        """Records the gateway's store that owns the cluster from now on; it has acknowledged no event yet."""
         self.owner, self.acknowledged = owner, 0
         return Step(now=now, wall=wall, owner=owner)
 
@@ -186,7 +186,7 @@ class Scheduler:
     # Conditions
 
     def condition(self, identity: AttemptId, task: str) -> tuple[RunSpec, ConditionQuestion] | None:
-        """Returns a task's run and its condition, to be evaluated; None if that is not needed any more."""
+        """Returns a task's workflow run and its condition, to be evaluated; None if that is not needed."""
         attempt = self._attempts.by_id.get(identity)
         question = None if attempt is None else condition_question(attempt, task)
         return None if attempt is None or question is None else (attempt.run, question)
@@ -276,7 +276,7 @@ class Scheduler:
         )
 
     def hello(self, now: float) -> Hello:
-        """Returns the first event of a stream: status, and attempts not ended or with unacknowledged end."""
+        """Returns a stream's first event: status, and attempts that go on or whose end is unacknowledged."""
         known = (
             (attempt.id, attempt.awake)
             for attempt in self._attempts.by_id.values()

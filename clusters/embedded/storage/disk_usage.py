@@ -65,10 +65,10 @@ def usage_of_shards(root: Path, unit: str) -> dict[tuple[str, int], int]:
 
 
 def _measured(root: Path, kinds: tuple[str, ...], unit: str) -> Iterator[tuple[str, int]]:
-    """Yields path and disk usage of the folders `kinds` of `root`, and of those one and two levels below.
+    """Yields path and disk usage of folders: those of `root` named in `kinds`, and up to two levels below.
 
     Paths are relative to `root`. du(1) measures, in files or bytes (`unit`): it counts what lies at any depth
-    of a folder, and holds no lock of this process meanwhile.
+    of a folder, and this process's other threads run meanwhile.
     """
     kinds = tuple(kind for kind in kinds if (root / kind).is_dir())
     if not kinds:

@@ -214,9 +214,9 @@ def _delete_attempt(db: sqlite3.Connection, identity: AttemptId) -> None:
 
 
 def read_events(db: sqlite3.Connection, after: int, limit: int) -> list[JournalledEvent]:
-    """Reads the events after seq `after` from the journal, in order.
+    """Reads at most `limit` events after seq `after` from the journal, in order.
 
-    At most `limit` of them, and about `EVENTS_BYTES`.
+    Ends early after the event with which they have more than `EVENTS_BYTES` bytes as stored.
     """
     events, size = list[JournalledEvent](), 0
     for (state,) in db.execute("select state from event where seq > ? order by seq limit ?", (after, limit)):

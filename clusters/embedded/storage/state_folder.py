@@ -26,10 +26,10 @@ class TaskFolders(Struct, frozen=True, kw_only=True):
 
 
 class StateFolder:
-    """The folder of a cluster's files: `KIND/RUN/SHARD` for each kind of `KINDS`, and a trash folder.
+    """The folder of a cluster's files: workspaces, scratch folders and logs of shards, and a trash folder.
 
-    Scratch folders and logs have one more level, the epoch: an attempt does not see those of an earlier
-    attempt.
+    A shard has one folder of each kind (`KINDS`), at KIND/RUN/SHARD. Scratch folders and logs have one more
+    level, the epoch: an attempt does not see those of an earlier attempt.
     """
 
     def __init__(self, root: Path) -> None:

@@ -26,7 +26,9 @@ async def terminate(
     """Ends the processes of one execution of a task: SIGTERM, `grace_seconds`, then SIGKILL.
 
     `child` is the process of its command, or, where `guard` is given, the lease guard process that runs the
-    command. Returns when no process that was started with `identity` is left.
+    command. Descendants outside its process group are found by `identity`: variables (`NAME=value` each) in
+    the environment of every process of this execution. Returns when no process is left, or one has survived
+    SIGKILL for some time.
     """
     if child.returncode is None:
         _request_end(child, guard)
@@ -58,7 +60,8 @@ def _request_end(child: "subprocess.Popen[Any]", guard: LeaseGuard | None) -> No
 async def finish_despite_cancellation(work: Coroutine[Any, Any, None]) -> None:
     """Runs a coroutine to its end although the calling asyncio task is cancelled, even repeatedly.
 
-    The gateway repeats its orders to end an attempt (tombstones), and each may cancel the caller again.
+    Drops these cancellations, and raises what the coroutine raises. The gateway repeats its orders to end an
+    attempt (tombstones), and each may cancel the caller again.
     """
     task = asyncio.ensure_future(work)
     while not task.done():
