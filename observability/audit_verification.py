@@ -145,9 +145,10 @@ def _digests(
 def _without_seal(
     unsealed: Mapping[int, Mapping[str, Any]], seals: Sequence[Seal]
 ) -> tuple[int, Sequence[Finding]]:
-    """Finds audit entries that should be covered by a seal (signed digest) and are not.
+    """Finds audit entries without a seal (signed digest) that are too old, or too many, to be without one.
 
-    Returns also the number of entries that are too new for a seal, the short tail behind the newest one.
+    Only the last entries, behind the newest seal, may lack one: `TAIL_ENTRIES` in `TAIL_SECONDS`. Their
+    number is returned too.
     """
     if not seals:
         return 0, ()

@@ -79,9 +79,9 @@ class LogRateLimiter:
         self._kept_back: Counter[str] = Counter()
 
     def take_turn(self, kind: str) -> str | None:
-        """Decides whether a log line of `kind` may be written now; returns a suffix for it, or None.
+        """Decides whether a log line of `kind` may be written now; returns a suffix for it, or None if not.
 
-        None: it may not. The suffix says how many lines were suppressed before, if any.
+        The suffix says how many lines were suppressed before; it is empty if there were none.
         """
         now = self._clock()
         if now < self._next.get(kind, now):

@@ -22,9 +22,10 @@ class _Version(Struct):
 class ReleaseCounts:
     """The counts of ended shards by released version of a workflow, for a bounded number of versions.
 
-    The release `other` has the counts of further versions. A counted version gives way to a new one when it
-    has been idle for `IDLE_SECONDS` or its tenant has many more than others: earlier, the counts of a version
-    with running shards would have gaps.
+    The release `other` has the counts of further versions. At the bound, a new version takes the place of one
+    that has been idle for `IDLE_SECONDS`, or else of one of the tenant with the most versions, if that tenant
+    then still has as many as the tenant of the new one. No other version gives way: while its shards run, its
+    counts would have gaps.
     """
 
     def __init__(self, histogram: Histogram) -> None:

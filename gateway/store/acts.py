@@ -11,7 +11,10 @@ from gateway.core.history import ACTS, HistoryEntry, HistoryKind
 
 
 class ActQuery(Struct, frozen=True, kw_only=True):
-    """A query for audited actions of users and operators: an action is found if it meets all conditions."""
+    """A query for audited actions of users and operators, by tenant, kind, actor, region, run and time.
+
+    An action is found if it meets all of these conditions that are set.
+    """
 
     tenants: tuple[str, ...] | None
     """The tenants whose runs the caller may see; None: all. Actions on regions are listed for everybody."""
@@ -27,9 +30,9 @@ class ActQuery(Struct, frozen=True, kw_only=True):
 
 
 class FoundActs(Struct, frozen=True, kw_only=True):
-    """A page of audited actions (as history entries), newest first; `next` is the `seq` of the next page.
+    """A page of audited actions (as history entries), newest first; the next page begins below seq `next`.
 
-    `next` None: this is the last page.
+    `next` is None on the last page.
     """
 
     entries: tuple[HistoryEntry, ...]
@@ -42,6 +45,7 @@ class ListsActs(Protocol):
     async def acts(self, query: ActQuery) -> FoundActs:
         """Returns one page of the audited actions that match `query`, newest first.
 
-        A page may be short though more follow: the rows read for one are bounded. Raises `Unavailable`.
+        The page may be short though more follow: the rows read for one page are bounded. Raises `Unavailable`
+        where the store cannot answer.
         """
         ...

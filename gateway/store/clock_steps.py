@@ -9,10 +9,11 @@ STEP_SECONDS: Final = 2.0
 
 
 def clock_step(before: MachineBoot | None, now: MachineBoot) -> float:
-    """Returns the seconds by which the wall clock was set between two readings.
+    """Returns the seconds by which the wall clock was set forward (below 0: back) between two readings.
 
-    Returns 0 for at most `STEP_SECONDS`, and where it is unknown: after a reboot nobody can tell a step of
-    the clock from the time that the machine was off.
+    A reading is the machine's latest boot and its time, which is another one after the clock was set. Returns
+    0 for at most `STEP_SECONDS`, and where it is unknown: after a reboot nobody can tell a step of the clock
+    from the time that the machine was off.
     """
     if before is None or not now.id or before.id != now.id:
         return 0.0
@@ -26,7 +27,8 @@ class CorrectsTimes(Protocol):
     async def correct_times(self, boot: MachineBoot) -> float:
         """Moves deadlines of open runs, and pauses of shards, if the wall clock was set since the last call.
 
-        `boot` is the present reading. To be called once, at the start of the gateway. Returns the seconds by
-        which the clock was set; 0 if it was not. Raises `Unavailable`.
+        `boot` is the machine's latest boot, with its time by the present clock. To be called once, at the
+        start of the gateway. Returns the seconds by which the clock was set forward (below 0: back); 0 if it
+        was not. Raises `Unavailable` where the store cannot answer or commit.
         """
         ...

@@ -13,7 +13,10 @@ DOCUMENT_BYTES: Final = 1_048_576
 
 
 class DecisionQuery(Struct, frozen=True, kw_only=True):
-    """A query for recorded policy decisions: a decision is found if it meets all conditions."""
+    """A query for recorded policy decisions, by tenant, result, action, subject, rule, run and time.
+
+    A decision is found if it meets all of these conditions that are set.
+    """
 
     tenants: tuple[str, ...] | None
     """The tenants of the callers whose decisions are listed; None: all."""
@@ -49,7 +52,7 @@ class RecordedDecision(Struct, frozen=True, kw_only=True):
 class FoundDecisions(Struct, frozen=True, kw_only=True):
     """A page of recorded policy decisions, newest first; the next page begins after the id `next`.
 
-    `next` None: this is the last page.
+    `next` is None on the last page.
     """
 
     decisions: tuple[RecordedDecision, ...]
@@ -77,7 +80,8 @@ class KeepsDecisions(Protocol):
     async def decisions(self, query: DecisionQuery) -> FoundDecisions:
         """Returns one page of the policy decisions that match `query`, newest first.
 
-        A page may be short though more follow: the rows read for one are bounded. Raises `Unavailable`.
+        The page may be short though more follow: the rows read for one page are bounded. Raises `Unavailable`
+        where the store cannot answer.
         """
         ...
 
@@ -86,9 +90,10 @@ class KeepsDecisions(Protocol):
         ...
 
     async def record_refused_act(self, decision: Decision, *, entry: HistoryEntry) -> None:
-        """Stores, for good, the gateway's refusal of an action that policy had permitted, with `entry`.
+        """Stores, for good, the gateway's refusal of an action that policy had permitted, and an `entry`.
 
-        It replaces the stored permission, which has the same id.
+        The refusal replaces the stored permission, which has the same id. `entry` is the history entry about
+        it.
         """
         ...
 

@@ -9,7 +9,10 @@ from gateway.core.policy_exception import PolicyException
 
 
 class ExceptionQuery(Struct, frozen=True, kw_only=True):
-    """A query for policy exceptions: a policy exception is found if it meets all conditions."""
+    """A query for policy exceptions, by tenant, and by whether they are open (not expired or revoked).
+
+    A policy exception is found if it meets all of these conditions that are set.
+    """
 
     tenants: tuple[str, ...] | None = None
     """The tenants whose exceptions are listed; None: all."""
@@ -23,7 +26,7 @@ class ExceptionQuery(Struct, frozen=True, kw_only=True):
 class FoundExceptions(Struct, frozen=True, kw_only=True):
     """A page of policy exceptions, newest first; the next page begins after the id `next`.
 
-    `next` None: this is the last page.
+    `next` is None on the last page.
     """
 
     exceptions: tuple[PolicyException, ...]

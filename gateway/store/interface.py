@@ -24,7 +24,7 @@ from gateway.store.workflows import KeepsWorkflows
 
 
 class StoreUnusable(Exception):
-    """Raised if a store cannot be opened: it is in use, damaged, or newer. The text says what to do."""
+    """Raised if a store cannot be opened: in use, damaged or of a newer version. The text says what to do."""
 
 
 class OpenWork(Struct, frozen=True, kw_only=True):
@@ -81,7 +81,7 @@ class FoundRuns(Struct, frozen=True, kw_only=True):
 
 
 class RunQuery(Struct, frozen=True, kw_only=True):
-    """A query for runs: a run is found if it meets all conditions."""
+    """A query for runs by tenant, phase and labels: a run is found if it meets all of these that are set."""
 
     tenants: tuple[str, ...] | None
     """The tenants whose runs policy lets the caller see; None: all."""
@@ -113,7 +113,7 @@ class Store(ListsActs, CorrectsTimes, KeepsPolicy, KeepsTrail, KeepsWorkflows, P
 
     @property
     def era(self) -> int:
-        """Returns the store's era (generation), raised by a restore; epochs are `era << 32 | n`."""
+        """Returns the store's era (generation), raised by a restore; its epochs count up from `era << 32`."""
         ...
 
     async def raise_era(self, *, entry: HistoryEntry) -> None:
@@ -133,7 +133,7 @@ class Store(ListsActs, CorrectsTimes, KeepsPolicy, KeepsTrail, KeepsWorkflows, P
         ...
 
     async def some_runs(self, run_ids: Sequence[str], *, maximum_bytes: int) -> Mapping[str, Run]:
-        """Reads the runs with these ids at once, until their documents exceed `maximum_bytes` together."""
+        """Reads the runs with these ids, ending before their documents exceed `maximum_bytes` together."""
         ...
 
     async def runs(self, query: RunQuery) -> FoundRuns:
@@ -161,10 +161,10 @@ class Store(ListsActs, CorrectsTimes, KeepsPolicy, KeepsTrail, KeepsWorkflows, P
         outputs: bool = True,
         encoded: bool = False,
     ) -> Sequence[TaskRow]:
-        """Reads the stored tasks (phase, result) of a run or of one of its shards, by shard and name.
+        """Reads the stored tasks (phase, result) of a run or of one of its shards, sorted by shard and name.
 
-        At most `limit` tasks of at most `maximum_bytes` together, as stored; no more is read than is
-        returned. Without `outputs` their outputs are None; `encoded` gives them as `msgspec.Raw`.
+        Reads at most `limit` tasks, and ends before they exceed `maximum_bytes` together, as stored. Without
+        `outputs` their outputs are None; `encoded` gives them as `msgspec.Raw`.
         """
 
     async def task(self, run_id: str, shard: int, name: str) -> TaskRow | None:
@@ -176,7 +176,7 @@ class Store(ListsActs, CorrectsTimes, KeepsPolicy, KeepsTrail, KeepsWorkflows, P
         ...
 
     async def history(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[HistoryEntry]:
-        """Returns the first `limit` history entries of a run ("": of regions) with a `seq` above `after`."""
+        """Returns the first `limit` history entries after seq `after`, of a run or, for the id "", of regions."""
         ...
 
     async def count_open_work(self, tenant: str) -> OpenWork:
@@ -218,17 +218,17 @@ class Store(ListsActs, CorrectsTimes, KeepsPolicy, KeepsTrail, KeepsWorkflows, P
     async def cancel(self, run_id: str, *, at: float, entry: HistoryEntry) -> Run | None:
         """Marks a run as cancelled, unless it has ended or is cancelled already; returns the run.
 
-        None: there is no such run. The history entry of another person who cancels the run again before it
-        has ended is written too, once for each person.
+        Returns None if there is no such run. The history entry of another person who cancels the run again
+        before it has ended is written too, once for each person.
         """
         ...
 
     async def retry(self, run_id: str, *, run: Run, decision: Decision, entry: HistoryEntry) -> bool:
         """Reopens a Failed or Cancelled run for a retry; returns False, with nothing written, for others.
 
-        Its shards that did not succeed become Pending, with counts at zero. Tasks in phase Failed are
-        deleted. Document, labels, priority and deadline become those of `run`, for all of its shards, and
-        `decision` comes into force.
+        Its shards that did not succeed become Pending, with counts of losses and failovers at zero; their
+        tasks are deleted, except those Succeeded or Skipped. Document, labels, priority and deadline become
+        those of `run`, for all of its shards, and `decision` comes into force.
         """
         ...
 
@@ -275,7 +275,7 @@ class Store(ListsActs, CorrectsTimes, KeepsPolicy, KeepsTrail, KeepsWorkflows, P
     async def remove_taint(self, region: str, taint: Taint, *, entry: HistoryEntry) -> bool:
         """Removes `taint` from a region; returns whether the history `entry` was written.
 
-        For a taint that the region lacks, only if the last such entry is another person's.
+        If the region lacks the taint, the entry is written only if the last such entry is another person's.
         """
         ...
 

@@ -11,7 +11,7 @@ from gateway.core.rollback import Alert, Rollback
 class FoundRollbacks(Struct, frozen=True, kw_only=True):
     """A page of automatic rollbacks, newest first; the next page begins below the id `next`.
 
-    `next` None: this is the last page.
+    `next` is None on the last page.
     """
 
     rollbacks: tuple[Rollback, ...]

@@ -1,8 +1,8 @@
 """The decisions about runs and shards that every store must make alike, whatever its database.
 
 A store reads the rows, calls the function inside its transaction, and writes what that returns. Which rows a
-query selects is the database's own work; the phases that it selects by are here, and the conformance suite
-(`tests/conformance/store.py`) holds the rest.
+query selects is the database's own work: the phases that it selects by are here, and the conformance suite
+(`tests/conformance/store.py`) tests that all stores select alike.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -69,7 +69,9 @@ def permitted_regions(decision: Decision) -> tuple[str, ...]:
 def run_phase(counts: Mapping[Phase, int], *, cancelled: bool) -> RunPhase:
     """Returns the phase of a run, by the number of its shards in each phase.
 
-    Failed outranks Cancelled outranks Succeeded.
+    While a shard has not ended: Cancelling if the run is `cancelled`, else Pending if all shards are Pending,
+    else Running. After that: Failed if any shard is Failed or Quarantined, else Cancelled if any is, else
+    Succeeded.
     """
     present = {phase for phase, count in counts.items() if count}
     if present & UNFINISHED:
@@ -87,7 +89,7 @@ def run_phase_change(
     """Returns the change of a run's phase that follows from its shards' phases; None if it stays `before`.
 
     `counts` is the number of its shards in each phase. `at` is when the last of the shards changed; None
-    where that write brought no history entry, and so no time.
+    where that change has no history entry, and so no time.
     """
     phase = run_phase(counts, cancelled=cancelled)
     if phase is before:
@@ -119,7 +121,10 @@ def run_after_retry(run: Run, decision: Decision) -> Run:
 
 
 def shard_after_retry(shard: Shard) -> Shard | None:
-    """Returns the shard after its run's retry: Pending, with counts at zero; None if it stays as it is."""
+    """Returns the shard after its run's retry: Pending, with counts of losses and failovers at zero.
+
+    Returns None for a shard that has succeeded or has not ended, which stays as it is.
+    """
     # What succeeded stays done, and a shard that is still under way needs no second start.
     if shard.phase not in TERMINAL or shard.phase is Phase.SUCCEEDED:
         return None
@@ -143,10 +148,10 @@ def tasks_stopped_at(write: ShardWrite) -> float | None:
 
 
 def changed_runs(writes: Sequence[ShardWrite], took: Iterable[bool]) -> Mapping[str, float | None]:
-    """Returns the runs of the shards that were written, each with the time of the last change.
+    """Returns the runs of the shards that were written, each with the time of its last change.
 
-    Their phase must be derived again. None: the time is unknown. `took` says of each write whether it was
-    made.
+    The time is None where it is unknown. The phases of these runs must be derived again. `took` says of each
+    write whether it was made.
     """
     return {
         write.shard.run: write.history[-1].at if write.history else None

@@ -51,7 +51,8 @@ def work_of(run: Run) -> OpenWork:
 def exceeded(open_work: OpenWork, added: OpenWork, limits: OpenWork) -> str:
     """Returns a sentence about the limit on a tenant's work that `open_work` with `added` would exceed.
 
-    Empty if it exceeds none.
+    The text is empty if no limit is exceeded. One run may pass a limit if nothing of that kind is open: else
+    it could never run.
     """
     for what, there, more, most in (
         ("runs", open_work.runs, added.runs, limits.runs),

@@ -13,7 +13,7 @@ from gateway.core.workflow_release import ReleasedWorkflow
 class FoundWorkflows(Struct, frozen=True, kw_only=True):
     """A page of released workflows, by tenant and name; the next page begins after `next`.
 
-    `next` None: this is the last page.
+    `next` is None on the last page.
     """
 
     workflows: tuple[ReleasedWorkflow, ...]
@@ -58,10 +58,10 @@ class KeepsWorkflows(Protocol):
         document: bytes | None = None,
         asked_by: Principal | None = None,
     ) -> bool:
-        """Stores the next state of a released workflow, with the `document` of its newest version if new.
+        """Stores the next state of a released workflow, and the `document` of a version that is new in it.
 
-        `asked_by` is kept for a canary with further shares, until none is left. Documents of versions that it
-        has no more are deleted. Returns False, with nothing written, unless the stored `rev` is the one
-        before.
+        `asked_by` is kept for a canary with further shares, until none is left. With a `document`, documents
+        of versions that the workflow no longer has are deleted. Returns False, with nothing written, unless
+        the stored `rev` is the one before.
         """
         ...

@@ -21,7 +21,7 @@ NEWEST: Final = 2**63 - 1
 
 
 def find_acts(db: sqlite3.Connection, query: ActQuery) -> FoundActs:
-    """Returns one page of the audited actions that match `query`, and the `seq` of the next page."""
+    """Returns one page of the audited actions that match `query`, newest first."""
     found: list[HistoryEntry] = []
     scanned, last = 0, NEWEST if query.before is None else query.before
     for *columns, tenant in db.execute(_SCAN, (last, SCANNED_MAXIMUM)):

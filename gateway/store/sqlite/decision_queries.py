@@ -73,7 +73,10 @@ def insert(db: sqlite3.Connection, decision: Decision, run: Run | None, *, passi
 def insert_passing(
     db: sqlite3.Connection, decisions: Sequence[Decision], *, of_tenant: int, in_all: int
 ) -> int:
-    """Stores policy decisions and deletes older ones beyond the limits; returns how many were deleted."""
+    """Stores policy decisions that need not be kept for good; returns how many older ones were deleted.
+
+    Of such decisions the newest `of_tenant` of each tenant and the newest `in_all` in total are kept.
+    """
     deleted = 0
     for decision in decisions:
         insert(db, decision, None, passing=True)

@@ -120,7 +120,7 @@ def shard_row(shard: Shard, priority: int, tenant: str) -> tuple[Any, ...]:
 
 
 def read_boot(row: tuple[str] | None) -> MachineBoot | None:
-    """Decodes a boot of the machine from a row with one column, its JSON; None if there is no row."""
+    """Decodes the id and time of a machine's boot from a row with its JSON; None if there is no row."""
     return None if row is None else _decode_boot(row[0])
 
 
@@ -147,7 +147,7 @@ def task_row(task: TaskRow) -> tuple[Any, ...]:
 def read_tasks(
     rows: sqlite3.Cursor, maximum_bytes: int | None = None, *, encoded: bool = False
 ) -> list[TaskRow]:
-    """Decodes tasks from rows whose one column is `state`, until they exceed `maximum_bytes` together."""
+    """Decodes tasks from rows whose one column is `state`, ending before they exceed `maximum_bytes`."""
     tasks, size = [], 0
     for (state,) in rows:
         size += len(state)

@@ -51,7 +51,7 @@ def _heads(db: sqlite3.Connection, ids: list[str]) -> tuple[Run, ...]:
 
 
 def read_some(db: sqlite3.Connection, run_ids: Sequence[str], maximum_bytes: int) -> dict[str, Run]:
-    """Reads the runs with these ids, until their documents exceed `maximum_bytes` together."""
+    """Reads the runs with these ids, ending before their documents exceed `maximum_bytes` together."""
     found, size = dict[str, Run](), 0
     for run_id in run_ids:
         row = db.execute(RUN, (run_id,)).fetchone()

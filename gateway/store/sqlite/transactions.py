@@ -32,10 +32,11 @@ def prepare(db: sqlite3.Connection) -> tuple[str, int]:
 
 
 def correct_times(db: sqlite3.Connection, boot: MachineBoot) -> float:
-    """Moves stored deadlines and pauses if the wall clock was set since the stored reading.
+    """Moves stored deadlines and pauses by the seconds by which the wall clock was set; returns the seconds.
 
-    Returns by how many seconds. `boot` is the present reading; it replaces the stored one only where times
-    were moved or the machine has booted, so that steps too small to correct add up.
+    The clock was set if the machine's boot has another time now, in `boot`, than in the stored reading.
+    `boot` replaces that only where times were moved or the machine has booted, so that steps too small to
+    correct add up.
     """
     before = row_mapping.read_boot(db.execute(sql.READ_BOOT).fetchone())
     step = clock_step(before, boot)
@@ -228,7 +229,8 @@ def release_incarnation(db: sqlite3.Connection, region: str, entry: HistoryEntry
 def add_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryEntry) -> bool:
     """Adds a taint to a region; returns whether the history `entry` was written.
 
-    For a taint that the region has already, only if the last such entry is another person's.
+    Where the region has the taint already, the entry is written only if the last such entry is another
+    person's.
     """
     return _change(db, sql.ADD_TAINT, (region, taint), entry) or _note_repeated(db, region, entry)
 
@@ -236,7 +238,7 @@ def add_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryE
 def remove_taint(db: sqlite3.Connection, region: str, taint: Taint, entry: HistoryEntry) -> bool:
     """Removes a taint from a region; returns whether the history `entry` was written.
 
-    For a taint that the region lacks, only if the last such entry is another person's.
+    Where the region lacks the taint, the entry is written only if the last such entry is another person's.
     """
     return _change(db, sql.REMOVE_TAINT, (region, taint), entry) or _note_repeated(db, region, entry)
 
