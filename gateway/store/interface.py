@@ -176,7 +176,7 @@ class Store(ListsActs, CorrectsTimes, KeepsPolicy, KeepsTrail, KeepsWorkflows, P
         ...
 
     async def history(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[HistoryEntry]:
-        """Returns the first `limit` history entries after seq `after`, of a run or, for the id "", of regions."""
+        """Returns the first `limit` history entries after seq `after`, of a run or (for id "") of regions."""
         ...
 
     async def count_open_work(self, tenant: str) -> OpenWork:
