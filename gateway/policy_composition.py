@@ -201,7 +201,7 @@ def _at_start(policies: PolicySettings) -> PolicyEngine:
 
 
 def _candidate_opa(policies: PolicySettings) -> PolicyEngine | None:
-    """Builds the client of the OPA that evaluates candidate bundles; None if the embedded engine does."""
+    """Builds the client of the OPA that evaluates candidate bundles; None if the settings name none."""
     if policies.candidate_engine is None:
         return None
     candidate = POLICY_ENGINES.get(_scheme(policies.candidate_engine))

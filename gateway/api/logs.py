@@ -125,7 +125,7 @@ async def _newest_source(call: Call, run: Run, shard: int, task: str) -> LogSour
 async def _chosen_source(call: Call, run: Run, shard: int) -> LogSource:
     """Returns the region and attempt that the query names.
 
-    Raises `NotFound` if the shard had no such attempt.
+    Raises `NotFound` if the shard had no such attempt, or if its region was taken out of the settings.
     """
     epoch = call.query.number("attempt", default=0, minimum=1, maximum=OFFSET_MAXIMUM)
     region = await region_of_attempt(call.services.store, run.id, shard, epoch)
@@ -248,9 +248,9 @@ async def _resumed(
 
 
 async def _lines(source: LogSource, chunks: AsyncGenerator[LogChunk, None]) -> AsyncGenerator[LogLine, None]:
-    """Yields the chunks of one attempt's log as `LogLine`s; ends without an error if the region is lost.
+    """Yields the chunks of one attempt's log as `LogLine`s; ends without an error if reading fails.
 
-    In that case the store knows where the task runs next.
+    If the region is lost, the store knows where the task runs next.
     """
     try:
         async with aclosing(chunks):

@@ -76,8 +76,8 @@ async def drain(call: Call) -> Response:
 async def _wait_until_cordoned(services: Services, name: str) -> RegionView:
     """Waits until the controller has read the cordon of a region; returns the region's newest view.
 
-    Gives up after `CORDON_POLLS` polls. Before the cordon is read, `inflight` may not count an intent that is
-    on its way there, and the region would seem drained.
+    Raises `Unavailable` after `CORDON_POLLS` polls. Before the cordon is read, `inflight` may not count an
+    intent that is on its way there, and the region would seem drained.
     """
     for _ in range(CORDON_POLLS):
         view = _find(services, name)

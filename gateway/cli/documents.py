@@ -42,7 +42,7 @@ def read_bytes(file: str) -> bytes:
 def detect_media_type(body: bytes) -> str:
     """Detects from the content of a document whether it is JSON or YAML; returns the media type.
 
-    Content that is neither counts as JSON.
+    Content that is neither counts as JSON if it begins with a brace, else as YAML.
     """
     if not body.lstrip().startswith(b"{"):
         return YAML

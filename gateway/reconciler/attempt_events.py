@@ -162,7 +162,7 @@ def leave_region(
     *,
     event: Event = Event.ABANDONED,
 ) -> None:
-    """Takes the shard out of its region by `event`; the shard waits for another region, or is quarantined.
+    """Takes the shard out of its region by the state's `event`; it waits for another, or is quarantined.
 
     It is quarantined after too many failovers, or too many lost regions that count against it.
     """

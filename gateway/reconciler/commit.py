@@ -46,7 +46,7 @@ class CommitResult:
 async def commit_changes(ws: WorkingSet, store: Store) -> CommitResult:
     """Writes every changed shard by compare-and-swap, and the event cursors of regions, to the store.
 
-    Raises `Unavailable` where nothing could be written: all stays as it is, for the next pass to write.
+    Raises `Unavailable` where the store wrote nothing: the changes stay in memory for the next pass.
     """
     changed = [tracked for tracked in ws.shards.values() if tracked.dirty]
     cursors = {region.name: region.cursor for region in ws.regions.values() if region.cursor_dirty}

@@ -81,8 +81,8 @@ def give_up_region(ws: WorkingSet, region: Region, now: Instant, settings: Failo
 def give_up_unconfirmed(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> None:
     """Withdraws Dispatching attempts that no cluster has confirmed before their fence (T14).
 
-    The shards wait for another place: no cluster takes such a create request any more. Whether one took it
-    before shows in the answer to the tombstone.
+    The shards wait for another place, since no cluster takes a create request after its fence. Whether the
+    region's cluster took it before is known from the answer to the tombstone.
     """
     for tracked in [t for t in ws.shards.values() if t.shard.phase is Phase.DISPATCHING]:
         if tracked.fenced_until > now.monotonic:

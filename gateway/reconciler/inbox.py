@@ -241,7 +241,7 @@ class InboxProcessor:
     async def _is_stored(self, region: Region, attempt: AttemptId) -> bool:
         """Returns whether the store has the attempt as its shard's current one, or a finished shard's last.
 
-        The end of the latter is committed, and only not acknowledged to the cluster yet.
+        In the second case the cluster still lists the attempt, since its end is not acknowledged yet.
         """
         shard = await self._store.shard(attempt.run, attempt.shard)
         if shard is None or shard.attempt != attempt:

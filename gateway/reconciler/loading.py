@@ -1,7 +1,7 @@
 """Loads runs and shards from the store into memory (the reconciler's working set).
 
-A controller that loads a shard is a new owner: it knows none of the monotonic times of the one before, so
-every wait begins again.
+A controller that loads a shard is a new owner: it knows none of the monotonic times of the controller before
+it, so every wait begins again.
 """
 
 import asyncio

@@ -78,7 +78,10 @@ def mark_tombstones_sent(
 def apply_tombstone_answer(
     ws: WorkingSet, region: Region, answer: TombstoneAnswer, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Takes an orphan off its shard's list, if the cluster's answer confirms that nothing of it is left."""
+    """Takes an orphan off its shard's list, if the cluster's answer confirms that nothing of it is left.
+
+    If another journal than the orphan's answers, a waiting exclusive shard's leases must have ended too.
+    """
     if not answer.gone:
         return
     region.unknown_attempts.pop(answer.attempt, None)

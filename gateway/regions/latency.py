@@ -93,7 +93,11 @@ def recent_p90(window: LatencyWindow, now: float, settings: HealthSettings) -> f
 
 
 def after_evaluation(window: LatencyWindow, now: float, settings: HealthSettings) -> LatencyWindow:
-    """Evaluates the window, once a second: returns it with the region marked slow or no longer slow."""
+    """Returns the window with the region marked slow or no longer slow by its p90; called once a second.
+
+    A region is slow after several values in a row above `degraded_seconds`, and no longer slow after its p90
+    has been well below that for `recovered_seconds`.
+    """
     value = recent_p90(window, now, settings)
     if value is None:
         return window  # without a round trip nothing is known, so nothing changes

@@ -25,7 +25,8 @@ def score(region: RegionView, *, floor_seconds: float) -> float:
 def tier(demand: Demand, region: RegionView) -> Tier:
     """Returns a region's rank before scores: whether avoided, whether Degraded, the run's shards there.
 
-    Compared in this order; lower is better. The shards, by weight, count only for a run that is to be spread.
+    Ranks are compared in this order; lower is better. The shards there, divided by the region's weight, count
+    only for a run that is to be spread.
     """
     # shards are counted against the weight: a region in slow start is not filled up to the others at once
     shards = 0.0 if demand.spread is None else (demand.spread.get(region.name, 0) + 1) / region.weight

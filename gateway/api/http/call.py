@@ -152,8 +152,8 @@ class Call:
     def turn(self, places: Turns | None = None, *, wait_seconds: float | None = None) -> Turn:
         """Returns an async context that waits for one of the `places`, and holds it until the context ends.
 
-        Tenants are served in turn. Without `places` it is a place among those for the handling of requests.
-        Entering raises `NoTurn` if no place was free within `wait_seconds` (by default the setting
+        Tenants are served in turn. By default `places` are those for the handling of requests. Entering
+        raises `NoTurn` if no place was free within `wait_seconds` (by default the setting
         `tenants.request_wait_seconds`), unless `sheds` is False: then it waits without limit.
         """
         wait = wait_seconds or self.services.settings.tenants.request_wait_seconds if self.sheds else None
@@ -177,7 +177,7 @@ class Call:
     async def wait_for_change(self, changed: asyncio.Event) -> bool:
         """Waits until `changed` is set, the server stops, or the caller's token expires.
 
-        Returns True if `changed` is set and the server runs on; False: the caller must end its stream.
+        Returns True if `changed` is set and the server runs on; False: the handler must end its stream.
         """
         closing: asyncio.Event = self.scope.get("state", {}).get("closing") or asyncio.Event()
         waits = [asyncio.create_task(event.wait()) for event in (changed, closing)]

@@ -56,8 +56,8 @@ class EventFeed:
     async def page(self, after: int) -> EventPage:
         """Returns a page of server-sent events: the run's history entries after the one numbered `after`.
 
-        The page has every change that was stored before the call. Raises `Unavailable` if the store cannot be
-        read.
+        It has the next `PAGE_ENTRIES` entries at most, and includes what was stored before the call. Raises
+        `Unavailable` if the store cannot be read.
         """
         if self._changed.is_set():
             # A run of a thousand shards changes hundreds of times a second: its changes are sent together.

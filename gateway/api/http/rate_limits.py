@@ -48,7 +48,7 @@ class RateLimiter:
         return f"<RateLimiter of {len(self._buckets)} tenants>"
 
     def take(self, tenant: str) -> float:
-        """Counts a request of the tenant. Returns 0 if the limit allows it now, else the seconds to wait."""
+        """Takes a token for a request of the tenant; returns 0, or the seconds to wait if there is none."""
         bucket = self._buckets.get(tenant)
         if bucket is None:
             if self._rate is None:

@@ -1,4 +1,4 @@
-"""The API handler that lists audit records: who cancelled, retried, cordoned, forgot or replaced what."""
+"""The API handler that lists audit records: who changed which run, region, workflow or policy, and how."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -20,10 +20,10 @@ SINCE_MAXIMUM: Final = 10**11
 
 
 async def audit(call: Call) -> Response:
-    """List the audit records of actions on runs and regions, newest first.
+    """List the audit records of actions on runs, regions, workflows and policy, newest first.
 
-    Lists cancels and retries of the runs that the caller may see; cordons, uncordons, forgets and replaces of
-    every region. `since` is in seconds since 1970.
+    Actions on runs, released workflows and policy exceptions are listed for the tenants that the caller may
+    see; those on regions and policy bundles always. `since` is in seconds since 1970.
     """
     services, query = call.services, call.query
     decision = await authorize(call.question(Action.AUDIT_READ), policy=services.policy)

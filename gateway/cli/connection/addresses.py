@@ -12,7 +12,10 @@ PORT_MAXIMUM: Final = 65_535
 
 
 def parse_address(url: str) -> httpx.URL:
-    """Parses the URL of a gateway. Raises `CliError` for a URL that no gateway could have."""
+    """Parses the URL of a gateway.
+
+    Raises `CliError` for text that is no http or https URL with a usable host and port, or names a user.
+    """
     try:
         address = httpx.URL(url)
     except httpx.InvalidURL as error:

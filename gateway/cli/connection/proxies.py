@@ -42,7 +42,10 @@ class EnvironmentProxy(NamedTuple):
 
 
 def find_proxy(address: httpx.URL) -> EnvironmentProxy | None:
-    """Returns the proxy that environment variables name for `address`; None for a loopback address."""
+    """Returns the proxy that environment variables name for `address`; None if they name none.
+
+    None too for a loopback address, and for one that `NO_PROXY` exempts.
+    """
     if is_loopback(address.host) or _is_exempt(address):
         return None
     proxies = getproxies()

@@ -29,8 +29,7 @@ class OpaProcess:
     """An OPA server as a child process: `async with` starts it, waits until it answers, and ends it.
 
     `address` is a path for a Unix socket, or `HOST:PORT`. The server holds the bundle at `bundle`, or fetches
-    one as its configuration file `config` says. What it prints goes to the file `log`. It is ended by its
-    process id.
+    one as its configuration file `config` says. What it prints goes to the file `log`.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class OpaProcess:
         return f"{scheme}{self._address}"
 
     def command(self) -> list[str]:
-        """Formats the shell command that starts this OPA by hand."""
+        """Returns the words of the shell command that starts this OPA by hand."""
         address = f"unix://{self._address}" if isinstance(self._address, Path) else self._address
         sources = {"--bundle": self._bundle, "--config-file": self._config}
         return [

@@ -47,7 +47,7 @@ def divide_times(text: str, speed: float) -> str:
 
 
 def routes_configuration(*, gateway: str, receiver: str, speed: float) -> str:
-    """Returns Alertmanager's shipped configuration with the addresses of a gateway and a receiver."""
+    """Returns Alertmanager's shipped configuration with a stack's addresses, and times divided by `speed`."""
     text = (SHIPPED / "alertmanager" / "alertmanager.yml").read_text()
     return divide_times(text.replace(RECEIVER, receiver).replace(GATEWAY, gateway), speed)
 
@@ -58,7 +58,7 @@ def prometheus_configuration(
     """Returns Prometheus' shipped configuration, changed to scrape the processes of a stack.
 
     `gateway` and `clusters` (by region) are the addresses (HOST:PORT) that serve metrics, `alerts` the
-    address of Alertmanager, `rules` the folder of the rules.
+    address of Alertmanager, `rules` the folder of the rules. All times are divided by `speed`.
     """
     text = divide_times((SHIPPED / "prometheus" / "prometheus.yml").read_text(), speed)
     found: dict[str, Any] = yaml.safe_load(text)

@@ -40,7 +40,7 @@ class Stack:
 
     Regions are not restarted when they die: the stack is there to show what happens then. `processes` and
     `ready` (the line of JSON that each prints when it is ready, decoded) are by name: `gateway`, or that of a
-    region. With `opa`, the path of an OPA program, policy is decided by an OPA, `opa` among the processes.
+    region. If `opa` is given, the path of an OPA program, an OPA process decides policy, by the name `opa`.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class Stack:
         await self._start(region, self.region_command(region, port))
 
     def start_command(self, name: str) -> list[str]:
-        """Formats the shell command that starts a region or the OPA by hand, at the address that it had."""
+        """Returns the words of the shell command that starts a region or the OPA again at its old address."""
         if self.opa and name == "opa":
             return ["env", "-i", *self.opa.command()]
         return ["waypost", *self.region_command(name, self.ready[name]["port"])]

@@ -79,8 +79,7 @@ class StackOpa(OpaProcess):
     def _make_release(self, bundle: Bundle) -> None:
         """Writes the bundle archive for the gateway: keeps the existing one if its rules are the same.
 
-        Otherwise it makes the next release, as the gateway takes none that is older than what was activated
-        since.
+        A new archive gets the next sequence number, since the gateway refuses one older than the active one.
         """
         path = self.folder / "policy.key"
         if not path.exists():

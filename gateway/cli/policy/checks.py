@@ -32,7 +32,7 @@ class CheckReport(Struct, frozen=True, kw_only=True):
 
 
 def check_bundle(directory: Path, *, budget: float = BUDGET, corpus: Sequence[bytes] = ()) -> CheckReport:
-    """Checks the policy bundle in `directory`: rules, data, tests and cost; with `opa`, in OPA too.
+    """Checks the policy bundle in `directory`: rules, data, tests and cost; in OPA too if one is found.
 
     A policy decision may cost at most `budget` times what it costs by the shipped rules, but for one in a
     hundred of the queries in `corpus`.

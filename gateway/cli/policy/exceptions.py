@@ -28,7 +28,7 @@ def listing(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """List policy exceptions, newest first: those that are pending or active."""
+    """List policy exceptions, newest first: those pending or active; with --ended all."""
     filters: dict[str, Any] = {"tenant": tenant, "limit": limit, "continue": continued}
     query = {name: value for name, value in filters.items() if value is not None}
     if ended:

@@ -27,8 +27,8 @@ SHARE: Final = 0.25
 def check_cost_in_opa(opa: Path, bundle: Bundle, *, budget: float, corpus: Sequence[bytes] = ()) -> Cost:
     """Checks that decisions take OPA at most `budget` times the evaluations that the shipped rules take.
 
-    One in a hundred of the queries in `corpus` may take more. Also finds lines of rules whose number of
-    evaluations grows faster than the document.
+    This is checked for the first `ASKED_MAXIMUM` queries of `corpus`; without any, for made-up ones. Also
+    finds lines of rules whose number of evaluations grows faster than the document.
     """
     source = structs.replace(read_bundle(SHIPPED_POLICIES, None).source, data=bundle.source.data)
     shipped = structs.replace(bundle, source=source)

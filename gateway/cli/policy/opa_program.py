@@ -60,10 +60,10 @@ def test_rules(opa: Path, directory: Path) -> tuple[list[Diagnostic], str]:
 
 
 def evaluate(opa: Path, bundle: Bundle, rule: str, document: bytes, *, folder: Path) -> str:
-    """Evaluates `rule` for the input `document` with OPA in strict mode; returns the rule's value as JSON.
+    """Evaluates `rule` for the input `document` with OPA; returns the rule's value as JSON.
 
     The bundle is written to `folder`. Returns an empty text where the rule is undefined. Raises `ValueError`
-    with OPA's error messages.
+    with OPA's error messages, also for an error in a builtin function.
     """
     answer = _evaluated(opa, bundle, rule, document, folder, "--strict-builtin-errors")
     if errors := answer.get("errors"):

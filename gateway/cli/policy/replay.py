@@ -63,7 +63,10 @@ def replay_decisions(
 def corpus_of(
     file: Path | None, since: str | None, url: str | None, token: str | None, exits: ExitStack
 ) -> Iterator[Recorded]:
-    """Yields the recorded policy decisions in `file`, or else those that the gateway has recorded."""
+    """Yields the recorded policy decisions in `file`, or else those of the gateway (after `since`, if given).
+
+    Raises `CliError` if both `file` and `since` are given.
+    """
     if file is not None and since is not None:
         raise CliError("--since is for what the gateway has recorded, not for a file", code=Exit.USAGE)
     if file is not None:

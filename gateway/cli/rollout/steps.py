@@ -131,7 +131,10 @@ def _request_step(
     token: str | None,
     body: dict[str, Any] | None = None,
 ) -> int:
-    """Requests a rollout change (shadow, canary, ...) of a policy bundle, and prints the result."""
+    """Requests a rollout change (shadow, canary, ...) of a policy bundle, and prints the result.
+
+    Returns the exit code: `WAITING` if other people must approve the change first.
+    """
     with connect(url, token) as client:
         before = None
         if generation is None:

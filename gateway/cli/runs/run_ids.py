@@ -70,7 +70,11 @@ def post_to_runs(
 
 
 def _latest(client: httpx.Client) -> str:
-    """Returns the id of the newest run that the caller has submitted; never another person's."""
+    """Returns the id of the newest run that the caller, by the token's subject, has submitted.
+
+    It is the newest run of anybody if the token cannot be parsed. Raises `CliError` if none of the
+    `LOOKED_AT` newest runs is the caller's.
+    """
     token = client.headers.get("authorization", "").partition(" ")[2]
     subject = subject_of(token)
     found = _list_runs(client, {"limit": LOOKED_AT})

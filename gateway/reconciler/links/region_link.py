@@ -95,9 +95,9 @@ class RegionLink:
         self._start("probe", self._probe())
 
     def send(self, batch: Batch) -> None:
-        """Starts to send one batch to the cluster.
+        """Starts to send one batch to the cluster; drops it if another batch is being sent.
 
-        A batch that only acknowledges events is sent at the same time as another batch.
+        A batch that only acknowledges events is sent in any case, beside another batch.
         """
         if batch.creates or batch.tombstones or batch.renewals:
             self._start("send", self._send(batch))
@@ -169,7 +169,7 @@ class RegionLink:
         )
 
     async def _acknowledge(self) -> None:
-        """Sends the newest acknowledgement of events to the cluster, and each newer one set meanwhile."""
+        """Sends the newest acknowledgement of events to the cluster, until no newer one is left to send."""
         while (batch := self._acknowledgement) is not None:
             self._acknowledgement = None
             _, error = await _call(self._cluster.apply(batch), CALL_TIMEOUT_SECONDS)

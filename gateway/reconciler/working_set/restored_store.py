@@ -4,8 +4,9 @@ A cluster refuses its event stream as `Restored` if the gateway once acknowledge
 now holds. One such report is not enough for a new era, which ends all attempts in all regions: more regions
 must report it than have opened their streams. Two kinds of reports do not count, since a running gateway
 moves its store only forward: that of a cluster whose stream has opened before, and one after a new era has
-begun, in which each cluster counts from 0. A region where nothing was acknowledged since the copy was made
-cannot notice. So if only few regions report it, an operator has to confirm it: `waypost gateway --restored`.
+begun, for which each cluster counts acknowledged events from 0. A region where nothing was acknowledged since
+the copy was made cannot notice. So if only few regions report it, an operator has to confirm it: `waypost
+gateway --restored`.
 """
 
 from collections.abc import Sequence
@@ -40,7 +41,7 @@ class Verdict(StrEnum):
 def verdict_of(ws: WorkingSet, now: Instant) -> Verdict:
     """Decides whether the store was restored from a copy: if more regions report it than opened streams.
 
-    Undecided, for at most `HEARING_SECONDS`, while regions that may answer have done neither.
+    It is undecided, for at most `HEARING_SECONDS`, while regions that may answer have done neither.
     """
     counted = [region for region in ws.regions.values() if region.counted]
     say_so = [region for region in counted if region.says_restored and not region.stream_opened]
