@@ -46,9 +46,9 @@ def plugin_settings(table: Mapping[str, Any], declared: type[S]) -> S:
 
 
 def _decode_json(table: Mapping[str, Any], declared: type[Struct]) -> dict[str, Any]:
-    """Returns a table of settings with the lists and groups given as JSON text decoded.
+    """Decodes the lists and groups that a table of settings gives as JSON text; returns the new table.
 
-    Raises `ValueError` for such a text that is not JSON.
+    Raises `ValueError` where such a text is not JSON.
     """
     known, decoded = inspect.type_info(declared), dict(table)
     assert isinstance(known, inspect.StructType)

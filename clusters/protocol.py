@@ -225,7 +225,7 @@ class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
 class LeaseAsked(Struct, frozen=True, kw_only=True, tag="lease"):
     """The event by which an exclusive attempt requests its run-lease, or the renewal of the lease.
 
-    Not journalled: the request is repeated.
+    The event is not journalled, since the request is repeated.
     """
 
     attempt: AttemptId

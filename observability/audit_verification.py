@@ -138,7 +138,7 @@ def _digests(
             return "deleted"
         return "" if digest_of(entries[number]) == under[number][1] else "edited"
 
-    for done, numbers in _runs(sorted(under), change):
+    for done, numbers in _grouped_by_fault(sorted(under), change):
         yield _about(numbers, done, seal=under[numbers[0]][0].number)
 
 
@@ -167,7 +167,7 @@ def _without_seal(
         tail.append(at - newest.at)
         return ""
 
-    found = [_about(numbers, done) for done, numbers in _runs(sorted(unsealed), fault)]
+    found = [_about(numbers, done) for done, numbers in _grouped_by_fault(sorted(unsealed), fault)]
     if len(tail) > TAIL_ENTRIES or max(tail, default=0.0) > TAIL_SECONDS:
         detail = f"is the newest, and {len(tail)} entries of {max(tail):.0f} s after it have none"
         detail = f"{detail}: they were added, or sealing has stopped"
@@ -175,8 +175,8 @@ def _without_seal(
     return len(tail), found
 
 
-def _runs(numbers: Iterable[int], fault: Callable[[int], str]) -> Iterator[tuple[str, list[int]]]:
-    """Groups consecutive numbers that have the same fault, as (fault, numbers); omits those without fault."""
+def _grouped_by_fault(numbers: Iterable[int], fault: Callable[[int], str]) -> Iterator[tuple[str, list[int]]]:
+    """Groups neighboring numbers that have the same fault, as (fault, numbers); omits those without fault."""
     return ((done, list(some)) for done, some in groupby(numbers, key=fault) if done)
 
 

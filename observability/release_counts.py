@@ -46,7 +46,7 @@ class ReleaseCounts:
         self._outcomes(release, at)
 
     def observe(self, release: str, outcome: str, seconds: float, *, at: float) -> None:
-        """Counts a shard of the version `release` that ended at the wall-clock time `at`."""
+        """Counts a shard of version `release` that ended at wall-clock time `at`, by outcome and duration."""
         self._outcomes(release, at)[outcome].observe(seconds)
 
     def _outcomes(self, release: str, at: float) -> dict[str, Histogram]:

@@ -193,8 +193,8 @@ def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 def temporary_file(path: Path, content: bytes) -> Iterator[Path]:
     """Writes `content` to a temporary file beside `path`, synced to disk; deletes the file on exit.
 
-    A context manager: the caller renames or links the file to `path` inside the block. Only its owner may
-    read it.
+    To be used in `with`: the caller renames or links the file to `path` inside the block. Only its owner may
+    read the file.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

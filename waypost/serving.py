@@ -122,7 +122,7 @@ def run(main: Coroutine[Any, Any, T], *, loop: Literal["uvloop", "asyncio"]) -> 
 def stop_signals() -> Iterator[asyncio.Event]:
     """Yields an event that the first SIGTERM or SIGINT sets, so that the process can shut down cleanly.
 
-    A context manager. The second signal ends the process.
+    To be used in `with`. The second signal ends the process.
     """
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 

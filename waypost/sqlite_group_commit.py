@@ -183,7 +183,7 @@ class Database:
     def _next_group(self) -> None:
         """Hands the queued writes, as one group, to the writer thread, which commits them.
 
-        Until it is done, only that thread uses the connection.
+        Until the commit is done, only that thread uses the connection.
         """
         self._shared = len(self._waiting) > 1
         group, self._waiting = self._waiting[: self._group_size], self._waiting[self._group_size :]

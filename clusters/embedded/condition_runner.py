@@ -28,7 +28,7 @@ class ConditionRunner:
     """Evaluates the conditions (`tasks[].when`) of waiting tasks, in one asyncio task for each run.
 
     The runs of one fairness key take turns. `uptime` gives the seconds since the node's boot; `report`
-    journals and carries out the scheduler's decision (step) that follows from the answers.
+    journals and carries out the scheduler's decision (step) that follows from the conditions' results.
     """
 
     def __init__(

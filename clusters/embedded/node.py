@@ -208,7 +208,8 @@ class ClusterNode:
     async def claim(self, claim: Owner) -> None:
         """Accepts the calling gateway's store as the cluster's owner, unless another store is the owner.
 
-        Called before each call is handled. Raises `ClusterError` where the cluster works for another store.
+        Called before each call is handled. Raises `ClusterError` where the cluster works for another store,
+        or for a newer era of this one.
         """
         owner = after_claim(self._scheduler.owner, claim)
         if owner is None:

@@ -24,8 +24,8 @@ class KeepsRollbacks(Protocol):
     async def take_alerts(self, alerts: Sequence[Alert]) -> int:
         """Stores received alerts in one commit, and returns how many of them were new.
 
-        A known alert changes nothing, unless it is resolved now: then it is settled. One that was resolved is
-        never opened again.
+        A known alert changes nothing, unless it is resolved now: then it counts as settled, with nothing left
+        to do about it. One that was resolved is never opened again.
         """
         ...
 

@@ -136,8 +136,8 @@ def shard_after_retry(shard: Shard) -> Shard | None:
 def tasks_stopped_at(write: ShardWrite) -> float | None:
     """Returns the end time to record for a shard's tasks that are still Running; None to leave them.
 
-    Nothing runs where no attempt is current, and a task that stayed Running there would be shown as running
-    for ever.
+    They are left where an attempt is current. Elsewhere nothing runs, and a task that stayed Running would be
+    shown as running for ever.
     """
     was_placed = write.shard.epoch > 0
     if write.shard.phase.placed or not was_placed:

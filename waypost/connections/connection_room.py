@@ -1,6 +1,6 @@
 """Limits the number of a server's connections: selects the one to close to make room for a new one.
 
-Otherwise idle connections of anybody, without a token, would take all that the server may have open.
+Otherwise anybody, even without a token, could take up all connections that the server may have open.
 """
 
 from collections.abc import Sequence

@@ -32,9 +32,9 @@ class PlaceholderError(Exception):
 
 
 def references(text: str) -> dict[tuple[str, ...], int]:
-    """Finds the well-formed placeholders in `text`, and counts each.
+    """Returns how often each well-formed placeholder occurs in `text`, by the names between its dots.
 
-    Each key is a tuple of the names between its dots: ("params", "date") for `${params.date}`.
+    The names are a tuple: ("params", "date") for `${params.date}`.
     """
     # A text may be a megabyte of them: they are counted before each is looked at.
     counts = Counter(PLACEHOLDER.findall(text))

@@ -44,7 +44,7 @@ class Capabilities:
     def mismatch(self, run: RunSpec | None) -> Mismatch | None:
         """Returns the reason why a run cannot run on this cluster, or None if it can.
 
-        `run` is None where the gateway's batch did not contain it.
+        `run` is None where the gateway's batch did not contain it; that and a malformed run are `Invalid`.
         """
         if run is None or not SAFE_NAME.fullmatch(run.run) or not _is_well_formed(run):
             return Mismatch(reason="Invalid")

@@ -23,7 +23,7 @@ class Fencing:
         return f"Fencing(boot {self._boot}, era {self._era}, epochs of {len(self._highest)} shards)"
 
     def observe(self, identity: AttemptId) -> None:
-        """Records that an attempt was created or tombstoned: older epochs of its shard are refused then."""
+        """Records an attempt as created or tombstoned; older epochs of its shard are refused from then on."""
         shard = (identity.run, identity.shard)
         self._highest[shard] = max(self._highest.get(shard, 0), identity.epoch)
         self._era = max(self._era, identity.epoch >> ERA_BITS)

@@ -205,7 +205,7 @@ class Scheduler:
     # The passing of time
 
     def tick(self, now: float, wall: float) -> Step:
-        """Handles the timers that fire by `now`: queues retries, requests leases, kills at a lease's end."""
+        """Handles the timers due by `now`: deadlines, ended pauses, and requests and ends of run-leases."""
         step = Step(now=now, wall=wall)
         for attempt in self._attempts.pop_timers(now):
             if attempt.over or not attempt.awake or self._lifecycle.expire(attempt, step):

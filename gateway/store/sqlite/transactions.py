@@ -261,7 +261,7 @@ def _change(db: sqlite3.Connection, statement: str, parameters: tuple[str, ...],
 
 
 def raise_era(db: sqlite3.Connection, entry: HistoryEntry) -> int:
-    """Begins the store's next era (generation, after a restore from a copy) and returns its number."""
+    """Begins the next era (generation) of a store that was restored from a copy; returns its number."""
     era = rules.next_era(int(db.execute(sql.READ_ERA).fetchone()[0]))
     db.execute(sql.WRITE_ERA, (str(era),))
     append_history(db, [entry])

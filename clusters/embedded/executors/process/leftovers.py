@@ -55,9 +55,9 @@ class AdoptedChildren:
         return [pid for pid, items in self._environments.items() if items.issuperset(identity)]
 
     def any_nameless(self) -> bool:
-        """Returns whether some adopted process has an environment that cannot be read yet.
+        """Returns whether some adopted process is nameless: it has no environment yet, which names its try.
 
-        One that stays unreadable for `NAMELESS_SECONDS` no longer counts.
+        One that has had no environment for `NAMELESS_SECONDS` no longer counts.
         """
         now = time.monotonic()
         return any(now < since + NAMELESS_SECONDS for since in self._nameless_since.values())

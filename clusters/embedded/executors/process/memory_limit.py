@@ -79,8 +79,8 @@ def log_size(log: Path) -> int:
 def memory_reason(spec: ProcessSpec, reason: str, log_begin: int) -> str:
     """Extends the failure reason of a memory-limited task by the limit, and by whether memory ran out.
 
-    A program that gets no more memory ends as it likes, so `reason` alone (exit code 1) does not name memory.
-    Its last output, after byte `log_begin` of its log, usually does: that is searched.
+    A program that gets no more memory ends as it likes, so `reason` alone (exit code 1) does not show the
+    cause. Its last output, after byte `log_begin` of its log, usually does: that is searched for it.
     """
     bound = f"{spec.memory_bytes >> 20} MiB (resources.memoryMiB)"
     if SAYS_MEMORY.search(_tail(spec.log, log_begin)):

@@ -94,7 +94,7 @@ def environment_of(pid: int) -> list[bytes] | None:
 
 
 def kill_all_below(folder: str) -> None:
-    """Kills every process that was started with a workspace below `folder`.
+    """Kills every process whose environment (WAYPOST_WORKSPACE) names a workspace below `folder`.
 
     Searches until none is left, `ROUNDS` times at most.
     """
