@@ -24,7 +24,7 @@ class Approval(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ApprovalRefused(Exception):
-    """Raised for an approval that does not count; the exception's text says why."""
+    """Raised for an approval without effect: the requester's own, or (`AlreadyApproved`) a repeated one."""
 
     rule: ClassVar[str] = "approval.own"
     """The rule id under which the refused approval is recorded, as if a policy rule had refused it."""

@@ -77,7 +77,7 @@ def kind_of(action: Action) -> ActionKind:
 
 
 class Level(StrEnum):
-    """How strictly a policy rule is enforced: refuses always, unless an exception is approved, or only warns.
+    """The level of a policy rule: it always refuses, refuses unless an exception is in force, or only warns.
 
     The policy bundle's data name the level of each rule, by its id.
     """

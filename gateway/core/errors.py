@@ -112,7 +112,7 @@ class PreconditionRequired(GatewayError):
 
 
 class TooManyRequests(GatewayError):
-    """HTTP 429: the tenant has reached a limit for the moment, such as that of its open event streams."""
+    """HTTP 429: the tenant or the client's address is at a limit, such as that of open event streams."""
 
     status, reason, retryable = 429, "TooManyRequests", True
 

@@ -1,6 +1,6 @@
-"""Failover's pure functions: how long a Suspect shard waits, how many lost attempts it may have, back-off.
+"""The rules of failover: how long a Suspect shard waits, how many losses it survives, when it is retried.
 
-Pure: every time is passed in. `gateway/reconciler/failover.py` applies them.
+They are pure functions, to which every time is passed. `gateway/reconciler/failover.py` applies them.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ def suspect_wait_seconds(
 
     An idempotent shard waits as long as its running tasks have run, within bounds: waiting then costs at most
     about what moving would have cost (the ski rental problem). A near deadline cuts the wait short. An
-    exclusive shard waits for its lease and the drift of clocks, and no deadline shortens that.
+    exclusive shard waits until its lease has surely ended by any clock, and no deadline shortens that.
     """
     if side_effects is SideEffects.EXCLUSIVE:
         return settings.exclusive_wait_seconds
@@ -44,7 +44,7 @@ def suspect_wait_is_over(
     """Returns whether a Suspect shard has waited long enough to move to another region.
 
     All times are in monotonic seconds. An exclusive shard's wait begins at `suspected_at` or `fenced_until`,
-    whichever is later: until its fence a create that is still under way may start the attempt.
+    whichever is later: before `fenced_until`, a create call still under way may start the attempt.
     """
     since = max(suspected_at, fenced_until) if side_effects is SideEffects.EXCLUSIVE else suspected_at
     return now - since >= wait_seconds

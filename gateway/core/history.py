@@ -101,7 +101,7 @@ class TransitionDetail(Detail, frozen=True, kw_only=True, rename={"before": "fro
 
 
 class PlacementDetail(Detail, frozen=True, kw_only=True):
-    """History detail: the region chosen for a shard's next attempt, all scores, and why not other regions."""
+    """History detail: the region chosen for a shard's next attempt, and the reasons against the others."""
 
     region: str
     epoch: int
@@ -178,9 +178,10 @@ class RunPhaseDetail(Detail, frozen=True, kw_only=True, rename={"before": "from"
 
 
 class RegionEventDetail(Detail, frozen=True, kw_only=True):
-    """History detail: the region that returned after a forget, or whose report revealed an old store.
+    """History detail: a region that answers again after it was forgotten, or that has revealed an old store.
 
-    An old store is one restored from a copy, which lacks the newest changes.
+    An operator has a lost region forgotten. An old store is one restored from a copy, which lacks the newest
+    changes: the region has acknowledged some of them.
     """
 
     region: str

@@ -15,7 +15,10 @@ APPROVERS: Final = 2
 
 
 class ExceptionState(StrEnum):
-    """The state of a policy exception at one moment. Only an Active exception overrides its rule."""
+    """The state of a policy exception: waiting for approval, in force (Active), expired or revoked.
+
+    Only an Active exception overrides its rule.
+    """
 
     PENDING = "Pending"
     """The exception is requested and not yet approved by enough people."""

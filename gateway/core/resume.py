@@ -23,10 +23,11 @@ class Resumption(Struct, frozen=True, kw_only=True):
 
 
 def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: str) -> Resumption:
-    """Selects the stored task results that a shard's new attempt on the journal `incarnation` continues from.
+    """Selects the stored task results that a shard's new attempt continues from, and the tasks to rerun.
 
-    A result of scope `global` always counts. One of scope `region` counts in the journal that made it;
-    elsewhere its task runs again, but only if a task that still has to run needs the result.
+    `incarnation` is the id of the journal (a cluster's store) that the attempt will run on. A result of scope
+    `global` always counts. One of scope `region` counts in the journal that made it; elsewhere its task runs
+    again, but only if a task that still has to run needs the result.
     """
     known = {row.task: row for row in rows}
     if not known:
@@ -56,7 +57,10 @@ def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: s
 
 
 def _to_run(tasks: Sequence[TaskSpec], finished: Mapping[str, TaskRow], incarnation: str) -> set[str]:
-    """Returns the names of the tasks that an attempt on the journal `incarnation` must run or run again."""
+    """Returns the names of the tasks that an attempt must run, or run again for want of their results.
+
+    `incarnation` is the id of the journal that the attempt runs on.
+    """
     # Backwards through the order, since a finished task is needed again only by one that runs.
     by_name = {task.name: task for task in tasks}
     to_run: set[str] = set()

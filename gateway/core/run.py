@@ -70,7 +70,7 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 class FailedTry(Struct, frozen=True, kw_only=True, gc=False):
-    """One failed start (try) of a task, after which the task is started again."""
+    """One failed execution (try) of a task within an attempt: its number, end and reason."""
 
     tries: int
     """The number of the failed try, counted from 1."""

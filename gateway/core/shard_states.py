@@ -41,7 +41,10 @@ PLACED: Final = frozenset({Phase.DISPATCHING, Phase.RUNNING, Phase.SUSPECT})
 
 
 class Event(StrEnum):
-    """An event that changes a shard's phase; the table `RULES` says when each is raised."""
+    """An event that changes a shard's phase, such as a lost region, an ended attempt or a cancellation.
+
+    `RULES` says in which phases each can occur, and when it is raised.
+    """
 
     INTENDED = "Intended"
     CONFIRMED = "Confirmed"

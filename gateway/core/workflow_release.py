@@ -93,7 +93,8 @@ class ReleasedWorkflow(Struct, frozen=True, kw_only=True):
     def returns_to(self) -> WorkflowVersion | None:
         """The version that becomes stable if the stable version is rolled back; None if there is none.
 
-        Content that was rolled back under another number is no way out.
+        It is the superseded version that was stable last, without those whose content was rolled back under
+        another number.
         """
         before = [
             one
@@ -103,7 +104,10 @@ class ReleasedWorkflow(Struct, frozen=True, kw_only=True):
         return max(before, key=lambda one: (one.changed_at, one.number), default=None)
 
     def refusal(self, digest: str) -> str:
-        """Returns why content is not released again: it was rolled back. Empty for other content."""
+        """Returns why content must not be released: it was rolled back before; empty if it may be.
+
+        `digest` is the SHA-256 of the content.
+        """
         for one in self.versions:
             if one.digest == digest and one.state is VersionState.ROLLED_BACK:
                 return f"version {one.number} has this content, and was rolled back"
@@ -189,7 +193,7 @@ def after_step(
 
 
 def next_stage(canary: WorkflowVersion) -> tuple[ReleaseStep, float, tuple[float, ...]]:
-    """Returns the next change of a staged canary (canary or promote), its percentage, and later ones."""
+    """Returns a staged canary's next change (canary or promote), its percentage and the percentages after."""
     percent, *steps = canary.steps
     if percent >= ALL_PERCENT:
         return ReleaseStep.PROMOTE, ALL_PERCENT, ()

@@ -173,7 +173,10 @@ def _unsupported_errors(workflow: Workflow) -> Iterator[FieldError]:
 
 
 def _type_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[FieldError]:
-    """Yields an error for each task type that no cluster runs, or that lacks the exclusivity asked for."""
+    """Yields an error for each task whose type no cluster runs, or whose executor is not exclusive.
+
+    The second is an error only in a workflow that asks for the side effects `exclusive`.
+    """
     exclusive = workflow.spec.side_effects is SideEffects.EXCLUSIVE
     for index, task in enumerate(workflow.spec.tasks):
         if task.type not in executors.run_types:
@@ -191,7 +194,10 @@ def _type_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[F
 def _run_errors(
     workflow: Workflow, limits: DocumentLimits, executors: DeclaredExecutors, *, templated: bool
 ) -> Iterator[FieldError]:
-    """Yields the errors in each task's `run`, checked after placeholders are filled in."""
+    """Yields the errors in each task's `run` and placeholders; checks `run` with the placeholders filled in.
+
+    `templated`: the document may have placeholders; without any, each `run` is checked as it stands.
+    """
     # Without placeholders every shard has the same `run`: it is checked as it stands, by msgspec at first.
     if not templated:
         if _all_fit(workflow, executors):

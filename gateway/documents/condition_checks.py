@@ -17,7 +17,7 @@ SHARD_FIELDS: Final = ("count", "index", "item")
 
 
 def condition_text_errors(workflow: Workflow) -> Iterator[FieldError]:
-    """Yields the errors in the texts of `when` conditions that are found without compiling them."""
+    """Yields an error for each `when` condition that is too long or has placeholders; compiles none."""
     for index, task in enumerate(workflow.spec.tasks):
         if task.when is not None and (error := text_error(task.when)) is not None:
             yield FieldError(f"/spec/tasks/{index}/when", error)

@@ -20,7 +20,7 @@ REPORTED_CYCLES: Final = 10
 def is_in_topological_order(tasks: tuple[TaskSpec, ...]) -> bool:
     """Returns whether task names are distinct and each task needs only tasks listed before it, each once.
 
-    Then all names are valid and there is no cycle.
+    If so, `name_errors` and `cycle_errors` would find nothing.
     """
     before: set[str] = set()
     for task in tasks:

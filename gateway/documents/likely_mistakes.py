@@ -1,4 +1,8 @@
-"""Finds likely mistakes in a valid workflow document, which is accepted with a warning for each."""
+"""Finds likely mistakes in a valid workflow document, which is accepted with a warning for each.
+
+They are placeholders in another product's syntax, a variable of Waypost's own in `env`, and a delay that is
+longer than the task's time-out.
+"""
 
 import re
 from collections.abc import Iterator
@@ -21,9 +25,10 @@ A template of a command's own, such as docker's `{{.ID}}`, and a shell's `$(cat 
 
 
 def likely_mistakes(workflow: Workflow, canonical: bytes) -> Iterator[str]:
-    """Yields warnings about likely mistakes in a valid workflow: one ASCII sentence for each kind of mistake.
+    """Yields a warning, one ASCII sentence, for each kind of likely mistake in a valid workflow.
 
-    `canonical` is the workflow as JSON: a search in it shows quickly which mistakes it cannot contain.
+    It names the first task with that mistake. `canonical` is the workflow as JSON: a search in it shows
+    quickly which mistakes it cannot contain.
     """
     looks = []
     # The search is slow where it finds nothing, as in nearly every document.

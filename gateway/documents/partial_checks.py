@@ -56,9 +56,9 @@ class PartialChecks:
 def _with_stand_ins(
     value: Any, invalid: set[tuple[str, ...]], executors: DeclaredExecutors
 ) -> Workflow | None:
-    """Returns the document with placeholder values for its invalid parts, and each task at its index.
+    """Returns the document as a workflow, with placeholder values in its invalid parts.
 
-    None if the document has no tasks, or if the placeholder values do not make it valid.
+    Each task keeps its index. None if there are no tasks, or if placeholder values do not make it valid.
     """
     spec = value.get("spec") if isinstance(value, Mapping) else None
     tasks = spec.get("tasks") if isinstance(spec, Mapping) else None

@@ -1,4 +1,4 @@
-"""Checks the placeholders (`${...}`) in a workflow: form, existing names, and the text that they add."""
+"""Checks a workflow's placeholders (`${...}`): their form, that what they name exists, and added length."""
 
 from collections.abc import Iterator, Mapping
 from heapq import nsmallest

@@ -1,7 +1,8 @@
 """Parses a token (JWS compact serialization, RFC 7515) strictly, before PyJWT verifies its signature.
 
-Refuses what two readers could understand differently. PyJWT is lenient where RFC 7515 leaves room: padding,
-doubled names, odd encodings, numbers without end. Nothing is decoded before its size is checked.
+Refuses what two readers could understand differently. PyJWT is lenient where RFC 7515 leaves room: it accepts
+padding, doubled names, odd encodings, and numbers of any length. Nothing is decoded before its size is
+checked.
 """
 
 from typing import Any, Final

@@ -30,17 +30,18 @@ ROCA_RESIDUES: Final = {prime: frozenset(pow(65537, k, prime) for k in range(pri
 
 
 class InvalidKeySet(Exception):
-    """Raised for a key set (JWKS) that is unreadable, or has a weak or secret key, or a key without own id.
+    """Raised for an issuer's key set (JWKS) that cannot be used or fetched, or whose address is unusable.
 
-    The text says which of these, and contains nothing of the keys.
+    A set cannot be used if it is no JWKS, has a weak or secret key, or a key without an id or with that of
+    another key. The text gives the reason, and contains nothing of the keys.
     """
 
 
 def parse_key_set(text: bytes, allowed: tuple[str, ...]) -> dict[str, tuple[jwt.PyJWK, frozenset[str]]]:
     """Parses the JWKS `text`; returns its keys by key id, each with the algorithms it may be used with.
 
-    `allowed` are the algorithms that the issuer may use. Raises `InvalidKeySet` for a set that cannot be
-    read, has a secret or weak key, or has a key for tokens without an id of its own.
+    `allowed` are the algorithms that the issuer may use. Raises `InvalidKeySet` for a set that is no JWKS,
+    has a secret or weak key, or has a key (for signatures) without an id or with that of another key.
     """
     try:
         entries = decode_object(text)["keys"]

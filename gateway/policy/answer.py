@@ -20,9 +20,9 @@ Decisions are stored with their run: ten thousand banned images must not make te
 
 
 class PolicyAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The value of a `decision` rule in a policy bundle, from which a `Decision` is made.
+    """The value of a `decision` rule in a policy bundle: whether it allows, the reasons if not, obligations.
 
-    All fields but `levels` must be there.
+    A `Decision` is made from it. All fields but `levels` must be there.
     """
 
     allow: bool
@@ -79,11 +79,14 @@ def parse_answer(text: str | bytes) -> PolicyAnswer:
     # The rules contradict themselves: which part is wrong cannot be known, so nothing is permitted.
     if answer.allow and answer.reasons:
         raise AnswerError(f"the rules allow and refuse at once: {answer.reasons[0].rule}")
-    return answer if answer.allow else _truncate(answer)
+    return answer if answer.allow else _bounded_refusal(answer)
 
 
-def _truncate(answer: PolicyAnswer) -> PolicyAnswer:
-    """Limits an answer's reasons, rules and messages, and sets each reason's enforcement level."""
+def _bounded_refusal(answer: PolicyAnswer) -> PolicyAnswer:
+    """Shortens a refusal's lists of reasons and rules, and its messages; gives each reason its rule's level.
+
+    A list keeps its first `REASONS_MAXIMUM` items, a message its first `MESSAGE_MAXIMUM` characters.
+    """
     reasons = tuple(
         # The level is not the rule's own to say.
         Reason(

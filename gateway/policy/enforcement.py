@@ -46,7 +46,10 @@ _decode = msgspec.json.Decoder(_Document).decode
 
 
 def scope_of(question: Question) -> WorkScope | None:
-    """Returns a policy query's tenant, workflow and document; None if no policy exception can apply."""
+    """Returns a policy query's tenant, workflow and document; None if no policy exception can apply.
+
+    Exceptions apply only to actions of the kind `WORK`, and only where the query has a document.
+    """
     if question.workflow is None or kind_of(question.action) is not ActionKind.WORK:
         return None
     metadata = _decode(question.workflow).metadata

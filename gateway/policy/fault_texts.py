@@ -1,7 +1,8 @@
 """Removes the document's values from the error texts of policy evaluators, before they are recorded.
 
-Performs no I/O. Kept are file and line, the builtin, and sentences that are known: which values must not be
-seen is unknown at that point.
+Performs no I/O. Without a decision no rule has said which values to mask, so all are removed. Of an error
+remain its code, file and line, the name of a builtin, and a sentence that is in `SENTENCES`; of an answer
+that is no decision, the parser's message without what it quotes.
 """
 
 import re
@@ -45,7 +46,10 @@ def of_interpreter(text: str) -> str:
 
 
 def of_opa(code: str, message: str, *, file: str, row: int) -> str:
-    """Returns the text to record for an error in OPA's answer, made of its code, known message and place."""
+    """Returns the text to record for an error in OPA's answer: file, row, code, and a part of the message.
+
+    That part is a sentence in `SENTENCES`, or else the name of a builtin that failed.
+    """
     place = f"{file:.200}:{row}" if _PLACE.fullmatch(f"{file}:{row}") else "rules"
     kind = code if _CODE.fullmatch(code) else "an error"
     if known := next((sentence for sentence in SENTENCES if message.endswith(sentence)), None):

@@ -48,14 +48,14 @@ KINDS = ("allowed", "unanswered", "refused", "changed")
 
 
 def granted(recorded: Recorded) -> dict[str, str]:
-    """Returns the policy exceptions that a recorded decision counted, as ids by the rule overridden."""
+    """Returns the ids of the policy exceptions applied in a recorded decision, by the rule overridden."""
     return {reason.rule: reason.exception for reason in recorded.reasons if reason.exception}
 
 
 def flip_of(recorded: Recorded, now: Decision) -> Flip | None:
     """Compares a recorded policy decision with the decision `now` by other rules; None if they are equal.
 
-    Policy exceptions that counted for the recorded one count for the other too.
+    Policy exceptions that were applied in the recorded one are applied to the other too.
     """
     now = enforce(now, granted(recorded))
     rules: tuple[str, ...] = ()

@@ -57,7 +57,7 @@ def encode_question(question: Question) -> bytes:
 def _check_integers(value: Any) -> None:
     """Raises `ValueError` for an integer in `value` that a double cannot represent exactly.
 
-    Documents were checked before.
+    It checks a query's context: integers in its document were checked when the document was parsed.
     """
     if isinstance(value, Mapping):
         value = value.values()

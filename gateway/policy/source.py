@@ -1,4 +1,4 @@
-"""The source of a policy as an engine loads it: Rego modules, data, the rules to query; and its problems."""
+"""The source of a policy as an engine loads it, and the diagnostics and the error that name its problems."""
 
 from collections.abc import Iterable
 

@@ -20,7 +20,7 @@ DAY_SECONDS: Final = 86_400.0
 
 
 class Outcome(StrEnum):
-    """The outcomes of deciding whether an alert leads to a rollback of a release."""
+    """The possible decisions about an alert, such as to roll back, to wait, or to page a person."""
 
     ROLL_BACK = "RollBack"
     DRY_RUN = "DryRun"
@@ -113,7 +113,10 @@ def _by_past(
 
 
 def _about_restored(alert: Alert, release: LatestRelease) -> Verdict:
-    """Returns the verdict on an alert while the release is in force that a rollback has returned to."""
+    """Returns the verdict on an alert about a release that an earlier rollback has restored: no rollback.
+
+    An alert from before the restoration is dropped; a later one is for a person, since it has another cause.
+    """
     if alert.received_at < release.released_at:
         # Else a second alert about what was rolled back would wake a person.
         return Verdict(outcome=Outcome.NOTHING, why=f"it fired before {release.name} was in force again")

@@ -25,9 +25,9 @@ class Shares(Struct, frozen=True, kw_only=True):
 
     @property
     def sound(self) -> bool:
-        """Returns whether the numbers can be counts: finite, not negative, `bad` not above `total`.
+        """Returns whether the numbers can be counts: finite, not negative, `bad` hardly above `total`.
 
-        Prometheus extrapolates each by itself, so `bad` may be above `total` by 1 % and one event.
+        It may be above by 1 % and one event, since Prometheus extrapolates each number by itself.
         """
         numbers = (self.total, self.bad)
         return all(math.isfinite(number) and number >= 0 for number in numbers) and (

@@ -16,7 +16,10 @@ ACTOR: Final = "rollback"
 
 
 class LatestRelease(Struct, frozen=True, kw_only=True):
-    """A release in force, with the facts that a decision on its rollback needs. Times: seconds since 1970."""
+    """A release in force, since when, whether in canary, and what its rollback would return to.
+
+    Times are in seconds since 1970.
+    """
 
     kind: ReleaseKind
     name: str
@@ -85,7 +88,7 @@ class Releases(Protocol):
     def queries_after(self, rollback: Rollback, *, window_seconds: int) -> Queries:
         """Returns the PromQL queries to verify a rollback; the baseline is the release now in force.
 
-        The rolled-back release need not have data any more: its queries are answered by zero then.
+        If the rolled-back release has no data any more, its queries are answered by zero.
         """
         ...
 

@@ -10,7 +10,7 @@ from gateway.rollback_settings import RollbackSettings
 
 
 def is_due(rollback: Rollback, settings: RollbackSettings, *, now: float) -> bool:
-    """Returns whether it is time to verify that a rollback has helped."""
+    """Returns whether a rollback was done at least `verify_seconds` ago and is not verified yet."""
     return rollback.phase is RollbackPhase.DONE and now - rollback.steps[-1].at >= settings.verify_seconds
 
 

@@ -1,6 +1,6 @@
 """Parses the webhooks of Alertmanager (version 4) and Grafana, and authenticates their senders.
 
-Performs no I/O. Both send the same form where it matters; fields that are not named here are ignored.
+Performs no I/O. Both send the fields that are named here, in the same form; all others are ignored.
 """
 
 import hashlib
@@ -54,10 +54,10 @@ class SentBy(Struct, frozen=True, kw_only=True):
 
 
 def check_bearer(sent: SentBy, settings: RollbackSettings) -> bool:
-    """Returns whether a webhook request has the right bearer token; False: its signature must be checked.
+    """Returns True for a request with the right bearer token, False if its signature must be checked.
 
     Raises `Denied` where the settings have neither a token nor a key for alerts, and `Unauthenticated` for a
-    wrong token, and for a request without a token or signature that the settings provide for.
+    wrong token, or for a request with neither a token nor a signature of a kind that the settings have.
     """
     if settings.alerts_token is None and settings.alerts_key is None:
         raise Denied("this gateway takes no alerts: set rollback.alerts_token or rollback.alerts_key")

@@ -80,9 +80,10 @@ class AuditSealer:
             await asyncio.sleep(self._seal_seconds)
 
     async def seal_all(self) -> None:
-        """Stores seals (signed digests) of the audit entries that have none yet, `SEALED_AT_ONCE` at most.
+        """Stores seals (signed digests) of the audit entries that have none yet.
 
-        Raises `Unavailable` if the store cannot answer.
+        After `SEALED_AT_ONCE` seals the rest is left to the next call. Stops, with an alarm, if another
+        process has changed the seals. Raises `Unavailable` if the store cannot answer.
         """
         if self._looked_at is None:
             self._last = await self._store.last_seal()

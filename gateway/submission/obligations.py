@@ -16,8 +16,9 @@ def apply_obligations(workflow: Workflow, decision: Decision, *, exclusive: froz
 
     Raises `Denied` if they cannot be met.
 
-    The priorities of run and tasks are capped, and labels and side effects are as policy says. `exclusive`
-    names the executors that can keep a task from running twice. Returns the same object if nothing changes.
+    Policy may cap the priorities of run and tasks, add or replace labels, and demand the side effects
+    `exclusive`. `exclusive` names the executors that can keep a task from running twice. Returns the same
+    object if nothing changes.
     """
     obliged = obliged_workflow(workflow, decision.obligations)
     if (reason := _unmet(workflow, obliged, decision.obligations, exclusive)) is not None:

@@ -1,7 +1,9 @@
 """`RecordedPolicy`, a policy engine that asks another engine and records the decisions in the store.
 
-Decisions that permit changes are stored always, refusals up to a limit. The decision to admit, retry or place
-a run is stored with the run, in the same commit, by the code that does so.
+A permission to change something is stored before it is returned; if it cannot be stored, it becomes a
+refusal. Refusals, and permitted reads if the settings ask for them, are stored soon after, and of each tenant
+only the newest are kept. The decision to admit, retry or place a run is stored with the run, in the same
+commit, by the code that does so.
 """
 
 import asyncio

@@ -1,8 +1,9 @@
 """The table of the builtin functions of OPA 1.22, with the embedded engine's support for each.
 
-Shown by `waypost policy builtins`. Compared with OPA in strict mode on its own conformance cases, and on
-generated arguments with odd strings, numbers, sets and types. A builtin that is listed as the same gives the
-same value, or fails where OPA fails; a failure refuses. A builtin that is in no list is unknown to OPA too.
+`waypost policy builtins` shows it. It comes from a comparison of the engine with OPA in strict mode, on OPA's
+own conformance cases and on generated arguments with odd strings, numbers, sets and types. A builtin with the
+support `same` gives the value that OPA gives, or fails where OPA fails; such a failure refuses the action. A
+builtin that the table lacks is unknown to OPA too.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from msgspec import Struct
 
 
 class Support(StrEnum):
-    """The levels of support that the embedded engine has for a Rego builtin."""
+    """The embedded engine's support for a Rego builtin: as in OPA, nearly so, refused, or never usable."""
 
     SAME = "same"
     NEARLY = "nearly"

@@ -47,7 +47,8 @@ class EvaluationWorker:
     async def evaluate(self, entry_point: str, document: bytes, *, tenant: str) -> str:
         """Evaluates the rule `entry_point` for a tenant's document; returns the rule's value as JSON.
 
-        Raises `EvaluationError`, also if the budget is exceeded or too many documents are waiting.
+        Raises `EvaluationError` if the evaluation fails or takes more than `budget_seconds`, if too many
+        documents are waiting, or if the process ends or does not start.
         """
         request = EvaluationRequest(entry_point=entry_point, document=document)
         try:

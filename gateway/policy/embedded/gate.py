@@ -133,9 +133,9 @@ def _names_outside_comprehensions(tree: SyntaxNode) -> set[str]:
 
 
 def recursion(modules: Sequence[Module]) -> Iterator[Diagnostic]:
-    """Yields a diagnostic for the first recursion among Rego rules, which would end the process.
+    """Yields a diagnostic for the first recursion among Rego rules: to evaluate one would end the process.
 
-    A reference to a package, or with a computed step, counts as one to every rule that it may mean.
+    A reference to a package, or with a computed step, counts as a reference to every rule that it may mean.
     """
     graph, places = rule_dependencies(modules)
     try:

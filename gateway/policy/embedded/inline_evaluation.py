@@ -49,8 +49,8 @@ class InlineEvaluation:
     async def evaluate(self, rule: str, document: bytes) -> str | None:
         """Returns the value of `rule` for a document as JSON; None if a child process must evaluate it.
 
-        It must for a document that is too large, for rules that checkpoints cannot interrupt in time, and
-        where an evaluation took too long. Raises `EvaluationError` if the evaluation fails.
+        A child process must evaluate documents that are too large, rules that checkpoints cannot interrupt
+        in time, and what took too long here. Raises `EvaluationError` if the evaluation fails.
         """
         bounded = self._interpreters[rule].bounded
         if len(document) > self._maximum_bytes or not bounded or self._avoids(rule):

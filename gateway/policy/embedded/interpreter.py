@@ -51,7 +51,7 @@ Where no limits are set, regorus refuses lines of more than 1,024 characters.
 
 
 class EvaluationError(Exception):
-    """Raised if a Rego evaluation has no result. The text, for operators, is bounded."""
+    """Raised if a Rego evaluation has no result. Its text says why, for operators, in one short line."""
 
 
 class RuleFailed(EvaluationError):

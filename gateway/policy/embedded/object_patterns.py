@@ -1,8 +1,8 @@
 """Makes object patterns in Rego rules exact: in regorus 0.13 they match objects with more fields too.
 
 OPA finds nothing for `{"name": x} = y` where `y` has another field. So each pattern that binds names becomes
-`v = y; is_object(v); count(v) == 1; {"name": x} = v`. Objects that are defined by rules with several keys get
-a default here too.
+`v = y; is_object(v); count(v) == 1; {"name": x} = v`. A second difference is removed here too: where no rule
+`s[k] contains x` holds, `s` is the empty object in OPA and undefined in regorus, so it gets a default.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -107,7 +107,10 @@ def _exact_matches(module: Module, named: Mapping[str, SyntaxNode], operator: st
 
 
 def empty_objects(modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
-    """Yields a Rego module, as (file name, text), with a default for each object that may be undefined."""
+    """Yields a Rego module, as (file name, text), with `default s := {}` for each object `s` that needs it.
+
+    These are the objects that rules such as `s[k] contains x` or `s[a][b] := x` define.
+    """
     paths = {
         module.resolve(refr)
         for module in modules

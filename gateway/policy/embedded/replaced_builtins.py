@@ -1,8 +1,8 @@
 """Python implementations of Rego builtins for which regorus 0.13 gives other results than OPA 1.22.
 
-Regular expressions are those of RE2, whose syntax Go has; regorus has another. Where Go behaves otherwise
-than the Python wrapper of RE2, this module does as Go: where the search goes on after an empty match, and
-`$name` in a replacement.
+Regular expressions are those of RE2, whose syntax Go has; regorus has another. Go differs in two points from
+the Python wrapper of RE2, and this module does as Go: it continues the search elsewhere after an empty match,
+and reads `$name` in a replacement as a group.
 """
 
 import re

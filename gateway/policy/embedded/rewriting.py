@@ -11,8 +11,8 @@ Each change is one that OPA's compiler makes too, and stays within its line:
   of them holds: it gets a default rule.
 - `{"name": x} = y` matches objects with more fields in regorus: `object_patterns`.
 - Of an imported package regorus evaluates every rule: imported names are written in full.
-- `sprintf` gets as many values as it has verbs, and a function without arguments is named as the rule that
-  it is: regorus fails on both.
+- regorus fails on a `sprintf` with more or fewer values than verbs: what is missing is added.
+- regorus fails on a call without arguments, `f()`, of a rule: it is written `f`.
 """
 
 import json
@@ -124,9 +124,9 @@ def _imported(module: Module, node: SyntaxNode, own: frozenset[str]) -> Iterator
 
 
 def _values(module: Module, arguments: Sequence[SyntaxNode]) -> Iterator[Edit]:
-    """Yields edits that give a call of `sprintf` as many values as its format has verbs.
+    """Yields an edit that makes a call of `sprintf` have as many values as its format has verbs.
 
-    Missing values get the text that OPA writes in their place.
+    Missing values get the text that OPA writes in their place; for surplus values, verbs are appended.
     """
     if len(arguments) != 2 or (form := literal(arguments[0])) is None or only(arguments[1])[0] != "Array":
         return
@@ -143,7 +143,7 @@ def _values(module: Module, arguments: Sequence[SyntaxNode]) -> Iterator[Edit]:
 def _statements(
     module: Module, query: SyntaxNode, single: frozenset[str], names: Iterator[str]
 ) -> Iterator[Edit]:
-    yield from _announcements(module, query)
+    yield from _declarations_first(module, query)
     for statement in query["stmts"]:
         kind, value = only(statement["literal"])
         if (edit := exact_statement(module, query, statement, single, names)) is not None:
@@ -175,10 +175,13 @@ def _some(module: Module, query: SyntaxNode, statement: SyntaxNode, names: Itera
     yield start, end, "{ " * bare + tested + " }" * bare
 
 
-def _announcements(module: Module, query: SyntaxNode) -> Iterator[Edit]:
-    """Yields an edit that moves each `some i` to the start of its body: regorus fails on it after a loop."""
-    behind = list(dropwhile(_announces, query["stmts"]))
-    if later := [extent(module, statement) for statement in behind if _announces(statement)]:
+def _declarations_first(module: Module, query: SyntaxNode) -> Iterator[Edit]:
+    """Yields an edit that moves each declaration `some i` to the start of the body `query`.
+
+    regorus fails on a declaration after a loop.
+    """
+    behind = list(dropwhile(_declares, query["stmts"]))
+    if later := [extent(module, statement) for statement in behind if _declares(statement)]:
         at = start = extent(module, behind[0])[0]
         moved, left = "", ""
         for first, last in later:
@@ -188,7 +191,7 @@ def _announcements(module: Module, query: SyntaxNode) -> Iterator[Edit]:
         yield start, at, moved + left
 
 
-def _announces(statement: SyntaxNode) -> bool:
+def _declares(statement: SyntaxNode) -> bool:
     return "SomeVars" in statement["literal"]
 
 
@@ -197,7 +200,7 @@ def _with_before(
 ) -> Edit:
     """Returns an edit that moves parts of a statement into assignments before the statement.
 
-    `first` maps each new variable to the part that it replaces.
+    `first` has the parts to move, by the names of the new variables that are written in their place.
     """
     start, end = extent(module, statement)
     modifiers = _between(module, extent(module, statement["literal"])[1], end)

@@ -104,7 +104,7 @@ def _renamed(
 
 
 def _part(node: SyntaxNode, length: int) -> SyntaxNode:
-    """Returns the shortest part of a Rego reference whose path has at least `length` names."""
+    """Returns the shortest prefix of a Rego reference whose path has at least `length` names."""
     while only(node)[0] in REFERENCES and len(path_of(inner := only(node)[1]["refr"])) >= length:
         node = inner
     return node

@@ -38,13 +38,14 @@ class Module(Struct, frozen=True, kw_only=True):
     def resolve(self, reference: SyntaxNode, own: frozenset[str] = frozenset()) -> tuple[str, ...]:
         """Returns the full path of a reference, up to its first computed part: `data.a.rule`.
 
-        `own` are names that the rule in which the reference stands declares itself.
+        A reference that begins with a name in `own` is returned as it is: the rule around it declares that
+        name itself, and it hides a global one.
         """
         first, *rest = path_of(reference)
         return (*((first,) if first in own else self.names.get(first, (first,))), *rest)
 
     def edited(self, edits: Iterable[Edit], start: int = 0, stop: int | None = None) -> str:
-        """Applies edits to the text from `start` to `stop`, and returns it; drops edits inside another."""
+        """Returns the text from `start` to `stop` with `edits` made; an edit inside another is dropped."""
         end, written = start, []
         for first, last, text in sorted(edits, key=lambda edit: (edit[0], -edit[1])):
             if first >= end:
@@ -265,7 +266,7 @@ def literal(node: SyntaxNode) -> str | None:
 def with_separators(module: Module) -> str:
     """Returns the module's text with a semicolon before each `(` that begins a line, after an expression.
 
-    regorus 0.13 reads the two lines as one call, `f` and `(x)` as `f(x)`; to OPA they are two statements.
+    regorus 0.13 reads a line `f` and a next line `(x)` as the call `f(x)`; to OPA they are two statements.
     """
     if not _BRACKET_BEGINS_A_LINE.search(module.text):
         return module.text.decode()

@@ -140,8 +140,9 @@ def _decompressed(archive: bytes) -> bytes:
 def manifest_of(files: Files) -> Manifest:
     """Parses the manifest among the `files` of a bundle archive.
 
-    Raises `ArchiveError` if a part is missing or wrong, for roots other than `[""]` (rules outside a bundle's
-    roots may come from elsewhere), and for files that a bundle must not have.
+    Raises `ArchiveError` if its revision, roots or sequence number is missing or invalid, if its roots are
+    not `[""]` (rules outside a bundle's roots may come from elsewhere), and if the bundle has YAML files, a
+    patch, or manifests or signatures in subfolders.
     """
     _check_names(files)
     found = parsed_json(files, MANIFEST)

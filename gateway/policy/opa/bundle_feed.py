@@ -23,7 +23,7 @@ class ServedBundle(Struct, frozen=True, kw_only=True):
 class BundleFeed:
     """Holds the policy bundle that an OPA downloads, and lets long polls wait for the next one.
 
-    It is empty until `serve`. Its end ends all long polls.
+    It has no bundle until `serve` is called. Leaving `async with` ends all long polls.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class BundleFeed:
     async def other_than(self, tag: str, *, seconds: float) -> ServedBundle | None:
         """Waits up to `seconds` until the feed has a bundle with another tag than `tag`, and returns it.
 
-        None if there is none by then.
+        Returns None if there is none by then, and at once if the feed has no bundle.
         """
         loop = asyncio.get_running_loop()
         ends = loop.time() + seconds

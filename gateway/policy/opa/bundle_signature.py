@@ -116,7 +116,7 @@ def read_verification_key(path: Path, key_id: str) -> VerificationKey:
 def sign(archive: bytes, key: SigningKey) -> bytes:
     """Signs a bundle archive with `key`; returns the archive with that signature only.
 
-    Raises `ArchiveError` if the archive cannot be unpacked, or its manifest is not as it must be.
+    Raises `ArchiveError` if the archive is damaged, or its manifest or another JSON file in it is invalid.
     """
     files = {name: content for name, content in unpack(archive).items() if name != SIGNATURES}
     manifest_of(files)

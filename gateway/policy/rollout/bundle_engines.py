@@ -56,7 +56,7 @@ class BundleEngines(Protocol):
         ...
 
     def withdraw(self) -> None:
-        """Takes a bundle that `deciding` gave to an OPA back from it, after the rollout change failed."""
+        """Feeds the OPA its former bundle again, if `deciding` gave it one and the rollout change failed."""
         ...
 
     def serve(self, bundle: GatedBundle, /) -> None:

@@ -1,7 +1,7 @@
 """Watches a file for new policy bundles, and uploads and activates each newer one without a person.
 
-For releases from Git: who may write the file decides which rules are in force. A bundle that is not good, or
-not newer, is logged and counted in a metric, and the former bundle stays active.
+For releases from Git: who may write the file decides which rules are in force. A bundle that fails the checks
+of uploads, or is older than another, is logged and counted in a metric; the former bundle stays active.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ class BundlePlace:
     """Watches the policy bundle file `place`, and uploads and activates new bundles from it.
 
     `place` None: there is no file to watch. `on_outcome` is called with `Activated` or `Refused` for each
-    bundle that is found. `async with` raises `ArchiveError` where the file has no good bundle and none is
-    active.
+    bundle that is found. `async with` raises `ArchiveError` if it can activate no bundle from the file and
+    none was active before.
     """
 
     def __init__(
@@ -66,9 +66,10 @@ class BundlePlace:
         await asyncio.Event().wait()
 
     async def look(self, *, starting: bool = False) -> None:
-        """Reads the bundle file if it has changed; activates a good bundle that is newer than all others.
+        """Reads the bundle file if it has changed; activates its bundle if valid and newer than all others.
 
-        `starting`: this gateway does not listen yet, so that no OPA can fetch a bundle from it.
+        A bundle is newer if its sequence number is higher. `starting`: this gateway does not listen yet, so
+        that no OPA can fetch a bundle from it.
         """
         if self._place is None or (seen := _identity(self._place)) == self._seen:
             return

@@ -33,7 +33,7 @@ class BundleState(StrEnum):
 
 
 class BundleEvent(StrEnum):
-    """The events that change a policy bundle's state, as `RULES` defines them."""
+    """The events that change a policy bundle's state, on request or because another bundle changes."""
 
     SHADOWED = "Shadowed"
     CANARIED = "Canaried"
@@ -182,7 +182,10 @@ class Rollout(Struct, frozen=True, kw_only=True):
 
 
 def after_upload(rollout: Rollout, release: Release) -> Rollout:
-    """Returns the rollout with a new bundle added. Raises `StepRefused` unless it is newer than others."""
+    """Returns the rollout with a new bundle, and without the oldest unused ones beyond `KEPT_MAXIMUM`.
+
+    Raises `StepRefused` unless the new bundle's sequence number is higher than all others.
+    """
     if release.sequence <= rollout.newest:
         raise StepRefused(f"its sequence {release.sequence} is not newer than {rollout.newest}")
     releases = [*rollout.releases, release]

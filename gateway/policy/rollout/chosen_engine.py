@@ -37,9 +37,9 @@ class _Held:
 class ChosenEngine:
     """Routes policy queries to the engine of the active bundle, or by tenant to the canary's.
 
-    Implements `PolicyEngine`; the engines can be replaced. `base` is the first active one. It and `others`
-    are entered and closed with this one; every other engine is closed when it is replaced and has answered
-    its queries.
+    Implements `PolicyEngine`; the engines can be replaced. `base` is the first active one; `others` are for
+    use later. These are entered and closed with this one; every further engine is closed when it is replaced
+    and has answered its queries.
 
     When the active engine has been in force for more than `maximum_age_seconds`, submissions and retries are
     refused, since its rules may be out of date. `since` is the time, in seconds since 1970, from which `base`

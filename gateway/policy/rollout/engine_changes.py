@@ -50,7 +50,7 @@ class EngineChanges:
         self._shadow: tuple[int, Shadow] | None = None
 
     def shadow_counts(self, sequence: int) -> ShadowCounts | None:
-        """Returns the shadow counts of a bundle; None unless it was this process's last one in shadow."""
+        """Returns the comparison counts of a bundle in shadow; None unless it was this process's last one."""
         if self._shadow is None or self._shadow[0] != sequence:
             return None
         return self._shadow[1].counts

@@ -1,7 +1,7 @@
 """Checks uploaded policy bundles in a child process that can be killed; also that process's program.
 
-The library that parses Rego holds Python's global lock for as long as an uploaded bundle's rules take, and
-ends the whole process at rules that nest too deep.
+The library that parses Rego holds Python's global lock until it has parsed a bundle's rules, however long
+that takes, and ends the whole process at rules that nest too deep.
 """
 
 import asyncio

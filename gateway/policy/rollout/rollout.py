@@ -77,7 +77,7 @@ class BundleRollout:
         return self._engines.may_return
 
     def shadow_counts(self, sequence: int) -> ShadowCounts | None:
-        """Returns the shadow counts of a bundle; None unless it was this process's last one in shadow."""
+        """Returns the comparison counts of a bundle in shadow; None unless it was this process's last one."""
         return self._changes.shadow_counts(sequence)
 
     async def deciding_bundles(self) -> tuple[Bundle, ...]:

@@ -68,9 +68,9 @@ class Shadow:
         self._task = asyncio.create_task(self._run())
 
     def offer(self, question: Question, decision: Decision) -> None:
-        """Queues a policy decision for comparison with the shadow's answer; skips it if the queue is full.
+        """Queues a policy decision for comparison with the shadow's answer, without waiting for that.
 
-        Takes next to no time.
+        A decision is skipped if the queue is full, or if policy gave no answer for it.
         """
         size = len(question.workflow or b"")
         if (

@@ -26,7 +26,10 @@ def queries(release: LatestRelease, *, window_seconds: int, now: float) -> Queri
 
 
 def queries_after(revision: str, *, window_seconds: int) -> Queries:
-    """Returns the PromQL queries to verify a rollback; the rolled-back bundle need not have series."""
+    """Returns the PromQL queries to verify that a rollback of a bundle has helped.
+
+    They give 0 for a rolled-back bundle without series.
+    """
     return _queries(revision, window_seconds, NOT_PERMITTED, before="", absent=NOT_REFUSED_YET)
 
 

@@ -23,7 +23,10 @@ def queries(release: LatestRelease, *, window_seconds: int, now: float) -> Queri
 
 
 def queries_after(revision: str, returned_to: str, *, window_seconds: int) -> Queries:
-    """Returns the PromQL queries to verify a rollback; the rolled-back version need not have series."""
+    """Returns the PromQL queries to verify that a rollback of a version has helped.
+
+    They give 0 for a rolled-back version without series.
+    """
     return _queries(revision, returned_to, window_seconds, before="", absent=NONE_YET)
 
 
