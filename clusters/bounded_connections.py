@@ -1,4 +1,4 @@
-"""HTTP connections to clusters that limit the size of an answer's head and its small pieces per second.
+"""HTTP connections to clusters, which bound the size of an answer's head and the rate of its small pieces.
 
 httpx has time-outs only between two reads, and no bound on what it reads before an answer begins. So a
 cluster that sends `HTTP/1.1 100 Continue` for ever, or an answer byte by byte, would keep the event loop from

@@ -147,8 +147,8 @@ def _without_seal(
 ) -> tuple[int, Sequence[Finding]]:
     """Finds audit entries without a seal (signed digest) that are too old, or too many, to be without one.
 
-    Only the last entries, behind the newest seal, may lack one: `TAIL_ENTRIES` in `TAIL_SECONDS`. Their
-    number is returned too.
+    Only the last entries may lack one: at most `TAIL_ENTRIES`, of the `TAIL_SECONDS` after the newest seal.
+    Their number is returned too.
     """
     if not seals:
         return 0, ()

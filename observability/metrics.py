@@ -198,6 +198,6 @@ class Metrics:
         self._shown_revision = (engine, revision)
 
     def show_connections(self, pool: str, maximum: int, count: Callable[[], int]) -> None:
-        """Adds a gauge of a connection pool's open connections; `count` is called at each scrape."""
+        """Sets a connection pool's gauges: its maximum, and its open connections, counted by `count`."""
         self.connections_maximum.labels(pool).set(maximum)
         self.connections.labels(pool).set_function(count)

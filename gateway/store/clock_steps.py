@@ -11,7 +11,7 @@ STEP_SECONDS: Final = 2.0
 def clock_step(before: MachineBoot | None, now: MachineBoot) -> float:
     """Returns the seconds by which the wall clock was set forward (below 0: back) between two readings.
 
-    A reading is the machine's latest boot and its time, which is another one after the clock was set. Returns
+    A reading is the machine's latest boot with its time, which changes when the clock is set. Returns
     0 for at most `STEP_SECONDS`, and where it is unknown: after a reboot nobody can tell a step of the clock
     from the time that the machine was off.
     """

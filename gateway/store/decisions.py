@@ -102,7 +102,7 @@ class KeepsDecisions(Protocol):
         ...
 
     async def opa_record(self, engine_decision_id: str) -> bytes | None:
-        """Reads the event of OPA's decision log with this id; None if it is not, or no longer, stored."""
+        """Reads the event of OPA's decision log with this id of OPA's; None if none is stored (any more)."""
         ...
 
     async def record_passing(self, decisions: Sequence[Decision], *, of_tenant: int, in_all: int) -> int:

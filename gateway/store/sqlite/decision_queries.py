@@ -92,7 +92,7 @@ def insert_opa_records(db: sqlite3.Connection, records: Sequence[tuple[str, byte
 
 
 def find_opa_record(db: sqlite3.Connection, engine_decision_id: str) -> bytes | None:
-    """Reads the event of OPA's decision log for a policy decision; None if there is none."""
+    """Reads the event of OPA's decision log with this id of OPA's; None if there is none."""
     row = db.execute(_OPA_RECORD, (engine_decision_id,)).fetchone()
     return None if row is None else str(row[0]).encode()
 

@@ -55,7 +55,7 @@ class AdoptedChildren:
         return [pid for pid, items in self._environments.items() if items.issuperset(identity)]
 
     def any_nameless(self) -> bool:
-        """Returns whether some adopted process is nameless: it has no environment yet, which names its try.
+        """Returns whether some adopted process is nameless: it has no environment yet that names its try.
 
         One that has had no environment for `NAMELESS_SECONDS` no longer counts.
         """
