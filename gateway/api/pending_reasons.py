@@ -118,7 +118,7 @@ def _shards_wait(count: int) -> str:
 
 
 def _cannot_move(services: Services) -> str:
-    """Returns a clause that Suspect shards cannot move, since fewer than half of the regions answer.
+    """Returns a clause saying that Suspect shards cannot move, as fewer than half of the regions answer.
 
     Empty if enough regions answer, or if the gateway is cut off and none answers.
     """

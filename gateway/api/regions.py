@@ -36,7 +36,10 @@ async def regions(call: Call) -> Response:
 
 
 async def replace(call: Call) -> Response:
-    """Give up a region's cluster journal for good: the next journal that answers there is admitted."""
+    """Give up a region's cluster journal for good: the next journal that answers there is admitted.
+
+    The request is refused (409) while the region's own journal answers.
+    """
     view, entry = await _authorize_operation(call, HistoryKind.JOURNAL_RELEASED)
     # Releasing the journal of a region that answers would admit any other, even one that comes months later.
     if view.condition.ready:

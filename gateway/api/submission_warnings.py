@@ -1,4 +1,4 @@
-"""Makes the HTTP `Warning` headers for an accepted workflow with likely mistakes or without a region now."""
+"""Makes the HTTP `Warning` headers of an accepted workflow: likely mistakes, no region, policy's warnings."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -18,7 +18,10 @@ WARNING_MAXIMUM: Final = 300
 
 
 def warnings_for(reading: Reading, obligations: Obligations, services: Services) -> list[tuple[bytes, bytes]]:
-    """Returns the HTTP `Warning` headers (RFC 7234, code 299) for an accepted workflow."""
+    """Returns the HTTP `Warning` headers (RFC 7234, code 299) for an accepted workflow.
+
+    They say if no region could take it now, which likely mistakes it has, and what policy warns of.
+    """
     texts = [*_placement_warnings(reading.workflow, reading.canonical, obligations.regions, services)]
     texts += reading.mistakes
     texts += obligations.warnings

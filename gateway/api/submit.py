@@ -46,7 +46,7 @@ KEY_MAXIMUM: Final = 255
 async def submit(call: Call) -> Response:
     """Submit a workflow, which becomes a run: 202 once the run is stored durably.
 
-    200 with the same run for a known Idempotency-Key; `dryRun=true` stores nothing.
+    The response is 200 with the same run for a known Idempotency-Key; `dryRun=true` stores nothing.
     """
     services = call.services
     key = _idempotency_key(call)
@@ -79,7 +79,7 @@ async def submit(call: Call) -> Response:
 async def _decide(
     call: Call, key: str | None, reading: Reading, released: ReleasedDocument | None
 ) -> Response:
-    """Authorizes and admits a submission; for a dry run returns the result without storing anything."""
+    """Authorizes a submission and stores its run, unless it is a dry run; returns the response."""
     services, workflow, canonical = call.services, reading.workflow, reading.canonical
     decision = await _ask_policy(call, workflow, canonical)
     obliged = apply_obligations(workflow, decision, exclusive=services.executors.exclusive)
@@ -158,7 +158,7 @@ def _idempotency_key(call: Call) -> str | None:
 def _read_quickly(body: bytes, tenant: str, services: Services) -> Reading | None:
     """Parses a small JSON document on the event loop; returns None if a worker process must read it.
 
-    It must if the document is invalid, or has conditions of tasks (`when`) or items of shards.
+    That is so for an invalid document, and for one with conditions of tasks (`when`) or items of shards.
     """
     limits = services.settings.documents
     if (workflow := parse_quickly(body, limits)) is None or workflow.spec.shards.items is not None:

@@ -209,7 +209,7 @@ def summary(run: Run) -> RunSummary:
 def detail(
     run: Run, shards: Sequence[Shard], tasks: Sequence[TaskRow], counts: Mapping[TaskPhase, int]
 ) -> RunDetail:
-    """Builds a `RunDetail` from a run, its `shards` and `tasks`; `counts` numbers all its tasks by phase."""
+    """Builds a `RunDetail` from a run, its `shards` and `tasks`, and the `counts` of all tasks by phase."""
     return RunDetail(
         **structs.asdict(summary(run)),
         permitted=run.permitted,

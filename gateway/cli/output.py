@@ -205,7 +205,7 @@ def format_count(count: int, noun: str) -> str:
 
 
 def command(function: Callable[P, int | None]) -> Callable[P, int]:
-    """Wraps `function` as a command: prints its `CliError`s as sentences, and returns the exit code."""
+    """Wraps `function` as a command: prints its errors as sentences, and returns the exit code."""
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> int:

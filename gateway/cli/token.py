@@ -70,7 +70,7 @@ def mint(
 
 
 def _check_tenant(tenant: str) -> None:
-    """Raises `CliError` for a tenant name that no workflow document could have."""
+    """Raises `CliError` for a tenant's name with characters that no workflow document may use in it."""
     try:
         msgspec.convert(tenant, Tenant)
     except msgspec.ValidationError as error:

@@ -30,7 +30,7 @@ from gateway.settings import FailoverSettings
 
 
 class Reception(StrEnum):
-    """The results of applying a cluster's event: it changed a shard, was known already, or was ignored."""
+    """The results of applying a cluster's event: accepted, known already, or stale and so ignored."""
 
     ACCEPTED = "Accepted"
     KNOWN = "Known"
@@ -162,9 +162,9 @@ def leave_region(
     *,
     event: Event = Event.ABANDONED,
 ) -> None:
-    """Takes the shard out of its region by the state's `event`; it waits for another, or is quarantined.
+    """Takes the shard out of its region, by `event` of the state table; it waits for another region.
 
-    It is quarantined after too many failovers, or too many lost regions that count against it.
+    Instead it is quarantined after too many failovers, or too many lost regions that count against it.
     """
     count_loss(tracked, now, settings)
     failovers, losses = tracked.shard.failovers, tracked.shard.regions_lost

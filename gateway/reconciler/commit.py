@@ -92,10 +92,11 @@ def count_history(
     tasks: Mapping[str, TaskSpec] | None = None,
     run: Run | None = None,
 ) -> None:
-    """Counts a shard's new history entries in metrics: ends, failovers, task results, ended orphans.
+    """Counts a shard's new history entries in metrics: its end, failovers, task results, ended orphans.
 
     `since_lost` is the number of seconds since the shard lost its region, None if it lost none. Task results
-    are counted by the tasks' types, which `tasks` gives by name, and not at all without `tasks`.
+    are counted by the tasks' types, which `tasks` gives by name, and not at all without `tasks`. If `run` is
+    of a released version, the shard's end is counted for that too.
     """
     for entry in history:
         match entry.detail:

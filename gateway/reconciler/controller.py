@@ -52,8 +52,8 @@ RECOVERY_SECONDS = 0.5
 class Controller:
     """Reconciles the shards in memory with the store and the regions, in one pass after the other.
 
-    `rng` makes every random choice, so that a test with a fixed seed repeats. `store_restored`: an operator
-    says that the store is an older copy of itself.
+    `rng` makes every random choice, so that a test with a fixed seed repeats itself. `store_restored`: an
+    operator says that the store is an older copy of itself.
     """
 
     def __init__(
@@ -275,8 +275,8 @@ class Controller:
     def _end_orphans_early(self, region: Region, now: Instant) -> None:
         """Sends tombstones (orders to end orphans) to a region that begins to answer again.
 
-        The region does not count as reachable yet: an orphan in it may silence it again and again, for longer
-        than it is heard in between.
+        The region does not count as reachable yet. An orphan that makes it fall silent again and again would
+        keep it from that for ever.
         """
         if region.health.successes and region.link.idle:
             tombstones = due_tombstones(self._ws, region, now, self._failover)

@@ -152,7 +152,7 @@ def open_batches(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> di
 async def load_resumptions(
     ws: WorkingSet, store: Store, region: Region, now: Instant, settings: FailoverSettings
 ) -> None:
-    """Reads, from the store, the task results that the create requests of the next batch will carry."""
+    """Reads from the store the task results that the create requests of the next batch will carry."""
     load = BatchLoad()
     for tracked in due_creates(ws, region, now, settings):
         if load.full:

@@ -51,8 +51,9 @@ def fail_over(
     """Takes Suspect shards that have waited long enough out of their region; their attempts become orphans.
 
     The shards wait for another place, or are quarantined after too many failovers. They move only if at
-    least half of the regions in `healths` (those that the blackout guard counts) have answered since, and
-    the gateway is not `cut_off`; otherwise only shards whose attempt no cluster ever confirmed move.
+    least half of the regions in `healths` (those that the blackout guard counts) have answered a probe since
+    the suspicion, and the gateway is not `cut_off`; otherwise only shards move whose attempt no cluster has
+    ever confirmed.
     """
     for tracked in [t for t in ws.shards.values() if t.shard.phase is Phase.SUSPECT]:
         # Half of the regions must have answered a probe that began after the suspicion: proof that it is not

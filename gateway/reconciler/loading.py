@@ -168,7 +168,7 @@ async def load_active(ws: WorkingSet, store: Store, now: Instant, settings: Fail
 
 
 def _add_removed_regions(ws: WorkingSet, active: Sequence[Shard], now: Instant) -> None:
-    """Adds regions that shards name and the settings lack: shards must leave them, and orphans end."""
+    """Adds regions that shards name and the settings lack, so that shards leave them and orphans end."""
     named = {shard.region for shard in active if shard.region is not None}
     named |= {orphan.region for shard in active for orphan in shard.orphans}
     for name in sorted(named - ws.regions.keys()):

@@ -30,7 +30,7 @@ ASKED_BYTES: Final = 64 * 1024
 
 
 class PassShares:
-    """Limits the length of a placing pass, and in it each tenant's queries to policy, as tenants take turns.
+    """Limits how many shards a placing pass reads, and how often it asks policy for each tenant.
 
     It remembers the tenant whose shard was looked at last: the next pass begins after that one.
     """

@@ -17,10 +17,11 @@ from gateway.settings import HealthSettings
 def within_ejection_limit(
     healths: Sequence[RegionHealth], now: float, settings: HealthSettings
 ) -> tuple[RegionHealth, ...]:
-    """Ends the ejections that exceed the limit; returns all regions' healths in the same order.
+    """Ends ejections beyond the fraction `ejected_ratio` of the regions; returns all healths in order.
 
-    `healths` are those of the regions that take new work at all: a cordoned region is no alternative.
-    The ejections that would have ended soonest end now, in slow start; the incidents stay counted.
+    If no region is ready, at least one ejection ends. `healths` are those of the regions that take new work
+    at all: a cordoned region is no alternative. The ejections that would have ended soonest end now, in slow
+    start; the incidents stay counted.
     """
     ejected = [health for health in healths if health.condition is RegionCondition.EJECTED]
     allowed = int(settings.ejected_ratio * len(healths))

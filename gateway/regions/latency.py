@@ -95,7 +95,7 @@ def recent_p90(window: LatencyWindow, now: float, settings: HealthSettings) -> f
 def after_evaluation(window: LatencyWindow, now: float, settings: HealthSettings) -> LatencyWindow:
     """Returns the window with the region marked slow or no longer slow by its p90; called once a second.
 
-    A region is slow after several values in a row above `degraded_seconds`, and no longer slow after its p90
+    A region is slow after several p90s in a row above `degraded_seconds`, and no longer slow after its p90
     has been well below that for `recovered_seconds`.
     """
     value = recent_p90(window, now, settings)

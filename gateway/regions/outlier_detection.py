@@ -48,7 +48,7 @@ def after_outcome(
 
 
 def ejection_reason(outcomes: CallOutcomes, settings: HealthSettings) -> str | None:
-    """Returns a sentence on why to eject the region: calls failed in a row, or too few of enough succeeded.
+    """Returns a sentence on why to eject the region: too many calls failed in a row, or of the recent ones.
 
     None if neither is the case.
     """

@@ -124,7 +124,10 @@ class Resource:
         return self._count_unread(await self._handle(operation, call), principal.tenant), call.outcome
 
     async def _handle(self, operation: Operation, call: Call) -> Response:
-        """Calls the handler under the rate limit of the caller's tenant, and in the tenant's turn."""
+        """Calls the handler under the rate limit of the caller's tenant, and in the tenant's turn.
+
+        Raises `TooManyRequests` over the rate limit, and `Unavailable` if no turn comes in time.
+        """
         principal = call.principal
         # What is read for the call is read in the tenant's turn.
         turn_key.set(principal.tenant)

@@ -2,5 +2,5 @@
 
 The port must not be exposed to callers.
 
-May import what `gateway/api` may import.
+The package may import what `gateway/api` may import.
 """

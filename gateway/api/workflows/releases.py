@@ -68,8 +68,8 @@ class WorkflowPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"
 async def apply_workflow(call: Call) -> Response:
     """Store a new version of a workflow (201). The first is stable at once; later ones wait for a release.
 
-    200 where the newest version has this content. `source` is the revision of the document's source, such as
-    a git commit.
+    The response is 200 where the newest version has this content. `source` is the revision of the document's
+    source, such as a git commit.
     """
     services = call.services
     source = call.query.value("source") or ""

@@ -40,7 +40,7 @@ class Stack:
 
     Regions are not restarted when they die: the stack is there to show what happens then. `processes` and
     `ready` (the line of JSON that each prints when it is ready, decoded) are by name: `gateway`, or that of a
-    region. If `opa` is given, the path of an OPA program, an OPA process decides policy, by the name `opa`.
+    region. If `opa` is given, the path of an OPA program, an OPA process named `opa` decides policy.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class Stack:
             self.processes["opa"] = await self.opa.start_beside(self.metrics_url)
 
     async def start_gateway(self) -> None:
-        """Starts the gateway on the ports that it had before, so that clients find it again."""
+        """Writes the gateway's settings and starts it, on the ports that it had before, if any."""
         ports = self.ready.get("gateway", self._ports)
         text = self._settings_text(ports["port"], ports["metrics_port"])
         write_private(self.configuration, text.encode())

@@ -113,7 +113,11 @@ class StackOpa(OpaProcess):
 def polling_configuration(
     gateway: str, public_key: str, *, resource: str = PATH, partition: str = ""
 ) -> dict[str, object]:
-    """Returns an OPA's configuration: it fetches bundles from `gateway`, and sends logs and status there."""
+    """Returns an OPA's configuration: it fetches bundles from `gateway`, and sends logs and status there.
+
+    `resource` is the path of the bundle, `public_key` verifies it. `partition` is the last part of the path
+    to which status is sent; empty: none.
+    """
     return {
         "services": {"waypost": {"url": gateway}},
         "keys": {KEY_ID: {"algorithm": ALGORITHM, "key": public_key}},

@@ -145,8 +145,9 @@ def _checked_by_opa(
 ) -> list[Diagnostic]:
     """Checks the bundle with the `opa` program; returns its problems, without those in lines of `found`.
 
-    `found` are the problems that other checks found. If there are none at all, runs the bundle's tests in OPA
-    too: returns their failures, and adds a sentence about their coverage to `notes`.
+    `found` are the problems that other checks found, `deciding` says whether any rule decides about an action
+    (else OPA checks less strictly). If there are no problems at all, runs the bundle's tests in OPA too:
+    returns their failures, and adds a sentence about their coverage to `notes`.
     """
     try:
         places = {(problem.file, problem.line) for problem in found}

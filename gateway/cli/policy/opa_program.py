@@ -19,8 +19,8 @@ NEVER: Final = {name for name, one in BUILTINS.items() if one.support is Support
 def check_rules(opa: Path, directory: Path, *, deciding: bool) -> list[Diagnostic]:
     """Runs `opa check` on the bundle in `directory`; returns the problems that it finds.
 
-    Builtins that no decision may use are reported as unknown, even in a module that the embedded engine
-    cannot read.
+    Strict mode and the schema of the input are used only if rules decide about actions (`deciding`). Builtins
+    that no decision may use are reported as unknown, even in a module that the embedded engine cannot read.
     """
     strict = ("--strict", "--schema", str(SCHEMAS / "input.json")) if deciding else ()
     capabilities = json.loads(_run(opa, "capabilities", "--current"))

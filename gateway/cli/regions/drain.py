@@ -58,7 +58,10 @@ def drain(
 
 
 def _read_region(client: httpx.Client, name: str) -> Any:
-    """Returns the region `name` from the gateway's list of regions; retries while the gateway restarts."""
+    """Returns the region `name` from the gateway's list of regions; retries while the gateway restarts.
+
+    Raises `CliError` if the list does not have the region.
+    """
     for attempt in attempts():
         with attempt:
             found = read_answer(client.get(api_path("regions")), "items")["items"]

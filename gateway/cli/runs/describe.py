@@ -128,7 +128,10 @@ def _task_reason(task: dict[str, Any]) -> str:
 
 
 def _waiting_rows(run: dict[str, Any]) -> Iterator[list[object]]:
-    """Yields a table row for each task of an open shard that has not started, with what it waits for."""
+    """Yields a table row for each task of an open shard that has not started, with what it waits for.
+
+    Yields nothing if the response leaves some tasks out, since it does not show which have started.
+    """
     if run["tasks_left_out"]:
         return  # which have started is not known
     phases = {(task["shard"], task["task"]): task["phase"] for task in run["tasks"]}

@@ -129,7 +129,7 @@ def _print_last_written(
 ) -> None:
     """Prints the log of the last started task that wrote any output; names that task on standard error.
 
-    Raises `CliError` where a log cannot be read, unless the task has none.
+    A task without a log is passed over. Raises `CliError` where an existing log cannot be read.
     """
     names = _newest_first(tasks, int(query["shard"]))
     refusal: CliError | None = None

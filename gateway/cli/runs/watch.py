@@ -95,7 +95,7 @@ def follow(
     ends_at: float = math.inf,
     is_named: bool = False,
 ) -> int:
-    """Shows a run's changes until it ends (as JSON, YAML or name: just the run then); returns the exit code.
+    """Shows a run's changes until it ends, to programs only the ended run; returns the exit code.
 
     Raises `CliError` where the run has not ended at `ends_at`, on the monotonic clock. `is_named`: the run's
     id was printed before.

@@ -15,7 +15,10 @@ from gateway.store.interface import Cursor
 
 @dataclass(kw_only=True, slots=True, repr=False)
 class Region:
-    """The state of one region in the controller's memory. Times are the controller's monotonic seconds."""
+    """A region in the controller's memory: its link, health, journal, cursor and taints.
+
+    Times are the controller's monotonic seconds.
+    """
 
     name: str
     link: Link

@@ -118,7 +118,7 @@ def in_order_of_trial(
 
 
 class Trials:
-    """The regions that get no further possibly poisonous shard at one moment, since one is on trial there.
+    """The trials under way: in which regions a possibly poisonous shard is on trial, so that no other comes.
 
     A shard that has waited for a processor for as long as a trial takes keeps out only those of its own
     tenant: how long it waits depends on what else its tenant runs, and no tenant may keep another waiting by
