@@ -79,7 +79,7 @@ class FailedTry(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class TaskRow(Struct, frozen=True, kw_only=True):
-    """The stored state of one task of one shard, as a current attempt last reported it.
+    """The stored state of one task of one shard, as the shard's attempt at that time last reported it.
 
     Times are wall-clock seconds since 1970, on the cluster's clock.
     """

@@ -54,7 +54,10 @@ class ConditionTrial:
     def errors(
         self, first: Sequence[ConditionAnswer], further: Iterable[ConditionAnswer]
     ) -> Iterator[FieldError]:
-        """Yields at most one error for each condition, by the answers, of which some may be missing."""
+        """Yields the errors that the answers to `first` and `further` show, at most one for each condition.
+
+        The last answers may be missing.
+        """
         found: dict[str, str] = {}
         reads = {text: answer.reads for text, answer in zip(self._texts, first, strict=False) if answer.reads}
         for text, answer in zip(self._texts, first, strict=False):
@@ -86,7 +89,7 @@ class ConditionTrial:
 
 
 def _depends_on_shard(reads: ConditionReads | None) -> bool:
-    """Returns whether a condition depends on the shard, so that it is evaluated for each form of item."""
+    """Returns whether a condition reads the shard and no task, so that it can be evaluated for each item."""
     return reads is not None and "shard" in reads.roots and "tasks" not in reads.roots
 
 

@@ -75,7 +75,10 @@ def _check_kind(claims: dict[str, Any]) -> None:
 
 
 def _check_audience(aud: Any, issuer: Issuer) -> None:
-    """Raises `TokenRejected` unless the token's audience (`aud`) is this API."""
+    """Raises `TokenRejected` unless the token's audience (`aud`) is this API.
+
+    It may be one audience of several only if the issuer's settings permit that.
+    """
     audiences = aud if isinstance(aud, list) else [aud]
     if not all(isinstance(one, str) for one in audiences) or issuer.audience not in audiences:
         raise TokenRejected("claims.aud")

@@ -27,7 +27,10 @@ ADDRESSES_MAXIMUM: Final = 10_000
 
 
 class UnknownCallers:
-    """Limits the rate of requests without a known token, by IP address. `clock` gives monotonic seconds."""
+    """Limits the rate of requests without a verified token, by IP address.
+
+    `clock` gives monotonic seconds.
+    """
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Compares recorded policy decisions with those by other rules: a flip is a decision that differs.
 
-Compared are what is allowed, by which rules and with which obligations; the texts of messages are left out,
-since engines format numbers in them differently.
+Two decisions are compared by what they allow, by which rules, and with which obligations; not by the texts of
+messages, in which engines format numbers differently.
 """
 
 import msgspec

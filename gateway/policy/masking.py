@@ -48,9 +48,9 @@ def masked(question: Question, pointers: Sequence[str]) -> Question:
 
 
 def unanswered(question: Question) -> Question:
-    """Returns a policy query without its document and context, for the record of one that got no answer.
+    """Returns a policy query without its document and context (but with its run's id), for the record.
 
-    Without an answer no rule has said which values to mask.
+    It is for queries that got no answer: then no rule has said which values to mask.
     """
     run = question.context.get("run")
     named = {"run": {"id": run["id"]}} if isinstance(run, dict) and isinstance(run.get("id"), str) else {}

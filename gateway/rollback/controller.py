@@ -68,7 +68,10 @@ class RollbackController:
             await asyncio.sleep(self._settings.pass_seconds)
 
     async def pass_once(self) -> None:
-        """Continues unfinished rollbacks, then decides on open alerts; rolls back one release at most."""
+        """Carries out a rollback that was begun; if there is none, verifies those done and decides on alerts.
+
+        Rolls back one release at most.
+        """
         past = await self._store.acted_rollbacks(limit=PAST_MAXIMUM)
         for rollback in past:
             if rollback.phase is RollbackPhase.INTENDED:
@@ -82,7 +85,7 @@ class RollbackController:
                 return
 
     async def _look_at(self, alert: Alert, known: dict[LatestRelease, Evidence | NoEvidence]) -> bool:
-        """Decides on an alert and acts on the decision; returns whether a release was rolled back.
+        """Decides on an alert and acts on the decision; returns whether a rollback was begun.
 
         Evidence that is `known` in this pass is not asked for again: many alerts may be about one release.
         """

@@ -151,7 +151,10 @@ def _by_evidence(evidence: Evidence | NoEvidence, settings: RollbackSettings) ->
 
 
 def unusable(evidence: Evidence, settings: RollbackSettings) -> str:
-    """Returns the reason why an evidence's numbers cannot be true; an empty text if they can."""
+    """Returns why the evidence cannot be used; an empty text if it can.
+
+    The reasons are impossible numbers, and a clock of Prometheus that differs too much from the gateway's.
+    """
     if not (evidence.release.sound and evidence.baseline.sound and 0 <= evidence.failovers < math.inf):
         return "Prometheus has numbers that cannot be"
     # So that NaN does not pass either.

@@ -15,7 +15,11 @@ def is_due(rollback: Rollback, settings: RollbackSettings, *, now: float) -> boo
 
 
 def verify(evidence: Evidence | NoEvidence, settings: RollbackSettings) -> tuple[RollbackPhase, str]:
-    """Decides by new evidence whether a rollback has helped; returns its next phase and the reason."""
+    """Decides by new evidence whether a rollback has helped; returns its next phase and the reason.
+
+    It has helped if the bad share is not above `bad_share` any more. The phase is `UNVERIFIED` without usable
+    evidence.
+    """
     if isinstance(evidence, NoEvidence):
         return RollbackPhase.UNVERIFIED, evidence.why
     fault = unusable(evidence, settings)

@@ -62,7 +62,8 @@ async def admit(
     """Stores the submission as a run durably, or returns the run that its idempotency key made before.
 
     Raises `Denied` (403) for a known key whose run the caller may not see, `Invalid` (422) for a known key
-    with another document, `Unavailable` (503) where nothing was stored.
+    with another document, `TooManyRequests` (429) beyond the tenant's `limits` of open work, `Unavailable`
+    (503) where nothing was stored.
     """
     admitted = await store.admit(
         structs.replace(admission(submission, decision, run_id), limits=limits_of(decision, limits))
@@ -119,7 +120,7 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
 def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run, HistoryEntry]:
     """Returns the ended `run` opened again for a retry, and the history entry of the retry.
 
-    The run takes its submitter, document and priority from `submission`, its permitted regions and weight
+    The run takes its submitter, document, labels and priority from `submission`, its regions and weight
     from `decision`; its deadline counts from `submission.at`.
     """
     again = structs.replace(

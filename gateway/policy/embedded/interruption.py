@@ -129,7 +129,7 @@ def _in_expression(module: Module, tree: Any, single: frozenset[str], around: in
 
 
 def _loops(statement: SyntaxNode, single: frozenset[str]) -> bool:
-    """Returns whether a Rego statement may hold for several values, so that the rest runs for each.
+    """Returns whether a Rego statement may hold for several values: the statements after it run for each.
 
     Queries nested in the statement do not count.
     """

@@ -27,7 +27,10 @@ PREFIX: Final = "exactly_"
 def exact_statement(
     module: Module, query: SyntaxNode, statement: SyntaxNode, single: frozenset[str], names: Iterator[str]
 ) -> Edit | None:
-    """Returns an edit that makes the patterns of a statement exact; None where they bind no names."""
+    """Returns an edit after which a statement's object patterns match no object with more fields.
+
+    Returns None where the patterns bind no names.
+    """
     kind, value = only(statement["literal"])
     bound, operator = frozenset[str](), ":="
     if kind == "SomeIn":
@@ -54,7 +57,7 @@ def exact_statement(
 
 
 def exact_arguments(module: Module, rule: SyntaxNode, names: Iterator[str]) -> Edit | None:
-    """Returns an edit that makes the patterns among a function's arguments exact; None if there are none."""
+    """Returns an edit after which a function's arguments match no object with more fields, or None."""
     if not (named := _named(head_of(rule).get("args") or [], frozenset(), names)):
         return None
     edits = [(*extent(module, node), name) for name, node in named.items()]

@@ -60,7 +60,11 @@ class BundleGate:
         return found
 
     def read(self, archive: bytes) -> GatedBundle:
-        """Reads a policy bundle from an `archive` that has passed `check` before."""
+        """Reads a policy bundle from an `archive`, without verifying its signature or compiling its rules.
+
+        Raises `ArchiveError` for a damaged archive or a wrong manifest, and `BundleError` for missing or
+        unknown files and for data that do not fit their schema.
+        """
         files = unpack(archive)
         manifest = manifest_of(files)
         if manifest.engine not in ("", OPA_ENGINE):

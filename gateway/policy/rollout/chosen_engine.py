@@ -41,9 +41,10 @@ class ChosenEngine:
     use later. These are entered and closed with this one; every further engine is closed when it is replaced
     and has answered its queries.
 
-    When the active engine has been in force for more than `maximum_age_seconds`, submissions and retries are
-    refused, since its rules may be out of date. `since` is the time, in seconds since 1970, from which `base`
-    is in force; `on_in_force` is called with it, and with that of each later engine.
+    Once the active engine has been in force for more than `maximum_age_seconds`, it is not asked about
+    submissions and retries any more: they are refused, since its rules may be out of date. `since` is the
+    time, in seconds since 1970, from which `base` is in force; `on_in_force` is called with it, and with that
+    of each later engine.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class ChosenEngine:
         self._canary, self._share = _Held(engine), share
 
     def put_in_shadow(self, shadow: Shadow) -> None:
-        """Makes `shadow` compare its answers with all decisions; ends any earlier canary or shadow."""
+        """Offers all further decisions to `shadow` for comparison; ends any earlier canary or shadow."""
         self.end_trial()
         self._shadow = shadow
 

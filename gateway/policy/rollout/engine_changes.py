@@ -72,7 +72,8 @@ class EngineChanges:
         """Makes the engines that the rollout `after` needs and `before` did not.
 
         `wait`: an engine in shadow or canary must have loaded its bundle; otherwise it may load it later.
-        Raises `BundleError` or `Invalid`.
+        Raises `BundleError` or `Invalid` where no engine can evaluate a bundle, `Unavailable` where an OPA
+        must compile one and does not answer.
         """
         deciding, bundle = None, None
         if _of(before.active) != _of(after.active):

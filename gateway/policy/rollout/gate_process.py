@@ -55,7 +55,8 @@ class GateProcess:
     async def check(self, archive: bytes) -> Manifest:
         """Checks the policy bundle in `archive` in a child process; returns the bundle's manifest.
 
-        Raises `Invalid` with every problem of the bundle, and `Unavailable` where no process answers.
+        Raises `Invalid` with every problem of the bundle, or if its rules take too long or end the process;
+        `Unavailable` if the process does not start or is killed.
         """
         module = "gateway.policy.rollout.gate_process"
         try:

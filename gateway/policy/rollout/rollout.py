@@ -81,14 +81,14 @@ class BundleRollout:
         return self._changes.shadow_counts(sequence)
 
     async def deciding_bundles(self) -> tuple[Bundle, ...]:
-        """Returns the policy bundles that decide now (active, canary). Empty if only an OPA has these."""
+        """Returns the bundles that decide now (active, canary); empty if only an OPA has the active one."""
         return await self._changes.deciding_bundles(self.current)
 
     async def upload(self, archive: bytes, act: Act) -> Release:
         """Checks an uploaded policy bundle and stores it in the state Gated; does nothing for a stored one.
 
-        Raises `Invalid` with every problem of the bundle, or `Conflict` where it is not newer than all
-        others.
+        Raises `Invalid` with every problem of the bundle, `Conflict` where it is not newer than all others,
+        and `Unavailable` where it cannot be checked or stored now.
         """
         digest = hashlib.sha256(archive).hexdigest()
         if (known := self._known(digest)) is not None:

@@ -94,7 +94,7 @@ class DocumentReader:
 
         Raises `Malformed` (neither JSON nor YAML), `TooLarge`, `UnsupportedMediaType`, `Invalid` with every
         error, `TooManyRequests` if too many documents of the tenant wait, or `Unavailable` if no process can
-        be asked.
+        be asked. The workflow's name, once read, is put into `log_fields`.
         """
         fatal: dict[int, str] = {}
         while True:
@@ -122,7 +122,8 @@ class DocumentReader:
     async def oblige(self, canonical: bytes, obligations: Obligations, *, tenant: str) -> bytes:
         """Applies policy's obligations to a document in a reader process; returns the document's JSON.
 
-        Raises `Unavailable` if the process ends before it has answered.
+        Raises `TooManyRequests` if too many documents of the tenant wait, or `Unavailable` if no process can
+        be asked or it ends before it has answered.
         """
         try:
             return await self._ask(ObligeRequest(canonical=canonical, obligations=obligations), tenant)
@@ -132,7 +133,8 @@ class DocumentReader:
     async def _ask(self, request: ReaderRequest, tenant: str) -> bytes:
         """Sends a request to the process pool and returns the answer.
 
-        Raises `WorkerEnded` if the process ended.
+        Raises `WorkerEnded` if the process ended, `TooManyRequests` if too many requests of the tenant wait,
+        and `Unavailable` if too many wait in all or no process starts.
         """
         try:
             return await self._pool.call(msgspec.msgpack.encode(request), caller=tenant)

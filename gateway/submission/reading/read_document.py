@@ -37,8 +37,8 @@ def read_document(request: ReadRequest, rules: DocumentRules, progress: Progress
 def _read(request: ReadRequest, rules: DocumentRules, progress: Progress) -> ReadReply:
     """Parses and checks a workflow document; returns its outline (what admission needs of it), or its errors.
 
-    The errors returned are those of a document that fits the schema. Raises `Malformed`, `TooLarge`,
-    `UnsupportedMediaType` or `Invalid` for one that does not.
+    Errors are returned if the document fits the schema. For one that does not, `Malformed`, `TooLarge`,
+    `UnsupportedMediaType` or `Invalid` is raised.
     """
     limits = rules.limits
 

@@ -63,9 +63,10 @@ class _ConditionEvaluation:
     def answer_in_time(
         self, questions: Iterable[ConditionQuestion], *, within_seconds: float
     ) -> list[ConditionAnswer]:
-        """Evaluates conditions in order; returns the answers, fewer than questions if time runs out.
+        """Evaluates conditions in order; returns their answers, without the last ones if time runs out.
 
-        It stops once `spent_seconds` has come to `within_seconds`; the document's first one is always tried.
+        It stops once `spent_seconds` has come to `within_seconds`; the document's first condition is always
+        tried.
         """
         answers: list[ConditionAnswer] = []
         for question in questions:
