@@ -33,7 +33,7 @@ def convert(
 ) -> None:
     """Convert a recorded workflow (WfFormat 1.5) to a document that can be submitted.
 
-    Lists on standard error which recorded fields the document does not carry.
+    Lists on standard error which recorded fields the document does not carry, and which names it changes.
     """
     recording = read_value(file, read_bytes(file), JSON)
     try:

@@ -98,8 +98,8 @@ def can_serve(demand: Demand, region: RegionView) -> bool:
 def refusal(demand: Demand, region: RegionView) -> str | None:
     """Returns the reason why the region cannot take an attempt with this demand now; None if it can.
 
-    Requirements are checked in the order in which a person would ask for them; the first reason found is
-    returned.
+    The first reason found is returned, in this order: policy, the workflow's wish, the region's state, the
+    tenant's share, trials, executors, processors.
     """
     return (
         permitted_by_policy(demand, region)

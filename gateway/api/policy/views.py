@@ -121,7 +121,7 @@ def bundle_view(release: Release) -> BundleView:
 def step_view(
     release: Release, pending: PendingStep | None, unknown_tenants: tuple[str, ...] = ()
 ) -> StepResult:
-    """Converts a bundle, and the rollout change that waits for approval, to the API's `StepResult`."""
+    """Converts a bundle, the waiting rollout change and its unknown tenants to the API's `StepResult`."""
     return StepResult(
         **structs.asdict(bundle_view(release)),
         pending=_pending_view(pending),

@@ -26,7 +26,10 @@ class Link(Protocol):
         ...
 
     def send(self, batch: Batch) -> None:
-        """Sends one batch to the cluster; a report `BatchResult` follows, with the answers or the failure."""
+        """Sends one batch to the cluster; a report `BatchResult` follows, with the answers or the failure.
+
+        No report follows for a batch that only acknowledges events.
+        """
         ...
 
     def list_attempts(self) -> None:

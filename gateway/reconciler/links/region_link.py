@@ -110,7 +110,10 @@ class RegionLink:
         self._start("list", self._list_attempts())
 
     def reopen_stream(self, cursor: Cursor) -> None:
-        """Closes the event stream and opens it again, to read the events after `cursor`."""
+        """Closes the event stream and opens it again, to read the events after `cursor`.
+
+        Drops the events of the earlier stream that wait in the inbox.
+        """
         self._cursor = cursor
         # Waiting events are of the stream before. If they moved the controller's cursor, the events that are
         # sent again from `cursor` on would look like known ones.
