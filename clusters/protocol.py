@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from msgspec import Meta, Struct
 
 from clusters.protocol_bounds import Held, Name, Processors, Queued, Seq, Slots, Tries, Uptime, WallTime
+from waypost.tracing.context import TraceContext
 from waypost.workflow.task import Count, SideEffects, TaskSpec
 
 ERA_BITS: Final = 32
@@ -67,6 +68,8 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     """
     fairness_weight: float = 1.0
     """The number of turns that its key has for each turn of a key of weight 1."""
+    span: TraceContext | None = None
+    """The span of its submission; those of its attempts are children."""
 
 
 class Fence(Struct, frozen=True, kw_only=True, gc=False):
@@ -255,10 +258,7 @@ class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
 DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
 """The reason of an attempt that failed because its run's deadline has passed."""
 LEASE_ENDED: Final = "its run-lease ended: no gateway renewed it"
-"""The reason of an exclusive attempt that was lost because its run-lease ended.
-
-The tries that were killed for that do not count.
-"""
+"""The reason of an exclusive attempt whose run-lease ended; the tries killed for that do not count."""
 
 
 class AttemptEndKind(StrEnum):

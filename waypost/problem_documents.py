@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from waypost.json_pointer import FieldError
-from waypost.trace_context import new_trace_id, trace_id_of, traceparent_header
+from waypost.tracing.headers import new_trace_id, trace_id_of, traceparent_header
 
 MEDIA_TYPE: Final = "application/problem+json"
 

@@ -21,7 +21,7 @@ from waypost.connections.acceptor import Acceptor
 from waypost.connections.connection_room import ConnectionRoom
 from waypost.http_protocol import BoundedHttpProtocol, ConnectionLimits, Peer, ServerConfig
 from waypost.problem_documents import problem
-from waypost.trace_context import trace_id_of
+from waypost.tracing.headers import trace_id_of
 
 T = TypeVar("T")
 TLS_SHUTDOWN_SECONDS: Final = 1.0

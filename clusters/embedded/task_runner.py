@@ -14,6 +14,7 @@ from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import StateFolder
 from clusters.protocol import AttemptId
 from waypost.files.permissions import make_private_folder
+from waypost.tracing.context import trace_fields
 
 
 class TaskRunner:
@@ -103,9 +104,10 @@ class TaskRunner:
             outcome = Outcome(succeeded=False, killed=True, reason="killed")
         elif (error := done.exception()) is not None:
             # An executor may be a third party's: its mistake must not hold the shard for ever.
-            logger.bind(run=launch.attempt.run, shard=launch.attempt.shard).opt(exception=error).error(
-                "the executor {} failed at task {}", launch.task.type, launch.task.name
-            )
+            fields = trace_fields(launch.span)
+            logger.bind(run=launch.attempt.run, shard=launch.attempt.shard, **fields).opt(
+                exception=error
+            ).error("the executor {} failed at task {}", launch.task.type, launch.task.name)
             outcome = Outcome(succeeded=False, reason=f"the executor failed: {type(error).__name__}")
         else:
             outcome = done.result()

@@ -133,7 +133,7 @@ async def retry(call: Call) -> Response:
         principal=call.principal,
         key=run.idempotency_key,
         at=call.at,
-        trace_id=call.trace_id,
+        span=call.span,
     )
     again, entry = reopening(run, submission, decision)
     await check_limits(again, decision, store=services.store, limits=services.settings.tenants)

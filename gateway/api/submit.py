@@ -100,7 +100,7 @@ async def _decide(
         principal=call.principal,
         key=key,
         at=call.at,
-        trace_id=call.trace_id,
+        span=call.span,
     )
     began = perf_counter()
     admitted = await admit(

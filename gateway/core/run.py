@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from clusters.protocol import TaskPhase
 from gateway.core.principal import Principal
+from waypost.tracing.context import TraceContext
 
 
 class RunPhase(StrEnum):
@@ -65,6 +66,8 @@ class Run(Struct, frozen=True, kw_only=True):
     """The released version that it runs, such as `nightly@3`; empty for a document that was sent whole."""
     requested: bytes = b""
     """The SHA-256 of a submission by name: under the same Idempotency-Key it may get another version."""
+    span: TraceContext | None = None
+    """The span of the request that submitted it, in which its attempts are; None: older than this field."""
     fingerprint: bytes = b""
     """The SHA-256 of the canonical document; another document under the same Idempotency-Key is refused."""
 

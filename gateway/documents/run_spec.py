@@ -4,13 +4,19 @@ from msgspec import structs
 
 from clusters.protocol import RunSpec
 from gateway.documents.workflow import Workflow
+from waypost.tracing.context import TraceContext
 from waypost.workflow.placeholders import render
 
 
 def run_spec(
-    run_id: str, workflow: Workflow, *, fairness_key: str = "", fairness_weight: float = 1.0
+    run_id: str,
+    workflow: Workflow,
+    *,
+    fairness_key: str = "",
+    fairness_weight: float = 1.0,
+    span: TraceContext | None = None,
 ) -> RunSpec:
-    """Builds the `RunSpec` of a run: its tasks with `${params.*}` filled in, its fairness key and weight.
+    """Builds the `RunSpec` of a run: its tasks with `${params.*}` filled in, its fairness, its span.
 
     `${shard.*}` is left to the cluster, which fills it in for each shard.
     """
@@ -33,4 +39,5 @@ def run_spec(
         priority=workflow.spec.priority,
         fairness_key=fairness_key,
         fairness_weight=fairness_weight,
+        span=span,
     )

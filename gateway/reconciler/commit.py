@@ -16,6 +16,7 @@ from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.store.interface import Store
 from observability.metrics import Metrics
+from waypost.tracing.context import TraceContext, trace_fields
 from waypost.workflow.task import TaskSpec
 
 RELEASE_OUTCOMES: Final = {
@@ -136,19 +137,20 @@ def log_committed(committed: Iterable[CommittedShard]) -> None:
 
     Logs one line for each region or run and each cause: the history has every single shard.
     """
-    left, given_up = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-    for entry in (entry for done in committed for entry in done.history):
+    left, given_up = Counter[tuple[str, str]](), Counter[tuple[str, str, TraceContext | None]]()
+    for run, entry in ((done.tracked.run.stored, entry) for done in committed for entry in done.history):
         match entry.detail:
             case TransitionDetail(after=Phase.QUARANTINED, reason=reason):
-                given_up[entry.run, reason] += 1
+                given_up[entry.run, reason, run.span] += 1
             case TransitionDetail(failover=True, region=str(region)):
                 left[region, entry.kind] += 1
             case _:
                 pass
     for (region, kind), count in left.items():
         logger.bind(region=region).warning("{} shards leave region {}: {}", count, region, kind)
-    for (run, reason), count in given_up.items():
-        logger.bind(run=run).error("{} shards of run {} are quarantined: {}", count, run, reason)
+    for (run_id, reason, span), count in given_up.items():
+        bound = logger.bind(run=run_id, **trace_fields(span))
+        bound.error("{} shards of run {} are quarantined: {}", count, run_id, reason)
 
 
 def evict_idle(ws: WorkingSet, committed: Sequence[CommittedShard]) -> None:

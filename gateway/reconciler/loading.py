@@ -24,6 +24,7 @@ from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.settings import FailoverSettings
 from gateway.store.interface import Cursor, Store
+from waypost.tracing.context import trace_fields
 from waypost.workflow.placeholders import PlaceholderError
 from waypost.workflow.task import SideEffects
 
@@ -40,9 +41,9 @@ def render_run(run: Run) -> LoadedRun:
     """
     try:
         workflow = _decode(run.workflow)
-        spec = run_spec(run.id, workflow, fairness_key=run.tenant, fairness_weight=run.weight)
+        spec = run_spec(run.id, workflow, fairness_key=run.tenant, fairness_weight=run.weight, span=run.span)
     except (msgspec.MsgspecError, PlaceholderError, RecursionError) as error:
-        logger.bind(run=run.id).error("run {} cannot be read: {}", run.id, error)
+        logger.bind(run=run.id, **trace_fields(run.span)).error("run {} cannot be read: {}", run.id, error)
         return _unreadable(run)
     return LoadedRun(stored=run, workflow=workflow, spec=spec, tasks={task.name: task for task in spec.tasks})
 

@@ -19,6 +19,7 @@ from gateway.store.rules import permitted_regions, run_after_retry
 from gateway.store.tenant_limits import exceeded, work_of
 from gateway.submission.authorize import authorize
 from gateway.submission.run_visibility import question_about
+from waypost.tracing.context import TraceContext
 
 QUOTA_RETRY_SECONDS: Final = 5.0
 """The seconds that a caller is asked to wait if the tenant has reached its limit of open work."""
@@ -47,7 +48,8 @@ class Submission(Struct, frozen=True, kw_only=True):
     """The idempotency key of the submission; None without one."""
     at: float
     """The time of the submission, in seconds since 1970."""
-    trace_id: str
+    span: TraceContext
+    """The span of the request: what is done for the run is in its trace."""
 
 
 async def admit(
@@ -111,6 +113,7 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
         fingerprint=submission.fingerprint,
         released=submission.released,
         requested=submission.requested,
+        span=submission.span,
     )
     shards = tuple([Shard(run=run_id, index=index, item=item) for index, item in enumerate(workflow.items)])
     entry = _entry_of(HistoryKind.ACCEPTED, run_id, submission, decision)
@@ -131,6 +134,7 @@ def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run
         weight=weight_of(decision),
         workflow=submission.document,
         deadline_at=_deadline_at(submission, decision),
+        span=run.span or submission.span,
     )
     return again, _entry_of(HistoryKind.REOPENED, run.id, submission, decision)
 
@@ -179,7 +183,7 @@ def _entry_of(kind: HistoryKind, run_id: str, submission: Submission, decision: 
         revision=decision.revision,
         rules=decision.rules,
         regions=permitted_regions(decision),
-        trace_id=submission.trace_id,
+        trace_id=submission.span.trace_id,
     )
     return HistoryEntry(run=run_id, kind=kind, at=submission.at, actor=principal.subject, detail=detail)
 

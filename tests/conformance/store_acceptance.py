@@ -16,6 +16,7 @@ from tests.conformance.store_values import (
     known,
     move,
 )
+from waypost.tracing.context import TraceContext
 
 
 class AcceptanceConformance:
@@ -30,6 +31,7 @@ class AcceptanceConformance:
             deadline_at=NOW + DAY,
             fingerprint=b"\x00\xff",
             idempotency_key="k",
+            span=TraceContext(trace_id="a" * 32, span_id="b" * 16, flags=1, state="vendor=1"),
         )
 
         assert (await store.admit(given)).replay is False

@@ -12,6 +12,7 @@ from gateway.settings import FailoverSettings
 from gateway.store.interface import Cursor, ShardWrite
 from tests.simulation.cluster import ModelCluster
 from tests.simulation.journal import Start
+from waypost.tracing.context import TraceContext
 
 SCAN_SLACK_SECONDS = 0.75
 """The seconds by which a deadline may take effect late: the store is scanned twice a second."""
@@ -90,6 +91,8 @@ class Invariants:
             assert known or other, (
                 f"T2: {spec.attempt} was sent to {region}, {batch.incarnation}, and is not committed for it"
             )
+        for run in batch.runs:
+            assert run.span == span_of_run(run.run), f"{run.run} has not kept the trace of its submission"
         for identity in batch.tombstones:
             shard = self.shards.get((identity.run, identity.shard))
             own = (
@@ -281,3 +284,8 @@ class Invariants:
         return own or any(
             orphan.region == region and orphan.epoch == identity.epoch for orphan in shard.orphans
         )
+
+
+def span_of_run(run_id: str) -> TraceContext:
+    """Returns the span of the request that submitted the run in the simulated world."""
+    return TraceContext(trace_id=run_id.encode().hex().zfill(32), span_id="1" * 16, state="vendor=1")

@@ -15,6 +15,7 @@ from gateway.regions.region_condition import Taint
 from gateway.settings import FailoverSettings
 from gateway.store.interface import Admission, Cursor, ShardWrite
 from tests.gateway.core.history_entries import history_entry
+from tests.simulation.invariants import span_of_run
 from tests.simulation.scenario import NOTE, cut, placed, run, workflow
 from tests.simulation.world import REGIONS, World
 from waypost.workflow.task import SideEffects, TaskSpec
@@ -153,6 +154,7 @@ async def admit(world: World, run_id: str, document: Workflow, shards: tuple[Sha
         decision_id="d",
         decided_at=world.now.wall,
         permitted=REGIONS,
+        span=span_of_run(run_id),
     )
     note = history_entry(HistoryKind.ACCEPTED, run=run_id, at=world.now.wall)
     await world.store.admit(

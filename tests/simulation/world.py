@@ -23,7 +23,7 @@ from gateway.store.interface import Admission, Store
 from observability.metrics import Metrics
 from tests.gateway.core.history_entries import history_entry
 from tests.simulation.cluster import ModelCluster
-from tests.simulation.invariants import Invariants
+from tests.simulation.invariants import Invariants, span_of_run
 from tests.simulation.network import NetworkPath, SimulatedLink, Timeline
 from tests.simulation.store_and_policy import ChangingPolicy, GatewayKilled, UnreliableStore
 
@@ -134,6 +134,7 @@ class World(Invariants):
             decision_id=decision.id,
             decided_at=self.now.wall,
             permitted=decision.obligations.regions,
+            span=span_of_run(run_id),
         )
         shards = tuple(Shard(run=run_id, index=index) for index in range(workflow.shard_count))
         await self.store.admit(

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from clusters.embedded.scheduling.attempt import Attempt
 from clusters.protocol import AttemptId
+from waypost.tracing.context import TraceContext
 from waypost.workflow.placeholders import render
 from waypost.workflow.task import TaskSpec
 
@@ -21,6 +22,8 @@ class Launch(Struct, frozen=True, kw_only=True):
     input: dict[str, Any]
     """The JSON input of the task: params, shard, source, target, and outputs of earlier tasks."""
     exclusive: bool
+    span: TraceContext | None = None
+    """The span of this try; None if the gateway gave the run none."""
     waited_seconds: float = 0.0
     """The seconds for which the task was ready before this try."""
 
@@ -53,6 +56,7 @@ def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Laun
     run, source, target = (
         render(value, {"shard": shard}, last=True) for value in (task.run, task.source, task.target)
     )
+    tries, of_run = attempt.tries.get(task.name, 0) + 1, attempt.run.span
     # Only what an executor reads: when, needs and priority have had their effect.
     rendered = TaskSpec(
         name=task.name,
@@ -65,7 +69,7 @@ def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Laun
     return Launch(
         attempt=attempt.id,
         task=rendered,
-        tries=attempt.tries.get(task.name, 0) + 1,
+        tries=tries,
         input={
             "params": attempt.run.params,
             "shard": shard,
@@ -74,5 +78,6 @@ def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Laun
             "outputs": attempt.outputs_for(task),
         },
         exclusive=attempt.exclusive,
+        span=of_run and of_run.of_attempt(*attempt.shard, attempt.id.epoch).of_try(task.name, tries),
         waited_seconds=waited_seconds,
     )

@@ -17,6 +17,7 @@ from gateway.core.decision import Action, Question
 from gateway.core.errors import Malformed, TooLarge, UnsupportedMediaType
 from gateway.core.principal import Principal
 from waypost.cancellation import cancel_and_wait
+from waypost.tracing.context import TraceContext
 from waypost.turns import Turn, Turns
 
 STREAM_SECONDS_MINIMUM: Final = 1.0
@@ -35,7 +36,7 @@ def caller_fields(principal: Principal) -> dict[str, str]:
 
 @dataclass(kw_only=True, slots=True, repr=False)
 class Call:
-    """One HTTP request to the API, as its handler receives it: with caller, query, trace id and services.
+    """One HTTP request to the API, as its handler receives it: with caller, query, span and services.
 
     `at` is the request's arrival, in wall-clock seconds since 1970. `outcome` is the metric label that the
     request is counted under; a handler may set a finer one than `Ok`.
@@ -46,7 +47,8 @@ class Call:
     receive: Receive
     principal: Principal
     query: Query
-    trace_id: str
+    span: TraceContext
+    """The span of the request, in the caller's trace or a new one."""
     at: float
     log_fields: dict[str, str] = field(default_factory=dict)
     """The log fields of this request: who called, and which run, region or document the request is about."""
@@ -68,6 +70,11 @@ class Call:
         # written by hand: the fields hold the caller's token
         method, path = self.scope.get("method", "-"), self.scope.get("path", "-")
         return f"<Call {method} {path} of tenant {self.principal.tenant}, trace {self.trace_id}>"
+
+    @property
+    def trace_id(self) -> str:
+        """The id of the trace that the request belongs to."""
+        return self.span.trace_id
 
     @property
     def path_parameters(self) -> Mapping[str, str]:

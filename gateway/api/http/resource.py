@@ -20,7 +20,8 @@ from gateway.api.http.services import Services
 from gateway.core.errors import GatewayError, MethodNotAllowed, NotFound, TooManyRequests, Unavailable
 from gateway.core.principal import Principal
 from gateway.submission.authenticate import authenticate
-from waypost.trace_context import trace_id_of, traceparent_header
+from waypost.tracing.context import TraceContext
+from waypost.tracing.headers import caller_span, request_span, trace_id_of, traceparent_header
 from waypost.turns import NoTurn, turn_key
 
 ANONYMOUS: Final = Principal(subject="", issuer="", tenant="")
@@ -69,11 +70,12 @@ class Resource:
         began = perf_counter()
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         name = self.names.get(method, NO_OPERATION)
-        trace_id = trace_id_of(scope["headers"])
+        span = request_span(caller_span(scope["headers"]))
+        trace_id = span.trace_id
         # What the path names: `id` of a run, or `region`.
         fields = {PATH_FIELDS.get(key, key): value for key, value in scope.get("path_params", {}).items()}
         try:
-            response, outcome = await self._respond(method, scope, receive, trace_id, fields)
+            response, outcome = await self._respond(method, scope, receive, span, fields)
         except GatewayError as error:
             outcome = error.reason
             log_refusal(error, name, trace_id, self.services.rejections, fields)
@@ -89,11 +91,11 @@ class Resource:
             )
             response = internal_error(trace_id)
         self.services.metrics.count_request(name, outcome, perf_counter() - began, trace_id)
-        response.raw_headers.append(traceparent_header(trace_id))
+        response.raw_headers.append((b"traceparent", span.traceparent.encode()))
         await response(scope, receive, send)
 
     async def _respond(
-        self, method: str, scope: Scope, receive: Receive, trace_id: str, fields: dict[str, str]
+        self, method: str, scope: Scope, receive: Receive, span: TraceContext, fields: dict[str, str]
     ) -> tuple[Response, str]:
         """Authenticates the caller and calls the handler; returns the response, and the outcome to count.
 
@@ -114,7 +116,7 @@ class Resource:
             principal=principal,
             # After authentication: who has no token does not learn which parameters there are.
             query=parse_query(scope["query_string"], operation.query_parameters),
-            trace_id=trace_id,
+            span=span,
             at=self.services.clock(),
             log_fields=fields,
             sheds=operation.sheds,

@@ -17,6 +17,7 @@ from gateway.core.principal import Principal
 from gateway.core.shard_states import Event, advance
 from gateway.store.interface import ShardWrite, Store
 from tests.gateway.core.history_entries import history_entry
+from waypost.tracing.context import TraceContext
 
 Document = dict[str, Any]
 
@@ -98,7 +99,7 @@ def call(services: Services, *, expires_at: float, closing: asyncio.Event) -> Ca
         scope=scope,
         receive=_never,
         principal=principal,
-        trace_id="",
+        span=TraceContext(trace_id="", span_id=""),
         at=0.0,
         query=Query(),
     )

@@ -234,3 +234,34 @@ async def test_a_submission_by_name_may_say_its_charset(
 
     assert answer.status_code == 202, answer.text
     assert answer.json()["name"] == name
+
+
+async def test_a_run_keeps_the_trace_of_its_submission(
+    client: httpx.AsyncClient, store: Store, document: Document
+) -> None:
+    """Its tasks are found by the trace of whoever submitted it, as are the gateway's log and answer."""
+    sent = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01", "tracestate": "vendor=1"}
+    answer = await client.post("/v1/runs", json=document, headers=sent)
+
+    run = await store.run(answer.json()["id"])
+    assert run is not None
+    assert run.span is not None
+    assert (run.span.trace_id, run.span.flags, run.span.state) == ("ab" * 16, 1, "vendor=1")
+    assert answer.headers["traceparent"] == run.span.traceparent
+    assert run.span.span_id != "cd" * 8
+
+
+@pytest.mark.parametrize(
+    "sent", [{}, {"traceparent": "00-broken", "tracestate": "vendor=1"}, {"tracestate": "\u00ff"}], ids=str
+)
+async def test_a_submission_without_a_trace_begins_one(
+    client: httpx.AsyncClient, store: Store, document: Document, sent: dict[str, str]
+) -> None:
+    """A malformed one is as if it were not there; it is never an error."""
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in sent.items()]
+    answer = await client.post("/v1/runs", json=document, headers=headers)
+
+    run = await store.run(answer.json()["id"])
+    assert run is not None
+    assert run.span is not None
+    assert (len(run.span.trace_id), run.span.flags, run.span.state) == (32, 0, "")

@@ -11,6 +11,7 @@ from gateway.core.run import RunPhase, new_run_id
 from gateway.documents.workflow import Workflow
 from gateway.submission.admit import Submission, admission, fingerprint, reopening
 from tests.gateway.submission.submissions import DOCUMENT, WORKFLOW, decision
+from waypost.tracing.context import TraceContext
 
 ADA = Principal(subject="ada", issuer="https://issuer.test", tenant="payments")
 
@@ -24,7 +25,7 @@ def submission(workflow: Workflow = WORKFLOW) -> Submission:
         principal=ADA,
         key="k",
         at=10.0,
-        trace_id="t" * 32,
+        span=TraceContext(trace_id="a" * 32, span_id="b" * 16),
     )
 
 

@@ -80,6 +80,8 @@ def process_spec(
         "LANG": "C.UTF-8",
         "HOME": str(folders.workspace),
         "TMPDIR": str(folders.scratch),
+        # A document may have reasons for a trace of its own; then our `tracestate` is not of it.
+        **(launch.span.environment if launch.span is not None and "TRACEPARENT" not in run.env else {}),
         **{name: argument_text(value) for name, value in run.env.items()},
         "WAYPOST_INPUT": str(input_file),
         "WAYPOST_OUTPUT": str(output_file),

@@ -11,6 +11,7 @@ from clusters.embedded.scheduling.scheduler_step import Step
 from clusters.embedded.storage.journal import open_journal, write_steps
 from clusters.protocol import AttemptId, Batch, BatchAnswers, CreateOutcome, Fence, RunSpec, ShardSpec
 from waypost.condition_evaluation.expressions import answer
+from waypost.tracing.context import TraceContext
 from waypost.workflow.task import SideEffects, TaskSpec
 
 CAPABILITIES = Capabilities(cpu=4.0, executors=DECLARED.run_types, exclusive=DECLARED.exclusive)
@@ -28,6 +29,7 @@ class SteppedCluster:
     def __init__(self) -> None:
         self.db = sqlite3.connect(":memory:", isolation_level=None)
         self.now, self.boots, self.launched = 0.0, 0, list[tuple[AttemptId, str]]()
+        self.spans: list[TraceContext | None] = []
         self.events: list[Any] = []
         self.crash()
 
@@ -49,6 +51,7 @@ class SteppedCluster:
         write_steps(self.db, [step], step.wall)
         self.running += [(launch.attempt, launch.task.name) for launch in step.launches]
         self.launched += [(launch.attempt, launch.task.name) for launch in step.launches]
+        self.spans += [launch.span for launch in step.launches]
         self.events += step.events
         self.asked += step.evaluations
         return step
@@ -80,6 +83,7 @@ class SteppedCluster:
             priority=spec.pop("priority", 5),
             fairness_key=spec.pop("key", ""),
             fairness_weight=spec.pop("weight", 1.0),
+            span=spec.pop("span", None),
         )
         fence = spec.pop("fence", Fence(boot=f"boot-{self.boots}", not_after=self.now + after))
         create = ShardSpec(attempt=AttemptId(run=run, shard=0, epoch=epoch), fence=fence, **spec)

@@ -14,6 +14,7 @@ from clusters.protocol import (
     TaskResult,
 )
 from tests.clusters.embedded.scheduling.stepped_cluster import BROKEN, SteppedCluster, attempt, task
+from waypost.tracing.context import TraceContext
 from waypost.workflow.task import Resources, Retry, TaskSpec
 
 
@@ -135,3 +136,26 @@ def test_a_create_that_the_journal_cannot_hold_is_refused(cluster: SteppedCluste
     assert cluster.refusal == "a task of it was started more than 10000 times"
     assert cluster.create(task("a"), run="other", tries={"a": 10_000}) == CreateOutcome.CREATED
     assert cluster.events[-1].tries == 10_001
+
+
+def test_each_try_runs_in_a_span_of_its_own_in_the_trace_of_its_run(cluster: SteppedCluster) -> None:
+    """Over a retry, a crash of the cluster and a new attempt; a run without a trace has none."""
+    of_run = TraceContext(trace_id="a" * 32, span_id="b" * 16, flags=1, state="vendor=1")
+    again = task("a", retry=Retry(limit=1))
+    cluster.create(again, span=of_run)
+    cluster.end("a", BROKEN)
+    cluster.tick(100.0)
+    cluster.crash()
+    cluster.create(again, epoch=1, span=of_run)
+    cluster.create(again, epoch=2, span=of_run, tries={"a": 2})
+    cluster.end("a", BROKEN)
+    cluster.create(again, run="older")
+
+    first, second = of_run.of_attempt("run", 0, 1), of_run.of_attempt("run", 0, 2)
+    assert cluster.spans == [
+        first.of_try("a", 1),
+        first.of_try("a", 2),
+        first.of_try("a", 3),
+        second.of_try("a", 3),
+        None,
+    ]

@@ -15,6 +15,7 @@ from clusters.embedded.storage.task_logs import LOG_BYTES
 from clusters.errors import ClusterError
 from clusters.protocol import AttemptEndKind, TaskPhase
 from tests.clusters.embedded.working_node import SHARD, ended, finished, process, running, start
+from waypost.tracing.context import TraceContext
 from waypost.workflow.run_types import OWN_VARIABLES
 from waypost.workflow.task import SideEffects, TaskSpec
 
@@ -80,6 +81,21 @@ async def test_what_waypost_sets_is_what_submissions_are_warned_of(node: Cluster
     lines = text.splitlines()
     names = frozenset(line.partition("=")[0] for line in lines if line.startswith("WAYPOST_"))
     assert (names, "the document's" in text) == (OWN_VARIABLES, False)
+
+
+async def test_a_task_learns_of_the_trace_that_it_runs_in(node: ClusterNode) -> None:
+    """By the variables that OpenTelemetry reads; a document's own `TRACEPARENT` stays, without our state."""
+    span = TraceContext(trace_id="a" * 32, span_id="b" * 16, flags=1, state="vendor=1")
+    script = 'env | grep ^TRACE | sort > "$WAYPOST_TASK.txt"'
+    own = {"TRACEPARENT": "its own"}
+    await start(node, process("a", "sh", "-c", script), process("b", "sh", "-c", script, env=own), span=span)
+    await finished(node)
+
+    workspace, attempt = node._state_folder.task_folders(SHARD, "a").workspace, span.of_attempt("run", 0, 1)
+    assert [(workspace / f"{name}.txt").read_text() for name in ("a", "b")] == [
+        f"TRACEPARENT={attempt.of_try('a', 1).traceparent}\nTRACESTATE=vendor=1\n",
+        "TRACEPARENT=its own\n",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Tests W3C trace context by its section on `traceparent`."""
 
 import pytest
+from msgspec import structs
 
-from waypost.trace_context import trace_id_of, traceparent_header
+from waypost.tracing.context import TraceContext
+from waypost.tracing.headers import caller_span, request_span, trace_id_of, traceparent_header
 
 TRACE, PARENT = "ab" * 16, "cd" * 8
 
@@ -56,3 +58,25 @@ def test_what_is_answered_is_a_traceparent_itself() -> None:
 
     assert trace_id_of([(name, value)]) == TRACE
     assert traceparent_header(TRACE)[1] != value
+
+
+def test_a_request_is_a_span_of_its_own_in_the_callers_trace() -> None:
+    """What is done for the caller is done in its trace, and is its to record or not."""
+    caller = caller_span(
+        [(b"traceparent", f"00-{TRACE}-{PARENT}-ff".encode()), (b"tracestate", b"a=1"), (b"tracestate", b"b")]
+    )
+
+    assert caller == TraceContext(trace_id=TRACE, span_id=PARENT, flags=3)
+    span = request_span(structs.replace(caller, state="a=1"), fresh_flags=0)
+    assert (span.trace_id, span.flags, span.state) == (TRACE, 3, "a=1")
+    assert span.span_id != PARENT
+
+
+def test_without_a_traceparent_the_trace_is_new() -> None:
+    """And the `tracestate` of a malformed one counts for nothing."""
+    headers = [(b"traceparent", b"broken"), (b"tracestate", b"a=1")]
+
+    assert caller_span(headers) is None
+    span = request_span(caller_span(headers), fresh_flags=1)
+    assert trace_id_of([(b"traceparent", span.traceparent.encode())]) == span.trace_id
+    assert (span.flags, span.state, len(span.environment)) == (1, "", 1)
