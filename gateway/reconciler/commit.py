@@ -141,7 +141,7 @@ def log_committed(committed: Iterable[CommittedShard]) -> None:
     for run, entry in ((done.tracked.run.stored, entry) for done in committed for entry in done.history):
         match entry.detail:
             case TransitionDetail(after=Phase.QUARANTINED, reason=reason):
-                given_up[entry.run, reason, run.span] += 1
+                given_up[run.id, reason, run.span] += 1
             case TransitionDetail(failover=True, region=str(region)):
                 left[region, entry.kind] += 1
             case _:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from loguru import logger
 
 from clusters.embedded.node import ClusterNode
 from clusters.embedded.scheduling.launch import Outcome
@@ -11,6 +12,7 @@ from clusters.protocol import (
     Batch,
 )
 from tests.clusters.embedded.working_node import SHARD, ended, process, start
+from waypost.tracing.context import TraceContext
 from waypost.workflow.task import TaskSpec
 
 
@@ -37,6 +39,25 @@ async def test_a_try_is_killed_once(node: ClusterNode, monkeypatch: pytest.Monke
     over.set()
     while not (await node.apply(Batch(tombstones=(SHARD,)))).tombstones[0].gone:
         await asyncio.sleep(0)
+
+
+async def test_an_executor_that_fails_is_logged_with_the_trace_of_the_try(
+    node: ClusterNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search for the trace finds the stack of the failure."""
+
+    async def execute(*_: object) -> Outcome:
+        raise KeyError("a mistake")
+
+    monkeypatch.setattr(node._task_runner._executors["delay"], "execute", execute)
+    lines: list[object] = []
+    sink = logger.add(lambda line: lines.append(line.record["extra"]), level="ERROR")
+    span = TraceContext(trace_id="a" * 32, span_id="b" * 16)
+    await start(node, TaskSpec(name="a", type="delay", run={"seconds": 0}), span=span)
+    await ended(node)
+    logger.remove(sink)
+
+    assert lines == [{"run": "run", "shard": 0, "trace_id": "a" * 32}]
 
 
 async def test_without_descriptors_a_try_still_ends(

@@ -15,6 +15,7 @@ from gateway.settings import FailoverSettings
 from observability.metrics import Metrics
 from tests.gateway.core.history_entries import history_entry
 from tests.gateway.reconciler.under_way import NOW, loaded_run, region, tracked, working_set
+from waypost.tracing.context import TraceContext
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -143,7 +144,9 @@ def test_dispatch_is_measured_from_the_intent_to_the_confirmation_once() -> None
 def test_a_failover_of_many_shards_is_one_line_of_the_log() -> None:
     """By region and cause, and for each run how much of it was given up: not a thousand lines at 3 a.m."""
     moving = [tracked(loaded_run(), index) for index in range(3)]
-    given_up = tracked(loaded_run(), 3)
+    run = loaded_run()
+    span = TraceContext(trace_id="a" * 32, span_id="b" * 16)
+    given_up = tracked(replace(run, stored=structs.replace(run.stored, span=span)), 3)
     shards = [
         *(
             CommittedShard(
@@ -162,10 +165,10 @@ def test_a_failover_of_many_shards_is_one_line_of_the_log() -> None:
     log_committed(shards)
     logger.remove(sink)
 
-    run = shards[-1].history[0].run
+    run_id = shards[-1].tracked.shard.run
     assert lines == [
         ("3 shards leave region beijing: Abandoned", "{'region': 'beijing'}"),
-        (f"1 shards of run {run} are quarantined: ", f"{{'run': '{run}'}}"),
+        (f"1 shards of run {run_id} are quarantined: ", f"{{'run': '{run_id}', 'trace_id': '{'a' * 32}'}}"),
     ]
 
 

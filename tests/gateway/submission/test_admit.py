@@ -83,6 +83,15 @@ def test_a_run_opened_again_has_its_whole_time_again() -> None:
     )
 
 
+def test_a_run_opened_again_stays_in_the_trace_of_its_submission() -> None:
+    """The first one; a run that is older than traces gets that of its retry."""
+    retry = structs.replace(submission(), span=TraceContext(trace_id="c" * 32, span_id="d" * 16))
+    run = admission(submission(), decision(), "run-1").run
+
+    assert reopening(run, retry, decision())[0].span == submission().span
+    assert reopening(structs.replace(run, span=None), retry, decision())[0].span == retry.span
+
+
 def test_each_retry_has_the_same_time() -> None:
     """It is counted from the document and policy, not from a deadline that an earlier retry has moved."""
     workflow = structs.replace(WORKFLOW, spec=structs.replace(WORKFLOW.spec, deadline_seconds=60.0))
