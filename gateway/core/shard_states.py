@@ -197,9 +197,9 @@ class InvalidTransition(Exception):
 def advance(shard: Shard, event: Event, *, reason: str = "", **changes: Any) -> Shard:
     """Applies `event` to a shard: returns the shard in its next phase, with `changes` to its fields.
 
-    An event that ends the attempt clears the region; one in `LEAVES_ORPHAN` lists the attempt as an orphan
-    too. `rev` stays: several events may go into one write. Raises `InvalidTransition` for an event that the
-    phase does not take.
+    An event that ends the attempt, other than by success, clears the region; one in `LEAVES_ORPHAN` lists the
+    attempt as an orphan too. `rev` stays: several events may go into one write. Raises `InvalidTransition`
+    for an event that the phase does not take.
     """
     phase = TRANSITIONS.get((shard.phase, event))
     if phase is None:

@@ -171,7 +171,10 @@ class _Composer:
         self._add(ended.value, ended.size)
 
     def _add(self, value: Any, size: int) -> None:
-        """Appends a decoded `value` to the innermost YAML list or mapping whose end is not yet read."""
+        """Adds `value`, as an item, a name or a field's value, to the innermost open YAML list or mapping.
+
+        Where none is open, it is the document's value. `size` is its number of characters.
+        """
         if not self._open:
             self._root = value
             return

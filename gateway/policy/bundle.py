@@ -65,7 +65,8 @@ def read_bundle(policies: Path, data: Path | None, *, data_required: bool = True
 
     `data` None: the `data.json` in that folder; where there is none and it is not `data_required`, the data
     are an empty object. The data must fit their schema: a limit with a mistyped name would limit nothing.
-    Raises `BundleError` if the folder has no rules, or a file is missing, unreadable or invalid.
+    Raises `BundleError` if the folder has no rules or a further data file, or if a file is missing,
+    unreadable or invalid.
     """
     files = sorted(policies.rglob("*.rego"))
     if not files:
@@ -101,7 +102,7 @@ def bundle_of(
     """Builds a bundle from Rego modules (file name and text, tests among them) and the JSON text of its data.
 
     `data_file` is the data's name in diagnostics; `data` None stands for an empty object. Raises
-    `BundleError` if the data are not a JSON object that fits the schema.
+    `BundleError` if the data are not a JSON object that fits the schema, or soften an always hard rule.
     """
     texts = tuple(modules)
     schemas = {

@@ -62,8 +62,8 @@ async def replay(
 ) -> AsyncIterator[tuple[Recorded, Flip | None]]:
     """Asks `engine` the queries of recorded decisions; yields each decision with its flip, or None.
 
-    A flip is a different decision. Reads `decisions` as they are needed, and asks `at_once` questions
-    together: an OPA answers several.
+    A flip is a different decision. Decisions whose query cannot be asked again are left out. Reads
+    `decisions` as they are needed, and asks `at_once` questions together: an OPA answers several.
     """
     askable = ((recorded, question) for recorded in decisions if (question := question_of(recorded)))
     while asked := list(islice(askable, at_once)):
@@ -77,7 +77,8 @@ async def compare(
 ) -> AsyncIterator[tuple[Recorded, Flip | None]]:
     """Asks two engines the queries of recorded decisions; yields each decision with its flip, or None.
 
-    A flip is a difference between the decisions of the two engines.
+    A flip is a difference between the decisions of the two engines; where neither answers, there is none.
+    Decisions whose query cannot be asked again are left out.
     """
     askable = ((recorded, question) for recorded in decisions if (question := question_of(recorded)))
     while asked := list(islice(askable, at_once)):

@@ -66,7 +66,7 @@ def nondeterministic_calls(modules: Sequence[Module]) -> list[Diagnostic]:
 
 
 def called_names(modules: Iterable[Module]) -> set[str]:
-    """Returns the names of the builtins that the Rego modules call."""
+    """Returns the names of the functions, builtins and others, that the Rego modules call."""
     return {name for name, _, _ in _calls(modules)}
 
 

@@ -61,7 +61,10 @@ def size_of(data: Any) -> DataSize:
 
 
 def with_checkpoints(module: Module, size: DataSize) -> str:
-    """Returns the text of a Rego module with calls of `CHECKPOINT` inserted into its inner loops."""
+    """Returns the text of a Rego module with a call of `CHECKPOINT` before each of its inner loops.
+
+    Where `size`, that of the data, is large, there is one before each loop.
+    """
     around = FREE_LOOPS if size.members > FREE_MEMBERS else 0
     return module.edited(sorted({one for rule in module.rules for one in _in_rule(module, rule, around)}))
 

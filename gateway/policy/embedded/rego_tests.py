@@ -57,7 +57,10 @@ def run_rego_tests(bundle: Bundle) -> RegoTestReport:
 
 
 def prepare_rego_tests(bundle: Bundle) -> tuple[PreparedRules, list[RegoTest]]:
-    """Rewrites a bundle's modules and test modules for the interpreter, and lists the tests in them."""
+    """Rewrites a bundle's modules and test modules for the interpreter, and lists the tests in them.
+
+    Raises `BundleError` for invalid Rego, and for rules or tests that need themselves.
+    """
     modules = parse_modules(bundle.tests)
     # regorus 0.13 recurses without end on a function that needs itself, and takes the process with it: a test
     # may be one.

@@ -99,7 +99,7 @@ def replace(text: str, pattern: str, replacement: str) -> str:
 
 
 def _group(found: Any, name: re.Match[str]) -> str:
-    """Returns the text of the group that `$1` or `$name` in a replacement means; empty if there is none."""
+    """Returns the text for `$$` (a dollar), or for `$1` or `$name` (a group; empty if there is none)."""
     if name[1]:
         return "$"
     wanted = name[2] or name[3]

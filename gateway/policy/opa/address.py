@@ -24,7 +24,7 @@ class OpaAddress(Struct, frozen=True, kw_only=True):
 
 
 def parse_address(text: str) -> OpaAddress:
-    """Parses an OPA's address such as `opa+http://127.0.0.1:8181`.
+    """Parses an OPA's address: `opa+http://HOST:PORT`, `opa+https://HOST:PORT` or `opa+unix:/PATH`.
 
     Raises `ValueError` for any other form, and for plain http to another machine, where an attacker on the
     network could answer in OPA's name and permit everything.

@@ -86,9 +86,9 @@ def pack(files: Files) -> bytes:
 
 
 def unpack(archive: bytes) -> Files:
-    """Unpacks an archive into its files, by name.
+    """Unpacks an archive into its files, by name; leaves out entries of folders.
 
-    Raises `ArchiveError` if it is damaged or too large, or has an entry that is not a plain file.
+    Raises `ArchiveError` if it is damaged or too large, has a name twice, or an entry of another kind.
     """
     content = _decompressed(archive)
     try:

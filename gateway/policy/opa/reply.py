@@ -57,7 +57,7 @@ _decode = msgspec.json.Decoder(Reply).decode
 def parse_reply(body: bytes) -> Reply:
     """Parses the body of OPA's response with status 200.
 
-    Raises `ReplyError` for anything but one JSON object with unique names.
+    Raises `ReplyError` for anything but one JSON object with unique names, and for a warning of OPA.
     """
     try:
         text = body.decode("utf-8")

@@ -51,7 +51,8 @@ class BundleEngines(Protocol):
         """Returns the engine for a `bundle` in shadow or canary, beside the engine of the active bundle.
 
         In `shadow` nobody waits for its answers. `wait`: the engine must have loaded the bundle before it is
-        returned. Raises `BundleError` or `Invalid` where no engine of this gateway can evaluate it.
+        returned. Raises `BundleError` or `Invalid` where no engine of this gateway can evaluate it, and
+        `Unavailable` where an OPA does not answer.
         """
         ...
 

@@ -42,7 +42,8 @@ def analyze(
 ) -> Analysis:
     """Decides whether a canary gets its next share, by the age of its present share and the evidence.
 
-    `evidence` None: it was not asked for yet.
+    `evidence` None: it was not asked for yet. `region_lost`: a region is unreachable now, so that the canary
+    keeps its share.
     """
     age = now - canary.changed_at
     if not age >= settings.step_seconds:

@@ -65,7 +65,10 @@ class StagedReleases:
             await asyncio.sleep(self._settings.pass_seconds)
 
     async def pass_once(self) -> None:
-        """Analyzes each canary that has further stages, and gives the next share to those that do well."""
+        """Analyzes the canaries that have further stages, and gives the next share to those that do well.
+
+        These are `AT_ONCE` canaries at most; the next pass goes on with those after them.
+        """
         found = await self._store.staged_workflows(limit=AT_ONCE, after=self._after)
         for staged in found:
             await self._look_at(staged)

@@ -45,8 +45,8 @@ def subject_of(name: str) -> Subject | None:
 def version_in_force(workflow: ReleasedWorkflow, number: int | None) -> LatestRelease | None:
     """Returns the version `number` of a released workflow if submissions run it now; None if they do not.
 
-    Without a number it is the version in canary or the stable one, whichever changed last. None, too, for a
-    first version: there is no earlier one to return to, so its team must deal with its failures.
+    Without a number it is the version in canary or the stable one, whichever changed last. None, too, for one
+    with no earlier version to return to (unless a rollback restored it): its team must deal with failures.
     """
     running = [one for one in (workflow.stable, workflow.canary) if one is not None]
     if number is None:
