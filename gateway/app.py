@@ -38,7 +38,6 @@ from gateway.policy_composition import Loops, policy_composition
 from gateway.readiness import readiness_checks
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
-from gateway.regions.region_condition import RegionCondition
 from gateway.rollback.controller import RollbackController
 from gateway.rollback.prometheus import Prometheus
 from gateway.rollback.registry import known_releases
@@ -285,8 +284,7 @@ async def _rollback_loops(
 
 
 def _region_lost(controller: Controller) -> bool:
-    lost = RegionCondition.UNREACHABLE
-    return controller.cut_off or any(view.condition is lost for view in controller.views(_instant()))
+    return controller.cut_off or any(view.lost for view in controller.views(_instant()))
 
 
 def _sealing_loop(audit: AuditSettings, store: Store, metrics: Metrics) -> Loops:

@@ -35,6 +35,14 @@ class RegionView(Struct, frozen=True, kw_only=True):
     """Whether the blackout guard counts the region; not if it is forgotten or out of the settings."""
 
     @property
+    def lost(self) -> bool:
+        """Whether the region is unreachable, and has not been given up for good.
+
+        One that is forgotten or out of the settings stays unreachable for ever.
+        """
+        return self.counted and self.condition is RegionCondition.UNREACHABLE
+
+    @property
     def queued(self) -> int:
         """The number of tasks in the region that are ready and wait for a processor."""
         return 0 if self.status is None else self.status.queued

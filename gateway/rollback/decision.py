@@ -132,8 +132,8 @@ def _by_evidence(evidence: Evidence | NoEvidence, settings: RollbackSettings) ->
     if fault:
         return Verdict(outcome=Outcome.FREEZE, why=fault)
     release, baseline, counted = evidence.release, evidence.baseline, evidence.counted
-    if evidence.failovers > 0:
-        return Verdict(outcome=Outcome.WAIT, why="work was moved off a region, which may be the cause")
+    if evidence.other_cause:
+        return Verdict(outcome=Outcome.WAIT, why=f"{evidence.other_cause}, which may be the cause")
     if release.total < settings.requests:
         return Verdict(outcome=Outcome.WAIT, why=f"{release.total:.0f} {counted.total} prove nothing yet")
     if baseline.total < settings.requests:
@@ -155,7 +155,9 @@ def unusable(evidence: Evidence, settings: RollbackSettings) -> str:
 
     The reasons are impossible numbers, and a clock of Prometheus that differs too much from the gateway's.
     """
-    if not (evidence.release.sound and evidence.baseline.sound and 0 <= evidence.failovers < math.inf):
+    causes = (evidence.failovers, evidence.regions_back)
+    sound = evidence.release.sound and evidence.baseline.sound
+    if not (sound and all(0 <= number < math.inf for number in causes)):
         return "Prometheus has numbers that cannot be"
     # So that NaN does not pass either.
     if not abs(evidence.clock_offset_seconds) <= settings.clock_offset_seconds:

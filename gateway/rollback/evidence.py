@@ -42,7 +42,9 @@ class Evidence(Struct, frozen=True, kw_only=True):
     release: Shares
     baseline: Shares
     failovers: float
-    """The number of shards that left a region in the window because of the region."""
+    """The number of shards that left a region because of the region, within twice the window."""
+    regions_back: float
+    """The number of regions that were unreachable at a time in the window, and answer again."""
     clock_offset_seconds: float
     """The seconds by which Prometheus's clock is ahead of the gateway's; negative if it is behind."""
 
@@ -53,12 +55,20 @@ class Evidence(Struct, frozen=True, kw_only=True):
             return 0.0
         return self.release.share / self.baseline.share if self.baseline.share else math.inf
 
+    @property
+    def other_cause(self) -> str:
+        """Returns what else than the release may be the cause of bad numbers; an empty text if nothing."""
+        if self.failovers > 0:
+            return "work was moved off a region"
+        return "a region was lost until just now" if self.regions_back > 0 else ""
+
     def numbers(self) -> dict[str, float]:
         """Returns the measured numbers by name, as they are stored with a rollback's change of phase."""
         numbers = {
             **self._named("release", self.release),
             **self._named("baseline", self.baseline),
             "failovers": self.failovers,
+            "regions_back": self.regions_back,
             "clock_offset_seconds": self.clock_offset_seconds,
         }
         # JSON has no NaN and no infinity: such a rollback could not be read again.

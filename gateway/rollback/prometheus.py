@@ -4,7 +4,7 @@ An unclear answer is no evidence.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, Self
 
 import httpx
@@ -16,11 +16,43 @@ from gateway.rollback.interface import Counted, Queries
 from gateway.rollback_settings import RollbackSettings
 
 ANSWER_MAXIMUM_BYTES: Final = 65_536
-FAILOVERS: Final = "sum(increase(waypost_failovers_total[{window}s])) or vector(0)"
-"""The PromQL query for shards that left a region, another possible cause of any alert."""
+NUMBER_LABEL: Final = "number"
+"""The label of each sample in an answer that names the query it answers."""
+OTHER_CAUSES: Final = {
+    "failovers": "sum(increase(waypost_failovers_total[{twice}s])) or vector(0)",
+    "regions_back": (
+        'count(max_over_time(waypost_region_condition{{condition="Unreachable"}}[{window}s]) > 0'
+        ' unless waypost_region_condition{{condition="Unreachable"}} == 1) or vector(0)'
+    ),
+}
+"""The PromQL queries for other possible causes of any alert, by the field of `Evidence` that they are for."""
+
+
+def other_causes(window_seconds: int) -> dict[str, str]:
+    """Returns the PromQL queries for other possible causes of an alert than the release, by name.
+
+    Failovers count from twice the window on: what was moved before the window is still started again, waits and
+    fails within it.
+    """
+    return {
+        name: query.format(window=window_seconds, twice=2 * window_seconds)
+        for name, query in OTHER_CAUSES.items()
+    }
+
+
+def in_one(queries: Mapping[str, str]) -> str:
+    """Returns one PromQL query for several, each sample of whose answer has a label with the query's name.
+
+    Two queries, even for one moment, may see different scrapes: Prometheus stores a scrape only when it has
+    ended, at the time at which it began. The bad could be more than all.
+    """
+    return "\nor ".join(
+        f'label_replace({query}, "{NUMBER_LABEL}", "{name}", "", "")' for name, query in queries.items()
+    )
 
 
 class _Sample(Struct, frozen=True):
+    metric: dict[str, str]
     value: tuple[float, str]
 
 
@@ -81,16 +113,10 @@ class Prometheus:
 
         Returns `NoEvidence`, with the reason, if Prometheus does not answer each query in time by one number.
         """
-        asked = {**structs.asdict(queries), "failovers": FAILOVERS.format(window=window_seconds)}
-        number, offset = dict[str, float](), 0.0
-        # All at the moment of the first: beside what grows by the second, the bad may else be more than all.
-        moment: float | None = None
+        asked = {**structs.asdict(queries), **other_causes(window_seconds)}
         try:
             async with asyncio.timeout(self._settings.prometheus_seconds):
-                for name, query in asked.items():
-                    at, number[name] = await self._ask(name, query, moment)
-                    if moment is None:
-                        moment, offset = at, at - self._clock()
+                at, number = await self._ask(asked)
         except TimeoutError:
             return NoEvidence(why="Prometheus has not answered in time")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -102,19 +128,18 @@ class Prometheus:
             release=Shares(total=number["release"], bad=number["release_bad"]),
             baseline=Shares(total=number["baseline"], bad=number["baseline_bad"]),
             failovers=number["failovers"],
-            clock_offset_seconds=offset,
+            regions_back=number["regions_back"],
+            clock_offset_seconds=at - self._clock(),
         )
 
-    async def _ask(self, name: str, query: str, moment: float | None) -> tuple[float, float]:
-        """Makes one query that asks for a number; returns the time of the answer and the number.
+    async def _ask(self, queries: Mapping[str, str]) -> tuple[float, dict[str, float]]:
+        """Makes queries that ask for one number each; returns the time of the answer, and them by name.
 
-        The number is that of the time `moment`; None: of now. Both times are by Prometheus' clock.
+        The time is by Prometheus' clock.
         """
         if self._client is None:
             raise _Unclear("Prometheus is not asked: it is not open")
-        body, params = b"", {"query": query}
-        if moment is not None:
-            params["time"] = f"{moment:.3f}"
+        body, params = b"", {"query": in_one(queries)}
         async with self._client.stream("GET", "api/v1/query", params=params) as response:
             if response.status_code != httpx.codes.OK:
                 raise _Unclear(f"Prometheus has answered {response.status_code}")
@@ -124,9 +149,11 @@ class Prometheus:
                     raise _Unclear("Prometheus has answered more than one number")
         try:
             samples = _decode(body).data.result
-            if len(samples) != 1:
-                raise _Unclear(f"Prometheus has no data for {name}")
-            at, text = samples[0].value
-            return at, float(text)
+            found = {sample.metric.get(NUMBER_LABEL, ""): sample.value for sample in samples}
+            for name in queries:
+                if name not in found:
+                    raise _Unclear(f"Prometheus has no data for {name}")
+            numbers = {name: float(text) for name, (_, text) in found.items()}
         except (msgspec.MsgspecError, ValueError) as error:
-            raise _Unclear(f"Prometheus has answered no number for {name}") from error
+            raise _Unclear("Prometheus has answered no numbers") from error
+        return found[next(iter(queries))][0], numbers

@@ -16,10 +16,11 @@ from msgspec import structs
 from gateway.core.errors import Unavailable
 from gateway.rollback.evidence import Evidence, NoEvidence
 from gateway.rollback.interface import Counted, Queries
-from gateway.rollback.prometheus import Prometheus
+from gateway.rollback.prometheus import Prometheus, other_causes
 from gateway.store.acts import ActQuery
 from tests.conformance.release_alerts import AFTER, BEFORE, ReleaseAlertsConformance, full
 from tests.conformance.release_world import ReleaseWorld, State
+from tests.gateway.rollback.one_query import vector
 
 IN_FORCE_SINCE: Final = 600.0
 
@@ -32,10 +33,10 @@ def answered(body: bytes, status: int = 200) -> httpx.Response:
     return httpx.Response(status, content=pieces(body))
 
 
-def vector(at: float, *values: str) -> httpx.Response:
-    result = [{"metric": {}, "value": [at, value]} for value in values]
-    answer = {"status": "success", "data": {"resultType": "vector", "result": result}}
-    return answered(msgspec.json.encode(answer))
+def numbers(at: float, value: str) -> httpx.Response:
+    """Returns an answer with the same value for each number that is asked for."""
+    names = (*Queries.__struct_fields__, *other_causes(300))
+    return answered(msgspec.json.encode(vector(dict.fromkeys(names, value), at)))
 
 
 async def never(_: float) -> httpx.Response:
@@ -48,14 +49,14 @@ def refused(_: float) -> httpx.Response:
 
 
 BROKEN: Final[dict[str, Callable[[float], Any]]] = {
-    "empty": vector,
-    "NaN": lambda now: vector(now, "NaN"),
-    "infinite": lambda now: vector(now, "+Inf"),
-    "several": lambda now: vector(now, "1000", "1000"),
+    "empty": lambda now: answered(msgspec.json.encode(vector({}, now))),
+    "NaN": lambda now: numbers(now, "NaN"),
+    "infinite": lambda now: numbers(now, "+Inf"),
+    "none of these": lambda now: answered(msgspec.json.encode(vector({"odd": "1000"}, now))),
     "down": refused,
     "slow": never,
     "failing": lambda _: answered(b"", 503),
-    "another clock": lambda now: vector(now - 31, "1000"),
+    "another clock": lambda now: numbers(now - 31, "1000"),
     "no JSON": lambda _: answered(b"<html>"),
 }
 """What a Prometheus may answer that proves nothing."""
@@ -141,9 +142,12 @@ class ReleaseKindConformance(ReleaseAlertsConformance):
         await world.passes(5)
         assert await world.states() == AFTER
 
-    async def test_while_work_is_moved_off_a_region_nothing_is_done(self, world: ReleaseWorld) -> None:
+    @pytest.mark.parametrize("cause", ["failovers", "regions_back"])
+    async def test_what_a_lost_region_may_explain_takes_nothing_back(
+        self, world: ReleaseWorld, cause: str
+    ) -> None:
         """Row 40, where the region answers again before the next look."""
-        world.found = world.measured(failovers=1.0)
+        world.found = world.measured(**{cause: 1.0})
         await world.alert()
         await world.passes()
         assert (await world.states(), world.phases) == (BEFORE, [])

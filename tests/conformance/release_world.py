@@ -93,6 +93,7 @@ class ReleaseWorld(ABC):
             "release": Shares(total=total, bad=share * total),
             "baseline": Shares(total=other, bad=baseline * other),
             "failovers": 0.0,
+            "regions_back": 0.0,
             "clock_offset_seconds": 0.0,
         }
         return Evidence(**values | changes)

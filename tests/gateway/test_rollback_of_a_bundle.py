@@ -21,6 +21,7 @@ from gateway.identity.development_issuer import mint_token
 from gateway.settings import GatewaySettings, PolicySettings, RollbackSettings, Secret
 from tests.gateway.policy.embedded.engines import EMPTY_DATA
 from tests.gateway.policy.rollout.releases import archive, rules
+from tests.gateway.rollback.one_query import answer
 from waypost.cancellation import cancel_and_wait
 
 DOCUMENT = {
@@ -54,10 +55,8 @@ class Witness:
         self.gateway: Gateway | None = None
 
     def answer(self, request: Request) -> Response:
-        value = self._value(request.args["query"])
-        result = [{"metric": {}, "value": [time.time(), str(value)]}]
-        answer = {"status": "success", "data": {"resultType": "vector", "result": result}}
-        return Response(msgspec.json.encode(answer), content_type="application/json")
+        answered = answer(request.args["query"], self._value, at=time.time())
+        return Response(msgspec.json.encode(answered), content_type="application/json")
 
     def _value(self, query: str) -> float:
         found = re.search(r'revision(!?=)"([^"]*)"', query)

@@ -23,6 +23,7 @@ from gateway.rollback.workflows.queries import COUNTER
 from gateway.rollback_settings import LaterKindSettings
 from gateway.settings import GatewaySettings, RollbackSettings, Secret
 from gateway.start_error import StartError
+from tests.gateway.rollback.one_query import answer
 from waypost.cancellation import cancel_and_wait
 
 
@@ -33,9 +34,8 @@ class Witness:
         self.gateway: Gateway | None = None
 
     def answer(self, request: Request) -> Response:
-        result = [{"metric": {}, "value": [time.time(), str(self._value(request.args["query"]))]}]
-        answer = {"status": "success", "data": {"resultType": "vector", "result": result}}
-        return Response(msgspec.json.encode(answer), content_type="application/json")
+        answered = answer(request.args["query"], self._value, at=time.time())
+        return Response(msgspec.json.encode(answered), content_type="application/json")
 
     def _value(self, query: str) -> float:
         found = re.search(r'release="([^"]*)"', query)

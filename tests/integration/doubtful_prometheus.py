@@ -19,6 +19,8 @@ from tests.observability.alert_server import free_address
 from waypost.serving import Server
 
 COUNTER: Final = "waypost_submission_decisions_total"
+OTHER_CAUSES: Final = ("waypost_failovers_total", "waypost_region_condition")
+"""The metrics that are asked for because they may explain an alert."""
 
 
 class DoubtfulPrometheus:
@@ -35,6 +37,8 @@ class DoubtfulPrometheus:
         """The revisions whose counters that other Prometheus scrapes, all of them NaN."""
         self.failovers_seen = 0
         """The number of evidence queries that were answered with failovers."""
+        self.failovers_long_ago = False
+        """Whether it answers as if failovers, and losses of regions, were longer ago than the window."""
         self.application = Starlette(
             routes=[Route("/api/v1/query", self.query), Route("/metrics", self.metrics)]
         )
@@ -49,9 +53,13 @@ class DoubtfulPrometheus:
         if self.clock_offset_seconds and "time" not in asked:
             asked["time"] = str(time.time() + self.clock_offset_seconds)
         target = self._bad if self.empty or self.nan_revisions else self._good
+        if self.failovers_long_ago:
+            for name in OTHER_CAUSES:
+                asked["query"] = asked["query"].replace(name, "nothing_of_this_name")
         answer = await self.client.get(f"{target}/api/v1/query", params=asked)
-        if "failovers" in asked["query"] and float(answer.json()["data"]["result"][0]["value"][1]) > 0:
-            self.failovers_seen += 1
+        for sample in answer.json()["data"]["result"]:
+            moved = sample["metric"].get("number") == "failovers" and float(sample["value"][1]) > 0
+            self.failovers_seen += moved
         return Response(answer.content, answer.status_code, media_type="application/json")
 
     async def metrics(self, request: Request) -> Response:

@@ -26,7 +26,15 @@ NO_SETTINGS: Final[Mapping[str, object]] = {}
 TOKEN: Final = "of-alertmanager"
 BASELINE_SUBMISSIONS: Final = 300
 OPERATES: Final = (
-    *("policy:operate", "policy:read", "regions:read", "audit:read", "workflows:read", "workflows:release"),
+    *(
+        "workflows:release",
+        "policy:operate",
+        "policy:read",
+        "regions:read",
+        "audit:read",
+        "workflows:read",
+        "workflows:submit",
+    ),
 )
 
 

@@ -62,8 +62,8 @@ def _by_evidence(evidence: Evidence, settings: RollbackSettings) -> Analysis:
     if fault:
         return _wait(fault)
     canary, stable, counted = evidence.release, evidence.baseline, evidence.counted
-    if evidence.failovers > 0:
-        return _wait("work was moved off a region")
+    if evidence.other_cause:
+        return _wait(evidence.other_cause)
     if canary.total < settings.requests:
         return _wait(f"too few of its {counted.total} have ended to judge it")
     if stable.total < settings.requests:

@@ -73,3 +73,11 @@ def test_the_view_shows_since_when_and_why() -> None:
     assert (seen.inflight, seen.free_slots, seen.queued, seen.cordoned) == (3, 4, 1, True)
     assert seen.weight == pytest.approx(2 * 0.55)
     assert seen.peak_ewma_seconds == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(("counted", "lost"), [(True, True), (False, False)])
+def test_a_region_that_was_given_up_is_not_lost(counted: bool, lost: bool) -> None:
+    """It stays unreachable for ever, and would keep bad releases in force for as long."""
+    health, now = unreachable(), Instant(138.0, 1_800_000_000.0)
+    seen = region_view(health, status=None, inflight=0, now=now, settings=SETTINGS, counted=counted)
+    assert (seen.condition, seen.lost) == (C.UNREACHABLE, lost)

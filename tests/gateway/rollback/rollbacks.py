@@ -45,6 +45,7 @@ def evidence(
     submissions: float = 1_000.0,
     baseline_submissions: float = 1_000.0,
     failovers: float = 0.0,
+    regions_back: float = 0.0,
     clock: float = 0.0,
 ) -> Evidence:
     return Evidence(
@@ -52,6 +53,7 @@ def evidence(
         release=Shares(total=submissions, bad=share * submissions),
         baseline=Shares(total=baseline_submissions, bad=baseline * baseline_submissions),
         failovers=failovers,
+        regions_back=regions_back,
         clock_offset_seconds=clock,
     )
 

@@ -69,6 +69,7 @@ GATES: dict[str, tuple[dict[str, Any], Outcome]] = {
     "two a day": ({"past": [a_rollback(at=NOW - 80_000), a_rollback(at=NOW - 8_000)]}, Outcome.PERSON),
     "region lost": ({"region_lost": True}, Outcome.WAIT),
     "failovers": ({"found": evidence(failovers=1.0)}, Outcome.WAIT),
+    "a region is back": ({"found": evidence(regions_back=1.0)}, Outcome.WAIT),
     "too few": ({"found": evidence(submissions=199.0)}, Outcome.WAIT),
     "small baseline": ({"found": evidence(baseline_submissions=199.0)}, Outcome.FREEZE),
     "small share": ({"found": evidence(share=0.05, baseline=0.0)}, Outcome.WAIT),
@@ -78,6 +79,7 @@ GATES: dict[str, tuple[dict[str, Any], Outcome]] = {
     "infinite": ({"found": evidence(baseline_submissions=math.inf)}, Outcome.FREEZE),
     "more than all": ({"found": evidence(share=1.5)}, Outcome.FREEZE),
     "NaN failovers": ({"found": evidence(failovers=NAN)}, Outcome.FREEZE),
+    "NaN regions": ({"found": evidence(regions_back=NAN)}, Outcome.FREEZE),
     "clock ahead": ({"found": evidence(clock=31.0)}, Outcome.FREEZE),
     "clock behind": ({"found": evidence(clock=-31.0)}, Outcome.FREEZE),
     "clock unknown": ({"found": evidence(clock=NAN)}, Outcome.FREEZE),
@@ -122,6 +124,7 @@ evidences = st.one_of(
         release=shares,
         baseline=shares,
         failovers=numbers,
+        regions_back=numbers,
         clock_offset_seconds=numbers,
     ),
 )
@@ -142,7 +145,7 @@ def test_without_proof_nothing_is_ever_taken_back(
     assert isinstance(found, Evidence)
     assert mode == "on"
     assert 120 <= age <= 3_600
-    assert found.failovers == 0
+    assert (found.failovers, found.regions_back) == (0, 0)
     assert min(found.release.total, found.baseline.total) >= 200
     assert found.release.bad > 0.05 * found.release.total
     assert found.release.share >= 2 * found.baseline.share

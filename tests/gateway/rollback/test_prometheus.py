@@ -11,16 +11,22 @@ from msgspec import structs
 
 from gateway.rollback.evidence import Evidence, NoEvidence, Shares
 from gateway.rollback.interface import Queries
-from gateway.rollback.prometheus import Prometheus
+from gateway.rollback.prometheus import Prometheus, other_causes
+from tests.gateway.rollback.one_query import queries_in, vector
 from tests.gateway.rollback.rollbacks import COUNTED, NOW, ON
 
 SETTINGS = structs.replace(ON, prometheus_url="http://prometheus:9090/base", prometheus_seconds=0.05)
 QUERIES = Queries(release="a", release_bad="b", baseline="c", baseline_bad="d")
 
 
-def vector(*values: Any, at: float = NOW) -> dict[str, Any]:
-    result = [{"metric": {}, "value": [at, value]} for value in values]
-    return {"status": "success", "data": {"resultType": "vector", "result": result}}
+NUMBERS = {
+    "release": "1000",
+    "release_bad": "400",
+    "baseline": "900.5",
+    "baseline_bad": "9",
+    "failovers": "0",
+    "regions_back": "0",
+}
 
 
 async def pieces(body: bytes) -> AsyncIterator[bytes]:
@@ -45,26 +51,25 @@ async def asked(answer: Callable[[httpx.Request], Any]) -> Evidence | NoEvidence
         return await prometheus.evidence(QUERIES, COUNTED, window_seconds=300)
 
 
-async def test_each_number_is_asked_for_once_and_is_the_servers() -> None:
-    """Under the path that the address has, and all at the moment of the first, by its clock.
-
-    What grows from one query to the next would otherwise be more than all, and the evidence nonsense.
-    """
-    urls, values = list[httpx.URL](), iter(["1000", "400", "900.5", "9", "0"])
+async def test_all_numbers_are_asked_for_at_once() -> None:
+    """Under the path that the address has. Two queries may see different scrapes: the bad were more."""
+    urls = list[httpx.URL]()
 
     def answer(request: httpx.Request) -> Any:
         urls.append(request.url)
-        return vector(next(values), at=NOW + len(urls))
+        return vector(NUMBERS, NOW + 1)
 
     assert await asked(answer) == Evidence(
         counted=COUNTED,
         release=Shares(total=1000.0, bad=400.0),
         baseline=Shares(total=900.5, bad=9.0),
         failovers=0.0,
+        regions_back=0.0,
         clock_offset_seconds=1.0,
     )
-    assert {url.path for url in urls} == {"/base/api/v1/query"}
-    assert [url.params.get("time") for url in urls] == [None, *[f"{NOW + 1:.3f}"] * 4]
+    (url,) = urls
+    assert (url.path, url.params.get("time")) == ("/base/api/v1/query", None)
+    assert queries_in(url.params["query"]) == {**structs.asdict(QUERIES), **other_causes(300)}
 
 
 async def never(_: httpx.Request) -> Any:
@@ -76,16 +81,16 @@ def refused(request: httpx.Request) -> Any:
 
 
 NO_DATA = "Prometheus has no data for release"
-NO_NUMBER = "Prometheus has answered no number for release"
+NO_NUMBER = "Prometheus has answered no numbers"
 
 
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (lambda _: vector(), NO_DATA),
-        (lambda _: vector("1", "2"), NO_DATA),
-        (lambda _: vector("many"), NO_NUMBER),
-        (lambda _: vector(7), NO_NUMBER),
+        (lambda _: vector({}, NOW), NO_DATA),
+        (lambda _: vector({"odd": "1"}, NOW), NO_DATA),
+        (lambda _: vector(NUMBERS | {"baseline": "many"}, NOW), NO_NUMBER),
+        (lambda _: vector(NUMBERS | {"baseline": 7}, NOW), NO_NUMBER),
         (lambda _: {"status": "error", "error": "odd"}, NO_NUMBER),
         (lambda _: (200, b"<html>"), NO_NUMBER),
         (lambda _: (503, b""), "Prometheus has answered 503"),
@@ -100,6 +105,6 @@ async def test_what_is_not_one_number_is_no_evidence(answer: Any, why: str) -> N
 
 
 async def test_a_number_that_is_none_is_handed_on_for_the_gates_to_refuse() -> None:
-    found = await asked(lambda _: vector("NaN"))
+    found = await asked(lambda _: vector(NUMBERS | {"release": "NaN"}, NOW))
     assert isinstance(found, Evidence)
     assert not found.release.sound

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from gateway.rollback.interface import Queries
 from gateway.rollback.policy_bundles.queries import queries, queries_after
-from gateway.rollback.prometheus import FAILOVERS
+from gateway.rollback.prometheus import other_causes
 from tests.gateway.rollback.promtool_queries import check, expected
 from tests.gateway.rollback.rollbacks import NOW, a_release
 
@@ -35,7 +35,7 @@ HISTORY = [
 
 
 def named(found: Queries) -> dict[str, str]:
-    return {**structs.asdict(found), "failovers": FAILOVERS.format(window=300)}
+    return {**structs.asdict(found), **other_causes(300)}
 
 
 def test_the_queries_have_the_numbers_of_a_release_and_of_its_baseline(tmp_path: Path) -> None:

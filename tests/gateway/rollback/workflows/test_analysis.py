@@ -84,6 +84,7 @@ evidences = st.builds(
     release=shares,
     baseline=shares,
     failovers=numbers,
+    regions_back=numbers,
     clock_offset_seconds=numbers,
 )
 
@@ -95,6 +96,6 @@ def test_without_proof_no_canary_goes_on(found: Evidence, age: float, region_los
         return
     assert age >= 600
     assert not region_lost
-    assert found.failovers == 0
+    assert (found.failovers, found.regions_back) == (0, 0)
     assert min(found.release.total, found.baseline.total) >= 200
     assert found.release.bad <= 0.05 * found.release.total
