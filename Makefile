@@ -6,8 +6,10 @@ POLICY ?= embedded
 SPEED ?= 10
 STAMP := .venv/.waypost-installed
 CORES := $(shell nproc 2> /dev/null || sysctl -n hw.ncpu)
-# Half of a unit test's time is waiting for processes of its own: two more of them than cores keep these busy.
-UNIT_PROCESSES ?= $(shell echo $$(($(CORES) + 2)))
+# Many tests wait for connections, timers or processes of their own: two more than cores keep these busy.
+TEST_PROCESSES ?= $(shell echo $$(($(CORES) + 2)))
+TESTS := $(BIN)/python -m pytest
+SEEDS ?= 60
 OPA_VERSION := 1.22.2
 OPA := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost/opa-$(OPA_VERSION)/opa
 
@@ -15,7 +17,7 @@ OPA := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost/opa-$(OPA_VERSION)/opa
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types floors policy opa prometheus test unit integration demo observe faults failover bench generated lock audit clean
+.PHONY: help setup check lint types floors policy opa prometheus test unit simulation integration demo observe faults failover bench generated lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -59,13 +61,17 @@ prometheus: ## Prometheus and Alertmanager with their tools, Debian's packages: 
 	@command -v promtool amtool > /dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus prometheus-alertmanager; }
 
-test: unit integration ## all tests, warnings are errors
+test: unit simulation integration ## all tests, warnings are errors
 
-unit: $(STAMP) ## the tests that start no stack, several at a time: many wait
-	$(BIN)/python -m pytest -n $(UNIT_PROCESSES) --dist worksteal --ignore tests/integration
+unit: $(STAMP) ## the quick tests: no stack, no other program; several at a time
+	$(TESTS) -n $(TEST_PROCESSES) --dist worksteal -m "not integration" --ignore tests/integration --ignore tests/simulation
 
-integration: $(STAMP) ## the tests on real processes, one at a time: they measure
-	$(BIN)/python -m pytest tests/integration --policy $(POLICY)
+simulation: $(STAMP) ## a gateway and its regions in virtual time, with all kinds of trouble (SEEDS=1000 for many)
+	$(TESTS) -n $(TEST_PROCESSES) --dist worksteal tests/simulation --seeds $(SEEDS)
+
+integration: $(STAMP) ## tests of real processes, several at a time; then of whole stacks, one by one: they measure
+	$(TESTS) -n $(TEST_PROCESSES) --dist worksteal -m integration --ignore tests/integration --ignore tests/simulation
+	$(TESTS) tests/integration --policy $(POLICY)
 
 demo: $(STAMP) ## submit a real backup, lose a region, end complete (POLICY=opa: a real OPA decides)
 	$(BIN)/python examples/demo.py --policy $(POLICY)

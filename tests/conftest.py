@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from gateway.cli.dev.opa_program import find_opa
 from waypost.pki import create_root
 
 settings.register_profile("steady", derandomize=True)
@@ -23,6 +24,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-cases", action="store_true", help="ask OPA all of its own cases, not one in 40")
     parser.addoption("--policy", choices=["embedded", "opa"], default="embedded", help="of real stacks")
     parser.addoption("--seeds", type=int, default=60, help="how many troubled worlds are simulated")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks tests that need an OPA as integration tests, and skips them where there is none."""
+    with_opa = [item for item in items if item.get_closest_marker("opa")]
+    missing = with_opa and find_opa() is None
+    for item in with_opa:
+        item.add_marker(pytest.mark.integration)
+        if missing:
+            item.add_marker(pytest.mark.skip("needs an opa program: `make opa` builds one"))
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,6 +1,6 @@
 """Runs a real OPA for tests, with the rules that a test gives.
 
-Where there is no OPA, such tests are skipped.
+Where there is no OPA, tests that are marked with `needs_opa` are skipped.
 """
 
 import zlib
@@ -19,7 +19,7 @@ from gateway.policy.opa.bundle_archive import pack_bundle
 from gateway.policy.source import PolicySource
 
 OPA = find_opa()
-needs_opa = pytest.mark.skipif(OPA is None, reason="needs an opa program: `make opa` builds one")
+needs_opa = pytest.mark.opa
 
 
 def bundle_of(rules: str, data: dict[str, Any] | None = None) -> Bundle:

@@ -61,6 +61,7 @@ async def refusals(settings: GatewaySettings, *types: str) -> list[list[str]]:
     return found
 
 
+@pytest.mark.integration
 async def test_a_scrape_shows_what_the_controller_knows(settings: GatewaySettings) -> None:
     """Alerts stand on it; it is looked up at the scrape, not at each pass."""
     async with (
@@ -180,6 +181,7 @@ async def test_a_bundle_that_nobody_could_trust_stops_the_start(
             pass
 
 
+@pytest.mark.integration
 async def test_a_gateway_serves_its_bundle_on_the_internal_port(
     settings: GatewaySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +239,7 @@ async def test_another_store_is_one_entry(
         assert addresses == ["//u:p@h/d"]
 
 
+@pytest.mark.integration
 async def test_documents_are_checked_by_what_the_configured_clusters_declare(
     settings: GatewaySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,7 @@ async def test_an_engine_that_takes_no_bundles_does_not_start_over_an_active_one
             await policy_composition.policy_composition(own_rules(tmp_path), store, Metrics()).__aenter__()
 
 
+@pytest.mark.integration
 def test_what_starts_often_loads_no_library_that_it_does_not_use() -> None:
     """The process for large documents starts with each engine; and most gateways ask no OPA."""
     modules = "gateway.policy.embedded.worker_main, gateway.policy.opa.factory"

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import msgspec
+import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -23,6 +24,8 @@ from tests.gateway.policy.embedded.engines import EMPTY_DATA
 from tests.gateway.policy.rollout.releases import archive, rules
 from tests.gateway.rollback.one_query import answer
 from waypost.cancellation import cancel_and_wait
+
+pytestmark = pytest.mark.integration
 
 DOCUMENT = {
     "apiVersion": "waypost/v1",

@@ -16,6 +16,8 @@ from tests.integration.waiting import until
 from tests.observability.alert_server import alert_server
 from tests.observability.prometheus_files import ALERTMANAGER, alerts, program
 
+pytestmark = pytest.mark.integration
+
 CONFIGURATION = yaml.safe_load(ALERTMANAGER.read_text())
 
 

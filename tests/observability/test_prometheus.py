@@ -31,6 +31,7 @@ ALERT_FILES = [path for path in RULE_FILES if "alert: " in path.read_text()]
 SECTIONS = ["What it means", "What to look at", "What to do"]
 
 
+@pytest.mark.integration
 def test_what_ships_is_valid() -> None:
     """By Prometheus' own words: configuration, rules, and the templates of the annotations."""
     promtool = program("promtool")
@@ -45,6 +46,7 @@ def test_what_ships_is_valid() -> None:
         assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("path", ALERT_FILES, ids=lambda path: path.stem)
 def test_each_alert_fires_when_it_should_and_not_before(tmp_path: Path, path: Path) -> None:
     """An alert that cannot fire is worse than none: somebody relies on it. Each has a near miss, too."""

@@ -165,6 +165,7 @@ def open_elsewhere(path: Path) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("link", ["symbolic", "hard", "folder"])
 async def test_a_file_is_one_whatever_its_name(database: Database, tmp_path: Path, link: str) -> None:
     """Two owners would each acknowledge what the other does not see."""
@@ -181,6 +182,7 @@ async def test_a_file_is_one_whatever_its_name(database: Database, tmp_path: Pat
         await Database(other).__aenter__()
 
 
+@pytest.mark.integration
 async def test_there_is_no_lock_file_to_remove(database: Database, tmp_path: Path) -> None:
     """The lock is on the database itself."""
     assert set(os.listdir(tmp_path)) <= {"a.db", "a.db-wal", "a.db-shm"}

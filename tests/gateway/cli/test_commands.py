@@ -75,6 +75,7 @@ def test_arguments_that_make_no_sense_are_refused(words: tuple[str, ...]) -> Non
     assert ended(*words) == 2
 
 
+@pytest.mark.integration
 def test_the_start_loads_little() -> None:
     """`waypost --help` is there at once: what a command needs is loaded with the command."""
     out = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, check=True).stdout
@@ -191,6 +192,7 @@ def test_what_is_missing_is_named(words: str, said: str, capsys: pytest.CaptureF
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("argument", ["-", "absent.yaml"])
 def test_a_lone_dash_is_standard_input(argument: str) -> None:
     """Though a word that begins with a dash is an option."""

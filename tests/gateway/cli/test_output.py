@@ -57,6 +57,7 @@ def test_text_stays_text_in_yaml(text: str) -> None:
     assert read_yaml(printed, maximum_nesting=9, maximum_expansion=0, maximum_values=1_000) == (value, [])
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("prints", ["print", "console().print"])
 def test_a_reader_that_has_seen_enough_is_no_error(prints: str) -> None:
     """`waypost runs | head -1` says nothing on standard error; the code is the one that shells know."""
@@ -71,6 +72,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(prints: str) -> None:
         process.stderr.close()
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 @pytest.mark.parametrize("count", [5_000, 1])
 def test_a_full_disk_is_reported(count: int) -> None:

@@ -10,6 +10,8 @@ from clusters.embedded.executors.interface import Executor, ExecutorContext
 from clusters.embedded.executors.registry import EXECUTORS, executor_settings
 from tests.conformance.executor import ExecutorConformance
 
+pytestmark = pytest.mark.integration
+
 
 def registered(type_: str, workspaces: Path, **settings: Any) -> Executor:
     known = executor_settings({type_: settings})

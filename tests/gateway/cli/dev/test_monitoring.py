@@ -29,6 +29,7 @@ def test_a_machine_without_the_programs_is_told_how_to_get_them(
     assert "make prometheus" in refused.value.lines[0]
 
 
+@pytest.mark.integration
 def test_the_configuration_of_a_stack_is_valid_and_has_all_of_its_processes(tmp_path: Path) -> None:
     """What ships, but for addresses and times; nothing is written to servers that are not there."""
     clusters = {"beijing": "127.0.0.1:9101", "shanghai": "127.0.0.1:9102"}

@@ -110,6 +110,7 @@ def test_up_sets_its_regions_apart(state: Path, elsewhere: Path, monkeypatch: py
     assert (state / "regions").resolve().parent == elsewhere
 
 
+@pytest.mark.integration
 def test_a_region_of_a_killed_stack_is_found(state: Path) -> None:
     """Its command line does not name the stack's folder."""
     set_regions_apart(state)

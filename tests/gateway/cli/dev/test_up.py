@@ -88,6 +88,7 @@ def test_a_port_that_is_taken_is_reported_with_the_option_that_helps(
     assert (f"process {os.getpid()}" in holder, f"kill {os.getpid()}" in advice) == (True, True)
 
 
+@pytest.mark.integration
 def test_processes_of_a_killed_stack_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Their `up` is gone, and so is what would end them; `--fresh` must not empty the folder below them."""
     (tmp_path / "gateway.db").write_text("kept")
@@ -98,6 +99,7 @@ def test_processes_of_a_killed_stack_are_named(tmp_path: Path, capsys: pytest.Ca
     assert (tmp_path / "gateway.db").read_text() == "kept"
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 async def test_a_closed_terminal_ends_the_stack(number: signal.Signals, tmp_path: Path) -> None:
     """Else gateway and regions would run for ever: they have sessions of their own."""

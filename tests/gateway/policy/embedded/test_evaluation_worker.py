@@ -259,6 +259,7 @@ async def test_what_takes_long_leaves_the_event_loop_alone(tmp_path: Path, rules
         assert quick or "numbers.range" in rules
 
 
+@pytest.mark.integration
 async def test_rules_that_are_slow_by_themselves_go_to_the_process_at_once(tmp_path: Path) -> None:
     """What takes long between two checkpoints is slow whatever the document, and so is the next one."""
     rules = 'slow if { some text in data.house.texts; count(split(text, "")) < 0 }' + DECISION

@@ -42,6 +42,7 @@ async def inline_rounds(
     return begun, decision
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("numbers", "begun"), [(200, 1), (2_000, 1), (2_001, 0), (100_000, 0)])
 async def test_a_loop_over_much_data_is_never_begun_on_the_event_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: int, begun: int
@@ -51,6 +52,7 @@ async def test_a_loop_over_much_data_is_never_begun_on_the_event_loop(
     assert (found, decision.fault, decision.rules) == (begun, "", ("r",))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("numbers", "begun"), [(2_000, 1), (10_000, 0)])
 async def test_all_pairs_of_data_for_a_small_document_are_killed_at_the_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: int, begun: int

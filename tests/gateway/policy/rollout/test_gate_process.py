@@ -9,6 +9,8 @@ from gateway.policy.rollout.gate_process import GateProcess
 from tests.gateway.policy.opa.keys import VERIFIES
 from tests.gateway.policy.rollout.releases import archive, rules
 
+pytestmark = pytest.mark.integration
+
 GATE = BundleGate(key=VERIFIES, unsigned=False, opa=False)
 BROKEN = rules("broken") | {"access.rego": "package waypost.access\n\ndecision := {\n"}
 

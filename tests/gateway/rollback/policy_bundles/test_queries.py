@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgspec
+import pytest
 from msgspec import structs
 
 from gateway.rollback.interface import Queries
@@ -10,6 +11,8 @@ from gateway.rollback.policy_bundles.queries import queries, queries_after
 from gateway.rollback.prometheus import other_causes
 from tests.gateway.rollback.promtool_queries import check, expected
 from tests.gateway.rollback.rollbacks import NOW, a_release
+
+pytestmark = pytest.mark.integration
 
 COUNTER = "waypost_submission_decisions_total"
 REVISION = 'r7"}\\'

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec import structs
 
 from gateway.core.rollback import ReleaseKind
@@ -33,6 +34,7 @@ HISTORY = [
 ]
 
 
+@pytest.mark.integration
 def test_the_queries_have_the_numbers_of_a_version_and_of_its_baseline(tmp_path: Path) -> None:
     """Of the stable version, of one in canary, after its rollback, and where there is nothing."""
     stable = structs.asdict(queries(a_version(), window_seconds=300, now=NOW))

@@ -62,6 +62,7 @@ class TestSqliteStore(StoreConformance):
     """The whole conformance suite on a SQLite file."""
 
 
+@pytest.mark.integration
 async def test_every_acknowledged_run_outlives_a_kill(tmp_path: Path, open_store: Open) -> None:
     """SIGKILL among eight submitters: every acknowledged run is there, and none is there by half."""
     with subprocess.Popen(

@@ -20,7 +20,7 @@ from tests.clusters.embedded.executors.process.escaping_commands import ESCAPE, 
 from tests.clusters.embedded.working_node import SHARD, finished, process, running, start
 from waypost.workflow.task import Resources, SideEffects
 
-pytestmark = pytest.mark.usefixtures("leases")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("leases")]
 
 
 async def test_a_command_ends_with_its_guard(node: ClusterNode, tmp_path: Path) -> None:

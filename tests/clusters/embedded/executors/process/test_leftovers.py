@@ -14,7 +14,7 @@ from tests.clusters.embedded.executors.process.escaping_commands import ESCAPE, 
 from tests.clusters.embedded.working_node import ended, finished, process, running, start
 from waypost.workflow.task import SideEffects
 
-pytestmark = pytest.mark.usefixtures("leases")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("leases")]
 BOTH = [SideEffects.IDEMPOTENT, SideEffects.EXCLUSIVE]
 
 

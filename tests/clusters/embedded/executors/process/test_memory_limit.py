@@ -12,6 +12,8 @@ from clusters.protocol import TaskPhase
 from tests.clusters.embedded.working_node import SHARD, finished, process, start
 from waypost.workflow.task import Resources
 
+pytestmark = pytest.mark.integration
+
 LIMITED = Resources(memory_mib=100)
 
 

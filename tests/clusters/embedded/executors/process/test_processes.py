@@ -19,6 +19,8 @@ from waypost.tracing.context import TraceContext
 from waypost.workflow.run_types import OWN_VARIABLES
 from waypost.workflow.task import SideEffects, TaskSpec
 
+pytestmark = pytest.mark.integration
+
 
 async def test_a_talkative_task_does_not_fill_the_disk(node: ClusterNode) -> None:
     """Its log is shortened while it runs: this task waits for that."""

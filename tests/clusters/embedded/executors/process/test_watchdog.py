@@ -6,12 +6,16 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from clusters.embedded.executors.process.watchdog_client import PROGRAM, WatchdogClient
 from clusters.embedded.node import ClusterNode, ClusterNodeSettings
 from tests.clusters.embedded.executors.process.escaping_commands import (
     pids_in,
 )
 from tests.clusters.embedded.working_node import process, running, start
+
+pytestmark = pytest.mark.integration
 
 
 async def test_a_watchdog_that_ends_is_replaced_by_one_with_the_whole_list(
