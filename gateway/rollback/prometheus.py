@@ -31,8 +31,8 @@ OTHER_CAUSES: Final = {
 def other_causes(window_seconds: int) -> dict[str, str]:
     """Returns the PromQL queries for other possible causes of an alert than the release, by name.
 
-    Failovers count from twice the window on: what was moved before the window is still started again, waits and
-    fails within it.
+    Failovers count from twice the window on: what was moved before the window is still started again,
+    waits and fails within it.
     """
     return {
         name: query.format(window=window_seconds, twice=2 * window_seconds)
