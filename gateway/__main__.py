@@ -51,6 +51,7 @@ COMMANDS: Final = (
     ("uncordon", "gateway.cli.regions.cordon:uncordon", OPERATE, "Place work in a region again."),
     ("drain", "gateway.cli.regions.drain:drain", OPERATE, "Cordon a region and wait until it is empty."),
     ("forget", "gateway.cli.regions.forget:forget", OPERATE, "Give an unreachable region up for good."),
+    ("routing", "gateway.cli.regions.routing:app", OPERATE, "Spread new work over the regions."),
     (
         "replace",
         "gateway.cli.regions.replace:replace",

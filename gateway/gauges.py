@@ -11,7 +11,6 @@ from clusters.interface import ClusterAdapter, CountsConnections
 from gateway.api.routes import OPERATIONS
 from gateway.core.decision import Action
 from gateway.core.errors import GatewayError
-from gateway.core.shard_states import TERMINAL
 from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_feed import BundleFeed
@@ -45,8 +44,7 @@ def start_counters(metrics: Metrics, settings: GatewaySettings) -> None:
         metrics.requests.labels(call, reason)
     for action in Action:
         metrics.decisions.labels(engine_kind(settings.policy.engine), action, "unanswered")
-    for phase in TERMINAL:
-        metrics.shards_ended.labels(phase)
+    metrics.ends.begin(0)
     for outcome in ("Activated", "Refused"):
         metrics.policy_bundles.labels(outcome)
     for region, cause in product(settings.regions, CAUSES):

@@ -1,7 +1,6 @@
 """Declares all metrics of a gateway: name, meaning, when to look at it, labels.
 
-`metrics.py` creates them, and docs/metrics.md is generated from here. The metrics of a cluster are declared
-in `cluster_metrics.py`.
+`metrics.py` creates them, and docs/metrics.md is generated from here. `cluster_metrics.py` has a cluster's.
 """
 
 from typing import Final
@@ -31,6 +30,7 @@ from observability.metric_declaration import (
     REQUEST,
     REVISION,
     ROLLBACK_PHASE,
+    ROUTING,
     RULE,
     SIZES,
     STEP,
@@ -202,8 +202,7 @@ CUT_OFF: Final = gauge(
 )
 FAILOVER_FROZEN: Final = gauge(
     "waypost_failover_frozen",
-    "1 while Suspect shards do not move since fewer than half of the regions answer, or the gateway is cut"
-    " off.",
+    "1 while Suspect shards do not move: fewer than half of the regions answer, or the gateway is cut off.",
     "Suspect shards stay: look at the regions, forget the one that is lost for good",
 )
 DISPATCH_SECONDS: Final = histogram(
@@ -253,8 +252,9 @@ QUEUE_AGE: Final = gauge(
 )
 SHARDS_ENDED: Final = counter(
     "waypost_shards_ended_total",
-    "Shards that ended, by phase.",
-    "how much is done since the gateway's start, and how much of it fails",
+    "Shards that ended, by phase, and by the routing revision that placed them.",
+    "how much fails, and whether more under a new routing revision: rollbacks are decided by it",
+    ROUTING,
     PHASE,
 )
 RELEASE_SHARD_SECONDS: Final = histogram(

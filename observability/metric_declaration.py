@@ -89,6 +89,9 @@ RULE: Final = Label("rule", 52, "the rules that were seen first; the others are 
 REGION: Final = Label("region", 100, "a region of the settings")
 CONDITION: Final = Label("condition", 8, "a condition of a region")
 PHASE: Final = Label("phase", 9, "a phase of a shard")
+ROUTING: Final = Label(
+    "routing", 20, "a routing revision, or `settings` without one; those longest unused are dropped"
+)
 CAUSES: Final = ("Abandoned", "Lost", "Refused", "Unconfirmed", "Exhausted")
 CAUSE: Final = Label("cause", 5, f"{', '.join(CAUSES)}: the event in the history")
 LEASE_OUTCOME: Final = Label("outcome", 2, "Renewed, Refused")

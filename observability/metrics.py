@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from prometheus_client import Counter, Histogram
 
 from observability import gateway_metrics as table
+from observability.ended_shards import EndedShards
 from observability.metric_declaration import DECIDING, ROLLBACK_PHASES, MetricRegistry
 from observability.release_counts import ReleaseCounts
 
@@ -115,7 +116,7 @@ class Metrics:
         self.store_writable = registry.gauge(table.STORE_WRITABLE)
         self.shards = registry.gauge(table.SHARDS)
         self.queue_age = registry.gauge(table.QUEUE_AGE)
-        self.shards_ended = registry.counter(table.SHARDS_ENDED)
+        self.ends = EndedShards(registry.counter(table.SHARDS_ENDED))
         self.releases = ReleaseCounts(registry.histogram(table.RELEASE_SHARD_SECONDS))
         self.tasks_ended = registry.counter(table.TASKS_ENDED)
         self.failovers = registry.counter(table.FAILOVERS)

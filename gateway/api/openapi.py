@@ -35,6 +35,7 @@ from gateway.api.workflows.releases import CanaryShare, WorkflowPage
 from gateway.core.workflow_release import ReleasedWorkflow
 from gateway.documents.parsing import document_schema
 from gateway.policy.rollout.bundle_states import Share
+from gateway.regions.routing import Routing, RoutingDocument
 from gateway.rollback.webhook import Notification
 from gateway.submission.released_workflows import RunOfRelease
 from waypost.problem_documents import MEDIA_TYPE
@@ -62,6 +63,8 @@ BODIES: Final = (
     ReleasedWorkflow,
     RollbackPage,
     RollbackView,
+    Routing,
+    RoutingDocument,
     RunDetail,
     RunOfRelease,
     RunPage,

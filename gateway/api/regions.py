@@ -96,11 +96,14 @@ async def _wait_until_cordoned(services: Services, name: str) -> RegionView:
 
 
 async def uncordon(call: Call) -> Response:
-    """Uncordon a region: work is placed there again. Repeating it changes nothing."""
+    """Uncordon a region: work is placed there again. Repeating it changes nothing.
+
+    `cordoned` is still true where the routing revision in force cordons the region.
+    """
     view, entry = await _authorize_operation(call, HistoryKind.UNCORDONED)
     if await call.services.store.remove_taint(view.name, Taint.CORDONED, entry=entry):
         _log_operation(call, entry)
-    return JsonResponse(CordonStatus(region=view.name, cordoned=False, inflight=view.inflight))
+    return JsonResponse(CordonStatus(region=view.name, cordoned=view.routing.cordon, inflight=view.inflight))
 
 
 async def forget(call: Call) -> Response:

@@ -38,6 +38,7 @@ from gateway.api.records.trail import trail
 from gateway.api.regions import cordon, drain, forget, regions, replace, uncordon
 from gateway.api.rollbacks.alerts import receive_alerts
 from gateway.api.rollbacks.rollbacks import describe_rollback, rollbacks
+from gateway.api.routing.revisions import apply_routing, rollback_routing, routing
 from gateway.api.runs import cancel, describe, listing, retry
 from gateway.api.submit import submit
 from gateway.api.workflows.releases import (
@@ -98,6 +99,11 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/v1/regions/{region}/uncordon": {"POST": Operation(handler=uncordon)},
     "/v1/regions/{region}/forget": {"POST": Operation(handler=forget)},
     "/v1/regions/{region}/replace": {"POST": Operation(handler=replace)},
+    "/v1/routing": {
+        "POST": Operation(handler=apply_routing, sheds=False),
+        "GET": Operation(handler=routing),
+    },
+    "/v1/routing/{revision}/rollback": {"POST": Operation(handler=rollback_routing, sheds=False)},
     "/v1/audit": {"GET": Operation(handler=audit, query_parameters=AUDIT_QUERY)},
     "/v1/audit/trail": {"GET": Operation(handler=trail, query_parameters=frozenset({"entry", "seal"}))},
     "/v1/decisions": {"GET": Operation(handler=decisions, query_parameters=DECISIONS_QUERY)},

@@ -169,6 +169,7 @@ class RegionState(Struct, frozen=True, kw_only=True):
     free_slots: int
     inflight: int
     cordoned: bool
+    avoided: bool
     forgotten: bool
     executors: tuple[str, ...]
 
@@ -230,6 +231,7 @@ def region_state(view: RegionView, score: float) -> RegionState:
     computed = {
         "score": score,
         "cordoned": view.cordoned,
+        "avoided": view.routing.avoid,
         "forgotten": view.forgotten,
         "executors": sorted(set(view.executors)),
     }

@@ -19,6 +19,7 @@ class Action(StrEnum):
     RUNS_RETRY = "runs:retry"
     REGIONS_READ = "regions:read"
     REGIONS_OPERATE = "regions:operate"
+    ROUTING_OPERATE = "routing:operate"
     AUDIT_READ = "audit:read"
     EXCEPTIONS_READ = "exceptions:read"
     EXCEPTIONS_ASK = "exceptions:ask"
@@ -55,6 +56,7 @@ def kind_of(action: Action) -> ActionKind:
         case (
             Action.RUNS_CANCEL
             | Action.REGIONS_OPERATE
+            | Action.ROUTING_OPERATE
             | Action.EXCEPTIONS_ASK
             | Action.EXCEPTIONS_APPROVE
             | Action.EXCEPTIONS_REVOKE

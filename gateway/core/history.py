@@ -15,6 +15,7 @@ from gateway.core.history_details import Detail as Detail
 from gateway.core.history_details import ExceptionDetail as ExceptionDetail
 from gateway.core.history_details import OperationDetail as OperationDetail
 from gateway.core.history_details import PolicyDetail as PolicyDetail
+from gateway.core.history_details import RoutingDetail as RoutingDetail
 from gateway.core.history_details import WorkflowDetail as WorkflowDetail
 from gateway.core.run import RunPhase
 from gateway.core.shard_states import Event, Phase
@@ -62,6 +63,8 @@ class HistoryKind(StrEnum):
     CORDONED = "Cordoned"
     UNCORDONED = "Uncordoned"
     FORGET_REQUESTED = "ForgetRequested"
+    ROUTING_APPLIED = "RoutingApplied"
+    ROUTING_ROLLED_BACK = "RoutingRolledBack"
     POLICY_UPLOADED = "PolicyUploaded"
     POLICY_SHADOWED = "PolicyShadowed"
     POLICY_CANARIED = "PolicyCanaried"
@@ -113,6 +116,8 @@ class PlacementDetail(Detail, frozen=True, kw_only=True):
     """The id of the policy decision that permits the region."""
     remade: tuple[str, ...] = ()
     """Finished tasks that run again because their results are held by another region."""
+    routing: int = 0
+    """The number of the routing revision in force; 0: none, the settings alone count."""
 
 
 class UnplaceableDetail(Detail, frozen=True, kw_only=True):
@@ -203,6 +208,9 @@ OPERATION_KINDS: Final = (
 )
 """The kinds of history entries about operators' orders for regions: cordon, uncordon, forget, replace."""
 
+ROUTING_KINDS: Final = (HistoryKind.ROUTING_APPLIED, HistoryKind.ROUTING_ROLLED_BACK)
+"""The kinds of history entries about routing revisions."""
+
 DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     # Event.RETRIED has no kind: a retry is one `Reopened` entry of the run, not an entry for each shard.
     **{HistoryKind(event): TransitionDetail for event in Event if event is not Event.RETRIED},
@@ -217,6 +225,7 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     HistoryKind.CANCEL_REQUESTED: CancellationDetail,
     HistoryKind.RUN_PHASE: RunPhaseDetail,
     **dict.fromkeys(OPERATION_KINDS, OperationDetail),
+    **dict.fromkeys(ROUTING_KINDS, RoutingDetail),
     **dict.fromkeys(POLICY_KINDS, PolicyDetail),
     **dict.fromkeys(WORKFLOW_KINDS, WorkflowDetail),
     **dict.fromkeys(EXCEPTION_KINDS, ExceptionDetail),
@@ -230,11 +239,12 @@ ACTS: Final = (
     HistoryKind.CANCEL_REQUESTED,
     HistoryKind.REOPENED,
     *OPERATION_KINDS,
+    *ROUTING_KINDS,
     *POLICY_KINDS,
     *WORKFLOW_KINDS,
     *EXCEPTION_KINDS,
 )
-"""The kinds of history entries that record people's actions on runs, regions, workflows and policy."""
+"""The kinds of history entries that record actions on runs, regions, routing, workflows and policy."""
 
 
 class HistoryEntry(Struct, frozen=True, kw_only=True):

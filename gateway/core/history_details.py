@@ -1,4 +1,4 @@
-"""The detail types of history entries about people's actions on regions, policy, workflows and exceptions."""
+"""The detail types of history entries about actions on regions, routing, policy, workflows, exceptions."""
 
 from msgspec import Struct
 
@@ -15,6 +15,20 @@ class OperationDetail(Detail, frozen=True, kw_only=True):
 
     region: str
     decision_id: str
+
+
+class RoutingDetail(Detail, frozen=True, kw_only=True):
+    """History detail: a routing revision was applied or rolled back, by which policy decision."""
+
+    routing: int
+    """The number of the revision."""
+    digest: str
+    in_force: int | None
+    """The number of the revision in force afterwards; None: the settings alone count."""
+    reason: str = ""
+    """The reason of a rollback that the gateway made by itself."""
+    decision_id: str
+    """The id of the policy decision that allowed the change; empty where the gateway itself rolled back."""
 
 
 class PolicyDetail(Detail, frozen=True, kw_only=True):

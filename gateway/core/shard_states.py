@@ -148,6 +148,8 @@ class Shard(Struct, frozen=True, kw_only=True):
     region: str | None = None
     incarnation: str = ""
     """The incarnation of the journal that the attempt was handed to; empty until it is known."""
+    routing: int = 0
+    """The number of the routing revision that placed the last attempt; 0: none, the settings alone."""
     fence: Fence | None = None
     """The end of the time in which the cluster may accept the create call, on the cluster's own clock."""
     suspect_since: float | None = None

@@ -27,6 +27,7 @@ SCOPES: Final = (
     "workflows:cancel",
     "regions:read",
     "regions:operate",
+    "routing:operate",
     "audit:read",
     "exceptions:ask",
     "exceptions:approve",

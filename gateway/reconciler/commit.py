@@ -70,14 +70,25 @@ async def commit_changes(ws: WorkingSet, store: Store) -> CommitResult:
     return CommitResult(committed=tuple(committed), conflicts=tuple(conflicts))
 
 
-def count_committed(committed: Sequence[CommittedShard], metrics: Metrics, now: Instant) -> None:
-    """Counts, in metrics, the history that a commit has stored, and the seconds of finished failovers."""
+def count_committed(
+    committed: Sequence[CommittedShard], metrics: Metrics, now: Instant, *, routing: int
+) -> None:
+    """Counts, in metrics, the history that a commit has stored, and the seconds of finished failovers.
+
+    `routing` is the number of the routing revision in force.
+    """
+    metrics.ends.begin(routing)
     for done in committed:
         tracked = done.tracked
         since_lost = None if tracked.lost_at is None else now.monotonic - tracked.lost_at
         count_history(
             done.history, metrics, since_lost=since_lost, tasks=tracked.run.tasks, run=tracked.run.stored
         )
+        for entry in done.history:
+            if isinstance(entry.detail, TransitionDetail) and entry.detail.after.terminal:
+                # What has waited in vain for a place was not placed by the revision of an earlier attempt.
+                waited = entry.detail.before is Phase.PENDING
+                metrics.ends.count(routing if waited else tracked.shard.routing, entry.detail.after)
         if tracked.shard.phase is Phase.RUNNING:
             tracked.lost_at = None
             if tracked.intended_at > NEVER and tracked.shard.region is not None:
@@ -93,17 +104,15 @@ def count_history(
     tasks: Mapping[str, TaskSpec] | None = None,
     run: Run | None = None,
 ) -> None:
-    """Counts a shard's new history entries in metrics: its end, failovers, task results, ended orphans.
+    """Counts a shard's new history entries in metrics: released versions, failovers, task results, orphans.
 
     `since_lost` is the number of seconds since the shard lost its region, None if it lost none. Task results
     are counted by the tasks' types, which `tasks` gives by name, and not at all without `tasks`. If `run` is
-    of a released version, the shard's end is counted for that too.
+    of a released version, the shard's end is counted for that.
     """
     for entry in history:
         match entry.detail:
             case TransitionDetail(after=phase, region=region, failover=failover):
-                if phase.terminal:
-                    metrics.shards_ended.labels(phase).inc()
                 if run is not None and run.released:
                     _count_release(run, phase, metrics, at=entry.at)
                 if failover:

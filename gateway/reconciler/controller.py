@@ -250,7 +250,7 @@ class Controller:
         result = await commit_changes(self._ws, self._store)
         if not result.committed and not result.conflicts:
             return
-        count_committed(result.committed, self._metrics, now)
+        count_committed(result.committed, self._metrics, now, routing=self._ws.routing)
         log_committed(result.committed)
         evict_idle(self._ws, result.committed)
         if result.conflicts:

@@ -25,13 +25,14 @@ def write_intent(
     placement: Placement,
     *,
     era: int,
+    routing: int,
     now: Instant,
     settings: FailoverSettings,
 ) -> None:
     """Sets a shard's next epoch and chosen region in memory, and adds a history entry with the reasons.
 
-    The next commit stores the shard and the entry. `era` is the store's generation; `placement` has the
-    scores and the reasons against the other regions.
+    The next commit stores the shard and the entry. `era` is the store's generation, `routing` the number of
+    the routing revision in force; `placement` has the scores and the reasons against the other regions.
     """
     epoch = next_epoch(tracked.shard.epoch, era)
     tracked.add_history(
@@ -43,6 +44,7 @@ def write_intent(
             scores={name: round(score, 6) for name, score in placement.scores.items()},
             rejected=placement.rejected,
             decision_id=tracked.run.stored.decision_id,
+            routing=routing,
             remade=() if tracked.resumption is None else tracked.resumption.remade,
         ),
     )
@@ -52,6 +54,7 @@ def write_intent(
         epoch=epoch,
         region=region.name,
         incarnation=region.incarnation,
+        routing=routing,
         fence=region.fence(now, settings.fence_seconds),
     )
     tracked.fenced_until = now.monotonic + settings.fence_seconds

@@ -201,7 +201,8 @@ class Placer:
             if batch.full:
                 del self._batches[region.name]
             return
-        write_intent(tracked, region, found, era=self._store.era, now=now, settings=self._failover)
+        era, routing = self._store.era, self._ws.routing
+        write_intent(tracked, region, found, era=era, routing=routing, now=now, settings=self._failover)
         self._views[region.name] = after_placement(self._views[region.name])
         self._shares.add(tracked, region.name)
         if self._may_be_poison(shard, now):

@@ -18,7 +18,7 @@ from gateway.regions.blackout_guard import after_blackout_check, is_cut_off
 from gateway.regions.ejection_limit import within_ejection_limit
 from gateway.regions.health import RegionHealth, condition_with_journal
 from gateway.regions.health_over_time import after_tick
-from gateway.regions.region_condition import RegionCondition, Taint
+from gateway.regions.region_condition import RegionCondition
 from gateway.settings import FailoverSettings, HealthSettings
 
 
@@ -52,7 +52,7 @@ def assess_regions(
     }
     counted = after_blackout_check([healths[region.name] for region in regions if region.counted], settings)
     healths |= {health.name: health for health in counted}
-    closed = {region.name for region in regions if Taint.CORDONED in region.taints}
+    closed = {region.name for region in regions if region.cordoned}
     open_healths = [health for health in counted if health.name not in closed]
     limited = within_ejection_limit(open_healths, now.monotonic, settings)
     healths |= {health.name: health for health in limited}

@@ -1,4 +1,4 @@
-"""Applies cancellations, taints and passed deadlines from the store to the shards in memory."""
+"""Applies cancellations, taints, routing and passed deadlines from the store to the working set."""
 
 from gateway.core.history import HistoryEntry, HistoryKind, RegionEventDetail
 from gateway.core.instant import Instant
@@ -9,6 +9,7 @@ from gateway.reconciler.orphans import forget_orphans
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.region_condition import RegionCondition, Taint
+from gateway.regions.routing import UNROUTED
 from gateway.settings import FailoverSettings
 from gateway.store.interface import Store
 
@@ -27,11 +28,12 @@ SILENT_SECONDS = 10.0
 
 
 async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: FailoverSettings) -> bool:
-    """Reads taints, cancellations and passed deadlines from the store; applies them to the working set.
+    """Applies taints, routing, cancellations and passed deadlines from the store to the working set.
 
     Returns whether there may be more, for the next pass. Raises `Unavailable` where the store cannot answer.
     """
     await _apply_taints(ws, store, now, settings)
+    await _apply_routing(ws, store)
     runs: dict[str, LoadedRun] = {}
     cancelled = expired = 0
     for shard in await store.to_cancel(limit=SCAN_LIMIT):
@@ -88,3 +90,11 @@ async def _apply_taints(ws: WorkingSet, store: Store, now: Instant, settings: Fa
         else:
             give_up_region(ws, region, now, settings)
             forget_orphans(ws, region, now, settings)
+
+
+async def _apply_routing(ws: WorkingSet, store: Store) -> None:
+    active = (await store.routing()).active
+    ws.routing = 0 if active is None else active.number
+    for region in ws.regions.values():
+        found = None if active is None else active.regions.get(region.name)
+        region.routing = UNROUTED if found is None else found

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import structs
 
 from gateway.regions.placement_demand import Demand
-from gateway.regions.region_condition import RegionCondition
+from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import RegionView
 
 NO_FREE_SLOT: Final = "no free slot"
@@ -27,7 +27,7 @@ def why_closed(region: RegionView) -> str | None:
         unknown = region.condition is RegionCondition.UNKNOWN
         return "not heard of yet" if unknown else region.condition.lower()
     if region.cordoned:
-        return "cordoned"
+        return "cordoned" if Taint.CORDONED in region.taints else "cordoned by the routing"
     return None if region.free_slots > 0 else NO_FREE_SLOT
 
 

@@ -8,6 +8,7 @@ from gateway.regions.health import RegionHealth, condition_with_journal
 from gateway.regions.health_over_time import slow_start_weight
 from gateway.regions.latency import NEVER, peak_at
 from gateway.regions.region_condition import RegionCondition, Taint
+from gateway.regions.routing import UNROUTED, RegionRouting
 from gateway.settings import HealthSettings
 
 
@@ -23,7 +24,10 @@ class RegionView(Struct, frozen=True, kw_only=True):
     peak_ewma_seconds: float
     """The estimated latency in seconds: the peak EWMA, decayed to this moment."""
     weight: float = 1.0
-    """The region's share of work relative to others, above 0: the operator's weight times slow start's."""
+    """The region's share of work relative to others, above 0.
+
+    It is the weight of the routing revision, else of the settings, times that of slow start.
+    """
     inflight: int
     """The number of attempts that are, or may still be, in the region."""
     free_slots: int
@@ -31,6 +35,8 @@ class RegionView(Struct, frozen=True, kw_only=True):
     status: ClusterStatus | None = None
     """The last report of the region's cluster: executors, processors, queue. None before the first."""
     taints: frozenset[Taint] = frozenset()
+    routing: RegionRouting = UNROUTED
+    """What the routing revision in force says of the region; its weight is in `weight` already."""
     counted: bool = True
     """Whether the blackout guard counts the region; not if it is forgotten or out of the settings."""
 
@@ -59,8 +65,8 @@ class RegionView(Struct, frozen=True, kw_only=True):
 
     @property
     def cordoned(self) -> bool:
-        """Whether an operator wants no new work in the region."""
-        return Taint.CORDONED in self.taints
+        """Whether an operator (`cordon`) or the routing revision in force wants no new work in the region."""
+        return Taint.CORDONED in self.taints or self.routing.cordon
 
     @property
     def forgotten(self) -> bool:
@@ -77,14 +83,16 @@ def region_view(
     settings: HealthSettings,
     weight: float = 1.0,
     taints: frozenset[Taint] = frozenset(),
+    routing: RegionRouting = UNROUTED,
     admitted: bool = True,
     unknown_journal: str = "",
     counted: bool = True,
 ) -> RegionView:
-    """Builds the view of a region at `now`. `weight` is the operator's, without that of slow start.
+    """Builds the view of a region at `now`. `weight` is the settings', without that of slow start.
 
-    `admitted`: the cluster journal that the region's name is bound to answers and has opened the event
-    stream. `unknown_journal`: the incarnation of another journal that answers; empty if there is none.
+    `routing` is what the routing revision in force says of the region. `admitted`: the cluster journal that
+    the region's name is bound to answers and has opened the event stream. `unknown_journal`: the incarnation
+    of another journal that answers; empty if there is none.
     """
     condition, reason = condition_with_journal(health, admitted=admitted, unknown_journal=unknown_journal)
     return RegionView(
@@ -93,12 +101,13 @@ def region_view(
         reason=reason,
         since=now.wall - (now.monotonic - health.since) if health.since > NEVER else 0.0,
         peak_ewma_seconds=peak_at(health.ewma, now.monotonic, settings.ewma_tau_seconds),
-        weight=weight * slow_start_weight(health, now.monotonic, settings),
+        weight=(routing.weight or weight) * slow_start_weight(health, now.monotonic, settings),
         inflight=inflight,
         # the cluster may hold attempts that are not counted here yet, and not yet hold ones that are on their
         # way
         free_slots=0 if status is None else max(0, status.slots - max(inflight, status.held)),
         status=status,
         taints=taints,
+        routing=routing,
         counted=counted,
     )

@@ -30,8 +30,9 @@ def tier(demand: Demand, region: RegionView) -> Tier:
     """
     # shards are counted against the weight: a region in slow start is not filled up to the others at once
     shards = 0.0 if demand.spread is None else (demand.spread.get(region.name, 0) + 1) / region.weight
-    # the submitter's wish comes before speed: a Degraded region is taken before an avoided one
-    return (region.name in demand.avoid, region.condition is RegionCondition.DEGRADED, shards)
+    avoided = region.name in demand.avoid or region.routing.avoid
+    # the submitter's or operator's wish comes before speed: a Degraded region is taken before an avoided one
+    return (avoided, region.condition is RegionCondition.DEGRADED, shards)
 
 
 def why_outranked(own: Tier, best: Tier) -> str | None:

@@ -1,4 +1,4 @@
-# Decides who may read, list, cancel and retry runs, read and operate regions, read the audit trail, and change policy.
+# Decides who may read, list, cancel and retry runs, read and operate regions and their routing, read the audit trail, and change policy.
 package waypost.access
 
 import data.waypost.caller
@@ -14,6 +14,7 @@ scopes := {
 	"runs:retry": "workflows:submit",
 	"regions:read": "regions:read",
 	"regions:operate": "regions:operate",
+	"routing:operate": "routing:operate",
 	"audit:read": "audit:read",
 	"exceptions:read": "workflows:read",
 	"exceptions:ask": "exceptions:ask",
@@ -122,6 +123,7 @@ deny contains reasons.of(refusal) if {
 	input.action in {
 		"runs:cancel",
 		"regions:operate",
+		"routing:operate",
 		"exceptions:ask",
 		"exceptions:approve",
 		"exceptions:revoke",

@@ -100,6 +100,13 @@ test_operating_regions_without_the_scope if case(
 	fixtures.refused(["scope.missing"]),
 )
 
+test_operating_the_routing if case(fixtures.asking("routing:operate", {}), allowed({}))
+
+test_operating_the_routing_without_the_scope if case(
+	fixtures.asking("routing:operate", scoped(["regions:operate"])),
+	fixtures.refused(["scope.missing"]),
+)
+
 test_reading_policy if case(fixtures.asking("policy:read", {}), allowed({}))
 
 test_reading_policy_without_the_scope if case(
@@ -180,7 +187,7 @@ test_house_rules_for_reading if {
 }
 
 test_house_rules_for_operating if {
-	every action in ["runs:cancel", "regions:operate", "policy:operate"] {
+	every action in ["runs:cancel", "regions:operate", "routing:operate", "policy:operate"] {
 		refused_by_the_house(action) == {"no operating"}
 	}
 }

@@ -7,6 +7,7 @@ from tests.conformance.store_exceptions import ExceptionsConformance
 from tests.conformance.store_operations import OperationsConformance
 from tests.conformance.store_rollbacks import RollbacksConformance
 from tests.conformance.store_rollout import RolloutConformance
+from tests.conformance.store_routing import RoutingConformance
 from tests.conformance.store_shards import ShardsConformance
 from tests.conformance.store_tenants import TenantsConformance
 from tests.conformance.store_trail import TrailConformance
@@ -21,6 +22,7 @@ class StoreConformance(
     OperationsConformance,
     RollbacksConformance,
     RolloutConformance,
+    RoutingConformance,
     ShardsConformance,
     TenantsConformance,
     TrailConformance,

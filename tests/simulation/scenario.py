@@ -1,9 +1,12 @@
-"""Steps of simulated scenarios: submit, let time pass, cut a region off, forget it."""
+"""Steps of simulated scenarios: submit, let time pass, cut a region off, forget it, change the routing."""
+
+from collections.abc import Mapping
 
 from gateway.core.history import HistoryKind
 from gateway.core.shard_states import Phase, Shard
 from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
 from gateway.regions.region_condition import Taint
+from gateway.regions.routing import RegionRouting, RoutingDocument, after_apply, after_rollback
 from tests.gateway.core.history_entries import history_entry
 from tests.simulation.world import REGIONS, World
 from waypost.workflow.task import SideEffects, TaskSpec
@@ -50,6 +53,20 @@ async def give_up(world: World, *names: str) -> None:
     for name in names:
         world.given_up.add(name)
         await world.store.add_taint(name, Taint.FORGOTTEN, entry=NOTE)
+
+
+async def route(world: World, regions: Mapping[str, RegionRouting]) -> int:
+    """Puts a routing revision in force, as an operator would, and returns its number."""
+    document = RoutingDocument(regions=dict(regions))
+    after = after_apply(await world.store.routing(), document, by="sre", at=world.now.wall)
+    assert await world.store.write_routing(after, entry=NOTE)
+    return after.revisions[-1].number
+
+
+async def unroute(world: World, number: int) -> None:
+    """Rolls the routing revision in force back, as an operator or the gateway itself would."""
+    after = after_rollback(await world.store.routing(), number, by="sre", at=world.now.wall)
+    assert await world.store.write_routing(after, entry=NOTE)
 
 
 def placed(world: World) -> dict[str, int]:

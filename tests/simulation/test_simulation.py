@@ -10,6 +10,7 @@ import pytest
 
 from gateway.settings import FailoverSettings
 from gateway.store.sqlite.store import SqliteStore
+from tests.simulation.random_routing import misplaced
 from tests.simulation.store_and_policy import ChangingPolicy
 from tests.simulation.workflows import random_workflow
 from tests.simulation.world import World
@@ -39,6 +40,7 @@ async def simulate(
         while not world.done() and world.timeline.now < seconds + 600:
             await world.operate()
             await world.tick()
+        assert await misplaced(store, world.runs) == []
         return world
 
 

@@ -25,6 +25,7 @@ from tests.gateway.core.history_entries import history_entry
 from tests.simulation.cluster import ModelCluster
 from tests.simulation.invariants import Invariants, span_of_run
 from tests.simulation.network import NetworkPath, SimulatedLink, Timeline
+from tests.simulation.random_routing import change_routing
 from tests.simulation.store_and_policy import ChangingPolicy, GatewayKilled, UnreliableStore
 
 REGIONS = ("beijing", "shanghai", "shenzhen")
@@ -162,9 +163,10 @@ class World(Invariants):
         )
 
     async def operate(self) -> None:
-        """Acts as operators do: releases a lost journal, cancels a run, or retries one that failed."""
+        """Acts as operators do: releases a lost journal, routes, cancels a run, or retries a failed one."""
         for region in REGIONS:
             await self._release_lost_journal(region)
+        await change_routing(self.store, self.rng, trouble=self.trouble, at=self.now.wall)
         if not self.runs or not self.trouble or self.rng.random() > 0.01:
             return
         run = await self.store.run(self.rng.choice(sorted(self.runs)))

@@ -19,7 +19,7 @@ HEADERS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "events": {"Last-Event-ID": {"type": "string", "pattern": "^[0-9]{1,18}$"}},
     **{
         step: {"If-Match": {"type": "string", "pattern": '^"[0-9]+"$'}}
-        for step in (*POLICY_STEPS, *WORKFLOW_STEPS)
+        for step in (*POLICY_STEPS, *WORKFLOW_STEPS, "rollback_routing")
     },
 }
 """The schemas of the request headers that an operation reads, by operation name, then header."""
@@ -81,6 +81,12 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
     "uncordon": (_json("Work is placed there", "CordonStatus"),),
     "forget": (_json("It is given up from the controller's next pass on", "CordonStatus", status=202),),
     "replace": (_json("The next journal that answers is admitted", "JournalRelease"),),
+    "routing": (_json("The routing revisions", "Routing"),),
+    "apply_routing": (
+        _json("It is in force within a second, and durable", "Routing", status=201),
+        _json("The revision in force has this content", "Routing"),
+    ),
+    "rollback_routing": (_json("It is done, and durable", "Routing"),),
     "audit": (_json("A page of what people had done", "ActPage"),),
     "trail": (_json("A stretch of the trail", "TrailPage"),),
     "ask_exception": (_json("Stored, and not approved yet", "ExceptionRecord", status=201, location=True),),
@@ -121,6 +127,7 @@ REQUESTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "ask_exception": {JSON: ("ExceptionRequest",)},
     "canary": {JSON: ("Share",)},
     "canary_workflow": {JSON: ("CanaryShare",)},
+    "apply_routing": {JSON: ("RoutingDocument",)},
     "apply_workflow": {JSON: ("Workflow",), "application/yaml": ("Workflow",)},
     "receive_alerts": {JSON: ("Notification",)},
     "upload": {"application/gzip": ()},

@@ -98,13 +98,16 @@ def _print_table(entries: Sequence[dict[str, Any]]) -> None:
 
 
 def _object_of(entry: dict[str, Any]) -> str:
-    """Formats what an audited action was done to: a run, region, policy bundle, exception or workflow."""
+    """Formats what an audited action was done to: a run, region, bundle, exception, routing or workflow."""
     detail = entry["detail"]
     bundle = f"bundle {detail['sequence']}" if "sequence" in detail else ""
+    routing = f"routing {detail['routing']}" if "routing" in detail else ""
     release = ""
     if "version" in detail:
         release = f"{detail['tenant']}/{detail['workflow']}@{detail['version']}"
-    return str(entry["run"] or detail.get("region") or detail.get("exception") or bundle or release)
+    return str(
+        entry["run"] or detail.get("region") or detail.get("exception") or bundle or routing or release
+    )
 
 
 def _details(detail: Mapping[str, Any]) -> str | None:
@@ -115,7 +118,7 @@ def _details(detail: Mapping[str, Any]) -> str | None:
         str(detail.get("step", "")),
         f"for {', '.join(tenants)}" if tenants else "",
         f"then {', '.join(f'{share:g}' for share in detail['steps'])} %" if "steps" in detail else "",
-        str(detail.get("reason", "")) if "version" in detail else "",
+        str(detail.get("reason", "")) if "version" in detail or "routing" in detail else "",
         f"bundle {detail['decides']} decides" if "decides" in detail else "",
         f"asked by {detail['asked_by']}" if "asked_by" in detail else "",
         f"ticket {detail['ticket']}" if "ticket" in detail else "",

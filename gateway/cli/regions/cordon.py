@@ -15,5 +15,6 @@ def cordon(region: RegionName, /, *, url: Url = None, token: Token = None) -> No
 @command
 def uncordon(region: RegionName, /, *, url: Url = None, token: Token = None) -> None:
     """Place work in a cordoned region again."""
-    post_operation(region, "uncordon", url, token)
-    print_line(region, "takes work again")
+    cordoned = post_operation(region, "uncordon", url, token)["cordoned"]
+    routed = "is cordoned by the routing revision in force: see waypost routing list"
+    print_line(region, routed if cordoned else "takes work again")

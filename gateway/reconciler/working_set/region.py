@@ -9,6 +9,7 @@ from gateway.reconciler.links.removed_region import RemovedRegionLink
 from gateway.regions.health import RegionHealth, removed_health
 from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import RegionView, region_view
+from gateway.regions.routing import UNROUTED, RegionRouting
 from gateway.settings import HealthSettings
 from gateway.store.interface import Cursor
 
@@ -73,6 +74,8 @@ class Region:
     """The time of the last answer that could not be true."""
     taints: frozenset[Taint] = frozenset()
     """The taints that operators have set, as of the last scan of the store."""
+    routing: RegionRouting = UNROUTED
+    """What the routing revision in force says of the region, as of the last scan of the store."""
 
     def __repr__(self) -> str:
         """Returns text such as `<Region beijing Healthy, journal 5f3c admitted, cursor 12, idle>`."""
@@ -101,6 +104,11 @@ class Region:
         look like a blackout.
         """
         return Taint.FORGOTTEN not in self.taints and not self.removed
+
+    @property
+    def cordoned(self) -> bool:
+        """Returns whether an operator or the routing revision in force wants no new work in the region."""
+        return Taint.CORDONED in self.taints or self.routing.cordon
 
     @property
     def admitted(self) -> bool:
@@ -159,6 +167,7 @@ class Region:
             settings=settings,
             weight=self.weight,
             taints=self.taints,
+            routing=self.routing,
             admitted=self.admitted,
             unknown_journal=self.unknown_journal,
             counted=self.counted,

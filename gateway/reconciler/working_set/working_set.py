@@ -20,6 +20,8 @@ class WorkingSet:
 
     regions: dict[str, Region]
     shards: dict[tuple[str, int], TrackedShard] = field(default_factory=dict)
+    routing: int = 0
+    """The number of the routing revision in force, as of the last scan of the store; 0: none."""
     restored_at: float = NEVER
     """The time at which a region last reported that the store is an older copy: unknown attempts may run."""
     era_began_at: float = NEVER

@@ -10,7 +10,7 @@ from gateway.store.sqlite import row_mapping
 SCANNED_MAXIMUM: Final = 2_000
 """The maximum number of actions scanned for one page, which takes some milliseconds."""
 
-# The condition on `kind` is the index's own (`audit_of_acts` in migration 16), or SQLite would not take it.
+# The condition on `kind` is the index's own (`audit_of_acts` in migration 17), or SQLite would not take it.
 _SCAN: Final = (
     "select audit.seq, audit.run, audit.shard, audit.kind, audit.at, audit.actor, audit.detail, run.tenant"
     " from audit indexed by audit_of_acts left join run on run.id = audit.run"

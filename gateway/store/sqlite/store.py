@@ -36,6 +36,7 @@ from gateway.store.sqlite.kept_exceptions import SqliteExceptions
 from gateway.store.sqlite.kept_rollout import SqliteRollout
 from gateway.store.sqlite.kept_trail import SqliteTrail
 from gateway.store.sqlite.releases.kept_rollbacks import SqliteRollbacks
+from gateway.store.sqlite.releases.kept_routing import SqliteRouting
 from gateway.store.sqlite.releases.kept_workflows import SqliteWorkflows
 from gateway.store.sqlite.run_queries import find_runs, read_some
 from gateway.store.subscriptions import Subscriptions
@@ -59,7 +60,13 @@ On the writer's thread each row waits for a busy interpreter's lock.
 
 
 class SqliteStore(
-    SqliteDecisions, SqliteExceptions, SqliteRollbacks, SqliteRollout, SqliteTrail, SqliteWorkflows
+    SqliteDecisions,
+    SqliteExceptions,
+    SqliteRollbacks,
+    SqliteRollout,
+    SqliteRouting,
+    SqliteTrail,
+    SqliteWorkflows,
 ):
     """A store in one SQLite file, which one process opens at a time. Implements `Store`."""
 

@@ -99,6 +99,7 @@ def test_a_development_token_can_do_what_the_command_line_can(
         "workflows:cancel",
         "regions:read",
         "regions:operate",
+        "routing:operate",
         "audit:read",
         "exceptions:ask",
         "exceptions:approve",

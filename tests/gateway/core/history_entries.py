@@ -15,6 +15,7 @@ from gateway.core.history import (
     PlacementDetail,
     PolicyDetail,
     RegionEventDetail,
+    RoutingDetail,
     RunPhaseDetail,
     SubmissionDetail,
     TaskDetail,
@@ -53,6 +54,7 @@ EXAMPLES: tuple[Detail, ...] = (
     CancellationDetail(decision_id="d1", revision="r1", rules=("r",), trace_id="t1"),
     RunPhaseDetail(before=RunPhase.PENDING, after=RunPhase.RUNNING),
     OperationDetail(region="beijing", decision_id="d1"),
+    RoutingDetail(routing=2, digest="d", in_force=1, reason="why", decision_id="d1"),
     WorkflowDetail(
         tenant="payments", workflow="nightly", version=2, digest="d", percent=5.0, stable=1, decision_id="d1"
     ),

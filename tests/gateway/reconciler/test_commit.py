@@ -7,7 +7,7 @@ from msgspec import structs
 
 from clusters.protocol import BatchAnswers, CreateAnswer, CreateOutcome, TaskPhase
 from gateway.core.history import HistoryEntry, HistoryKind, OrphanDetail, TaskDetail, TransitionDetail
-from gateway.core.shard_states import Event, Phase
+from gateway.core.shard_states import TERMINAL, Event, Phase
 from gateway.reconciler.attempt_events import lose_attempt
 from gateway.reconciler.commit import CommittedShard, count_committed, count_history, log_committed
 from gateway.reconciler.dispatch import apply_answers
@@ -27,6 +27,18 @@ def moved(
 ) -> HistoryEntry:
     detail = TransitionDetail(before=before, after=after, epoch=1, region=region, failover=failover)
     return history_entry(kind, detail=detail)
+
+
+def commit(metrics: Metrics, entry: HistoryEntry, *, placed: int = 0, in_force: int = 0) -> None:
+    """Counts a commit of one entry about a shard that the routing revision `placed` has placed."""
+    one = tracked(loaded_run(), 0)
+    one.shard = structs.replace(one.shard, routing=placed)
+    count_committed([CommittedShard(tracked=one, history=(entry,))], metrics, NOW, routing=in_force)
+
+
+def ended(metrics: Metrics, routing: str) -> dict[str, float | None]:
+    name, phases = "waypost_shards_ended_total", sorted(TERMINAL, reverse=True)
+    return {phase: value(metrics, name, routing=routing, phase=phase) for phase in phases}
 
 
 def test_a_failover_is_counted_for_the_region_that_was_lost() -> None:
@@ -67,14 +79,22 @@ def test_a_failover_is_what_the_shard_counts_as_one() -> None:
 def test_the_end_of_a_shard_is_counted_once() -> None:
     """The gauge counts what is under way only: how much was done, and how much of it failed, is a rate."""
     metrics = Metrics()
-    count_history([moved(HistoryKind.CONFIRMED, Phase.DISPATCHING, Phase.RUNNING)], metrics, since_lost=None)
-    count_history([moved(HistoryKind.COMPLETED, Phase.RUNNING, Phase.SUCCEEDED)], metrics, since_lost=None)
-    count_history([history_entry(HistoryKind.REAPED)], metrics, since_lost=None)
-    count_history([moved(HistoryKind.EXPIRED, Phase.PENDING, Phase.FAILED)], metrics, since_lost=None)
+    commit(metrics, moved(HistoryKind.CONFIRMED, Phase.DISPATCHING, Phase.RUNNING))
+    commit(metrics, moved(HistoryKind.COMPLETED, Phase.RUNNING, Phase.SUCCEEDED))
+    commit(metrics, history_entry(HistoryKind.REAPED))
+    commit(metrics, moved(HistoryKind.EXPIRED, Phase.RUNNING, Phase.FAILED))
 
-    assert value(metrics, "waypost_shards_ended_total", phase="Succeeded") == 1
-    assert value(metrics, "waypost_shards_ended_total", phase="Failed") == 1
-    assert value(metrics, "waypost_shards_ended_total", phase="Running") is None
+    assert ended(metrics, "settings") == {"Succeeded": 1, "Failed": 1, "Quarantined": 0, "Cancelled": 0}
+
+
+def test_the_end_of_a_shard_is_counted_for_the_routing_revision_that_placed_it() -> None:
+    """One that has waited in vain for a place counts for the revision that gave it none, the one in force."""
+    metrics = Metrics()
+    commit(metrics, moved(HistoryKind.COMPLETED, Phase.RUNNING, Phase.SUCCEEDED), placed=7, in_force=8)
+    commit(metrics, moved(HistoryKind.EXPIRED, Phase.PENDING, Phase.FAILED), placed=7, in_force=8)
+
+    assert ended(metrics, "7") == {"Succeeded": 1, "Failed": 0, "Quarantined": 0, "Cancelled": 0}
+    assert ended(metrics, "8") == {"Succeeded": 0, "Failed": 1, "Quarantined": 0, "Cancelled": 0}
 
 
 def test_shards_of_released_versions_are_counted_by_version() -> None:
@@ -105,8 +125,8 @@ def test_shards_of_released_versions_are_counted_by_version() -> None:
 def test_committed_shards_are_counted_for_the_version_of_their_run() -> None:
     metrics, run = Metrics(), loaded_run(tenant="demo")
     shard = tracked(replace(run, stored=structs.replace(run.stored, released="nightly@3")), 0)
-    ended = (moved(HistoryKind.COMPLETED, Phase.RUNNING, Phase.SUCCEEDED),)
-    count_committed([CommittedShard(tracked=shard, history=ended)], metrics, NOW)
+    history = (moved(HistoryKind.COMPLETED, Phase.RUNNING, Phase.SUCCEEDED),)
+    count_committed([CommittedShard(tracked=shard, history=history)], metrics, NOW, routing=0)
 
     of = {"release": "demo/nightly@3", "outcome": "succeeded"}
     assert value(metrics, "waypost_release_shard_seconds_count", **of) == 1
@@ -134,8 +154,8 @@ def test_dispatch_is_measured_from_the_intent_to_the_confirmation_once() -> None
     metrics, shard = Metrics(), tracked(loaded_run(), 0, phase=Phase.RUNNING, region="beijing")
     shard.intended_at = NOW.monotonic - 0.5
     committed = CommittedShard(tracked=shard, history=())
-    count_committed([committed], metrics, NOW)
-    count_committed([committed], metrics, NOW)
+    count_committed([committed], metrics, NOW, routing=0)
+    count_committed([committed], metrics, NOW, routing=0)
 
     assert value(metrics, "waypost_dispatch_seconds_sum", region="beijing") == 0.5
     assert value(metrics, "waypost_dispatch_seconds_count", region="beijing") == 1

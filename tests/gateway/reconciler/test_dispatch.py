@@ -94,14 +94,14 @@ def test_what_is_placed_again_is_sent_at_once() -> None:
     there = region()
     one = tracked(loaded_run(), 0, phase=Phase.PENDING, region=None)
     one.sent_at = NOW.monotonic - 0.1
-    write_intent(
-        one, there, Placement(region="beijing", scores={}, rejected={}), era=0, now=NOW, settings=SETTINGS
-    )
+    placement = Placement(region="beijing", scores={}, rejected={})
+    write_intent(one, there, placement, era=0, routing=7, now=NOW, settings=SETTINGS)
     one.mark_committed()
     sent = next_batch(working_set(one), there, NOW, SETTINGS)
 
     assert sent is not None
     assert [create.attempt.epoch for create in sent.creates] == [2]
+    assert one.shard.routing == 7
 
 
 class CountingStore(SqliteStore):
