@@ -5,6 +5,7 @@ ejections (`outlier_detection.py`) are parts. Probes, calls and time give the ne
 files). `blackout_guard.py` decides whether the regions were lost or the gateway itself is cut off. Placement
 takes a snapshot of the regions (`region_view.py`) and the demand of a shard (`placement_demand.py`), then
 filters (`filters.py`), scores (`scores.py`) and selects (`placement.py`).
+Weights, cordons and preferences of regions come from the routing revision in force (`routing.py`).
 
 Everything here is pure: time, randomness, settings and what a cluster reports come in as arguments; the next
 value or a decision goes out, and the reconciler acts on it. Imports `gateway.documents`,
