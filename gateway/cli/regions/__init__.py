@@ -1,4 +1,4 @@
-"""The commands about regions: list them, and cordon, uncordon, drain, forget or replace one, change the routing.
+"""The commands about regions: list, cordon, uncordon, drain, forget or replace one, change the routing.
 
 Each talks to a gateway over its HTTP API, with what the commands share in `gateway/cli`.
 """

@@ -43,5 +43,5 @@ def regions(
 
 
 def _format_condition(region: dict[str, Any]) -> Markup:
-    marks = [mark for mark in ("cordoned", "avoided", "forgotten") if region[mark]]
+    marks = [mark for mark in ("cordoned", "avoided", "forgotten") if region.get(mark)]
     return Markup(", ".join([colored(region["condition"]), *marks]))

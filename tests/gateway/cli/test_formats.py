@@ -53,6 +53,10 @@ CALLS = (
     ("releases", "promote", "n1", "2"),
     ("releases", "abort", "n1", "2"),
     ("releases", "rollback", "n1", "2"),
+    ("routing", "apply", "w.yaml"),
+    ("routing", "list"),
+    ("routing", "show"),
+    ("routing", "rollback", "2"),
     ("submit", "w.yaml"),
     ("submit", "w.yaml", "--watch"),
     ("submit", "w.yaml", "--dry-run"),
@@ -91,6 +95,14 @@ def rollbacks(word: str) -> dict[str, Any]:
     steps = [{"at": 1.0, "phase": word, "detail": word, "seen": {word: 1.0}}]
     one |= {"changed_at": 1.0, "steps": steps}
     return {"GET /v1/rollbacks": {"items": [one], "continue": None}, "GET /v1/rollbacks/7": one}
+
+
+def routing(word: str) -> dict[str, Any]:
+    """Returns the gateway's answers about the routing."""
+    revision: dict[str, Any] = dict.fromkeys(("number", "state", "changed_by", "reason"), word)
+    found = {"rev": 3, "revisions": [revision | {"changed_at": 1.0, "regions": {word: {"weight": 2.0}}}]}
+    path = "/v1/routing"
+    return {f"GET {path}": found, f"POST {path}": found, f"POST {path}/2/rollback": found}
 
 
 def releases(word: str) -> dict[str, Any]:
@@ -132,6 +144,7 @@ def answers(word: str, *, dry_run: bool) -> dict[str, Any]:
         **exceptions(word),
         **rollbacks(word),
         **releases(word),
+        **routing(word),
         "GET /v1/runs": {"items": [run], "continue": "more"},
         f"GET /v1/runs/{ID}": run,
         f"GET /v1/runs/{ID}/explain": story,
