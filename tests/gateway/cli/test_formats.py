@@ -55,7 +55,7 @@ CALLS = (
     ("releases", "rollback", "n1", "2"),
     ("routing", "apply", "w.yaml"),
     ("routing", "list"),
-    ("routing", "show"),
+    ("routing", "show", "2"),
     ("routing", "rollback", "2"),
     ("submit", "w.yaml"),
     ("submit", "w.yaml", "--watch"),
@@ -99,7 +99,8 @@ def rollbacks(word: str) -> dict[str, Any]:
 
 def routing(word: str) -> dict[str, Any]:
     """Returns the gateway's answers about the routing."""
-    revision: dict[str, Any] = dict.fromkeys(("number", "state", "changed_by", "reason"), word)
+    revision: dict[str, Any] = dict.fromkeys(("state", "changed_by", "reason"), word)
+    revision["number"] = 2
     found = {"rev": 3, "revisions": [revision | {"changed_at": 1.0, "regions": {word: {"weight": 2.0}}}]}
     path = "/v1/routing"
     return {f"GET {path}": found, f"POST {path}": found, f"POST {path}/2/rollback": found}
@@ -209,13 +210,13 @@ def test_every_command_with_an_output_is_tried() -> None:
 def test_every_format_can_be_printed(
     words: tuple[str, ...], output: Format, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Names are ids or regions; the others are read by programs."""
+    """Names are ids, regions or numbers; the others are read by programs."""
     waits = words[0] == "policy" and words[1] in STEPS
     assert called(httpserver, words, output, "beijing") == (Exit.WAITING if waits else Exit.DONE)
     out = capsys.readouterr().out
     match output:
         case Format.NAME:
-            assert set(out.splitlines()) <= {ID, "beijing"} and out
+            assert set(out.splitlines()) <= {ID, "beijing", "2"} and out
         case Format.JSON:
             assert json.decode(out)
         case Format.YAML:
