@@ -42,6 +42,10 @@ def start_counters(metrics: Metrics, settings: GatewaySettings) -> None:
     errors = {kind.reason for kind in kinds if kind.status >= 500}
     for call, reason in product(sorted(calls), sorted(errors)):
         metrics.requests.labels(call, reason)
+    # Alerts that are refused are not sent again.
+    for reason in {kind.reason for kind in kinds if 400 <= kind.status < 500}:
+        metrics.requests.labels("receive_alerts", reason)
+    metrics.alerts.labels("LeftOut")
     for action in Action:
         metrics.decisions.labels(engine_kind(settings.policy.engine), action, "unanswered")
     metrics.ends.begin(0)

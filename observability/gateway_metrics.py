@@ -158,7 +158,7 @@ KEY_SET_EXPIRY: Final = gauge(
 )
 ALERTS: Final = counter(
     "waypost_alerts_total",
-    "Alerts that were sent to this gateway and stored, by whether they were known.",
+    "Alerts that were sent to this gateway, by whether they were known; LeftOut: missing in a notification.",
     "nothing is rolled back: do alerts arrive?",
     ALERT_OUTCOME,
 )

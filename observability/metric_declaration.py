@@ -63,7 +63,7 @@ STEP: Final = Label("step", 4, "authenticate (of every call), read, authorize, a
 ACTION: Final = Label("action", 20, "an action of policy, such as `runs:submit`")
 ANSWER: Final = Label("outcome", 3, "permitted, refused, unanswered")
 ENGINE: Final = Label("engine", 10, "the kind of engine; gateway: none was asked, as rules are too old")
-ALERT_OUTCOME: Final = Label("outcome", 2, "New, Repeated")
+ALERT_OUTCOME: Final = Label("outcome", 3, "New, Repeated, LeftOut (by the sender)")
 ROLLBACK_PHASES: Final = (
     "Intended",
     "Done",

@@ -5,7 +5,7 @@ Performs no I/O. Both send the fields that are named here, in the same form; all
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
@@ -23,7 +23,7 @@ SUBJECT_LABEL: Final = "release"
 NAME_MAXIMUM: Final = 200
 TIMESTAMP_DIGITS: Final = 12
 
-Text = Annotated[str, Meta(max_length=4_096)]
+Text = Annotated[str, Meta(max_length=32_768)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -40,7 +40,17 @@ class Notification(Struct, frozen=True, kw_only=True, rename="camel"):
     """The body of a webhook notification by Alertmanager or Grafana."""
 
     group_key: Text
-    alerts: Annotated[tuple[SentAlert, ...], Meta(max_length=500)]
+    alerts: tuple[SentAlert, ...]
+    truncated_alerts: int = 0
+    """The number of alerts that the sender has left out, since the group was larger than its own limit."""
+
+
+class ReadAlerts(Struct, frozen=True, kw_only=True):
+    """The alerts in a webhook notification, and the number of those that its sender has left out."""
+
+    group: str
+    alerts: tuple[Alert, ...]
+    left_out: int
 
 
 class SentBy(Struct, frozen=True, kw_only=True):
@@ -86,14 +96,14 @@ def check_signature(sent: SentBy, body: bytes, settings: RollbackSettings, *, no
         raise Denied("the timestamp of the signature is too far from now: it may be a copy")
 
 
-def read_alerts(body: bytes, *, now: float) -> Sequence[Alert]:
+def read_alerts(body: bytes, *, now: float) -> ReadAlerts:
     """Parses the alerts in a webhook request's body.
 
     Raises `Malformed` if the body is not JSON, `TooLarge` if it nests too deep, and `Invalid`, with a JSON
     pointer to each error, if a field is missing or wrong.
     """
     sent = parse_json(body, Notification)
-    return [
+    alerts = (
         Alert(
             group=sent.group_key,
             fingerprint=alert.fingerprint,
@@ -105,7 +115,8 @@ def read_alerts(body: bytes, *, now: float) -> Sequence[Alert]:
             received_at=now,
         )
         for alert in sent.alerts
-    ]
+    )
+    return ReadAlerts(group=sent.group_key, alerts=tuple(alerts), left_out=max(0, sent.truncated_alerts))
 
 
 def _subject(labels: Mapping[str, str]) -> str:

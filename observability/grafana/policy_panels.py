@@ -104,7 +104,7 @@ TRUST: Final = (
         title="Rollbacks by the gateway itself",
         text="Done: it was taken back. Frozen, Wanted, Failed, Unhelpful, Unverified: it is left to you.",
         lines=(("sum by (phase) (increase(waypost_rollbacks_total[1h]))", "{{phase}}"),),
-        alerts=("WaypostRollbackWanted", "WaypostRolledBack"),
+        alerts=("WaypostRollbackWanted", "WaypostRolledBack", "WaypostAlertsLost"),
     ),
     Panel(
         title="Refusals without a record",

@@ -57,5 +57,7 @@ def test_what_alerts_watch_is_there_before_the_first_event() -> None:
     asked = {"engine": "opa", "action": "runs:submit", "outcome": "unanswered"}
     assert value(metrics, "waypost_decisions_total", **asked) == 0
     assert value(metrics, "waypost_shards_ended_total", routing="settings", phase="Quarantined") == 0
+    assert value(metrics, "waypost_requests_total", call="receive_alerts", outcome="TooLarge") == 0
+    assert value(metrics, "waypost_alerts_total", outcome="LeftOut") == 0
     assert value(metrics, "waypost_policy_bundles_total", outcome="Refused") == 0
     assert value(metrics, "waypost_failovers_total", region="beijing", cause="Abandoned") == 0

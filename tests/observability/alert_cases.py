@@ -148,6 +148,29 @@ CASES: Final = (
         deciding("old", "0+98x160", "0+2x160") | deciding("new", "_x100 0+20x60", "_x100 0+5x60"),
         deciding("old", "0+90x160", "0+10x160") | deciding("new", "_x100 0+80x60", "_x100 0+16x60"),
     ),
+    # Where most submissions were refused anyway, twice their share would be more than all.
+    AlertCase(
+        "WaypostPolicyRefusalsJump",
+        "28m",
+        deciding("old", "0+40x160", "0+60x160") | deciding("new", "_x100 0+1x60", "_x100 0+24x60"),
+        deciding("old", "0+40x160", "0+60x160") | deciding("new", "_x100 0+7x60", "_x100 0+18x60"),
+    ),
+    AlertCase(
+        "WaypostPolicyRefusalsJump",
+        "28m",
+        deciding("old", "0+1x160", "0+99x160") | deciding("new", "_x100 0x60", "_x100 0+25x60"),
+        deciding("old", "0x160", "0+100x160") | deciding("new", "_x100 0x60", "_x100 0+25x60"),
+    ),
+    gauge(
+        'waypost_requests_total{instance="g",call="receive_alerts",outcome="TooLarge"}',
+        "0x4 1x20",
+        "1x24",
+        "4m",
+        "WaypostAlertsLost",
+    ),
+    gauge(
+        'waypost_alerts_total{instance="g",outcome="LeftOut"}', "0x4 1x20", "1x24", "4m", "WaypostAlertsLost"
+    ),
     AlertCase(
         "WaypostReleaseFails",
         "10m",

@@ -20,12 +20,16 @@ def free_address() -> str:
 
 
 @asynccontextmanager
-async def alert_server(folder: Path, receiver: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Runs an Alertmanager that notifies the URL `receiver`; yields a client of its API."""
+async def alert_server(
+    folder: Path, receiver: str, *, gateway: str = "http://127.0.0.1:8080"
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Runs an Alertmanager that notifies the URL `receiver`, and `gateway`; yields a client of its API."""
     name = "prometheus-alertmanager" if shutil.which("prometheus-alertmanager") else "alertmanager"
     found, address = program(name), free_address()
     file = folder / "alertmanager.yml"
-    file.write_text(ALERTMANAGER.read_text().replace("http://127.0.0.1:9099", receiver))
+    text = ALERTMANAGER.read_text().replace("http://127.0.0.1:9099", receiver)
+    file.write_text(text.replace("http://127.0.0.1:8080", gateway))
+    (folder / "waypost-alerts.token").write_text("of-alertmanager")
     process = subprocess.Popen(
         [
             found,

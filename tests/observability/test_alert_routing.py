@@ -94,3 +94,25 @@ async def test_a_lost_region_pages_once(alert_router: httpx.AsyncClient, httpser
         return names == {*followed, "WaypostQueueOld"}
 
     await until(kept_back)
+
+
+async def test_the_gateway_gets_each_alert_by_itself(tmp_path: Path, httpserver: HTTPServer) -> None:
+    """A group of all might be larger than what it takes, and is not sent again then."""
+    sent: list[dict[str, Any]] = []
+
+    def take(request: Request) -> Response:
+        sent.append(request.get_json())
+        return Response("")
+
+    async def has(number: int) -> bool:
+        return len(sent) >= number
+
+    httpserver.expect_request("/v1/alerts").respond_with_handler(take)
+    url = httpserver.url_for("").rstrip("/")
+    async with alert_server(tmp_path, url, gateway=url) as client:
+        many = [firing(["WaypostReleaseFails"], release=f"demo/w@{number}")[0] for number in range(1, 601)]
+        (await client.post("/alerts", json=many)).raise_for_status()
+        await until(lambda: has(600))
+    assert {len(one["alerts"]) for one in sent} == {1}
+    assert {one["truncatedAlerts"] for one in sent} == {0}
+    assert len({one["alerts"][0]["labels"]["release"] for one in sent}) == 600

@@ -61,7 +61,7 @@ class Timed:
             if firing:
                 self.notified_at.append(self.world.now)
                 body = msgspec.json.encode({"version": "4", "groupKey": "g", "alerts": firing})
-                await self.world.store.take_alerts(read_alerts(body, now=self.world.now))
+                await self.world.store.take_alerts(read_alerts(body, now=self.world.now).alerts)
         await self.world.passes()
 
 

@@ -2,12 +2,13 @@
 
 import hashlib
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
+from loguru import logger
 from msgspec import structs
 
 from gateway.api.http.services import Services
@@ -60,6 +61,15 @@ async def sender(services: Services) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """Collects what is logged while a test runs."""
+    lines = list[str]()
+    sink = logger.add(lines.append, format="{message}", level="WARNING")
+    yield lines
+    logger.remove(sink)
+
+
 def signed(body: bytes, *, at: int = NOW, key: bytes = b"of-grafana") -> dict[str, str]:
     digest = hmac.new(key, f"{at}:".encode() + body, hashlib.sha256).hexdigest()
     return {"x-grafana-alerting-signature": digest, "x-grafana-alerting-timestamp": str(at)}
@@ -96,7 +106,7 @@ async def test_grafana_may_sign(sender: httpx.AsyncClient) -> None:
     """Its own form has version 1 and more fields; the signature is of timestamp and body."""
     body = msgspec.json.encode(notification(version="1", orgId=1, state="alerting"))
     answer = await sender.post("/v1/alerts", content=body, headers=signed(body))
-    assert (answer.status_code, answer.json()) == (200, {"received": 1, "new": 1})
+    assert (answer.status_code, answer.json()) == (200, {"received": 1, "new": 1, "left_out": 0})
 
 
 @pytest.mark.parametrize(
@@ -130,6 +140,28 @@ async def test_a_gateway_without_token_and_key_takes_none(client: httpx.AsyncCli
     assert (answer.status_code, answer.json()["reason"]) == (403, "Denied")
 
 
+async def test_what_fits_is_taken_and_what_does_not_is_told(
+    sender: httpx.AsyncClient, services: Services, store: Store, logged: list[str]
+) -> None:
+    """No sender repeats what gets a 413, or what it has left out by itself: an alert must say so."""
+    alerts = [notification(f"f{number}")["alerts"][0] for number in range(600)]
+    answer = await sender.post("/v1/alerts", json=notification(alerts=alerts), headers=BEARER)
+    assert (answer.status_code, answer.json()["new"]) == (200, 600)
+    assert len(await store.open_alerts(limit=999)) == 600
+    answer = await sender.post("/v1/alerts", json=notification(alerts=alerts * 3), headers=BEARER)
+    assert answer.status_code == 413
+    answer = await sender.post("/v1/alerts", json=notification(truncatedAlerts=7), headers=BEARER)
+    assert answer.json() == {"received": 1, "new": 0, "left_out": 7}
+
+    value = services.metrics.registry.get_sample_value
+    assert value("waypost_alerts_total", {"outcome": "LeftOut"}) == 7
+    refused = {"call": "receive_alerts", "outcome": "TooLarge"}
+    assert value("waypost_requests_total", refused) == 1
+    refusal, left_out = logged
+    assert "refused, and will not be sent again" in refusal
+    assert "left 7 alerts of the group {}:{alertname=" in left_out
+
+
 async def test_a_body_of_10_mb_is_refused(sender: httpx.AsyncClient) -> None:
     answer = await sender.post("/v1/alerts", content=b"x" * 10_000_000, headers=BEARER)
     assert answer.status_code == 413
@@ -144,7 +176,6 @@ async def test_a_body_of_10_mb_is_refused(sender: httpx.AsyncClient) -> None:
         (msgspec.json.encode(notification(alerts=[{}])), 422, "/alerts/0/startsAt"),
         (msgspec.json.encode(notification(status="odd")), 422, "/alerts/0/status"),
         (msgspec.json.encode(notification(fingerprint="")), 422, "/alerts/0/fingerprint"),
-        (msgspec.json.encode(notification(alerts=notification()["alerts"] * 501)), 422, "/alerts"),
     ],
 )
 async def test_what_is_no_notification_is_refused_with_its_place(
