@@ -71,9 +71,10 @@ class PlaceholderChecks:
             yield from (FieldError(pointer, detail) for detail in details)
 
     def _longest_value(self, names: tuple[str, ...]) -> int:
-        """Returns the most characters that the placeholder `names` is replaced by, in any shard.
+        """Returns the length, in bytes of JSON, of the longest value that a placeholder has in any shard.
 
-        Raises `PlaceholderError` if the placeholder names nothing in some shard.
+        `names` are the words of the placeholder: `("params", "day")` for `${params.day}`. Raises
+        `PlaceholderError` if there is no such value in some shard.
         """
         if names not in self._sizes:
             # Refused here although `lookup` would say so too: this sentence lists the names that there are.

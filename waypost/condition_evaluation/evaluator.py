@@ -137,7 +137,10 @@ class ConditionEvaluator:
         )
 
     async def _ask(self, batch: ConditionBatch, caller: str) -> ConditionReply:
-        """Sends a batch of conditions to a child process; returns the results of the first one or more."""
+        """Sends a batch of conditions to a child process; returns the results of the first one or more.
+
+        The process stops early where one condition takes long or ends it; the rest is to be sent again.
+        """
         try:
             reply = await self._pool.call(msgspec.msgpack.encode(batch), caller=caller)
         except WorkerEnded as error:

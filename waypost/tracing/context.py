@@ -27,7 +27,7 @@ class TraceContext(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def traceparent(self) -> str:
-        """The header `traceparent`, and the environment variable, of what is done within this span."""
+        """This span as W3C Trace Context writes it, for an HTTP header or the variable `TRACEPARENT`."""
         return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
 
     @property

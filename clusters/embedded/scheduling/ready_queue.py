@@ -229,7 +229,7 @@ class UnacknowledgedEvents:
         self._counts[key] += 1
 
     def acknowledge(self, seq: int, now: float) -> None:
-        """Takes the events up to `seq`, which the gateway has committed, out of the counts."""
+        """Stops counting the events up to `seq` as unacknowledged: the gateway has committed them."""
         self._acknowledged_at = now
         while self._under_way and self._under_way[0][0] <= seq:
             key = self._under_way.popleft()[1]

@@ -1,7 +1,7 @@
-"""Computes the rollout after a request for a change that needs approval, and after each approval.
+"""Returns the state of a rollout after a change that needs approval was requested, and after each approval.
 
-Performs no I/O. Who may approve is decided as for every approval, by `gateway.core.approvals`. A change that
-is made meanwhile drops the one that waits.
+Performs no I/O. Who may approve is decided as for every approval, by `gateway.core.approvals`. A change
+that is made before the last approval cancels the one that waits for approvals.
 """
 
 from msgspec import structs

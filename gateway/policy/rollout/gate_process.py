@@ -116,7 +116,10 @@ def invalid(diagnostics: Iterable[Diagnostic]) -> Invalid:
 
 
 def prepare(greeting: bytes) -> Answer:
-    """Returns the request handler of a child process that checks bundles, set up by its start-up message."""
+    """Returns the function that answers the requests to a child process, which checks bundles.
+
+    `greeting`, the first message to the process, holds its settings.
+    """
     how = msgspec.msgpack.decode(greeting, type=GateGreeting)
     key = None
     if how.public_key is not None:
