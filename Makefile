@@ -83,6 +83,7 @@ faults: $(STAMP) ## ten rounds of each fault on real processes, measured; 10,000
 	$(BIN)/python -m pytest tests/integration -s --rounds 10 --decisions 10000 --timeout 1800 --policy $(POLICY)
 	$(BIN)/python -m pytest tests/gateway/api/test_random_faults_of_opa.py --faults 10000
 	$(BIN)/python -m pytest tests/gateway/policy/opa/test_conformance_cases.py --all-cases
+	$(BIN)/python -m pytest tests/gateway/policy/embedded/small_rules --rules 5000 --timeout 1800
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile many --timeout 1800 --ignore tests/integration
 	WAYPOST_POLICY_QUESTIONS=10000 $(BIN)/python -m pytest tests/gateway/policy -k agreement
 

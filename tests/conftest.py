@@ -20,6 +20,7 @@ settings.load_profile("steady")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rounds", type=int, default=2, help="how often each fault is tried on real processes")
     parser.addoption("--faults", type=int, default=400, help="how many random faults of an OPA are tried")
+    parser.addoption("--rules", type=int, default=100, help="how many rules are tried on OPA too")
     parser.addoption("--decisions", type=int, default=300, help="how many are recorded and replayed")
     parser.addoption("--all-cases", action="store_true", help="ask OPA all of its own cases, not one in 40")
     parser.addoption("--policy", choices=["embedded", "opa"], default="embedded", help="of real stacks")

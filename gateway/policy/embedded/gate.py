@@ -10,14 +10,17 @@ from typing import Final, TypeAlias
 
 from gateway.policy.embedded.builtins import BUILTINS, Support
 from gateway.policy.embedded.replaced_builtins import PATTERN_BUILTINS, pattern_error
+from gateway.policy.embedded.rewriting.missing_values import missing_in_memberships
 from gateway.policy.embedded.syntax_tree import (
     COMPREHENSIONS,
+    NESTED,
     REFERENCES,
     Module,
     SyntaxNode,
     bound_walks,
     expressions,
     head_of,
+    is_comprehension,
     is_plain,
     is_walk,
     literal,
@@ -32,6 +35,7 @@ from gateway.policy.source import Diagnostic
 WORKS_ON_OPA: Final = " (it works on OPA: set policy.engine, or engine: opa in the bundle)"
 
 NEITHER: Final = "on OPA neither"
+MAY_BE_MISSING: Final = "`in`, of what may be missing, inside another expression: give it a name in a body"
 
 Path: TypeAlias = tuple[str, ...]
 Problem: TypeAlias = tuple[SyntaxNode, str]
@@ -87,12 +91,7 @@ def _rule(module: Module, rule: SyntaxNode, defined: set[Path]) -> Iterator[Prob
         yield span, f"`some {name}`: {name} is a rule or an import too, which would be taken instead"
     if {"input", "data"} & set(names_in(head.get("args") or [])):
         yield span, "an argument is named input or data"
-    bodies = only(rule)[1].get("bodies") or []
-    values = [head.get("assign") or {}, *(body["assign"] or {} for body in bodies)] if len(bodies) > 1 else []
-    loops = [only(loop) for value in values for loop in loops_over(value, declared.single)]
-    # One behind which nothing is looked up has a value each time.
-    if any(kind == "RefDot" or not is_plain(reference["refr"]) for kind, reference in loops):
-        yield span, "a loop in a value of a rule with `else`: write it in the body"
+    yield from _bodies(module, only(rule)[1].get("bodies") or [], head, declared.single)
     statements = [one for kind, value in found if kind == "query" for one in value["stmts"]]
     bound = [walk for one in statements for walk in bound_walks(one)]
     for kind, value in found:
@@ -103,10 +102,31 @@ def _rule(module: Module, rule: SyntaxNode, defined: set[Path]) -> Iterator[Prob
                     value["span"],
                     "the values of `walk` have no name here: write walk(x, [p, v])",
                 )
+        elif kind in NESTED or kind == "SomeIn":
+            # Not its query, whose statements are rewritten.
+            outside = {name: part for name, part in value.items() if name != "query"}
+            if missing_in_memberships(module, {"Value": outside}):
+                yield value["span"], MAY_BE_MISSING
         elif kind == "UnaryExpr":
             yield value["span"], "a minus before what is no number: subtract from 0"
         elif kind == "NotExpr" and "_" in _names_outside_comprehensions(value["expr"]):
             yield value["span"], f"`_` below a `not` is not safe, {NEITHER}: make what is negated a rule"
+
+
+def _bodies(
+    module: Module, bodies: Sequence[SyntaxNode], head: SyntaxNode, single: frozenset[str]
+) -> Iterator[Problem]:
+    """Yields the problems of a rule's bodies as such, and of the values of a rule with `else`."""
+    values = [head.get("assign") or {}, *(body["assign"] or {} for body in bodies)] if len(bodies) > 1 else []
+    loops = [only(loop) for value in values for loop in loops_over(value, single)]
+    # One behind which nothing is looked up has a value each time.
+    if any(kind == "RefDot" or not is_plain(reference["refr"]) for kind, reference in loops):
+        yield bodies[0]["span"], "a loop in a value of a rule with `else`: write it in the body"
+    if any(missing_in_memberships(module, {"Value": value}) for value in values):
+        yield bodies[0]["span"], MAY_BE_MISSING
+    for body in bodies:
+        if is_comprehension(module, body["query"]):
+            yield body["query"]["span"], "`{ a | b` begins a comprehension on OPA: write `(a | b)`"
 
 
 def _call(module: Module, call: SyntaxNode, defined: set[Path]) -> Iterator[Problem]:

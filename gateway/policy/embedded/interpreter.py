@@ -18,8 +18,8 @@ from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
 from gateway.policy.embedded.gate import files_for
 from gateway.policy.embedded.interruption import CHECKPOINT, DataSize, is_bounded, size_of, with_checkpoints
 from gateway.policy.embedded.replaced_builtins import REPLACED
-from gateway.policy.embedded.rewriting import rewrite_rules
-from gateway.policy.embedded.short_names import roots_of, with_short_names
+from gateway.policy.embedded.rewriting.rules import rewrite_rules
+from gateway.policy.embedded.rewriting.short_names import roots_of, with_short_names
 from gateway.policy.embedded.syntax_tree import Module, read_modules, with_separators
 from gateway.policy.source import BundleError, Diagnostic, PolicySource
 

@@ -244,6 +244,21 @@ def is_bare(module: Module, query: SyntaxNode) -> bool:
     return bool(query["span"]["start"] >= extent(module, query["stmts"][0])[0])
 
 
+def is_comprehension(module: Module, query: SyntaxNode) -> bool:
+    """Returns whether OPA takes a rule's body, `{ a | b }`, for a set, which is true whatever `b` is."""
+    if not query["stmts"] or is_bare(module, query):
+        return False
+    node = query["stmts"][0]["literal"].get("Expr", {}).get("expr")
+    # The first operand of the first operation: `a | b` in `a | b == c`.
+    while node is not None:
+        kind, value = only(node)
+        if kind == "BinExpr" and value["op"] == "Union":
+            start = extent(module, node)[0]
+            return b"(" not in module.text[query["span"]["start"] : start]
+        node = value.get("lhs") or (value.get("value") if kind == "Membership" else None)
+    return False
+
+
 def is_walk(node: SyntaxNode) -> bool:
     """Returns whether a node is a call `walk(x)`, which has many values, one after the other."""
     kind, value = only(node)

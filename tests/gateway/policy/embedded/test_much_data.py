@@ -12,7 +12,7 @@ from gateway.policy.embedded import interpreter
 from gateway.policy.embedded.engine import EmbeddedPolicyEngine
 from gateway.policy.embedded.interpreter import Interpreter, prepare_rules
 from gateway.policy.embedded.interruption import CHECKPOINT, DataSize, is_bounded, size_of
-from gateway.policy.embedded.rewriting import rewrite_rules
+from gateway.policy.embedded.rewriting.rules import rewrite_rules
 from gateway.policy.embedded.syntax_tree import Module
 from gateway.policy.source import PolicySource
 from tests.conformance.policy_engine import document, submission

@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.policy.embedded import rewriting
 from gateway.policy.embedded.interpreter import UNDEFINED, Interpreter, parse_modules
-from gateway.policy.embedded.rewriting import rewrite_rules
+from gateway.policy.embedded.rewriting import rules as rewriting
+from gateway.policy.embedded.rewriting.rules import rewrite_rules
 from gateway.policy.source import BundleError, PolicySource
 from tests.opa_fixture import OPA, needs_opa
 
@@ -80,6 +80,18 @@ ANSWERS = {
     'r if not p(input.two)\np({"a": _})': "true",
     'r := o if { some i; n := input.xs[i]; n < 3; o = {"i": i, "n": n} }': '{"i":1,"n":1}',
     'r := o if { n = input.n; {"n": n} = o }': '{"n":5}',
+    # What is missing on one side of `in` has no value, also inside another expression.
+    "r := input.absent in {1}": UNDEFINED,
+    "r := [1 in input.absent, 2]": UNDEFINED,
+    "r if (input.absent in {1}) == false": UNDEFINED,
+    "r if { x := input.absent in {1}; not x }": UNDEFINED,
+    "r if (input.n in {1}) == false": "true",
+    # A key that is missing once; and an object of which no key has a value.
+    "r[x.a] := 1 if some x in input.os": '{"1":1}',
+    "r[x.a] contains x.b if some x in [input.two, {}, {`a`: `c`}]": '{"1":[2]}',
+    "r := p\np.x := 1 if input.absent": "{}",
+    'r := p\np["x"].y := 1 if input.absent': '{"x":{}}',
+    "r := p\np.x.y if input.n": '{"x":{"y":true}}',
     # A bracket at the beginning of a line calls nothing.
     "r contains x if {\n\tsome x in input.xs\n\t(x + 1) > 2\n}": "[3]",
     "r if {\n\tinput.xs[_] == input.xs[_]\n\t[1] == [1]\n}": "true",

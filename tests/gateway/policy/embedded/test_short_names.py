@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from gateway.policy.embedded.interpreter import Interpreter, PreparedRules, RuleFailed, prepare_rules
-from gateway.policy.embedded.short_names import PACKAGE
+from gateway.policy.embedded.rewriting.short_names import PACKAGE
 from gateway.policy.source import PolicySource
 
 CALLER = """package a.caller

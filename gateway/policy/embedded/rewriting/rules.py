@@ -13,6 +13,8 @@ Each change is one that OPA's compiler makes too, and stays within its line:
 - Of an imported package regorus evaluates every rule: imported names are written in full.
 - regorus fails on a `sprintf` with more or fewer values than verbs: what is missing is added.
 - regorus fails on a call without arguments, `f()`, of a rule: it is written `f`.
+- `[input.a in xs]` is [false] in regorus where one of both is missing: `a := input.a; [a in xs]`.
+- Of `x.y := 1` regorus leaves `x` undefined where the rule has no value; of `x["y"] := 1` it is empty.
 """
 
 import json
@@ -24,10 +26,14 @@ from typing import Final, TypeAlias
 from msgspec import structs
 
 from gateway.policy.embedded.builtins import BUILTINS
-from gateway.policy.embedded.object_patterns import empty_objects, exact_arguments, exact_statement
+from gateway.policy.embedded.rewriting.missing_values import (
+    evaluated_before_negation,
+    has_value,
+    missing_in_memberships,
+)
+from gateway.policy.embedded.rewriting.object_patterns import empty_objects, exact_arguments, exact_statement
 from gateway.policy.embedded.syntax_tree import (
     COMPREHENSIONS,
-    LITERALS,
     REFERENCES,
     Edit,
     Module,
@@ -50,7 +56,6 @@ _PREFIX: Final = "evaluated_before_"
 _VERB: Final = re.compile(r"%(?:%|[-+# 0]*[0-9]*(?:\.[0-9]*)?[a-zA-Z])")
 ROUNDS_MAXIMUM: Final = 100
 COLLECTIONS: Final = COMPREHENSIONS | {"Array", "Set", "Object"}
-_OPERANDS: Final = ("key", "value", "collection", "lhs", "rhs")
 
 Parse: TypeAlias = Callable[[Sequence[tuple[str, str]]], Sequence[Module]]
 
@@ -99,10 +104,20 @@ def _in_rule(module: Module, rule: SyntaxNode, names: Iterator[str]) -> Iterator
         elif kind == "query" and value["stmts"]:
             yield from _statements(module, value, declared.single, names)
         yield from _imported(module, value["fcn"] if kind == "Call" else {kind: value}, declared.own)
+    yield from _last_step(module, rule)
     if (
         edit := exact_arguments(module, rule, names) or _head(module, rule, declared.single, names)
     ) is not None:
         yield edit
+
+
+def _last_step(module: Module, rule: SyntaxNode) -> Iterator[Edit]:
+    """Yields an edit that writes the name of a rule `x.y` as `x["y"]`."""
+    head = only(rule)[1].get("head") or {}
+    kind, name = only(head["Compr"]["refr"]) if "Compr" in head else ("", {})
+    if kind == "RefDot":
+        span, step = name["field"]
+        yield module.text.rindex(b".", 0, span["start"]), span["end"], f'["{step}"]'
 
 
 def _call(module: Module, call: SyntaxNode) -> Iterator[Edit]:
@@ -153,11 +168,13 @@ def _statements(
             yield from _some(module, query, statement, names)
             continue
         if kind == "NotExpr":
-            first = _evaluated_first(module, value["expr"])
+            first = evaluated_before_negation(module, value["expr"])
         else:
             # Of several loops in one statement all but one come before it: there it can be interrupted.
             loops = loops_over(value, single) if kind == "Expr" else []
             first = bound_walks(statement) or (loops[-1:] if len(loops) > 1 else [])
+            if kind == "Expr" and not first:
+                first = missing_in_memberships(module, value["expr"])
         if first:
             yield _with_before(module, query, statement, {next(names): node for node in first})
 
@@ -216,63 +233,23 @@ def _with_before(
     return start, end, f"{{ {text} }}" if is_bare(module, query) else text
 
 
-def _evaluated_first(module: Module, node: SyntaxNode) -> list[SyntaxNode]:
-    """Returns the parts of a negated expression that OPA evaluates before the negation."""
-    kind, value = only(node)
-    operands: list[SyntaxNode] = []
-    if kind == "Call":
-        operands = value["params"]
-    elif kind == "AssignExpr" or (kind == "BoolExpr" and value["op"] == "Eq"):
-        # What is compared by == is a part of the comparison, unless it is computed.
-        for side in (value["lhs"], value["rhs"]):
-            operands += indices(side) if _is_reference(side) else [side]
-    elif kind in ("BoolExpr", "ArithExpr", "BinExpr", "Membership"):
-        operands = [value[name] for name in _OPERANDS if value.get(name)]
-    elif _is_reference(node):
-        operands += indices(node)
-    elif kind in ("Array", "Set", "Object"):
-        operands = [node]
-    return [operand for operand in operands if not _has_value(module, operand)]
-
-
-def _has_value(module: Module, node: SyntaxNode) -> bool:
-    """Returns whether `node` is sure to have a value: it is a literal, a local name or a comprehension."""
-    kind, value = only(node)
-    if kind == "Var":
-        return value["value"] not in (*module.names, "input", "data")
-    if kind in ("Array", "Set"):
-        return all(_has_value(module, item) for item in value["items"])
-    if kind == "Object":
-        return all(_has_value(module, key) and _has_value(module, item) for _, key, item in value["fields"])
-    return kind in LITERALS or kind in COMPREHENSIONS
-
-
-def _is_reference(node: SyntaxNode) -> bool:
-    return only(node)[0] == "Var" or only(node)[0] in REFERENCES
-
-
 def _head(module: Module, rule: SyntaxNode, single: frozenset[str], names: Iterator[str]) -> Edit | None:
-    """Returns an edit that moves the evaluation of a rule's set element or keyed value to its body's end.
+    """Returns an edit that moves the evaluation of a rule's keys, set element or value to its body's end.
 
     None where the rule needs no such edit.
     """
     kind, value = only(rule)
     if kind == "Default" or len(value["bodies"]) > 1:
         return None
-    head_kind, head = only(value["head"])
-    keyed = not is_plain(head["refr"])
-    moved = head.get("key") or (head.get("assign") or {"value": None})["value"]
-    if (
-        moved is None
-        or _has_value(module, moved)
-        or not (head_kind == "Set" or keyed or loops_over(moved, single))
-    ):
+    moved = _moved_from_head(module, *only(value["head"]), single)
+    if not moved:
         return None
-    (start, end), (first, last), name = extent(module, moved), extent(module, rule), next(names)
-    moving = f"{name} := {module.text[start:end].decode()}"
-    before = _between(module, first, start) + name
+    first, last = extent(module, rule)
+    places = sorted(extent(module, node) for node in moved)
+    named = [(start, end, next(names)) for start, end in places]
+    moving = "; ".join(f"{name} := {_between(module, start, end)}" for start, end, name in named)
     if not value["bodies"]:
-        return first, last, f"{before}{_between(module, end, last)} if {{ {moving} }}"
+        return first, last, f"{module.edited(named, first, last)} if {{ {moving} }}"
     query = value["bodies"][0]["query"]
     opening, closing = extent(module, query)
     inside = _between(module, opening, closing)
@@ -285,7 +262,19 @@ def _head(module: Module, rule: SyntaxNode, single: frozenset[str], names: Itera
     else:
         separator = " " if written.endswith(";") else "; "
     body = f"{{{written}{separator}{moving}{lines}}}"
-    return first, closing, f"{before}{_between(module, end, opening)}{body}"
+    return first, closing, f"{module.edited(named, first, opening)}{body}"
+
+
+def _moved_from_head(module: Module, kind: str, head: SyntaxNode, single: frozenset[str]) -> list[SyntaxNode]:
+    """Returns the parts of a rule's head that are to be evaluated in its body: they may have no value."""
+    keys = [key for key in indices(head["refr"]) if not has_value(module, key)]
+    value = head.get("key") or (head.get("assign") or {"value": None})["value"]
+    keyed = kind == "Set" or not is_plain(head["refr"])
+    if value is None or has_value(module, value):
+        return keys
+    if keyed or loops_over(value, single) or missing_in_memberships(module, {"Value": {"_": value}}):
+        return [*keys, value]
+    return keys
 
 
 def _between(module: Module, start: int, end: int) -> str:
