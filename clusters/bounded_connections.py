@@ -109,10 +109,10 @@ def begin_body(response: httpx.Response) -> None:
 
 
 class PieceLimit:
-    """Counts the pieces of one answer, and raises an error if small ones come too fast.
+    """Limits how many small pieces of one HTTP answer are received within a second.
 
-    More than `SMALL_PIECES` within a second are too many if they have less than `SMALL_BYTES` bytes on
-    average: a small piece costs as much work as a large one.
+    A small piece costs as much work as a large one: an answer is refused if more than `SMALL_PIECES` of its
+    pieces come within a second and they have less than `SMALL_BYTES` bytes on average.
     """
 
     def __init__(self) -> None:

@@ -105,7 +105,7 @@ def _task_waits_of(
 
 
 def _processor_wait(task: TaskSpec, shard: Shard, region: RegionView | None) -> str:
-    """Returns a clause on what a task that may start waits for: a processor, or just its region's start."""
+    """Returns a clause on what a task that may start waits for: a free processor, or that its region acts."""
     if region is None or not region.queued:
         return f"to be started in {shard.region}"
     owned = "" if region.cpu is None else f" of {region.cpu:g}"

@@ -158,7 +158,8 @@ def _idempotency_key(call: Call) -> str | None:
 def _read_quickly(body: bytes, tenant: str, services: Services) -> Reading | None:
     """Parses a small JSON document on the event loop; returns None if a worker process must read it.
 
-    That is so for an invalid document, and for one with conditions of tasks (`when`) or items of shards.
+    A worker process must read an invalid document, and one with conditions of tasks (`when`) or items of
+    shards.
     """
     limits = services.settings.documents
     if (workflow := parse_quickly(body, limits)) is None or workflow.spec.shards.items is not None:

@@ -89,7 +89,10 @@ class ConditionTrial:
 
 
 def _depends_on_shard(reads: ConditionReads | None) -> bool:
-    """Returns whether a condition reads the shard and no task, so that it can be evaluated for each item."""
+    """Returns whether a condition reads the shard, but no task's output.
+
+    Its value is then known when the document is submitted, for each shard by itself.
+    """
     return reads is not None and "shard" in reads.roots and "tasks" not in reads.roots
 
 

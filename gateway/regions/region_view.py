@@ -88,10 +88,11 @@ def region_view(
     unknown_journal: str = "",
     counted: bool = True,
 ) -> RegionView:
-    """Builds the view of a region at `now`. `weight` is the settings', without that of slow start.
+    """Builds the view of a region at `now`.
 
-    `routing` is what the routing revision in force says of the region. `admitted`: the cluster journal that
-    the region's name is bound to answers and has opened the event stream. `unknown_journal`: the incarnation
+    `weight` is that of the settings; slow start lowers it in the view. `routing` is what the routing
+    revision in force says of the region. `admitted`: the cluster's journal is the one that operators bound
+    to the region's name, and its event stream is open. `unknown_journal`: the incarnation
     of another journal that answers; empty if there is none.
     """
     condition, reason = condition_with_journal(health, admitted=admitted, unknown_journal=unknown_journal)

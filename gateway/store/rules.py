@@ -86,7 +86,7 @@ def run_phase(counts: Mapping[Phase, int], *, cancelled: bool) -> RunPhase:
 def run_phase_change(
     run_id: str, before: RunPhase, counts: Mapping[Phase, int], *, cancelled: bool, at: float | None
 ) -> RunPhaseChange | None:
-    """Returns the change of a run's phase that follows from its shards' phases; None if it stays `before`.
+    """Returns the change of a run's phase that follows from its shards' phases; None if there is no change.
 
     `counts` is the number of its shards in each phase. `at` is when the last of the shards changed; None
     where that change has no history entry, and so no time.

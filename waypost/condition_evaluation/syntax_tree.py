@@ -65,7 +65,7 @@ class SyntaxTree:
         """Every expression in the tree, nested ones before those that contain them."""
 
     def reads(self) -> ConditionReads:
-        """Returns the values of `tasks`, `params` and `shard` that the expression reads."""
+        """Returns which members of `tasks`, `params` and `shard` the expression names (`params.day`)."""
         found = tuple(dict.fromkeys(_reads(self._tree, NO_NAMES)))
         return ConditionReads(mentions=found, tests_presence=any(map(_tests_presence, self._nodes)))
 
@@ -104,10 +104,11 @@ class SyntaxTree:
         return first(type_, DYNAMIC) is not None or first(type_, PRIMITIVE) in (INT_TYPE, UINT_TYPE)
 
     def checked(self) -> bytes | None:
-        """Returns the serialized expression, with a check added around each string that CEL would interpret.
+        """Returns the serialized expression, with a check added around each string that CEL converts.
 
-        Those are strings that are converted or taken for a time zone; the checks are those of `strict_texts`.
-        None where no check is needed. Raises `Refused` for a literal that breaks a check.
+        CEL converts strings to other types, and reads some as the name of a time zone; the checks are those
+        of `strict_texts`. Returns None where no check is needed. Raises `Refused` for a literal that breaks a
+        check.
         """
         changed = sum(self._with_checks(node) for node in self._nodes)
         return self._encoded() if changed else None

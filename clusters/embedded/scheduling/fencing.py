@@ -38,8 +38,9 @@ class Fencing:
     def refusal(self, spec: ShardSpec, now: float) -> str:
         """Returns the reason to refuse a create request at uptime `now`, as one word, or an empty text.
 
-        `OtherBoot`: its fence counts in another boot. `Late`: its fence has passed. `OldEra`, `OldEpoch`: a
-        newer era of the gateway's store, or a newer epoch of its shard, is known.
+        `OtherBoot`: its fence is an uptime of another boot of the cluster. `Late`: its fence has
+        passed. `OldEra`, `OldEpoch`: a newer era of the gateway's store, or a newer epoch of its
+        shard, is known.
         """
         identity = spec.attempt
         # The fence is an uptime of one boot: another boot's clock says nothing about it.

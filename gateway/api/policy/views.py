@@ -67,7 +67,7 @@ class FlipView(Struct, frozen=True, kw_only=True):
 
 
 class ShadowView(Struct, frozen=True, kw_only=True):
-    """The comparison of a shadow bundle's answers with the active bundle's, counted by this process."""
+    """How often a shadow bundle has answered as the active bundle did, and how often not, in this process."""
 
     compared: int
     skipped: int

@@ -15,7 +15,10 @@ IN_FORCE: Final = (VersionState.STABLE, VersionState.CANARY)
 
 
 class Workflows:
-    """The released workflows of all tenants as releases, named as `demo/nightly@3`. Implements `Releases`."""
+    """Finds and rolls back versions of released workflows, which are named as `demo/nightly@3`.
+
+    Implements `Releases`, the interface between the rollback controller and one kind of release.
+    """
 
     counted: Final = Counted(total="shards", bad="failed")
 

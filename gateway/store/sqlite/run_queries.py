@@ -65,7 +65,7 @@ def read_some(db: sqlite3.Connection, run_ids: Sequence[str], maximum_bytes: int
 
 
 def run_scan(query: RunQuery) -> RunScan:
-    """Builds the SQL statement for a query of runs, by the index that leaves the fewest runs to test."""
+    """Builds the SQL statement for a query of runs; it uses the index that leaves the fewest runs to test."""
     labels = list(query.labels.items())
     table, key, where, given = "run", "id", ["true"], list[object]()
     tests, tested = list[str](), list[object]()

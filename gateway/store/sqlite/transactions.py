@@ -23,7 +23,7 @@ from gateway.store.sqlite.schema_migrations import migrate
 
 
 def prepare(db: sqlite3.Connection) -> tuple[str, int]:
-    """Brings the schema up to date; returns the store's identity and era, which a new file gets here."""
+    """Brings the schema up to date, gives a new file an identity and an era, and returns these two."""
     migrate(db)
     db.execute(sql.IDENTIFY, (uuid.uuid4().hex,))
     db.execute(sql.BEGIN_ERAS, (str(rules.FIRST_ERA),))

@@ -63,7 +63,7 @@ class LeaseGuard:
     def close_input(self) -> None:
         """Closes the guard process's standard input, which makes the guard kill its command and exit.
 
-        Its last reports can still be read.
+        What the guard reports last can still be read.
         """
         self._forwarding.cancel()
         with contextlib.suppress(OSError):
