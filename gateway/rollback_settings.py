@@ -28,6 +28,7 @@ class ReleaseKindSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     released_seconds_maximum: Seconds | None = None
     pause_seconds: Seconds | None = None
     day_maximum: Most | None = None
+    day_maximum_overall: Most | None = None
     verify_seconds: Seconds | None = None
     step_seconds: Seconds | None = None
 
@@ -77,9 +78,14 @@ class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     released_seconds_maximum: Seconds = 3_600.0
     """The maximum age of a release that is rolled back: later faults are not its own."""
     pause_seconds: Seconds = 1_800.0
-    """The minimum time between two rollbacks of the same kind of release."""
+    """The minimum time between two rollbacks of the same kind of release; of workflows, of one tenant's."""
     day_maximum: Most = 2
-    """The maximum number of rollbacks of one kind in 24 hours; beyond it a person is paged."""
+    """The maximum number of rollbacks of one kind in 24 hours; beyond it a person is paged.
+
+    Of workflows it is the maximum for each tenant.
+    """
+    day_maximum_overall: Most = 10
+    """The maximum number of rollbacks of workflows of all tenants in 24 hours; then a person is paged."""
     verify_seconds: Seconds = 300.0
     """The time after a rollback at which it is verified whether it has helped."""
     step_seconds: Seconds = 600.0

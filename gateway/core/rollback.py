@@ -100,6 +100,11 @@ class Rollback(Struct, frozen=True, kw_only=True):
     alert: str
     """The name of the alert that caused the rollback."""
     kind: ReleaseKind
+    owner: str = ""
+    """The owner of the release, whose pause and daily maximum the rollback counts against.
+
+    Of a workflow it is the tenant; empty: the kind's releases have no owners, and count together.
+    """
     release: str
     """The name of the release that is rolled back, unique within its kind.
 

@@ -111,6 +111,7 @@ class RollbackController:
         rollback = Rollback(
             alert=alert.name,
             kind=release.kind,
+            owner=release.owner,
             release=release.name,
             digest=release.digest,
             returns_to=release.returns_to or "",

@@ -103,11 +103,25 @@ def _by_past(
         return Verdict(outcome=Outcome.PERSON, why=f"{release.returns_to} was taken back before")
     if age < settings.released_seconds:
         return Verdict(outcome=Outcome.WAIT, why=f"{release.name} is too young to be judged")
-    if sum(now - rollback.began_at < DAY_SECONDS for rollback in done) >= settings.day_maximum:
-        return Verdict(
-            outcome=Outcome.PERSON, why=f"{settings.day_maximum} were taken back within a day already"
-        )
-    if any(now - rollback.began_at < settings.pause_seconds for rollback in done):
+    return _by_frequency(release, done, settings, now=now)
+
+
+def _by_frequency(
+    release: LatestRelease, done: Sequence[Rollback], settings: RollbackSettings, *, now: float
+) -> Verdict | None:
+    """Returns the verdict against one more rollback by the number and times of those `done`, or None.
+
+    Owners do not take rollbacks from each other, up to the maximum of all.
+    """
+    today = [one for one in done if now - one.began_at < DAY_SECONDS]
+    if sum(one.owner == release.owner for one in today) >= settings.day_maximum:
+        of = f" of {release.owner}" if release.owner else ""
+        why = f"{settings.day_maximum}{of} were taken back within a day already"
+        return Verdict(outcome=Outcome.PERSON, why=why)
+    if release.owner and len(today) >= settings.day_maximum_overall:
+        why = f"{settings.day_maximum_overall} of all were taken back within a day already"
+        return Verdict(outcome=Outcome.PERSON, why=why)
+    if any(one.owner == release.owner and now - one.began_at < settings.pause_seconds for one in done):
         return Verdict(outcome=Outcome.WAIT, why="the last rollback is not long enough ago")
     return None
 

@@ -32,6 +32,8 @@ class LatestRelease(Struct, frozen=True, kw_only=True):
     """Whether the release is in canary, beside its baseline; else the baseline was before it."""
     restored: bool
     """Whether the release is in force because another was rolled back: the last good one."""
+    owner: str = ""
+    """The owner whose pause and daily maximum a rollback counts against, such as a tenant; empty: none."""
     returns_to: str | None
     """The release in force after its rollback, empty for that of the start; None if none."""
 

@@ -23,6 +23,8 @@ class RollbackView(Struct, frozen=True, kw_only=True):
     id: int
     phase: RollbackPhase
     kind: ReleaseKind
+    owner: str
+    """The tenant whose workflow it was; empty for kinds of release that belong to no tenant."""
     release: str
     """The release that was rolled back: the sequence number of a policy bundle, or `demo/nightly@3`."""
     revision: str
@@ -73,6 +75,7 @@ def _view(rollback: Rollback) -> RollbackView:
         id=rollback.id,
         phase=rollback.phase,
         kind=rollback.kind,
+        owner=rollback.owner,
         release=rollback.release,
         revision=rollback.revision,
         returns_to=rollback.returns_to,

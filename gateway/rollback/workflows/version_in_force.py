@@ -63,6 +63,7 @@ def version_in_force(workflow: ReleasedWorkflow, number: int | None) -> LatestRe
     name = _name(workflow, version)
     return LatestRelease(
         kind=ReleaseKind.WORKFLOW,
+        owner=workflow.tenant,
         name=name,
         revision=name,
         # Another workflow may have the same content, and be good.

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.rollback import ACTED, ReleaseKind, RollbackPhase
+from gateway.core.rollback import ACTED, ReleaseKind, Rollback, RollbackPhase
 from gateway.rollback.decision import Outcome, Verdict, decide
 from gateway.rollback.evidence import Evidence, NoEvidence, Shares
 from gateway.rollback.verification import is_due, verify
-from gateway.settings import RollbackSettings
+from gateway.rollback_settings import LaterKindSettings, RollbackSettings
 from tests.gateway.rollback.rollbacks import COUNTED, NOW, ON, a_release, a_rollback, an_alert, evidence
 
 NAN = math.nan
@@ -112,6 +112,31 @@ def test_pause_and_maximum_of_a_day_are_of_each_kind() -> None:
     other = ReleaseKind.WORKFLOW
     past = [a_rollback(at=NOW - ago, kind=other, release="6", digest="d7") for ago in (1, 2, 3)]
     assert verdict(past=past).outcome is Outcome.ROLL_BACK
+
+
+def of_tenants(*tenants: str, ago: float = 8_000.0) -> list[Rollback]:
+    """Returns past rollbacks of one workflow for each of `tenants`."""
+    kind = ReleaseKind.WORKFLOW
+    return [a_rollback(at=NOW - ago, kind=kind, owner=one, release=f"{one}/w@1") for one in tenants]
+
+
+@pytest.mark.parametrize(
+    ("past", "outcome"),
+    [
+        (of_tenants("b", "b", "b"), Outcome.ROLL_BACK),
+        (of_tenants("b", "c", ago=1.0), Outcome.ROLL_BACK),
+        (of_tenants("a", ago=1.0), Outcome.WAIT),
+        (of_tenants("a", "a", "b"), Outcome.PERSON),
+        (of_tenants(*"bcdefghij"), Outcome.ROLL_BACK),
+        (of_tenants(*"bcdefghijk"), Outcome.PERSON),
+    ],
+)
+def test_tenants_do_not_take_rollbacks_from_each_other(past: Any, outcome: Outcome) -> None:
+    """Two bad releases of one tenant must not keep those of all others in force; ten of all are too many."""
+    release = a_release(kind=ReleaseKind.WORKFLOW, owner="a", name="a/w@7", returns_to="a/w@6")
+    settings = RollbackSettings(workflow=LaterKindSettings(mode="on")).of("workflow")
+    found = verdict(alert=an_alert(kind="workflow"), past=past, release=release, settings=settings)
+    assert found.outcome is outcome
 
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
