@@ -99,7 +99,7 @@ generated: $(STAMP) ## write the parts of docs/ that come from the code
 	$(BIN)/python -m docs.generate
 
 lock: ## resolve pyproject.toml again into requirements.lock
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra dev --python-version 3.11 -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra dev --extra otel --python-version 3.11 -o requirements.lock pyproject.toml
 
 audit: $(STAMP) ## known vulnerabilities of what is locked
 	$(BIN)/pip-audit --require-hashes -r requirements.lock

@@ -9,13 +9,12 @@ import random
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from loguru import logger
 from starlette.types import ASGIApp
 
 from clusters.interface import ClusterAdapter, RegionConnection
@@ -29,9 +28,8 @@ from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
 from gateway.core.rollback import ReleaseKind
 from gateway.gauges import show_policy_and_keys, show_pools
-from gateway.identity.development_issuer import DEVELOPMENT_ISSUER, development_issuer
-from gateway.identity.issuer_checks import InvalidIssuer, check_issuers
 from gateway.identity.jwt_verification import JwtAuthenticator
+from gateway.issuers_authenticator import issuers_authenticator
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_feed import BundleFeed
 from gateway.policy_composition import Loops, policy_composition
@@ -51,6 +49,7 @@ from gateway.submission.audit_sealing import AuditKeyError, audit_sealer
 from gateway.submission.reading.document_reader import DocumentReader, reader_greeting, reader_pool
 from observability.loop_lag import measure_loop_lag
 from observability.metrics import Metrics
+from observability.spans.exporter import SpanExporter, SpansUnusable, span_exporter
 from waypost.sqlite_group_commit import Database
 from waypost.tls import client_context, gateway_credentials
 from waypost.turns import Turns
@@ -90,14 +89,14 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         metrics, wake, tenants = Metrics(), asyncio.Event(), settings.tenants
         enter = exits.enter_async_context
         store = await enter(_store(settings.store))
-        await _correct_clocks(store)
+        spans = await enter(_spans(settings, metrics))
         parts = await enter(policy_composition(settings, store, metrics))
         policy, feed = parts.engine, parts.feed
-        authenticator = await enter(_authenticator(settings))
+        authenticator = await enter(issuers_authenticator(settings))
         clusters = {name: await enter(cluster) for name, cluster in _clusters(settings, store).items()}
         show_pools(metrics, clusters)
         links = [await enter(_link(name, cluster, settings, wake)) for name, cluster in clusters.items()]
-        controller = _controller(settings, store=store, policy=policy, links=links, metrics=metrics)
+        controller = _controller(settings, store, policy, links, metrics=metrics, spans=spans)
         services = Services(
             settings=settings,
             authenticator=authenticator,
@@ -107,6 +106,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             store=store,
             exceptions=policy.exceptions,
             metrics=metrics,
+            spans=spans,
             executors=_executors(settings),
             reader=await enter(_reader(settings)),
             regions=lambda: controller.views(_instant()),
@@ -116,7 +116,6 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             large_documents=Turns.leaving_one(tenants.large_documents_at_once),
             rates=RateLimiter(tenants.requests_per_second, time.monotonic),
         )
-        rollback = await _rollback_loops(exits, services, region_lost=lambda: _region_lost(controller))
         checks = readiness_checks(settings.policy.engine, store, policy, authenticator, controller, feed)
         gauges = partial(_set_gauges, services, feed, authenticator, controller)
         yield Gateway(
@@ -126,29 +125,38 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             loops={
                 **parts.loops,
                 "controller": lambda: controller.run(wake),
-                **rollback,
+                **await _rollback_loops(exits, services, region_lost=partial(_region_lost, controller)),
                 **_sealing_loop(settings.audit, store, metrics),
                 "measurement of the loop's lag": lambda: measure_loop_lag(metrics.loop_lag),
             },
         )
 
 
-def _store(url: Secret) -> Store:
+@asynccontextmanager
+async def _store(url: Secret) -> AsyncIterator[Store]:
+    """Opens the store that `url` names, and tells it the time."""
     scheme, _, address = url.reveal().partition(":")
     kind = STORES.get(scheme)
     # The URL is not shown: a password may be in it.
     if kind is None or not address:
         forms = ", ".join(known.form for known in STORES.values())
         raise StartError(f"the setting store names no store; there are: {forms}")
-    return kind.make(address)
+    async with kind.make(address) as store:
+        try:
+            await correct_clocks(store)
+        except Unavailable as error:
+            # Without it deadlines would be wrong by as much as the clock was set.
+            raise StoreUnusable(f"the store cannot be told the time: {error}") from error
+        yield store
 
 
-async def _correct_clocks(store: Store) -> None:
+def _spans(settings: GatewaySettings, metrics: Metrics) -> AbstractAsyncContextManager[SpanExporter | None]:
     try:
-        await correct_clocks(store)
-    except Unavailable as error:
-        # Without it deadlines would be wrong by as much as the clock was set.
-        raise StoreUnusable(f"the store cannot be told the time: {error}") from error
+        return span_exporter(
+            settings.tracing.endpoint, process={"service.name": "waypost-gateway"}, count=metrics.spans
+        )
+    except SpansUnusable as error:
+        raise StartError(f"the setting tracing.endpoint: {error}") from error
 
 
 @asynccontextmanager
@@ -169,28 +177,6 @@ def _executors(settings: GatewaySettings) -> DeclaredExecutors:
         return executors_at([target.url for target in settings.regions])
     except ValueError as error:
         raise StartError(f"the setting regions: {error}") from error
-
-
-def _authenticator(settings: GatewaySettings) -> JwtAuthenticator:
-    issuers = settings.issuers
-    # Its keys are on this machine's disk: it is switched on by a setting of its own, never by a line among
-    # others.
-    if any(issuer.url == DEVELOPMENT_ISSUER for issuer in issuers):
-        raise StartError(
-            "the development issuer is no ordinary one: start the gateway with --dev, or take it off the list"
-        )
-    if settings.development is not None:
-        logger.warning(
-            "development tokens are accepted: whoever can read {} can be anybody", settings.development
-        )
-        issuers = (*issuers, development_issuer(Path(settings.development)))
-    if not issuers:
-        logger.warning("no issuer is set: nobody can call")
-    try:
-        check_issuers(issuers)
-    except InvalidIssuer as error:
-        raise StartError(str(error)) from error
-    return JwtAuthenticator(issuers)
 
 
 def _clusters(settings: GatewaySettings, store: Store) -> Mapping[str, ClusterAdapter]:
@@ -223,11 +209,12 @@ def _clusters(settings: GatewaySettings, store: Store) -> Mapping[str, ClusterAd
 
 def _controller(
     settings: GatewaySettings,
-    *,
     store: Store,
     policy: PolicyEngine,
     links: Sequence[RegionLink],
+    *,
     metrics: Metrics,
+    spans: SpanExporter | None,
 ) -> Controller:
     return Controller(
         store=store,
@@ -238,6 +225,7 @@ def _controller(
         failover=settings.failover,
         placing=settings.placing,
         metrics=metrics,
+        spans=spans,
         rng=random.Random(),  # noqa: S311 - spreads work, keeps no secret
         store_restored=settings.store_restored,
     )

@@ -201,6 +201,16 @@ class LoggingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The style of log lines: `auto` is for people at a terminal, and JSON elsewhere."""
 
 
+class TracingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of OpenTelemetry spans, which need the packages of the extra `waypost[otel]`."""
+
+    endpoint: str | None = None
+    """The URL that spans are sent to over OTLP/HTTP: `http://127.0.0.1:4318/v1/traces`; None: none are sent.
+
+    Headers, certificates and compression are in OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_HEADERS`).
+    """
+
+
 class Issuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One token issuer in the settings, with the requirements on the tokens that it issues."""
 
@@ -276,3 +286,4 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     placing: PlacingSettings = PlacingSettings()
     rollback: RollbackSettings = RollbackSettings()
     logging: LoggingSettings = LoggingSettings()
+    tracing: TracingSettings = TracingSettings()

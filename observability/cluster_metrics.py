@@ -1,11 +1,11 @@
 """Declares the metrics of an embedded cluster, and creates them in a registry of their own.
 
-docs/metrics.md is generated from here. Metrics that the gateway has too are declared in `gateway_metrics.py`.
+docs/metrics.md is generated from here. Metrics that the gateway has too are declared in `process_metrics.py`.
 """
 
 from typing import Final
 
-from observability import gateway_metrics as table
+from observability import process_metrics as table
 from observability.metric_declaration import (
     EXECUTOR,
     TASK,
@@ -74,6 +74,7 @@ class ClusterMetrics:
         self.build = registry.gauge(table.BUILD)
         self.certificate_expiry = registry.gauge(table.CERTIFICATE_EXPIRY)
         self.loop_lag = registry.histogram(table.LOOP_LAG)
+        self.spans = registry.counter(table.SPANS)
         self.queued = registry.gauge(QUEUED)
         self.attempts = registry.gauge(ATTEMPTS)
         self.slots = registry.gauge(SLOTS)

@@ -1,6 +1,7 @@
 """Declares all metrics of a gateway: name, meaning, when to look at it, labels.
 
-`metrics.py` creates them, and docs/metrics.md is generated from here. `cluster_metrics.py` has a cluster's.
+`metrics.py` creates them, and docs/metrics.md is generated from here. Those that a cluster has too are in
+`process_metrics.py`, those of a cluster alone in `cluster_metrics.py`.
 """
 
 from typing import Final
@@ -12,7 +13,6 @@ from observability.metric_declaration import (
     BUNDLE_OUTCOME,
     CALL,
     CAUSE,
-    CERTIFICATE,
     CONDITION,
     DECIDING,
     ENGINE,
@@ -36,25 +36,9 @@ from observability.metric_declaration import (
     STEP,
     TASK,
     TASK_OUTCOME,
-    VERSION,
     counter,
     gauge,
     histogram,
-)
-
-# Both processes
-
-BUILD: Final = gauge(
-    "waypost_build_info", "1, with the version of this process.", "did the rollout arrive?", VERSION
-)
-CERTIFICATE_EXPIRY: Final = gauge(
-    "waypost_certificate_expiry_timestamp_seconds",
-    "When a certificate that this process has loaded expires, in seconds since 1970.",
-    "before it does: nothing connects any more then",
-    CERTIFICATE,
-)
-LOOP_LAG: Final = histogram(
-    "waypost_loop_lag_seconds", "How late the event loop was.", "the process itself is slow"
 )
 
 # Gateway: calls

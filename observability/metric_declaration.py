@@ -97,6 +97,9 @@ CAUSE: Final = Label("cause", 5, f"{', '.join(CAUSES)}: the event in the history
 LEASE_OUTCOME: Final = Label("outcome", 2, "Renewed, Refused")
 EXECUTOR: Final = Label("executor", 20, "a task type")
 TASK_OUTCOME: Final = Label("outcome", 4, "Succeeded, Skipped, Retrying, Failed")
+SPAN_OUTCOME: Final = Label(
+    "outcome", 3, "sent, failed (the receiver took it not), dropped (too many waited)"
+)
 TRY_OUTCOME: Final = Label("outcome", 4, "Succeeded, Failed, Killed, Lost")
 CERTIFICATE: Final = Label("certificate", 4, "ca, gateway, cluster, api")
 ISSUER: Final = Label("issuer", 20, "an issuer of the settings")

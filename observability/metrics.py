@@ -1,7 +1,7 @@
 """The metrics of one gateway process, with a registry of their own.
 
-`Metrics()` is created once per process. `gateway_metrics.py` declares the metrics and their meaning. Label
-children that a hot path needs are kept: looking one up costs more than counting.
+`Metrics()` is created once per process. `gateway_metrics.py` and `process_metrics.py` declare the metrics and
+their meaning. Label children that a hot path needs are kept: looking one up costs more than counting.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from prometheus_client import Counter, Histogram
 
 from observability import gateway_metrics as table
+from observability import process_metrics
 from observability.ended_shards import EndedShards
 from observability.metric_declaration import DECIDING, ROLLBACK_PHASES, MetricRegistry
 from observability.release_counts import ReleaseCounts
@@ -71,9 +72,10 @@ class Metrics:
         self._shown_revision: tuple[str, str] | None = None
 
     def _declare_calls(self, registry: MetricRegistry) -> None:
-        self.build = registry.gauge(table.BUILD)
-        self.certificate_expiry = registry.gauge(table.CERTIFICATE_EXPIRY)
-        self.loop_lag = registry.histogram(table.LOOP_LAG)
+        self.build = registry.gauge(process_metrics.BUILD)
+        self.certificate_expiry = registry.gauge(process_metrics.CERTIFICATE_EXPIRY)
+        self.loop_lag = registry.histogram(process_metrics.LOOP_LAG)
+        self.spans = registry.counter(process_metrics.SPANS)
         self.requests = registry.counter(table.REQUESTS)
         self.request_seconds = registry.histogram(table.REQUEST_SECONDS)
         self.step_seconds = registry.histogram(table.STEP_SECONDS)

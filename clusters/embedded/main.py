@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from clusters.embedded.node import ClusterNode, ClusterNodeSettings
 from observability.cluster_metrics import ClusterMetrics
 from observability.logs import configure
 from observability.loop_lag import measure_loop_lag
+from observability.spans.exporter import SpanExporter, SpansUnusable, span_exporter
 from waypost.cancellation import cancel_and_wait
 from waypost.certificates import read_certificate
 from waypost.connections.descriptors import raise_descriptor_limit
@@ -47,6 +48,8 @@ class ClusterSettings(ClusterNodeSettings, frozen=True, kw_only=True):
 
     It asks for no certificate, so only the inside may reach it.
     """
+    tracing_endpoint: str | None = None
+    """The URL that OpenTelemetry spans are sent to over OTLP/HTTP; None: none are."""
 
 
 class Ready(Struct, frozen=True, kw_only=True):
@@ -68,7 +71,7 @@ def run_cluster(settings: ClusterSettings) -> int:
     limits = ConnectionLimits(keep_alive_seconds=75, connections=connections, grace_seconds=3)
     try:
         run(_serve(settings, limits), loop="asyncio")
-    except (PkiError, StorageError, OSError) as error:
+    except (PkiError, StorageError, SpansUnusable, OSError) as error:
         logger.error("the cluster of {} cannot run: {}", settings.region, error)
         return 1
     return 0
@@ -83,6 +86,7 @@ async def _serve(settings: ClusterSettings, limits: ConnectionLimits) -> None:
     with stop_signals() as stop:
         async with (
             ClusterNode(settings) as node,
+            _spans(settings, node.metrics) as node.spans,
             Server(
                 application(node, claim=node.claim),
                 host=settings.host,
@@ -102,6 +106,16 @@ async def _serve(settings: ClusterSettings, limits: ConnectionLimits) -> None:
                 logger.info("the cluster of {} listens on {}:{}", settings.region, settings.host, server.port)
                 await _wait_until_stopped(stop, node.committer)
                 logger.info("the cluster of {} stops", settings.region)
+
+
+def _spans(
+    settings: ClusterSettings, metrics: ClusterMetrics
+) -> AbstractAsyncContextManager[SpanExporter | None]:
+    process = {"service.name": "waypost-cluster", "region": settings.region}
+    try:
+        return span_exporter(settings.tracing_endpoint, process=process, count=metrics.spans)
+    except SpansUnusable as error:
+        raise SpansUnusable(f"the tracing endpoint: {error}") from error
 
 
 @asynccontextmanager

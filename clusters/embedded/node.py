@@ -32,7 +32,7 @@ from clusters.embedded.scheduling.scheduler_step import Step
 from clusters.embedded.storage.journal import open_journal
 from clusters.embedded.storage.state_folder import KINDS, StateFolder
 from clusters.embedded.storage.task_logs import read_log
-from clusters.embedded.task_runner import TaskRunner
+from clusters.embedded.task_runner import TaskRunner, span_of_try
 from clusters.errors import ClusterError
 from clusters.protocol import (
     AttemptId,
@@ -45,6 +45,7 @@ from clusters.protocol import (
 )
 from clusters.protocol_bounds import CPU_MAXIMUM, SLOTS_MAXIMUM
 from observability.cluster_metrics import ClusterMetrics
+from observability.spans.exporter import SpanRecorder
 from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.files.permissions import make_private_folder, narrow
 from waypost.sqlite_group_commit import Database
@@ -96,6 +97,8 @@ class ClusterNode:
 
     def __init__(self, settings: ClusterNodeSettings) -> None:
         self._settings = settings
+        self.spans: SpanRecorder | None = None
+        """Takes the spans of tries; None where none are exported."""
         self._root = Path(settings.state)
         self._state_folder = StateFolder(self._root)
         self._stack = AsyncExitStack()
@@ -281,6 +284,9 @@ class ClusterNode:
 
     def _record_outcome(self, launch: Launch, outcome: Outcome, seconds: float) -> None:
         self.metrics.count_end(launch.task.type, outcome.word, seconds)
+        if self.spans is not None:
+            region, ended = self._settings.region, time.time()
+            self.spans.record(*span_of_try(launch, outcome, region, seconds=seconds, ended=ended))
         step = self._scheduler.record_outcome(
             launch.attempt, launch.task.name, outcome, self._uptime(), time.time()
         )

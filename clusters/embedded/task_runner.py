@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from loguru import logger
@@ -13,8 +13,34 @@ from clusters.embedded.executors.run_lease import RunLease
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import StateFolder
 from clusters.protocol import AttemptId
+from observability.spans.builders import try_span
+from observability.spans.finished_span import FinishedSpan
 from waypost.files.permissions import make_private_folder
 from waypost.tracing.context import trace_fields
+
+
+def span_of_try(
+    launch: Launch, outcome: Outcome, region: str, *, seconds: float, ended: float
+) -> Sequence[FinishedSpan]:
+    """Returns the span of a try that ended at `ended` (in seconds since 1970), if its run is in a trace."""
+    if launch.span is None:
+        return ()
+    attempt = launch.attempt
+    return (
+        try_span(
+            launch.span,
+            run=attempt.run,
+            shard=attempt.shard,
+            epoch=attempt.epoch,
+            region=region,
+            task=launch.task.name,
+            tries=launch.tries,
+            executor=launch.task.type,
+            outcome=outcome.word,
+            began=ended - seconds,
+            ended=ended,
+        ),
+    )
 
 
 class TaskRunner:

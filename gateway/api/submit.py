@@ -111,7 +111,8 @@ async def _decide(
         policy=services.policy,
         limits=services.settings.tenants,
     )
-    services.metrics.observe_step("admit", perf_counter() - began)
+    call.end_step("admit", began)
+    call.trace.run = admitted.run.id
     call.outcome = "Replayed" if admitted.replay else "Accepted"
     response = JsonResponse(
         summary(admitted.run), 200 if admitted.replay else 202, location=f"/v1/runs/{admitted.run.id}"
@@ -125,11 +126,11 @@ async def _ask_policy(call: Call, workflow: Workflow, canonical: bytes) -> Decis
 
     Raises `Denied` if policy refuses the submission, `Unavailable` if it gives no answer.
     """
-    services, began = call.services, perf_counter()
-    services.metrics.observe_step("read", began - call.began)
+    services, began = call.services, call.end_step("read", call.began)
     question = call.question(Action.RUNS_SUBMIT, workflow=canonical)
     decision = await authorize(question, policy=services.policy)
-    services.metrics.observe_step("authorize", perf_counter() - began)
+    call.end_step("authorize", began)
+    call.trace.decision_id = decision.id
     # An operator's rate is not that of whom it acts for.
     if workflow.metadata.tenant == call.principal.tenant:
         services.rates.set_rate(call.principal.tenant, decision.obligations.requests_per_second)

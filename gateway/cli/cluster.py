@@ -23,6 +23,9 @@ def cluster(
     metrics_port: Annotated[
         int | None, Parameter(help="The port of /metrics, without certificates; 0: any free one.")
     ] = None,
+    tracing_endpoint: Annotated[
+        str | None, Parameter(help="Where OpenTelemetry spans are sent, as http://127.0.0.1:4318/v1/traces.")
+    ] = None,
     cpu: Annotated[float, Parameter(help="Processors that tasks may ask for at once.")] = float(
         os.cpu_count() or 1
     ),
@@ -49,6 +52,7 @@ def cluster(
             port=port,
             metrics_host=metrics_host,
             metrics_port=metrics_port,
+            tracing_endpoint=tracing_endpoint,
             cpu=cpu,
             slots=slots,
             executors=executor or {},

@@ -101,6 +101,8 @@ class TransitionDetail(Detail, frozen=True, kw_only=True, rename={"before": "fro
     """Whether the shard left its region because of the region; such transitions are counted as failovers."""
     region: str | None
     """The region of the attempt that the event is about; None if the shard has no region."""
+    seconds: float | None = None
+    """The duration of the attempt, from its placement to its end by this event; None for other events."""
 
 
 class PlacementDetail(Detail, frozen=True, kw_only=True):

@@ -152,6 +152,8 @@ class Shard(Struct, frozen=True, kw_only=True):
     """The number of the routing revision that placed the last attempt; 0: none, the settings alone."""
     fence: Fence | None = None
     """The end of the time in which the cluster may accept the create call, on the cluster's own clock."""
+    placed_at: float = 0.0
+    """The time at which the attempt was placed, in seconds since 1970; 0: not known."""
     suspect_since: float | None = None
     """The time at which the shard became Suspect, in seconds since 1970; it is only shown to people."""
     orphans: tuple[Orphan, ...] = ()

@@ -16,6 +16,8 @@ from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.store.interface import Store
 from observability.metrics import Metrics
+from observability.spans.builders import attempt_span
+from observability.spans.exporter import SpanRecorder
 from waypost.tracing.context import TraceContext, trace_fields
 from waypost.workflow.task import TaskSpec
 
@@ -68,6 +70,24 @@ async def commit_changes(ws: WorkingSet, store: Store) -> CommitResult:
             del ws.shards[tracked.shard.key]
             conflicts.append(tracked.shard.key)
     return CommitResult(committed=tuple(committed), conflicts=tuple(conflicts))
+
+
+def report_commit(
+    committed: Sequence[CommittedShard],
+    metrics: Metrics,
+    spans: SpanRecorder | None,
+    now: Instant,
+    *,
+    routing: int,
+) -> None:
+    """Counts, logs and, where spans are exported, traces what a commit has stored.
+
+    `routing` is the number of the routing revision in force.
+    """
+    count_committed(committed, metrics, now, routing=routing)
+    log_committed(committed)
+    if spans is not None:
+        record_spans(committed, spans)
 
 
 def count_committed(
@@ -139,6 +159,28 @@ def _count_release(run: Run, phase: Phase, metrics: Metrics, *, at: float) -> No
         metrics.releases.begin(release, at=at)
     else:
         metrics.releases.observe(release, outcome, max(at - run.created_at, 0.0), at=at)
+
+
+def record_spans(committed: Iterable[CommittedShard], spans: SpanRecorder) -> None:
+    """Records the span of each attempt that ended with a commit, in the trace of its run's submission."""
+    for run, entry in ((done.tracked.run.stored, entry) for done in committed for entry in done.history):
+        match entry.detail:
+            case TransitionDetail(seconds=float(seconds), region=str(region), epoch=epoch) if run.span:
+                spans.record(
+                    attempt_span(
+                        run.span,
+                        run=run.id,
+                        shard=entry.shard or 0,
+                        epoch=epoch,
+                        region=region,
+                        outcome=entry.kind,
+                        decision_id=run.decision_id,
+                        began=entry.at - seconds,
+                        ended=entry.at,
+                    )
+                )
+            case _:
+                pass
 
 
 def log_committed(committed: Iterable[CommittedShard]) -> None:

@@ -17,7 +17,7 @@ from clusters.protocol import Batch
 from gateway.core.errors import Unavailable
 from gateway.core.instant import NEVER, Instant
 from gateway.policy.interface import PolicyEngine
-from gateway.reconciler.commit import commit_changes, count_committed, evict_idle, log_committed
+from gateway.reconciler.commit import commit_changes, evict_idle, report_commit
 from gateway.reconciler.dispatch import load_resumptions, mark_sent, next_batch
 from gateway.reconciler.inbox import InboxProcessor
 from gateway.reconciler.links.interface import Link
@@ -36,6 +36,7 @@ from gateway.settings import FailoverSettings, HealthSettings, PlacingSettings
 from gateway.steady_clock import steady_time, wall_clock_step
 from gateway.store.interface import Store
 from observability.metrics import Metrics
+from observability.spans.exporter import SpanRecorder
 
 PAUSE_SECONDS = 0.005
 """The shortest pause between two passes, so that reports collect and other tasks can run."""
@@ -67,10 +68,11 @@ class Controller:
         failover: FailoverSettings,
         placing: PlacingSettings,
         metrics: Metrics,
+        spans: SpanRecorder | None = None,
         rng: random.Random,
         store_restored: bool = False,
     ) -> None:
-        self._store, self._metrics = store, metrics
+        self._store, self._metrics, self._spans = store, metrics, spans
         self._health, self._failover = health, failover
         self._ws = WorkingSet(
             regions={
@@ -250,8 +252,7 @@ class Controller:
         result = await commit_changes(self._ws, self._store)
         if not result.committed and not result.conflicts:
             return
-        count_committed(result.committed, self._metrics, now, routing=self._ws.routing)
-        log_committed(result.committed)
+        report_commit(result.committed, self._metrics, self._spans, now, routing=self._ws.routing)
         evict_idle(self._ws, result.committed)
         if result.conflicts:
             await reload_conflicts(self._ws, self._store, result.conflicts, now, self._failover)

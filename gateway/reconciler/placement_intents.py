@@ -56,6 +56,7 @@ def write_intent(
         incarnation=region.incarnation,
         routing=routing,
         fence=region.fence(now, settings.fence_seconds),
+        placed_at=now.wall,
     )
     tracked.fenced_until = now.monotonic + settings.fence_seconds
     # When the attempt before was sent says nothing of this one, which is due at once.

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from observability import cluster_metrics, gateway_metrics
+from observability import cluster_metrics, gateway_metrics, process_metrics
 from observability.metric_declaration import Declaration
 from observability.metrics import Metrics
 
@@ -18,8 +18,12 @@ CALLERS_WORDS = {
     "path",
     "trace_id",
 }
-TABLE = [value for value in vars(gateway_metrics).values() if isinstance(value, Declaration)]
-OF_CLUSTERS = [value for value in vars(cluster_metrics).values() if isinstance(value, Declaration)]
+SHARED = [value for value in vars(process_metrics).values() if isinstance(value, Declaration)]
+TABLE = [*SHARED, *(value for value in vars(gateway_metrics).values() if isinstance(value, Declaration))]
+OF_CLUSTERS = [
+    *SHARED,
+    *(value for value in vars(cluster_metrics).values() if isinstance(value, Declaration)),
+]
 
 
 class Health(Struct, frozen=True, kw_only=True):

@@ -16,6 +16,8 @@ class TraceContext(Struct, frozen=True, kw_only=True, gc=False):
 
     trace_id: str
     span_id: str
+    parent_id: str = ""
+    """The id of the span that this one is part of; empty for the first of a trace."""
     flags: int = 0
     state: str = ""
     """The `tracestate` of the trace, for the tracing systems of others; empty without one."""
@@ -44,6 +46,10 @@ class TraceContext(Struct, frozen=True, kw_only=True, gc=False):
         """Returns the span of one try of a task, where this is the span of an attempt."""
         return self._child(f"{task}/{tries}")
 
+    def of_step(self, step: str) -> "TraceContext":
+        """Returns the span of a step of a request, where this is the span of the request."""
+        return self._child(step)
+
     def _child(self, name: str) -> "TraceContext":
         """Returns the span `name` within this one; its id follows from the two.
 
@@ -51,7 +57,11 @@ class TraceContext(Struct, frozen=True, kw_only=True, gc=False):
         """
         digest = hashlib.blake2b(f"{self.trace_id}/{self.span_id}/{name}".encode(), digest_size=8)
         return TraceContext(
-            trace_id=self.trace_id, span_id=digest.hexdigest(), flags=self.flags, state=self.state
+            trace_id=self.trace_id,
+            span_id=digest.hexdigest(),
+            parent_id=self.span_id,
+            flags=self.flags,
+            state=self.state,
         )
 
 

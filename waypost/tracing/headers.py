@@ -42,7 +42,13 @@ def request_span(caller: TraceContext | None, *, fresh_flags: int = 0) -> TraceC
     span_id = f"{random.getrandbits(64) or 1:016x}"
     if caller is None:
         return TraceContext(trace_id=new_trace_id(), span_id=span_id, flags=fresh_flags)
-    return TraceContext(trace_id=caller.trace_id, span_id=span_id, flags=caller.flags, state=caller.state)
+    return TraceContext(
+        trace_id=caller.trace_id,
+        span_id=span_id,
+        parent_id=caller.span_id,
+        flags=caller.flags,
+        state=caller.state,
+    )
 
 
 def trace_id_of(headers: Headers) -> str:

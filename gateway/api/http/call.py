@@ -16,6 +16,7 @@ from gateway.api.http.services import Services
 from gateway.core.decision import Action, Question
 from gateway.core.errors import Malformed, TooLarge, UnsupportedMediaType
 from gateway.core.principal import Principal
+from observability.spans.call_trace import CallTrace
 from waypost.cancellation import cancel_and_wait
 from waypost.tracing.context import TraceContext
 from waypost.turns import Turn, Turns
@@ -36,7 +37,7 @@ def caller_fields(principal: Principal) -> dict[str, str]:
 
 @dataclass(kw_only=True, slots=True, repr=False)
 class Call:
-    """One HTTP request to the API, as its handler receives it: with caller, query, span and services.
+    """One HTTP request to the API, as its handler receives it: with caller, query, trace and services.
 
     `at` is the request's arrival, in wall-clock seconds since 1970. `outcome` is the metric label that the
     request is counted under; a handler may set a finer one than `Ok`.
@@ -47,8 +48,7 @@ class Call:
     receive: Receive
     principal: Principal
     query: Query
-    span: TraceContext
-    """The span of the request, in the caller's trace or a new one."""
+    trace: CallTrace
     at: float
     log_fields: dict[str, str] = field(default_factory=dict)
     """The log fields of this request: who called, and which run, region or document the request is about."""
@@ -72,9 +72,14 @@ class Call:
         return f"<Call {method} {path} of tenant {self.principal.tenant}, trace {self.trace_id}>"
 
     @property
+    def span(self) -> TraceContext:
+        """The span of the request, in the caller's trace or a new one."""
+        return self.trace.context
+
+    @property
     def trace_id(self) -> str:
         """The id of the trace that the request belongs to."""
-        return self.span.trace_id
+        return self.trace.context.trace_id
 
     @property
     def path_parameters(self) -> Mapping[str, str]:
@@ -94,8 +99,19 @@ class Call:
             trace_id=self.trace_id,
         )
 
+    def end_step(self, step: str, began: float) -> float:
+        """Records a step of the request that has ended now, for metric and trace; returns the time.
+
+        Times are by the performance counter.
+        """
+        ended = time.perf_counter()
+        self.services.metrics.observe_step(step, ended - began)
+        self.trace.steps.append((step, began, ended))
+        return ended
+
     def log_act(self, act: str, decision_id: str) -> None:
         """Logs an action of the caller: who acted, what was done, and which policy decision allowed it."""
+        self.trace.decision_id = decision_id
         logger.bind(**self.log_fields, trace_id=self.trace_id, decision_id=decision_id).info(
             "{} by {}", act, self.principal.subject
         )

@@ -20,7 +20,9 @@ from gateway.api.http.services import Services
 from gateway.core.errors import GatewayError, MethodNotAllowed, NotFound, TooManyRequests, Unavailable
 from gateway.core.principal import Principal
 from gateway.submission.authenticate import authenticate
-from waypost.tracing.context import TraceContext
+from observability.spans.builders import call_spans
+from observability.spans.call_trace import CallTrace
+from waypost.tracing.context import SAMPLED
 from waypost.tracing.headers import caller_span, request_span, trace_id_of, traceparent_header
 from waypost.turns import NoTurn, turn_key
 
@@ -31,6 +33,9 @@ NO_OPERATION: Final = "none"
 
 PATH_FIELDS: Final[Mapping[str, str]] = {"id": "run"}
 """The log field names of path parameters that have another name in logs."""
+
+ABOUT: Final = frozenset({"run", "region"})
+"""The log fields that are attributes of a call's span too."""
 
 Handler = Callable[[Call], Awaitable[Response]]
 
@@ -70,14 +75,16 @@ class Resource:
         began = perf_counter()
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         name = self.names.get(method, NO_OPERATION)
-        span = request_span(caller_span(scope["headers"]))
-        trace_id = span.trace_id
+        # Who brings no trace gets one that is recorded where any is.
+        fresh_flags = 0 if self.services.spans is None else SAMPLED
+        trace = CallTrace(request_span(caller_span(scope["headers"]), fresh_flags=fresh_flags))
+        trace_id = trace.context.trace_id
         # What the path names: `id` of a run, or `region`.
         fields = {PATH_FIELDS.get(key, key): value for key, value in scope.get("path_params", {}).items()}
         try:
-            response, outcome = await self._respond(method, scope, receive, span, fields)
+            response, outcome = await self._respond(method, scope, receive, trace, fields)
         except GatewayError as error:
-            outcome = error.reason
+            outcome, trace.decision_id = error.reason, error.decision_id or ""
             log_refusal(error, name, trace_id, self.services.rejections, fields)
             response = self._refusal(error, scope, trace_id)
         except ClientDisconnect:
@@ -90,12 +97,19 @@ class Resource:
                 "unexpected failure of {} {}, trace {}", method, self.names.get(method), trace_id
             )
             response = internal_error(trace_id)
-        self.services.metrics.count_request(name, outcome, perf_counter() - began, trace_id)
-        response.raw_headers.append((b"traceparent", span.traceparent.encode()))
+        ended = perf_counter()
+        self.services.metrics.count_request(name, outcome, ended - began, trace_id)
+        if self.services.spans is not None:
+            failed, offset = response.status_code >= 500, self.services.clock() - ended
+            # A path that names nothing may be anything.
+            about = {key: fields[key] for key in ABOUT & fields.keys()} if response.status_code < 400 else {}
+            times = {"began": began, "ended": ended, "clock_offset": offset}
+            self.services.spans.record(*call_spans(trace, name, outcome, failed=failed, about=about, **times))
+        response.raw_headers.append((b"traceparent", trace.context.traceparent.encode()))
         await response(scope, receive, send)
 
     async def _respond(
-        self, method: str, scope: Scope, receive: Receive, span: TraceContext, fields: dict[str, str]
+        self, method: str, scope: Scope, receive: Receive, trace: CallTrace, fields: dict[str, str]
     ) -> tuple[Response, str]:
         """Authenticates the caller and calls the handler; returns the response, and the outcome to count.
 
@@ -107,7 +121,7 @@ class Resource:
                 await self.services.unknown_callers.wait(_address(scope))
         if operation is None:
             raise MethodNotAllowed(f"{scope['method']} is not for this path")
-        principal = ANONYMOUS if operation.public else await self._authenticate(scope, operation.sheds)
+        principal = ANONYMOUS if operation.public else await self._authenticate(scope, operation.sheds, trace)
         fields |= caller_fields(principal)
         call = Call(
             services=self.services,
@@ -116,7 +130,7 @@ class Resource:
             principal=principal,
             # After authentication: who has no token does not learn which parameters there are.
             query=parse_query(scope["query_string"], operation.query_parameters),
-            span=span,
+            trace=trace,
             at=self.services.clock(),
             log_fields=fields,
             sheds=operation.sheds,
@@ -156,7 +170,7 @@ class Resource:
             exits.enter_context(self.services.unread.hold(tenant, size))
             return ClosingResponse(response, exits.pop_all().close)
 
-    async def _authenticate(self, scope: Scope, sheds: bool) -> Principal:
+    async def _authenticate(self, scope: Scope, sheds: bool, trace: CallTrace) -> Principal:
         began, peer = perf_counter(), scope.get("state", {}).get("peer")
         with UnauthenticatedConnection(scope):
             principal = await authenticate(
@@ -167,7 +181,9 @@ class Resource:
                 sheds=sheds,
                 authenticator=self.services.authenticator,
             )
-        self.services.metrics.observe_step("authenticate", perf_counter() - began)
+        ended = perf_counter()
+        self.services.metrics.observe_step("authenticate", ended - began)
+        trace.steps.append(("authenticate", began, ended))
         return principal
 
     def _refusal(self, error: GatewayError, scope: Scope, trace_id: str) -> Response:

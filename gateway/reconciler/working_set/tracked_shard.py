@@ -136,6 +136,7 @@ class TrackedShard:
         """
         before = self.shard
         self.shard = advance(before, event, reason=reason, **changes)
+        ended = before.phase.placed and not self.shard.phase.placed
         detail = TransitionDetail(
             reason=reason,
             before=before.phase,
@@ -143,6 +144,7 @@ class TrackedShard:
             epoch=self.shard.epoch,
             failover=self.shard.failovers > before.failovers,
             region=self.shard.region or before.region,
+            seconds=max(0.0, now.wall - before.placed_at) if ended and before.placed_at else None,
         )
         self.add_history(now, HistoryKind(event), detail)
         if not self.shard.phase.placed:

@@ -16,6 +16,7 @@ from gateway.core.history import HistoryKind
 from gateway.core.principal import Principal
 from gateway.core.shard_states import Event, advance
 from gateway.store.interface import ShardWrite, Store
+from observability.spans.call_trace import CallTrace
 from tests.gateway.core.history_entries import history_entry
 from waypost.tracing.context import TraceContext
 
@@ -99,7 +100,7 @@ def call(services: Services, *, expires_at: float, closing: asyncio.Event) -> Ca
         scope=scope,
         receive=_never,
         principal=principal,
-        span=TraceContext(trace_id="", span_id=""),
+        trace=CallTrace(TraceContext(trace_id="", span_id="")),
         at=0.0,
         query=Query(),
     )

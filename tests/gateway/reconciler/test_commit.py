@@ -7,12 +7,20 @@ from msgspec import structs
 
 from clusters.protocol import BatchAnswers, CreateAnswer, CreateOutcome, TaskPhase
 from gateway.core.history import HistoryEntry, HistoryKind, OrphanDetail, TaskDetail, TransitionDetail
+from gateway.core.instant import Instant
 from gateway.core.shard_states import TERMINAL, Event, Phase
 from gateway.reconciler.attempt_events import lose_attempt
-from gateway.reconciler.commit import CommittedShard, count_committed, count_history, log_committed
+from gateway.reconciler.commit import (
+    CommittedShard,
+    count_committed,
+    count_history,
+    log_committed,
+    report_commit,
+)
 from gateway.reconciler.dispatch import apply_answers
 from gateway.settings import FailoverSettings
 from observability.metrics import Metrics
+from observability.spans.finished_span import FinishedSpan
 from tests.gateway.core.history_entries import history_entry
 from tests.gateway.reconciler.under_way import NOW, loaded_run, region, tracked, working_set
 from waypost.tracing.context import TraceContext
@@ -190,6 +198,42 @@ def test_a_failover_of_many_shards_is_one_line_of_the_log() -> None:
         ("3 shards leave region beijing: Abandoned", "{'region': 'beijing'}"),
         (f"1 shards of run {run_id} are quarantined: ", f"{{'run': '{run_id}', 'trace_id': '{'a' * 32}'}}"),
     ]
+
+
+def test_each_attempt_that_ended_is_a_span_in_the_trace_of_its_run() -> None:
+    """From its placement to the event that ended it; in a failover both attempts, under one submission."""
+    run = loaded_run()
+    span = TraceContext(trace_id="a" * 32, span_id="b" * 16, flags=1)
+    shard = tracked(replace(run, stored=structs.replace(run.stored, span=span, decision_id="d1")))
+    shard.shard = structs.replace(shard.shard, placed_at=NOW.wall - 5.0)
+    epoch, later = shard.shard.epoch, Instant(NOW.monotonic + 3.0, NOW.wall + 3.0)
+    shard.apply_event(NOW, Event.REGION_LOST)
+    shard.apply_event(NOW, Event.ABANDONED, failovers=1)
+    shard.apply_event(NOW, Event.INTENDED, epoch=epoch + 1, region="shanghai", placed_at=NOW.wall)
+    shard.apply_event(later, Event.CONFIRMED)
+    shard.apply_event(later, Event.COMPLETED)
+    recorded = list[FinishedSpan]()
+
+    class Recorder:
+        def record(self, *spans: FinishedSpan) -> None:
+            recorded.extend(spans)
+
+    report_commit(
+        [CommittedShard(tracked=shard, history=tuple(shard.history))], Metrics(), Recorder(), NOW, routing=0
+    )
+
+    first, second = (span.of_attempt("run-1", 0, number) for number in (epoch, epoch + 1))
+    assert [
+        (one.context, one.attributes["region"], one.attributes["outcome"], one.failed) for one in recorded
+    ] == [
+        (first, "beijing", "Abandoned", True),
+        (second, "shanghai", "Completed", False),
+    ]
+    assert [(one.began, one.ended) for one in recorded] == [
+        (NOW.wall - 5.0, NOW.wall),
+        (NOW.wall, NOW.wall + 3.0),
+    ]
+    assert {one.attributes["decision_id"] for one in recorded} == {"d1"}
 
 
 def test_a_tombstone_is_counted_when_a_region_confirms_it() -> None:
