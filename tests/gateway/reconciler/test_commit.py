@@ -204,7 +204,7 @@ def test_each_attempt_that_ended_is_a_span_in_the_trace_of_its_run() -> None:
     """From its placement to the event that ended it; in a failover both attempts, under one submission."""
     run = loaded_run()
     span = TraceContext(trace_id="a" * 32, span_id="b" * 16, flags=1)
-    shard = tracked(replace(run, stored=structs.replace(run.stored, span=span, decision_id="d1")))
+    shard = tracked(replace(run, stored=structs.replace(run.stored, span=span, decision_id="d1")), 0)
     shard.shard = structs.replace(shard.shard, placed_at=NOW.wall - 5.0)
     epoch, later = shard.shard.epoch, Instant(NOW.monotonic + 3.0, NOW.wall + 3.0)
     shard.apply_event(NOW, Event.REGION_LOST)
