@@ -236,6 +236,16 @@ def test_each_attempt_that_ended_is_a_span_in_the_trace_of_its_run() -> None:
     assert {one.attributes["decision_id"] for one in recorded} == {"d1"}
 
 
+def test_an_attempt_of_an_older_version_has_no_duration() -> None:
+    """It was placed when that was not kept: better no span than one that began in 1970."""
+    shard = tracked(loaded_run(), 0)
+    shard.apply_event(NOW, Event.COMPLETED)
+
+    (completed,) = shard.history
+    assert isinstance(completed.detail, TransitionDetail)
+    assert completed.detail.seconds is None
+
+
 def test_a_tombstone_is_counted_when_a_region_confirms_it() -> None:
     """Not when an operator gives the region up: nobody knows what runs there."""
     metrics = Metrics()
