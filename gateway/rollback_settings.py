@@ -92,6 +92,8 @@ class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The time that a canary has a share of the submissions at least before it gets the next one."""
     policy: ReleaseKindSettings = ReleaseKindSettings()
     """The settings that differ for policy bundles."""
+    routing: LaterKindSettings = LaterKindSettings()
+    """The settings that differ for routing revisions, which are rolled back only if its `mode` is set."""
     workflow: LaterKindSettings = LaterKindSettings()
     """The settings that differ for released workflows, which are rolled back only if its `mode` is set."""
 

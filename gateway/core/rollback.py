@@ -16,6 +16,8 @@ class ReleaseKind(StrEnum):
     """A policy bundle that is active or in canary."""
     WORKFLOW = "workflow"
     """A version of a released workflow that is stable or in canary."""
+    ROUTING = "routing"
+    """The routing revision in force."""
 
 
 class Alert(Struct, frozen=True, kw_only=True):

@@ -7,8 +7,9 @@ from gateway.core.rollback import ReleaseKind
 from gateway.policy.rollout.rollout import BundleRollout
 from gateway.rollback.interface import Releases
 from gateway.rollback.policy_bundles.releases import PolicyBundles
+from gateway.rollback.routing.releases import RoutingRevisions
 from gateway.rollback.workflows.releases import Workflows
-from gateway.store.workflows import KeepsWorkflows
+from gateway.store.kept_releases import KeepsReleases
 
 
 class Sources(Protocol):
@@ -21,11 +22,12 @@ class Sources(Protocol):
     def rollout(self) -> BundleRollout: ...
 
     @property
-    def store(self) -> KeepsWorkflows: ...
+    def store(self) -> KeepsReleases: ...
 
 
 RELEASES: Final[Mapping[ReleaseKind, Callable[[Sources], Releases]]] = {
     ReleaseKind.POLICY: lambda sources: PolicyBundles(sources.rollout),
+    ReleaseKind.ROUTING: lambda sources: RoutingRevisions(sources.store),
     ReleaseKind.WORKFLOW: lambda sources: Workflows(sources.store),
 }
 

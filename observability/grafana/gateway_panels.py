@@ -78,6 +78,13 @@ WORK: Final = (
         alerts=("WaypostReleaseFails",),
     ),
     Panel(
+        title="Routing revisions that fail",
+        text="The share of ended shards that failed, by the routing revision that placed them.",
+        lines=(("waypost:routing_failures:ratio_rate1m", "{{routing}}"),),
+        unit="percentunit",
+        alerts=("WaypostRoutingFails",),
+    ),
+    Panel(
         title="Released versions that are slow",
         text="What half of the shards take at most from acceptance on. `other`: beyond 50 versions.",
         lines=(("waypost:release_seconds:p50_5m", "{{release}}"),),

@@ -52,6 +52,12 @@ def ended(release: str, succeeded: str, failed: str) -> dict[str, str]:
     return {series % "succeeded": succeeded, series % "failed": failed}
 
 
+def placed(routing: str, succeeded: str, failed: str) -> dict[str, str]:
+    """Returns series of the ended shards that one routing revision has placed."""
+    series = f'waypost_shards_ended_total{{routing="{routing}",phase="%s"}}'
+    return {series % "Succeeded": succeeded, series % "Failed": failed}
+
+
 def gauge(name: str, fires: str, silent: str, at: str, alert: str) -> AlertCase:
     return AlertCase(alert, at, {name: fires}, {name: silent})
 
@@ -176,6 +182,13 @@ CASES: Final = (
         "10m",
         ended("demo/nightly@2", "0+90x60", "0+10x60"),
         ended("demo/nightly@2", "0+96x60", "0+4x60") | ended("other", "0+1x60", "0+9x60"),
+    ),
+    AlertCase(
+        "WaypostRoutingFails",
+        "20m",
+        placed("settings", "0+100x60 6000x40", "0x100") | placed("7", "0x60 0+70x40", "0x60 0+30x40"),
+        # as much failed before, and the settings are no revision
+        placed("settings", "0+70x60 4200x40", "0+30x100") | placed("7", "0x60 0+70x40", "0x60 0+30x40"),
     ),
     gauge(
         'waypost_rollbacks_total{instance="g",phase="Done"}', "0x4 1x20", "1x24", "4m", "WaypostRolledBack"

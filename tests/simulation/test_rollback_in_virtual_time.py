@@ -24,6 +24,7 @@ from observability.metrics import Metrics
 from tests.conformance.release_world import START, ReleaseWorld, State
 from tests.gateway.policy.rollout.releases import archive, opened
 from tests.gateway.rollback.policy_bundles.test_releases import BundleWorld
+from tests.gateway.rollback.routing.routing_world import RoutingWorld
 from tests.gateway.rollback.workflows.workflow_world import WorkflowWorld
 from tests.simulation.virtual_prometheus import VirtualPrometheus, virtual_prometheus
 
@@ -156,4 +157,33 @@ async def test_a_version_whose_shards_fail_is_taken_back_with_the_times_that_shi
         (rollback,) = await world.rollbacks()
         assert world.phases == ["Intended", "Done", "Helped"]
         assert (rollback.release, (await world.states())[3]) == (world.name(3), State.TAKEN_BACK)
+        report(capsys, run, rollback)
+
+
+async def test_a_routing_whose_shards_fail_is_taken_back_with_the_times_that_ship(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A revision that sends all work to one region, which can do two thirds of it: a third fails."""
+    async with opened(tmp_path) as gateway:
+        world = RoutingWorld(gateway)
+        await world.release(1)
+
+        def shards(run: Timed) -> None:
+            overloaded = world.now >= released_at and "Done" not in world.phases
+            run.metrics.ends.begin(2)
+            for number in range(PER_SECOND):
+                failed = (world.now + number) % (3 if overloaded else 200) == 0
+                run.metrics.ends.count(2 if overloaded else 1, "Failed" if failed else "Succeeded")
+                if overloaded and failed:
+                    run.bad_at.append(world.now)
+
+        released_at = float("inf")
+        async with timed(world, tmp_path, "WaypostRoutingFails") as run:
+            await run.run(shards, 2 * BEFORE_SECONDS)
+            released_at = world.now
+            await world.release(2)
+            await run.run(shards, LIMIT_SECONDS)
+        (rollback,) = await world.rollbacks()
+        assert world.phases == ["Intended", "Done", "Helped"]
+        assert (rollback.release, (await world.states())[2]) == ("2", State.TAKEN_BACK)
         report(capsys, run, rollback)

@@ -85,6 +85,7 @@ def rollback_variables(*, prometheus: str, token: str, speed: float) -> dict[str
     values: dict[str, object] = {name: getattr(usual, name) / speed for name in DIVIDED}
     values |= {
         "mode": "on",
+        "routing__mode": "on",
         "workflow__mode": "on",
         "prometheus_url": prometheus,
         "alerts_token": token,
