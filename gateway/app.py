@@ -6,24 +6,22 @@ dict: `STORES` here, `POLICY_ENGINES` there, `CLUSTER_KINDS` in `clusters/regist
 
 import asyncio
 import random
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Final
 
 import msgspec
 from starlette.types import ASGIApp
 
-from clusters.interface import ClusterAdapter, RegionConnection
-from clusters.registry import cluster_adapter, executors_at
+from clusters.interface import ClusterAdapter
 from gateway.api.http.rate_limits import RateLimiter
 from gateway.api.http.services import Services, request_turns
 from gateway.api.internal.health import internal_api
 from gateway.api.routes import api
 from gateway.clock_at_start import correct_clocks
+from gateway.cluster_composition import clusters_of, declared_executors
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
 from gateway.core.rollback import ReleaseKind
@@ -51,9 +49,7 @@ from observability.loop_lag import measure_loop_lag
 from observability.metrics import Metrics
 from observability.spans.exporter import SpanExporter, SpansUnusable, span_exporter
 from waypost.sqlite_group_commit import Database
-from waypost.tls import client_context, gateway_credentials
 from waypost.turns import Turns
-from waypost.workflow.run_types import DeclaredExecutors
 
 
 class StoreKind(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +58,10 @@ class StoreKind(msgspec.Struct, frozen=True, kw_only=True):
     form: str
     """The form of the store's URL, for error messages: `sqlite:PATH`."""
     make: Callable[[str], Store]
+    """The factory, of the text after `scheme:`. Raises `ValueError` for one that it cannot use.
+
+    Nobody is shown the error's text: a password may be in it.
+    """
 
 
 STORES: Final[Mapping[str, StoreKind]] = {
@@ -93,7 +93,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         parts = await enter(policy_composition(settings, store, metrics))
         policy, feed = parts.engine, parts.feed
         authenticator = await enter(issuers_authenticator(settings))
-        clusters = {name: await enter(cluster) for name, cluster in _clusters(settings, store).items()}
+        clusters = {name: await enter(cluster) for name, cluster in clusters_of(settings, store).items()}
         show_pools(metrics, clusters)
         links = [await enter(_link(name, cluster, settings, wake)) for name, cluster in clusters.items()]
         controller = _controller(settings, store, policy, links, metrics=metrics, spans=spans)
@@ -107,7 +107,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             exceptions=policy.exceptions,
             metrics=metrics,
             spans=spans,
-            executors=_executors(settings),
+            executors=declared_executors(settings),
             reader=await enter(_reader(settings)),
             regions=lambda: controller.views(_instant()),
             clusters=clusters,
@@ -141,7 +141,12 @@ async def _store(url: Secret) -> AsyncIterator[Store]:
     if kind is None or not address:
         forms = ", ".join(known.form for known in STORES.values())
         raise StartError(f"the setting store names no store; there are: {forms}")
-    async with kind.make(address) as store:
+    try:
+        opened = kind.make(address)
+    except ValueError:
+        # Nor is the error: its text, or a traceback, could show the URL.
+        raise StartError(f"the setting store cannot be used; it has the form {kind.form}") from None
+    async with opened as store:
         try:
             await correct_clocks(store)
         except Unavailable as error:
@@ -162,7 +167,7 @@ def _spans(settings: GatewaySettings, metrics: Metrics) -> AbstractAsyncContextM
 @asynccontextmanager
 async def _reader(settings: GatewaySettings) -> AsyncIterator[DocumentReader]:
     regions = frozenset(target.name for target in settings.regions)
-    greeting = reader_greeting(settings.documents, _executors(settings), regions)
+    greeting = reader_greeting(settings.documents, declared_executors(settings), regions)
     async with reader_pool(greeting, size=settings.tenants.large_documents_at_once) as pool:
         pool.start()
         yield DocumentReader(settings.documents, pool)
@@ -170,41 +175,6 @@ async def _reader(settings: GatewaySettings) -> AsyncIterator[DocumentReader]:
 
 def _link(name: str, cluster: ClusterAdapter, settings: GatewaySettings, wake: asyncio.Event) -> RegionLink:
     return RegionLink(name, cluster, settings=settings.health, wake=wake.set)
-
-
-def _executors(settings: GatewaySettings) -> DeclaredExecutors:
-    try:
-        return executors_at([target.url for target in settings.regions])
-    except ValueError as error:
-        raise StartError(f"the setting regions: {error}") from error
-
-
-def _clusters(settings: GatewaySettings, store: Store) -> Mapping[str, ClusterAdapter]:
-    names = [target.name for target in settings.regions]
-    if len(set(names)) < len(names):
-        raise StartError("two regions have the same name")
-
-    @cache
-    def mutual_tls() -> ssl.SSLContext:
-        if settings.pki is None:
-            raise StartError("the setting pki is missing: regions are reached with certificates")
-        return client_context(gateway_credentials(Path(settings.pki)))
-
-    def store_name() -> str:
-        # Asked at each call: the era rises while the gateway runs, when the store proves to be a restored
-        # copy.
-        return f"{store.identity}.{store.era}"
-
-    adapters = {}
-    for target in settings.regions:
-        connection = RegionConnection(
-            region=target.name, url=target.url, mutual_tls=mutual_tls, store=store_name
-        )
-        try:
-            adapters[target.name] = cluster_adapter(connection, target.cluster)
-        except ValueError as error:
-            raise StartError(f"the setting regions: {target.name}: {error}") from error
-    return adapters
 
 
 def _controller(

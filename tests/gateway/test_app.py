@@ -12,17 +12,15 @@ from clusters import registry
 from gateway import app
 from gateway.api.http.services import Services
 from gateway.api.routes import api
-from gateway.app import StoreKind, compose
+from gateway.app import compose
 from gateway.identity.development_issuer import mint_token
 from gateway.policy.opa.bundle_archive import manifest_of, unpack
 from gateway.settings import GatewaySettings, Issuer, PolicySettings, RegionTarget, Secret
 from gateway.start_error import StartError
-from gateway.store.sqlite.store import SqliteStore
 from tests.gateway.policy.opa.faulty_opa import faulty_opa
 from tests.gateway.policy.opa.keys import write_public_key
 from tests.gateway.policy.rollout.releases import archive, rules
 from waypost import pki
-from waypost.sqlite_group_commit import Database
 from waypost.worker_pool import WorkerPool
 from waypost.workflow.run_types import DeclaredExecutors, DelayRun
 
@@ -222,21 +220,6 @@ async def test_an_unknown_kind_of_cluster_stops_the_start_with_those_there_are(
     with pytest.raises(StartError, match=r"there are: embedded\+https"):
         async with compose(GatewaySettings(store=settings.store, pki=str(tmp_path / "pki"), regions=regions)):
             pass
-
-
-async def test_another_store_is_one_entry(
-    settings: GatewaySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its address comes to it whole."""
-    addresses = []
-
-    def make(address: str) -> SqliteStore:
-        addresses.append(address)
-        return SqliteStore(Database(tmp_path / "other.db"))
-
-    monkeypatch.setattr(app, "STORES", {**app.STORES, "other": StoreKind(form="other://HOST", make=make)})
-    async with compose(GatewaySettings(store=Secret("other://u:p@h/d"))):
-        assert addresses == ["//u:p@h/d"]
 
 
 @pytest.mark.integration

@@ -1,0 +1,60 @@
+"""Makes the adapters of the clusters behind the regions that a gateway's settings name.
+
+The kinds of cluster are in `CLUSTER_KINDS` of `clusters/registry.py`.
+"""
+
+import ssl
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from clusters.interface import ClusterAdapter, RegionConnection
+from clusters.registry import cluster_adapter, executors_at
+from gateway.settings import GatewaySettings
+from gateway.start_error import StartError
+from gateway.store.interface import Store
+from waypost.tls import client_context, gateway_credentials
+from waypost.workflow.run_types import DeclaredExecutors
+
+
+def declared_executors(settings: GatewaySettings) -> DeclaredExecutors:
+    """Returns the executors that the regions' kinds of cluster declare; without regions those of all kinds.
+
+    Raises `StartError` where a region's URL names no kind of cluster, or two kinds do not agree.
+    """
+    try:
+        return executors_at([target.url for target in settings.regions])
+    except ValueError as error:
+        raise StartError(f"the setting regions: {error}") from error
+
+
+def clusters_of(settings: GatewaySettings, store: Store) -> Mapping[str, ClusterAdapter]:
+    """Makes the adapter of each region's cluster, by the region's name; they connect when they are entered.
+
+    Raises `StartError` where two regions have the same name, or one has settings that cannot be used.
+    """
+    names = [target.name for target in settings.regions]
+    if len(set(names)) < len(names):
+        raise StartError("two regions have the same name")
+
+    @cache
+    def mutual_tls() -> ssl.SSLContext:
+        if settings.pki is None:
+            raise StartError("the setting pki is missing: regions are reached with certificates")
+        return client_context(gateway_credentials(Path(settings.pki)))
+
+    def store_name() -> str:
+        # Asked at each call: the era rises while the gateway runs, when the store proves to be a restored
+        # copy.
+        return f"{store.identity}.{store.era}"
+
+    adapters = {}
+    for target in settings.regions:
+        connection = RegionConnection(
+            region=target.name, url=target.url, mutual_tls=mutual_tls, store=store_name
+        )
+        try:
+            adapters[target.name] = cluster_adapter(connection, target.cluster)
+        except ValueError as error:
+            raise StartError(f"the setting regions: {target.name}: {error}") from error
+    return adapters
