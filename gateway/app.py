@@ -1,6 +1,6 @@
 """Builds a gateway from its settings: creates store, policy engine, clusters and loops, and connects them.
 
-It names concrete classes, as `policy_composition.py` does for policy engines. Each kind of plug-in has one
+It names concrete classes, as `composition/policy.py` does for policy engines. Each kind of plug-in has one
 dict: `STORES` here, `POLICY_ENGINES` there, `CLUSTER_KINDS` in `clusters/registry.py`.
 """
 
@@ -21,16 +21,16 @@ from gateway.api.http.services import Services, request_turns
 from gateway.api.internal.health import internal_api
 from gateway.api.routes import api
 from gateway.clock_at_start import correct_clocks
-from gateway.cluster_composition import clusters_of, declared_executors
+from gateway.composition.clusters import clusters_of, declared_executors
+from gateway.composition.issuers import issuers_authenticator
+from gateway.composition.policy import Loops, policy_composition
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
 from gateway.core.rollback import ReleaseKind
 from gateway.gauges import show_policy_and_keys, show_pools
 from gateway.identity.jwt_verification import JwtAuthenticator
-from gateway.issuers_authenticator import issuers_authenticator
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_feed import BundleFeed
-from gateway.policy_composition import Loops, policy_composition
 from gateway.readiness import readiness_checks
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink

@@ -13,10 +13,10 @@ from msgspec import structs
 
 from clusters.transport import CONNECTIONS
 from gateway.app import compose
+from gateway.composition.policy import Loops
 from gateway.gauges import show_process, start_counters
 from gateway.policy.opa.bundle_archive import ArchiveError
 from gateway.policy.source import BundleError
-from gateway.policy_composition import Loops
 from gateway.settings import GatewaySettings
 from gateway.start_error import StartError
 from gateway.store.interface import StoreUnusable

@@ -6,12 +6,12 @@ import pytest
 
 from clusters.registry import executors_at
 from gateway.api.routes import OPERATIONS
+from gateway.composition.policy import POLICY_ENGINES
 from gateway.core.decision import Action
 from gateway.core.errors import GatewayError
 from gateway.core.rollback import RollbackPhase
 from gateway.core.shard_states import LEAVES_ORPHAN, Event, Phase
 from gateway.gauges import engine_kind
-from gateway.policy_composition import POLICY_ENGINES
 from gateway.regions.region_condition import RegionCondition
 from observability import metric_declaration as declared
 from observability.metric_declaration import Label

@@ -8,6 +8,6 @@ loop; `interruption` ends evaluations that take long, which `evaluation_worker` 
 can be killed (`worker_main` is its program). `rego_tests` runs the tests of a bundle. `syntax_tree` reads the
 parser's trees.
 
-Imports the engine-neutral modules of `gateway.policy`. `gateway.policy_composition` builds it;
+Imports the engine-neutral modules of `gateway.policy`. `gateway.composition.policy` builds it;
 `gateway.policy.rollout` and `gateway.cli` evaluate bundles with it.
 """

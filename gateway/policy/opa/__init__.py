@@ -5,7 +5,7 @@
 call. `bundle_archive` packs rules as OPA loads them, `bundle_signature` signs and verifies archives, and
 `bundle_feed` keeps the newest good one for OPA to fetch. `factory` makes engine and feed from settings.
 
-Imports the engine-neutral modules of `gateway.policy`. `gateway.policy_composition` builds it;
+Imports the engine-neutral modules of `gateway.policy`. `gateway.composition.policy` builds it;
 `gateway.policy.rollout`, `gateway.cli` and the routes in `gateway.api` that serve the feed handle bundles
 with it.
 """

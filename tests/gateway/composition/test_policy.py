@@ -7,7 +7,8 @@ from typing import Self
 
 import pytest
 
-from gateway import policy_composition
+from gateway.composition import policy as composition
+from gateway.composition.policy import POLICY_ENGINES, PolicyEngineKind
 from gateway.core.decision import Decision, Question
 from gateway.core.errors import Invalid
 from gateway.policy.decisions import DecisionFactory
@@ -16,7 +17,6 @@ from gateway.policy.rollout.bundle_engines import EmbeddedEngines
 from gateway.policy.rollout.bundle_gate import GatedBundle
 from gateway.policy.rollout.bundle_states import Step
 from gateway.policy.source import BundleError
-from gateway.policy_composition import POLICY_ENGINES, PolicyEngineKind
 from gateway.settings import GatewaySettings, PolicySettings
 from observability.metrics import Metrics
 from tests.conformance.policy_engine import submission
@@ -52,8 +52,8 @@ def third(monkeypatch: pytest.MonkeyPatch) -> None:
     kind = PolicyEngineKind(make=lambda _: Third("at start"), bundles=lambda it, _: ThirdEngines(it.engine))
     own = PolicyEngineKind(make=lambda _: Third("own"))
     engines = {**POLICY_ENGINES, "third": kind, "own-rules": own}
-    monkeypatch.setattr(policy_composition, "POLICY_ENGINES", engines)
-    monkeypatch.setattr(policy_composition, "GateProcess", InThisProcess)
+    monkeypatch.setattr(composition, "POLICY_ENGINES", engines)
+    monkeypatch.setattr(composition, "GateProcess", InThisProcess)
 
 
 async def test_an_active_bundle_is_decided_by_the_kind_of_engine_that_was_set(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ async def test_an_active_bundle_is_decided_by_the_kind_of_engine_that_was_set(tm
     settings = GatewaySettings(development=str(tmp_path), policy=PolicySettings(engine="third:x"))
     async with (
         store_at(tmp_path / "gateway.db") as store,
-        policy_composition.policy_composition(settings, store, Metrics()) as parts,
+        composition.policy_composition(settings, store, Metrics()) as parts,
     ):
         assert (await parts.engine.decide(submission())).engine == "third"
 
@@ -79,7 +79,7 @@ async def test_another_engine_with_rules_of_its_own_is_one_entry(tmp_path: Path)
     """It decides from the start on. A bundle that it is to use is refused, and changes nothing."""
     async with (
         store_at(tmp_path / "gateway.db") as store,
-        policy_composition.policy_composition(own_rules(tmp_path), store, Metrics()) as parts,
+        composition.policy_composition(own_rules(tmp_path), store, Metrics()) as parts,
     ):
         await parts.rollout.upload(archive(1), ADA)
         for step in (Step.SHADOW, Step.ACTIVATE):
@@ -95,11 +95,11 @@ async def test_an_engine_that_takes_no_bundles_does_not_start_over_an_active_one
     """Rules that are in force are never passed over."""
     embedded = GatewaySettings(development=str(tmp_path))
     async with store_at(tmp_path / "gateway.db") as store:
-        async with policy_composition.policy_composition(embedded, store, Metrics()) as parts:
+        async with composition.policy_composition(embedded, store, Metrics()) as parts:
             await parts.rollout.upload(archive(1), ADA)
             await parts.rollout.take(Step.ACTIVATE, 1, ADA, expected=parts.rollout.current.generation)
         with pytest.raises(BundleError, match=r"bundle 1 cannot be used: .*policy\.engine takes no bundles"):
-            await policy_composition.policy_composition(own_rules(tmp_path), store, Metrics()).__aenter__()
+            await composition.policy_composition(own_rules(tmp_path), store, Metrics()).__aenter__()
 
 
 @pytest.mark.integration
