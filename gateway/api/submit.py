@@ -62,8 +62,7 @@ async def submit(call: Call) -> Response:
                 body, tenant=call.principal.tenant, chance=chance, store=services.store
             )
         body = released.document
-    # What has conditions would be parsed twice: it goes to a process in any case.
-    if len(body) <= INLINE_BYTES and media_type == "application/json" and b'"when":' not in body:
+    if len(body) <= INLINE_BYTES and media_type == "application/json":
         async with call.turn():
             if (quick := _read_quickly(body, call.principal.tenant, services)) is not None:
                 call.log_fields["name"] = quick.workflow.metadata.name
@@ -165,9 +164,11 @@ def _read_quickly(body: bytes, tenant: str, services: Services) -> Reading | Non
     limits = services.settings.documents
     if (workflow := parse_quickly(body, limits)) is None or workflow.spec.shards.items is not None:
         return None
+    if any(task.when is not None for task in workflow.spec.tasks):
+        return None
     workflow = with_tenant(workflow, tenant)
     canonical = msgspec.json.encode(workflow)
-    if b'"when":' in canonical or not is_valid(
+    if not is_valid(
         workflow, canonical, limits, services.executors, frozenset(services.clusters)
     ):
         return None

@@ -146,7 +146,10 @@ def _is_certainly_strict(workflow: Workflow, value: Any, body: bytes, depth: int
     Encoding the decoded value again gives a shorter text if a name was doubled, since the value keeps one of
     the two.
     """
-    if b"\\u0000" in body or not _is_bounded(_free_form_values(workflow), depth):
+    # A single byte is found ten times as fast as several.
+    if b"\\" in body and b"\\u0000" in body:
+        return False
+    if not _is_bounded(_free_form_values(workflow), depth):
         return False
     encoded = msgspec.json.encode(value)
     return encoded == body or encoded == msgspec.json.format(body, indent=-1)
