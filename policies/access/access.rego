@@ -30,7 +30,7 @@ decision := {
 	"allow": true,
 	"rules": ["scope.granted", "tenant.permitted"],
 	"reasons": [],
-	"obligations": object.union(obligations, reasons.unrecorded),
+	"obligations": reasons.masked(obligations),
 } if {
 	count(deny) == 0
 } else := {
@@ -38,14 +38,14 @@ decision := {
 	"rules": {reason.rule | some reason in deny},
 	"reasons": deny,
 	"levels": levels,
-	"obligations": object.union(obligations, reasons.unrecorded),
+	"obligations": reasons.masked(obligations),
 } if {
 	levels := reasons.levels(deny)
 } else := {
 	"allow": false,
 	"rules": {reason.rule | some reason in deny},
 	"reasons": deny,
-	"obligations": reasons.unrecorded,
+	"obligations": reasons.masked({}),
 }
 
 deny contains {"rule": "action.unknown", "message": "action: there is no rule for it"} if not scopes[input.action]

@@ -1,21 +1,18 @@
 # Decides which images the tasks of a document may use. `data.banned_images` are prefixes.
 package waypost.document
 
-deny contains {"rule": "image.banned", "message": message} if {
+deny contains {"rule": fault.rule, "message": message} if {
 	some image in images
-	legible(image)
-	banned(image)
+	fault := fault_of(image)
 	some task in input.workflow.spec.tasks
 	task.run.image == image
-	message := sprintf("image: task %s uses %s", [task.name, image])
+	message := sprintf("image: task %s %s", [task.name, fault.text])
 }
 
-deny contains {"rule": "image.unreadable", "message": message} if {
-	some image in images
+fault_of(image) := {"rule": "image.unreadable", "text": "must name its image in full, without a placeholder"} if {
 	not legible(image)
-	some task in input.workflow.spec.tasks
-	task.run.image == image
-	message := sprintf("image: task %s must name its image in full, without a placeholder", [task.name])
+} else := {"rule": "image.banned", "text": sprintf("uses %s", [image])} if {
+	banned(image)
 }
 
 # The images to check. A submission waits for this: each is checked once, however many tasks use it, and none is

@@ -10,22 +10,24 @@ decision := {
 	"allow": true,
 	"rules": ["document.permitted", "tenant.permitted"],
 	"reasons": [],
-	"obligations": object.union(document.obligations, reasons.unrecorded),
+	"obligations": reasons.masked(document.obligations),
 } if {
-	count(refusals) == 0
+	caller.deny == set()
+	document.deny == set()
+	deny == set()
 } else := {
 	"allow": false,
 	"rules": {reason.rule | some reason in refusals},
 	"reasons": refusals,
 	"levels": levels,
-	"obligations": object.union(document.obligations, reasons.unrecorded),
+	"obligations": reasons.masked(document.obligations),
 } if {
 	levels := reasons.levels(refusals)
 } else := {
 	"allow": false,
 	"rules": {reason.rule | some reason in refusals},
 	"reasons": refusals,
-	"obligations": reasons.unrecorded,
+	"obligations": reasons.masked({}),
 }
 
 refusals := (caller.deny | document.deny) | deny

@@ -12,7 +12,7 @@ levels(deny) := {reason.rule: data.levels[reason.rule] | some reason in deny} if
 	}
 }
 
-# The fields of the input that the record of a decision leaves out, whether it permits or refuses.
-unrecorded := {"mask": data.mask} if {
+# The obligations with the fields of the input that the record of a decision leaves out, whether it permits or refuses.
+masked(obligations) := object.union(obligations, {"mask": data.mask}) if {
 	count(data.mask) > 0
-} else := {}
+} else := obligations
