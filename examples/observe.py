@@ -3,8 +3,8 @@
 A stack under load is watched by a real Prometheus and Alertmanager with the rules that ship. A policy bundle
 that refuses what it should not is released to one tenant, then a version of a workflow whose tasks become
 slow and fail; the gateway takes both back by itself. Then a region is killed, and started again. Prints each
-page as it comes, with its runbook. All times are those that ship, divided by `--speed`: two and a half
-minutes at 10, a quarter of an hour and more at 1.
+page as it comes, with its runbook and panel. All times are those that ship, divided by `--speed`: two and a
+half minutes at 10, a quarter of an hour and more at 1.
 """
 
 import argparse
@@ -84,7 +84,7 @@ class Receiver:
         self.line.say(f"{kind}{' is over' if over else ''}: {labels['alertname']} {labels.get('region', '')}")
         if not over:
             self.line.say(f"  {notes['summary']}. {notes['description']}")
-            self.line.say(f"  {notes['runbook_url']}")
+            self.line.say(f"  {notes['runbook_url']}, in Grafana {notes['dashboard_url']}")
         if labels["alertname"] == "WaypostRegionDown":
             (self.over if over else self.firing).set()
 

@@ -16,7 +16,7 @@ from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_feed import BundleFeed
 from gateway.settings import GatewaySettings
 from observability.metric_declaration import CAUSES
-from observability.metrics import Metrics
+from observability.metrics import ANSWERS, Metrics
 from waypost.certificates import read_certificate
 from waypost.tls import gateway_credentials
 
@@ -46,8 +46,8 @@ def start_counters(metrics: Metrics, settings: GatewaySettings) -> None:
     for reason in {kind.reason for kind in kinds if 400 <= kind.status < 500}:
         metrics.requests.labels("receive_alerts", reason)
     metrics.alerts.labels("LeftOut")
-    for action in Action:
-        metrics.decisions.labels(engine_kind(settings.policy.engine), action, "unanswered")
+    for action, answer in product(Action, ANSWERS):
+        metrics.decisions.labels(engine_kind(settings.policy.engine), action, answer)
     metrics.ends.begin(0)
     for outcome in ("Activated", "Refused"):
         metrics.policy_bundles.labels(outcome)

@@ -1,8 +1,11 @@
-"""Generates the JSON of the dashboards and Grafana's alert rules: `python -m observability.grafana.build`.
+"""Generates the JSON of the dashboards, Grafana's alert rules, and the links from all alerts to their panels.
+
+Usage: `python -m observability.grafana.build`.
 
 `make generated` runs it, and a test fails where a file differs from what this would write.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +29,12 @@ ACROSS: Final = 2
 HEIGHT: Final = 8
 FIRST_ROW: Final = 1_000
 """The id of a dashboard's first row; the ids of its panels begin at 1."""
+LINK: Final = "dashboard_url"
+"""The annotation of Prometheus' alerts that has the path of their panel's page below Grafana's address."""
+_ALERT = re.compile(
+    r"(?P<alert> - alert: (?P<name>\w+)\n(?:(?! - alert:).*\n)*?)(?P<runbook>(?P<indent> +)runbook_url: .*\n)"
+    rf"(?: +{LINK}: .*\n)?"
+)
 
 
 def dashboard_json(page: DashboardPage) -> str:
@@ -79,14 +88,31 @@ def _timeseries(panel: Panel, number: int, spot: GridPos) -> Timeseries:
     return graph
 
 
-def alert_rules() -> dict[str, Any]:
-    """Converts the alert rules of Prometheus to alert rules of Grafana, each with a link to its panel."""
-    places = {
+def panels_of_alerts() -> dict[str, tuple[str, int]]:
+    """Returns, by alert, the uid of the first dashboard with a panel about it, and the panel's number."""
+    return {
         alert: (page.uid, panel_id(page, panel))
         for page in reversed(DASHBOARDS)
         for panel in page.panels
         for alert in panel.alerts
     }
+
+
+def with_links(rules: str) -> str:
+    """Returns the text of a file of Prometheus rules with each alert's link to its panel written anew."""
+    places = panels_of_alerts()
+
+    def write(found: re.Match[str]) -> str:
+        dashboard, panel = places[found["name"]]
+        link = f"{found['indent']}{LINK}: d/{dashboard}?viewPanel={panel}\n"
+        return found["alert"] + found["runbook"] + link
+
+    return _ALERT.sub(write, rules)
+
+
+def alert_rules() -> dict[str, Any]:
+    """Converts the alert rules of Prometheus to alert rules of Grafana, each with a link to its panel."""
+    places = panels_of_alerts()
     groups = []
     for path in sorted(RULES.glob("*.yml")):
         for group in yaml.safe_load(path.read_text())["groups"]:
@@ -111,6 +137,8 @@ def _grafana_rule(rule: Mapping[str, Any], dashboard: str, panel: int) -> dict[s
     # Prometheus' alert fires for each series that the expression returns, whatever its value.
     holds = {"refId": "B", "type": "math", "expression": "is_number($A)"}
     annotations = {**rule["annotations"], "__dashboardUid__": dashboard, "__panelId__": str(panel)}
+    # Grafana makes the link by itself, with its own address.
+    annotations.pop(LINK, None)
     return {
         "uid": rule["alert"],
         "title": rule["alert"],
@@ -137,7 +165,9 @@ def _query(name: str, source: str, model: dict[str, Any]) -> dict[str, Any]:
 
 
 def files() -> Iterator[tuple[Path, str]]:
-    """Yields every generated Grafana file, as path and content."""
+    """Yields every file that is generated, or has generated links, as path and content."""
+    for path in sorted(RULES.glob("*.yml")):
+        yield path, with_links(path.read_text())
     for page in DASHBOARDS:
         yield HERE / "dashboards" / f"{page.uid}.json", dashboard_json(page)
     head = "# Written by observability/grafana/build.py from the rules of Prometheus: change those.\n"
@@ -146,7 +176,7 @@ def files() -> Iterator[tuple[Path, str]]:
 
 
 def main() -> None:
-    """Writes every generated Grafana file whose content has changed."""
+    """Writes every file whose generated content has changed."""
     for path, content in files():
         if not path.exists() or path.read_text() != content:
             path.write_text(content)

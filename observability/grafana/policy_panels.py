@@ -7,8 +7,8 @@ from observability.grafana.panel import Panel, p99, rate
 POLICY: Final = (
     Panel(
         title="Decisions",
-        text="A second, by action and outcome. Unanswered: callers get 503.",
-        lines=((rate("waypost_decisions_total", "action", "outcome"), "{{action}} {{outcome}}"),),
+        text="A second, by outcome. Unanswered: callers get 503.",
+        lines=((rate("waypost_decisions_total", "outcome"), "{{outcome}}"),),
         unit="reqps",
         alerts=("WaypostPolicyDoesNotAnswer",),
     ),
@@ -18,8 +18,7 @@ POLICY: Final = (
         lines=(
             (
                 rate("waypost_decisions_total", "action", where='{outcome="refused"}')
-                + " / "
-                + rate("waypost_decisions_total", "action"),
+                + f" / ({rate('waypost_decisions_total', 'action')} > 0)",
                 "{{action}}",
             ),
         ),

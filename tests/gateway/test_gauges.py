@@ -54,8 +54,9 @@ def test_what_alerts_watch_is_there_before_the_first_event() -> None:
     start_counters(metrics, GatewaySettings(policy=policy, regions=(region,)))
 
     assert value(metrics, "waypost_requests_total", call="submit", outcome="Unavailable") == 0
-    asked = {"engine": "opa", "action": "runs:submit", "outcome": "unanswered"}
-    assert value(metrics, "waypost_decisions_total", **asked) == 0
+    for outcome in ("permitted", "refused", "unanswered"):
+        asked = {"engine": "opa", "action": "runs:submit", "outcome": outcome}
+        assert value(metrics, "waypost_decisions_total", **asked) == 0
     assert value(metrics, "waypost_shards_ended_total", routing="settings", phase="Quarantined") == 0
     assert value(metrics, "waypost_requests_total", call="receive_alerts", outcome="TooLarge") == 0
     assert value(metrics, "waypost_alerts_total", outcome="LeftOut") == 0

@@ -93,7 +93,8 @@ def test_each_alert_says_how_bad_it_is_and_what_to_do() -> None:
     for name, alert in alerts().items():
         assert alert["labels"].keys() - {"rollback"} == {"severity"}, name
         assert alert["labels"]["severity"] in ("page", "ticket"), name
-        assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}, name
+        parts = {"summary", "description", "runbook_url", "dashboard_url"}
+        assert alert["annotations"].keys() == parts, name
         page = RUNBOOKS.parent.parent / alert["annotations"]["runbook_url"]
         assert re.findall(r"^## (.+)$", page.read_text(), re.MULTILINE) == SECTIONS, page
 
