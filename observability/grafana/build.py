@@ -99,7 +99,7 @@ def panels_of_alerts() -> dict[str, tuple[str, int]]:
 
 
 def with_links(rules: str) -> str:
-    """Returns the text of a file of Prometheus rules with each alert's link to its panel written anew."""
+    """Returns the text of a file of Prometheus rules with each alert's link to its panel written again."""
     places = panels_of_alerts()
 
     def write(found: re.Match[str]) -> str:

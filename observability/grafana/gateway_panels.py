@@ -70,26 +70,6 @@ WORK: Final = (
         text="By task type and outcome, a second. Retrying: a try failed, and another follows.",
         lines=((rate("waypost_tasks_ended_total", "executor", "outcome"), "{{executor}} {{outcome}}"),),
     ),
-    Panel(
-        title="Released versions that fail",
-        text="The share of ended shards that failed, by version of a released workflow.",
-        lines=(("waypost:release_failures:ratio_rate1m", "{{release}}"),),
-        unit="percentunit",
-        alerts=("WaypostReleaseFails",),
-    ),
-    Panel(
-        title="Routing revisions that fail",
-        text="The share of ended shards that failed, by the routing revision that placed them.",
-        lines=(("waypost:routing_failures:ratio_rate1m", "{{routing}}"),),
-        unit="percentunit",
-        alerts=("WaypostRoutingFails",),
-    ),
-    Panel(
-        title="Released versions that are slow",
-        text="What half of the shards take at most from acceptance on. `other`: beyond 50 versions.",
-        lines=(("waypost:release_seconds:p50_5m", "{{release}}"),),
-        unit="s",
-    ),
 )
 REGIONS: Final = (
     Panel(

@@ -6,27 +6,34 @@ from observability.grafana.cluster_panels import CLUSTER_SPEED, CLUSTERS
 from observability.grafana.gateway_panels import CALLS, GATEWAY, REGIONS, WORK
 from observability.grafana.panel import DashboardPage
 from observability.grafana.policy_panels import BUNDLES, POLICY, TRUST
+from observability.grafana.release_panels import RELEASES, ROLLBACKS
 
 DASHBOARDS: Final = (
     DashboardPage(
         uid="waypost-sre",
         title="Waypost: operation",
         text="For who is on call: what callers see, what work does, which region or process is the cause.",
-        rows=(("Callers", CALLS), ("Work", WORK), ("Regions", REGIONS), ("Gateways", GATEWAY)),
+        rows=(
+            ("Callers", CALLS),
+            ("Work", WORK),
+            ("Regions", REGIONS),
+            ("Gateways", GATEWAY),
+            ("Releases", RELEASES + ROLLBACKS),
+        ),
     ),
     DashboardPage(
         uid="waypost-security",
         title="Waypost: security",
         text="For the security team: what policy decides, by which rules, who is refused, and what was"
         " changed behind the gateway's back.",
-        rows=(("Policy", POLICY), ("Bundles on trial", BUNDLES), ("Trust", TRUST)),
+        rows=(("Policy", POLICY), ("Bundles on trial", BUNDLES), ("Trust", TRUST), ("Rollbacks", ROLLBACKS)),
     ),
     DashboardPage(
         uid="waypost-teams",
         title="Waypost: teams",
         text="For those who submit work: whether it is accepted, how long it waits, how it ends. Of all teams"
         " together: `waypost runs` shows your own.",
-        rows=(("Acceptance", CALLS), ("Work", WORK)),
+        rows=(("Acceptance", CALLS), ("Work", WORK), ("Releases", RELEASES)),
     ),
     DashboardPage(
         uid="waypost-clusters",

@@ -100,12 +100,6 @@ TRUST: Final = (
         alerts=("WaypostAuditAlarm", "WaypostBundleRefused"),
     ),
     Panel(
-        title="Rollbacks by the gateway itself",
-        text="Done: it was taken back. Frozen, Wanted, Failed, Unhelpful, Unverified: it is left to you.",
-        lines=(("sum by (phase) (increase(waypost_rollbacks_total[1h]))", "{{phase}}"),),
-        alerts=("WaypostRollbackWanted", "WaypostRolledBack", "WaypostAlertsLost"),
-    ),
-    Panel(
         title="Refusals without a record",
         text="There were too many to keep: a flood, or a store that takes no writes.",
         lines=((rate("waypost_unrecorded_decisions_total", "instance"), "{{instance}}"),),
