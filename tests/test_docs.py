@@ -8,6 +8,7 @@ import pytest
 
 from clusters.registry import executors_at
 from docs.generate import generated
+from gateway.__main__ import app
 from gateway.documents.checks import check
 from gateway.documents.parsing import parse
 from gateway.policy.bundle import SHIPPED_POLICIES
@@ -52,6 +53,41 @@ def test_the_settings_in_the_documentation_hold(tmp_path: Path) -> None:
     (text,) = blocks(ROOT / "docs" / "operating.md", "toml")
     (tmp_path / "gateway.toml").write_text(text)
     assert isinstance(load_settings(tmp_path / "gateway.toml", {}), GatewaySettings)
+
+
+OPERATORS_COMMANDS = ("cluster", "gateway", "pki init")
+
+
+@pytest.mark.parametrize("words", OPERATORS_COMMANDS)
+def test_the_options_that_operators_start_processes_with_are_documented(words: str) -> None:
+    """An option that only `--help` names is not found by somebody who reads how to set a gateway up."""
+    text = "".join(page.read_text() for page in PAGES)
+    command = app
+    for word in words.split():
+        command = command[word]
+    options = [
+        argument.name for argument in command.assemble_argument_collection() if argument.name.startswith("--")
+    ]
+    assert [name for name in options if not re.search(rf"{re.escape(name)}(?![\w-])", text)] == []
+
+
+OPTIONS_FOR = {"store_restored": "--restored", "development": "--dev"}
+"""The options that stand for a setting."""
+
+
+@pytest.mark.parametrize("name", [field.name for field in msgspec.structs.fields(GatewaySettings)])
+def test_every_group_of_settings_is_documented(name: str) -> None:
+    """As a table of a settings file, in a sentence, or by the option that stands for it."""
+    text = "".join(page.read_text() for page in PAGES)
+    option = OPTIONS_FOR.get(name, f"[{name}]")
+    assert option in text or re.search(rf"^{name} = |`{name}[.`]|the setting {name}\.", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_page_is_named_by_another(page: Path) -> None:
+    """Or nobody reads it. Alerts name runbooks."""
+    others = "".join(one.read_text() for one in PAGES if one != page)
+    assert page.name in others or page.name == "README.md" or page.parent.name == "runbooks"
 
 
 SERIES = re.compile(r"_(bucket|count|sum)$")

@@ -36,6 +36,28 @@ def test_runs_are_filtered_as_kubectl_does(option: str, phase: str, httpserver: 
     assert ended("runs", option, "team=data", "--phase", phase, *at(httpserver)) == 0
 
 
+@pytest.mark.parametrize("option", [("-q",), ("-o", "name")], ids=" ".join)
+def test_lists_give_names_alone(
+    option: tuple[str, ...], httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For `waypost cancel $(waypost runs -q)`."""
+    httpserver.expect_request("/v1/runs").respond_with_json({"items": [run(ID), run(OTHER)]})
+    httpserver.expect_request("/v1/regions").respond_with_json({"items": [{"name": "b"}, {"name": "c"}]})
+    assert ended("runs", *option, *at(httpserver)) == 0
+    assert capsys.readouterr().out == f"{ID}\n{OTHER}\n"
+    assert ended("regions", *option, *at(httpserver)) == 0
+    assert capsys.readouterr().out == "b\nc\n"
+
+
+def test_watching_ends_in_time(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """The run goes on, and the exit code says that it has not succeeded."""
+    httpserver.expect_request(f"/v1/runs/{ID}").respond_with_json(run(ID) | {"phase": "Running"})
+    events = {"content-type": "text/event-stream"}
+    httpserver.expect_request(f"/v1/runs/{ID}/events").respond_with_data(": ping\n\n", headers=events)
+    assert ended("watch", ID, "--timeout", "0.2", *at(httpserver)) == 1
+    assert f"{ID} has not ended in time: it is Running, and goes on" in capsys.readouterr().err
+
+
 def test_version_and_help_are_commands_too(capsys: pytest.CaptureFixture[str]) -> None:
     """As well as options."""
     assert ended("version") == 0
