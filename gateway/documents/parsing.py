@@ -22,6 +22,7 @@ from waypost.workflow.ijson_limits import EXACT
 
 REPORTED_ERRORS: Final = 100
 YAML_TYPES: Final = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
+DOCUMENT_FIELDS: Final = frozenset({"apiVersion", "kind", "metadata", "spec"})
 CHARSET: Final = re.compile(r'charset\s*=\s*"?([^\s;"]*)', re.IGNORECASE)
 FREE_FORM_DEPTH: Final = 4
 """The minimum nesting depth at which a document has free-form values, as in `/spec/tasks/0/run`.
@@ -199,6 +200,11 @@ def _decode_utf8(body: bytes) -> str:
 def _convert(value: Any, errors: list[FieldError], partial_checks: PartialChecks | None) -> Workflow:
     if errors:
         raise invalid_document(errors)
+    if isinstance(value, dict) and "workflow" in value and not DOCUMENT_FIELDS & set(value):
+        pointed = [FieldError("/workflow", "names a released workflow, and is no field of a document")]
+        raise Invalid(
+            "a submission by name is JSON of at most 64 KiB, sent as application/json", errors=pointed
+        )
     try:
         return msgspec.convert(value, Workflow)
     except msgspec.ValidationError as error:

@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 
 from gateway.core.errors import Invalid, NotFound
 from gateway.core.workflow_release import ReleasedWorkflow, label_of, version_for
-from gateway.documents.parsing import parse_json
+from gateway.documents.parsing import DOCUMENT_FIELDS, parse_json
 from gateway.documents.workflow import DnsLabel
 from gateway.store.workflows import KeepsWorkflows
 from waypost.json_pointer import FieldError, below
@@ -17,7 +17,6 @@ REQUEST_MAXIMUM_BYTES: Final = 65_536
 """The maximum size in bytes of a submission by name, which is parsed on the event loop."""
 VERSION_MAXIMUM_BYTES: Final = 262_144
 """The maximum size in bytes of a version's document, in which the event loop sets parameters."""
-DOCUMENT_FIELDS: Final = frozenset({"apiVersion", "kind", "metadata", "spec"})
 DOCUMENT_START: Final = b'{"apiVersion":'
 KINDS: Final = {
     str: "a string",
@@ -29,6 +28,7 @@ KINDS: Final = {
     type(None): "null",
 }
 """The names of JSON's types, by the Python type of a value."""
+SCALARS: Final = ("a number", "true or false")
 _decode_names = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
@@ -79,7 +79,7 @@ async def released_document(
         raise NotFound(f"the document of {label_of(workflow, version)} is not kept any more")
     return ReleasedDocument(
         label=label_of(workflow, version),
-        document=_with_params(document, asked.params),
+        document=_with_params(document, asked.params, body),
         requested=hashlib.sha256(msgspec.json.encode(asked, order="sorted")).digest(),
     )
 
@@ -89,7 +89,8 @@ def _part(workflow: ReleasedWorkflow, chance: bytes) -> float:
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def _with_params(document: bytes, params: dict[str, Any]) -> bytes:
+def _with_params(document: bytes, params: dict[str, Any], body: bytes) -> bytes:
+    """Returns the document with `params` set, which are those of the submission's `body`."""
     if not params:
         return document
     found = msgspec.json.decode(document)
@@ -99,6 +100,7 @@ def _with_params(document: bytes, params: dict[str, Any]) -> bytes:
         names = ", ".join(sorted(known)) or "none"
         errors = [FieldError(below("/params", name), f"there are: {names}") for name in unknown]
         raise Invalid("the released workflow has no such parameter", errors=errors)
+    params = params | _texts(params, known, body)
     errors = [
         FieldError(below("/params", name), f"must be {KINDS[type(known[name])]}, as in the workflow")
         for name, value in params.items()
@@ -109,3 +111,16 @@ def _with_params(document: bytes, params: dict[str, Any]) -> bytes:
         raise Invalid("a parameter is of another type than in the released workflow", errors=errors)
     found["spec"]["params"] = known | params
     return msgspec.json.encode(found)
+
+
+def _texts(params: dict[str, Any], known: dict[str, Any], body: bytes) -> dict[str, str]:
+    """Returns those numbers and booleans of `params` that are texts in the workflow, as they are written.
+
+    Command lines and CI systems have a build 42 or 1.10 without quotes, and mean the text.
+    """
+    meant = [
+        name for name, value in params.items() if type(known[name]) is str and KINDS[type(value)] in SCALARS
+    ]
+    # In `params` 1.10 is 1.1.
+    written = _decode_names(_decode_names(body)["params"]) if meant else {}
+    return {name: bytes(written[name]).decode() for name in meant}

@@ -38,7 +38,8 @@ def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
 def named_submission(workflow: str, params: tuple[str, ...]) -> tuple[bytes, str]:
     """Encodes the body of a submission that names a released workflow, with values for its parameters.
 
-    The value of each parameter is read as JSON, or else as text.
+    The value of each parameter is read as JSON, or else as text. Numbers are sent as they are written, since
+    the gateway takes them as text for a parameter that is one.
     """
     values = dict(_read_any(param) for param in params)
     return msgspec.json.encode({"workflow": workflow, "params": values}), JSON
@@ -49,9 +50,10 @@ def _read_any(param: str) -> tuple[str, Any]:
     if not equals:
         raise CliError(f"--param {param}: write name=value", code=Exit.USAGE)
     try:
-        return name, msgspec.json.decode(given)
+        msgspec.json.decode(given)
     except msgspec.DecodeError:
         return name, given
+    return name, msgspec.Raw(given.strip().encode())
 
 
 def _read_param(param: str, known: dict[str, Any], text: str) -> tuple[str, Any]:

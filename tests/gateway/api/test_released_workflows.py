@@ -13,38 +13,7 @@ from gateway.settings import RollbackSettings
 from gateway.store.acts import ActQuery
 from gateway.store.interface import Store
 from tests.gateway.api.conftest import Rules
-
-WORKFLOWS = "/v1/workflows"
-
-
-def document(seconds: float = 0, name: str = "nightly", **params: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "waypost/v1",
-        "kind": "Workflow",
-        "metadata": {"name": name},
-        "spec": {
-            "params": params,
-            "tasks": [{"name": "a", "type": "delay", "run": {"seconds": seconds}}],
-        },
-    }
-
-
-async def applied(client: httpx.AsyncClient, *seconds: float, **params: Any) -> None:
-    for each in seconds:
-        answer = await client.post(WORKFLOWS, json=document(each, **params))
-        assert answer.status_code == 201, answer.text
-
-
-async def step(client: httpx.AsyncClient, which: str, version: int, **body: float) -> httpx.Response:
-    etag = (await client.get(f"{WORKFLOWS}/nightly")).headers["etag"]
-    path = f"{WORKFLOWS}/nightly/versions/{version}/{which}"
-    return await client.post(path, headers={"if-match": etag}, json=body or None)
-
-
-async def ran(client: httpx.AsyncClient, **body: Any) -> Any:
-    answer = await client.post("/v1/runs", json={"workflow": "nightly"} | body)
-    assert answer.status_code == 202, answer.text
-    return answer.json()
+from tests.gateway.api.release_steps import WORKFLOWS, applied, document, ran, step
 
 
 async def test_a_version_is_applied_once_and_the_first_is_stable(client: httpx.AsyncClient) -> None:
@@ -86,45 +55,6 @@ async def test_one_in_twenty_goes_to_a_canary_of_five_percent(client: httpx.Asyn
         runs.append((await client.post("/v1/runs", json={"workflow": "nightly"}, headers=key)).json())
     tried = sum(run["released"] == "nightly@2" for run in runs)
     assert 4 <= tried <= 18
-
-
-async def test_params_are_set_where_the_version_has_them(client: httpx.AsyncClient, store: Store) -> None:
-    await applied(client, 1, day="today", depth=3)
-    run = await store.run((await ran(client, params={"day": "monday"}))["id"])
-    assert run is not None
-    assert b'"day":"monday"' in run.workflow
-    assert b'"depth":3' in run.workflow
-    refused = await client.post("/v1/runs", json={"workflow": "nightly", "params": {"dya": 1, "a/b": 2}})
-    assert refused.status_code == 422
-    errors = [(one["pointer"], one["detail"]) for one in refused.json()["errors"]]
-    assert errors == [("/params/a~1b", "there are: day, depth"), ("/params/dya", "there are: day, depth")]
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "expected"),
-    [
-        *(("day", 5, "a string"), ("day", None, "a string"), ("depth", "3", "a number")),
-        *(("depth", True, "a number"), ("a/b", {}, "an array"), ("manifest", [], "an object")),
-        ("dry", 0, "true or false"),
-    ],
-)
-async def test_a_parameter_of_another_type_is_refused_where_it_was_sent(
-    client: httpx.AsyncClient, name: str, value: Any, expected: str
-) -> None:
-    """Not below /spec, which the sender never saw; nor accepted, and then another text in a command."""
-    defaults = {"day": "today", "depth": 3, "a/b": [1], "manifest": {}, "dry": False, "any": None}
-    await applied(client, 1, **defaults)
-    refused = await client.post("/v1/runs", json={"workflow": "nightly", "params": {name: value}})
-    (error,) = refused.json()["errors"]
-    where = name.replace("/", "~1")
-    assert error == {"pointer": f"/params/{where}", "detail": f"must be {expected}, as in the workflow"}
-    await ran(client, params={"depth": 1.5, "any": [value], "dry": True})
-
-
-async def test_a_parameter_may_be_a_manifest(client: httpx.AsyncClient) -> None:
-    """One of Kubernetes has an apiVersion, as a document of ours has."""
-    await applied(client, 1, manifest={})
-    assert (await ran(client, params={"manifest": {"apiVersion": "v1", "kind": "Pod"}}))["name"] == "nightly"
 
 
 async def test_the_same_key_is_the_same_run_whatever_is_stable_meanwhile(client: httpx.AsyncClient) -> None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from gateway.cli.errors import CliError, Exit
-from gateway.cli.runs.params import read_document
+from gateway.cli.runs.params import named_submission, read_document
 
 WORKFLOW = """
 apiVersion: waypost/v1
@@ -111,3 +111,19 @@ def test_a_file_that_is_not_text_is_reported(file: Path) -> None:
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(CliError, match="not UTF-8"):
         read_document(str(file), ("a=b",))
+
+
+def test_a_param_of_a_released_workflow_is_sent_as_it_is_written() -> None:
+    """A gateway that wants text takes 1.10 and 1e5 as these texts."""
+    given = (
+        "build=1.10",
+        "tag=1e5",
+        "flag=true",
+        "day=2026-02-01",
+        'quoted="7"',
+        "list= [1]",
+        "text=NaN",
+    )
+    body, media_type = named_submission("nightly", given)
+    sent = b'{"build":1.10,"tag":1e5,"flag":true,"day":"2026-02-01","quoted":"7","list":[1],"text":"NaN"}'
+    assert (body, media_type) == (b'{"workflow":"nightly","params":%b}' % sent, "application/json")
