@@ -87,6 +87,63 @@ async def test_a_version_whose_tasks_become_slow_and_fail_is_taken_back(
     report(capsys, load, [one for one in load.submissions if one.released == "nightly@2"])
 
 
+PATIENCE_SECONDS = 4
+HALF: dict[str, Any] = {
+    # A region has eight processors: two of these at a time, four a second.
+    "tasks": [{"name": "wait", "type": "delay", "run": {"seconds": 0.5}, "resources": {"cpu": 4}}],
+    "deadlineSeconds": PATIENCE_SECONDS,
+}
+EVENLY = {"shanghai": {"weight": 4}, "shenzhen": {"weight": 6}}
+ALONE = {"shanghai": {"cordon": True}, "shenzhen": {"cordon": True}}
+
+
+async def test_a_routing_that_sends_all_work_to_one_region_is_taken_back(
+    tmp_path: Path, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has too much to do then, and work waits there until its deadline."""
+    receiver = Receiver(httpserver)
+    work = {"apiVersion": "waypost/v1", "kind": "Workflow", "metadata": {"name": "load"}, "spec": HALF}
+    async with watched(tmp_path, receiver.url, choose_addresses()) as stack:
+        client = stack.client
+        (await client.post("/v1/routing", json={"regions": EVENLY})).raise_for_status()
+        async with load_on(stack.stack, ["demo"], work, pause=0.12) as load:
+            await until(lambda: served(load, 90), seconds=60)
+            before = await runs(stack, "Failed")
+            (await client.post("/v1/routing", json={"regions": ALONE})).raise_for_status()
+
+            found = await until(lambda: verified(stack), seconds=60)
+            await until(lambda: receiver.has("ticket", "WaypostRolledBack"))
+        bad = await runs(stack, "Failed")
+        routing = (await client.get("/v1/routing")).json()["revisions"]
+        acts = (await client.get("/v1/audit", params={"actor": "rollback"})).json()["items"]
+
+    assert [one["phase"] for one in found["steps"]] == ["Intended", "Done", "Helped"]
+    assert (found["release"], found["returns_to"]) == ("2", "1")
+    assert found["alert"] == "WaypostRoutingFails"
+    assert [one["state"] for one in routing] == ["Active", "RolledBack"]
+    assert [(act["kind"], act["detail"]["in_force"]) for act in acts] == [("RoutingRolledBack", 1)]
+    assert before == []
+    assert found["steps"][0]["seen"]["baseline_failed"] == 0
+    assert "WaypostRoutingFails" in receiver.sent["page"]
+    done_at = found["steps"][1]["at"]
+    # What was placed before the rollback keeps its place.
+    assert [run for run in bad if run["created_at"] > done_at + PATIENCE_SECONDS] == []
+    failed = [Submission("demo", run["created_at"], 202, "") for run in reversed(bad)]
+    report(capsys, load, failed)
+
+
+async def runs(stack: Watched, phase: str) -> list[dict[str, Any]]:
+    """Returns all runs in this phase, newest first."""
+    found: list[dict[str, Any]] = []
+    query: dict[str, Any] = {"phase": phase, "limit": 100}
+    while True:
+        page = (await stack.client.get("/v1/runs", params=query)).json()
+        found += page["items"]
+        if page["continue"] is None:
+            return found
+        query["continue"] = page["continue"]
+
+
 def report(capsys: pytest.CaptureFixture[str], load: Load, bad: list[Submission]) -> None:
     """Prints the seconds from the first bad result to the last one."""
     seconds = bad[-1].at - bad[0].at

@@ -30,6 +30,7 @@ OPERATES: Final = (
         "workflows:release",
         "policy:operate",
         "policy:read",
+        "routing:operate",
         "regions:read",
         "audit:read",
         "workflows:read",
