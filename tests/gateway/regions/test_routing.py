@@ -75,10 +75,10 @@ def test_what_was_rolled_back_is_not_applied_again() -> None:
 
 
 def test_the_same_content_under_an_older_number_is_no_way_out() -> None:
-    """1 and 3 are the same: when 3 goes, 1 would be as bad."""
-    routing = after_rollback(applied(1, 2, 1), 3, by="ada", at=20.0)
-    assert states(routing) == {1: "Superseded", 2: "Active", 3: "RolledBack"}
-    assert after_rollback(routing, 2, by="ada", at=20.0).active is None
+    """Of 1 and 3, and of 2 and 4: when the later one goes, the earlier one would be as bad."""
+    routing = after_rollback(applied(1, 2, 1, 2), 4, by="ada", at=20.0)
+    assert states(routing) == {1: "Superseded", 2: "Superseded", 3: "Active", 4: "RolledBack"}
+    assert after_rollback(routing, 3, by="ada", at=20.0).active is None
 
 
 @pytest.mark.parametrize("number", [1, 2, 9])
@@ -114,10 +114,10 @@ routings = st.builds(RegionRouting, cordon=st.booleans(), avoid=st.booleans())
 
 
 @given(demands, snapshots, st.lists(routings, min_size=3, max_size=3))
-def test_work_goes_where_the_routing_permits_and_prefers(
+def test_work_goes_where_the_routing_permits(
     demand: Demand, views: list[RegionView], by_region: list[RegionRouting]
 ) -> None:
-    """Never to a cordoned region, whoever cordons it; to an avoided one only where no other fits."""
+    """Never to a cordoned region, whoever cordons it."""
     routed = [structs.replace(view, routing=routing) for view, routing in zip(views, by_region, strict=True)]
     found = place(demand, routed, choose=first, settings=SETTINGS)
     if not isinstance(found, Placement):
@@ -125,9 +125,22 @@ def test_work_goes_where_the_routing_permits_and_prefers(
     chosen = next(view for view in routed if view.name == found.region)
     assert not chosen.routing.cordon
     assert Taint.CORDONED not in chosen.taints
-    if chosen.routing.avoid and chosen.name not in demand.avoid:
-        others = [view for view in routed if not view.routing.avoid and view.name not in demand.avoid]
-        assert all(refusal(demand, view) for view in others)
+
+
+@given(st.lists(routings, min_size=3, max_size=3), st.lists(st.integers(0, 20), min_size=3, max_size=3))
+def test_an_avoided_region_gets_only_what_fits_nowhere_else(
+    by_region: list[RegionRouting], inflight: list[int]
+) -> None:
+    """However little it has to do."""
+    views = [
+        region(name, routing=routing, inflight=there)
+        for name, routing, there in zip(sorted(EVERYWHERE), by_region, inflight, strict=True)
+    ]
+    found = place(ANYWHERE, views, choose=first, settings=SETTINGS)
+    if isinstance(found, Placement):
+        chosen = next(view for view in views if view.name == found.region)
+        preferred = [view for view in views if not view.routing.avoid and not view.routing.cordon]
+        assert chosen in preferred or not preferred
 
 
 @given(st.lists(st.sampled_from([None, 0.5, 1.0, 3.0]), min_size=3, max_size=3), st.integers(0, 2))
