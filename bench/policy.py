@@ -5,11 +5,11 @@ and OPA on the other (needs `wrk` and `../shared/floor`). Decisions are asked on
 documents of 1 to 1,000 tasks by the shipped rules, and about one of 10 tasks by 1 to 1,000 house rules beside
 them. Then come the longest stall of the event loop while rules take 400 ms, and what a bundle in shadow costs
 the decisions beside it, in pairs of processor time.
-Usage: python -m bench.policy [--decisions-only]
+
+Usage: python -m bench.policy [--short] [--decisions-only | --submissions-only]
 """
 
 import argparse
-import asyncio
 import os
 import shlex
 import shutil
@@ -18,13 +18,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 
+from bench.event_loop_stalls import longest_stall
 from bench.submissions import ROOT, SETTINGS, SHARED
 from gateway.cli.dev.opa_process import ENVIRONMENT, OpaProcess
 from gateway.cli.dev.opa_program import find_opa
@@ -47,9 +47,9 @@ TASKS = (1, 10, 100, 1_000)
 RULES = (1, 10, 100, 1_000)
 USUAL_TASKS = 10
 BUDGET_SECONDS = 0.8
+"""The approximate seconds for which each decision is measured; a twentieth of it in a short run."""
 EVALUATION_SECONDS = 0.4
 """The approximate seconds of the evaluation during which stalls are measured."""
-TICK_SECONDS = 0.001
 SHADOW_PAIRS, SHADOW_DECISIONS = 10, 2_000
 PRINCIPAL = Principal(subject="ada", issuer="https://i.test", tenant="demo", scopes=("workflows:submit",))
 
@@ -72,7 +72,8 @@ def question(tasks: int) -> Question:
 class Costs:
     """Measures policy decisions; prints each duration in microseconds and as a multiple of the first."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget_seconds: float) -> None:
+        self._budget_seconds = budget_seconds
         self._first = 0.0
 
     async def measure(self, name: str, engine: PolicyEngine, asked: Question) -> None:
@@ -82,7 +83,7 @@ class Costs:
             decision = await engine.decide(asked)
         assert decision.allow, decision
         cpu, began = time.process_time(), time.perf_counter()
-        while len(times) < 10 or time.perf_counter() - began < BUDGET_SECONDS:
+        while len(times) < 10 or time.perf_counter() - began < self._budget_seconds:
             start = time.perf_counter()
             await engine.decide(asked)
             times.append(time.perf_counter() - start)
@@ -135,8 +136,8 @@ async def engines(
     return made
 
 
-async def measure_decisions(opa: Path | None, folder: Path) -> None:
-    costs = Costs()
+async def measure_decisions(opa: Path | None, folder: Path, *, short: bool) -> None:
+    costs = Costs(BUDGET_SECONDS / 20 if short else BUDGET_SECONDS)
     async with AsyncExitStack() as exits:
         for name, engine in (await engines(exits, opa, SHIPPED_POLICIES, folder)).items():
             for tasks in TASKS:
@@ -150,7 +151,7 @@ async def measure_decisions(opa: Path | None, folder: Path) -> None:
         policies = with_house_rules(folder, SLOW_RULE)
         for name, engine in (await engines(exits, opa, policies, folder)).items():
             await measure_stall(name, engine)
-    await measure_shadow()
+    await measure_shadow(pairs=2 if short else SHADOW_PAIRS)
 
 
 async def measure_stall(name: str, engine: PolicyEngine) -> None:
@@ -162,32 +163,15 @@ async def measure_stall(name: str, engine: PolicyEngine) -> None:
         began = time.perf_counter()
         await engine.decide(question(tasks))
         seconds = time.perf_counter() - began
-    ticks, deciding = [(time.perf_counter(), time.thread_time())], True
-
-    async def tick() -> None:
-        while deciding:
-            await asyncio.sleep(TICK_SECONDS)
-            ticks.append((time.perf_counter(), time.thread_time()))
-
-    ticking = asyncio.create_task(tick())
-    await engine.decide(question(tasks))
-    deciding = False
-    await ticking
-    pairs = list(pairwise(ticks))
-    stall = max(after[0] - before[0] for before, after in pairs) - TICK_SECONDS
-    own = max(after[1] - before[1] for before, after in pairs)
-    took = f"{name:10} {tasks:5} tasks, {seconds * 1e3:.0f} ms:"
-    print(
-        f"{took:28} longest stall {stall * 1e3:.1f} ms, processor time without a pause {own * 1e3:.1f} ms",
-        flush=True,
-    )
+    stall = await longest_stall(engine.decide(question(tasks)))
+    print(f"{f'{name:10} {tasks:5} tasks, {seconds * 1e3:.0f} ms:':28} {stall}", flush=True)
 
 
-async def measure_shadow() -> None:
+async def measure_shadow(*, pairs: int) -> None:
     """Measures the processor time of decisions with and without a bundle in shadow, alternately."""
     base, candidate = EmbeddedPolicyEngine(), EmbeddedPolicyEngine(inline_bytes=IN_THE_PROCESS)
     asked, per_second = question(USUAL_TASKS), PolicySettings().shadow_per_second
-    pairs, compared = list[tuple[float, float]](), 0
+    times, compared = list[tuple[float, float]](), 0
 
     async def cpu_seconds(engine: PolicyEngine) -> float:
         began = time.process_time()
@@ -197,17 +181,17 @@ async def measure_shadow() -> None:
 
     async with ChosenEngine(base, [candidate]) as engine:
         await candidate.decide(asked)  # which starts its process
-        for _ in range(SHADOW_PAIRS):
+        for _ in range(pairs):
             alone = await cpu_seconds(engine)
             shadow = Shadow(
                 candidate, per_second=per_second, on_flip=lambda *_: None, on_skipped=lambda: None
             )
             engine.put_in_shadow(shadow)
-            pairs.append((alone, await cpu_seconds(engine)))
+            times.append((alone, await cpu_seconds(engine)))
             engine.end_trial()
             compared += shadow.counts.compared
-    alone, shadowed = (statistics.median(times) * 1e6 for times in zip(*pairs, strict=True))
-    low, ratio, high = statistics.quantiles([second / first for first, second in pairs], n=4)
+    alone, shadowed = (statistics.median(side) * 1e6 for side in zip(*times, strict=True))
+    low, ratio, high = statistics.quantiles([second / first for first, second in times], n=4)
     print(
         f"{compared} compared in shadow, at most {per_second:.0f}/s: own CPU {alone:.0f} us a decision alone,"
         f" {shadowed:.0f} with it; in pairs {ratio:.2f} times ({low:.2f} to {high:.2f})",
@@ -219,7 +203,7 @@ def addresses(folder: Path) -> Mapping[str, Path | str]:
     return {"opa+http": "127.0.0.1:8723", "opa+unix": folder / "opa.sock"}
 
 
-def measure_submissions(opa: Path | None, folder: Path, rounds: int, connections: list[int]) -> int:
+def measure_submissions(opa: Path | None, folder: Path, load: Sequence[str]) -> int:
     """Measures the submissions a second of a gateway with each policy engine, beside a lower bound.
 
     Each gateway has a store of its own. The bound is the floor of `bench/submissions.py`.
@@ -238,7 +222,6 @@ def measure_submissions(opa: Path | None, folder: Path, rounds: int, connections
             before = f"env -i GOGC={ENVIRONMENT['GOGC']} taskset -c 1 {shlex.join(process.command())} & "
             targets.append(target(folder, name, port, engine=f'engine = "{process.engine}"', before=before))
     words = [f"--target={text}" for text in targets]
-    load = ["--rounds", str(rounds), "--connections", *map(str, connections)]
     found = subprocess.run(
         [sys.executable, floor / "compare.py", folder, *words, *load], check=False, cwd=ROOT
     )
@@ -263,10 +246,15 @@ def target(folder: Path, name: str, port: int, *, engine: str, before: str = "")
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true", help="a round of a second: does it work at all?")
     parser.add_argument("--decisions-only", action="store_true")
+    parser.add_argument("--submissions-only", action="store_true")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=int)
     args = parser.parse_args()
+    rounds, seconds = args.rounds or (1 if args.short else 3), args.seconds or (1 if args.short else 4)
+    load = ["--rounds", rounds, "--seconds", seconds, "--connections", *args.connections]
     logs.configure(level="WARNING")
     opa = find_opa()
     if opa is None:
@@ -274,8 +262,9 @@ def main() -> int:
     os.environ.pop("WAYPOST_POLICY__ENGINE", None)
     with tempfile.TemporaryDirectory(prefix="waypost-bench-", dir=ROOT) as name:
         folder = Path(name)
-        run(measure_decisions(opa, folder), loop="uvloop")
-        return 0 if args.decisions_only else measure_submissions(opa, folder, args.rounds, args.connections)
+        if not args.submissions_only:
+            run(measure_decisions(opa, folder, short=args.short), loop="uvloop")
+        return 0 if args.decisions_only else measure_submissions(opa, folder, list(map(str, load)))
 
 
 if __name__ == "__main__":
