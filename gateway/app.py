@@ -35,6 +35,7 @@ from gateway.readiness import readiness_checks
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
 from gateway.rollback.controller import RollbackController
+from gateway.rollback.deployments.settings_checks import mistakes
 from gateway.rollback.prometheus import Prometheus
 from gateway.rollback.registry import known_releases
 from gateway.rollback.workflows.staged_releases import StagedReleases
@@ -222,6 +223,8 @@ async def _rollback_loops(
         return {}
     if not (settings.prometheus_url or "").startswith(("http://", "https://")):
         raise StartError("the setting rollback.prometheus_url is no http(s) URL: nothing could be proven")
+    for mistake in mistakes(settings.deployments):
+        raise StartError(mistake)
     store, clock = services.store, services.clock
     prometheus = await exits.enter_async_context(Prometheus(settings, clock=clock))
     staged = StagedReleases(
@@ -231,7 +234,7 @@ async def _rollback_loops(
         return {"staged releases": staged.run}
     controller = RollbackController(
         store,
-        known_releases(services),
+        known_releases(services, prometheus),
         prometheus,
         settings,
         clock=clock,

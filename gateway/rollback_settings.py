@@ -39,6 +39,44 @@ class LaterKindSettings(ReleaseKindSettings, frozen=True, kw_only=True, forbid_u
     mode: Mode | None = "off"
 
 
+SecretReference = Annotated[str, Meta(pattern=r"^(file:/.+|env:[A-Za-z_][A-Za-z0-9_]*)$")]
+Expression = Annotated[str, Meta(min_length=1, max_length=2_000)]
+
+
+class ExternalDeployment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of a deployment outside of Waypost: what proves it bad, and which request rolls it back.
+
+    `total` and `bad` are PromQL with `$version` and `$window`. In the request `$name`, `$version`,
+    `$previous` (the version to return to) and `$rollback` (an id) are replaced, and `$token` in headers and
+    body.
+    """
+
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    """The name by which alerts mean it, in their label `release`: `shop`, or `shop@1.4.2`."""
+    deployed: Expression
+    """The PromQL for the time at which each version (a label) was deployed, in seconds since 1970."""
+    total: Expression
+    """The PromQL for the results (such as requests) of a version in a window."""
+    bad: Expression
+    """The PromQL for the bad ones among them."""
+    canary: bool = False
+    """Whether a new version runs beside the one before it, which is the baseline of the same window then."""
+    method: Literal["POST", "PUT", "PATCH"] = "POST"
+    url: Annotated[str, Meta(max_length=2_000)]
+    """The address of the request; https, or http on this machine."""
+    headers: dict[str, str] = {}
+    body: Annotated[str, Meta(max_length=65_536)] = ""
+    token: SecretReference | None = None
+    """Where the token for `$token` is: `file:/PATH` or `env:NAME`."""
+    key: SecretReference | None = None
+    """Where the key of the signature is; None: the request is not signed."""
+    signature_header: str = "X-Waypost-Signature"
+    ca: str | None = None
+    """The path of root certificates in PEM that alone are trusted; None: those of the system."""
+    seconds: Seconds = 15.0
+    """The time limit for all attempts at the request together."""
+
+
 class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of automatic rollbacks: when a release is rolled back, and on what evidence."""
 
@@ -78,14 +116,17 @@ class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     released_seconds_maximum: Seconds = 3_600.0
     """The maximum age of a release that is rolled back: later faults are not its own."""
     pause_seconds: Seconds = 1_800.0
-    """The minimum time between two rollbacks of the same kind of release; of workflows, of one tenant's."""
+    """The minimum time between two rollbacks of the same kind of release and, where it has one, owner."""
     day_maximum: Most = 2
     """The maximum number of rollbacks of one kind in 24 hours; beyond it a person is paged.
 
-    Of workflows it is the maximum for each tenant.
+    Of workflows it is the maximum for each tenant, of external deployments for each deployment.
     """
     day_maximum_overall: Most = 10
-    """The maximum number of rollbacks of workflows of all tenants in 24 hours; then a person is paged."""
+    """The maximum number of rollbacks of a kind with owners in 24 hours, of all owners together.
+
+    Owners are tenants (of workflows) and external deployments. Beyond it a person is paged.
+    """
     verify_seconds: Seconds = 300.0
     """The time after a rollback at which it is verified whether it has helped."""
     step_seconds: Seconds = 600.0
@@ -96,6 +137,11 @@ class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The settings that differ for routing revisions, which are rolled back only if its `mode` is set."""
     workflow: LaterKindSettings = LaterKindSettings()
     """The settings that differ for released workflows, which are rolled back only if its `mode` is set."""
+
+    external: LaterKindSettings = LaterKindSettings()
+    """The settings that differ for external deployments, which are rolled back only if its `mode` is set."""
+    deployments: tuple[ExternalDeployment, ...] = ()
+    """The external deployments that can be rolled back."""
 
     def of(self, kind: str) -> "RollbackSettings":
         """Returns the rollback settings for one kind of release: the common ones, with the kind's changes."""

@@ -11,6 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from clusters.protocol import TaskPhase
+from gateway.core.history_details import DeploymentDetail as DeploymentDetail
 from gateway.core.history_details import Detail as Detail
 from gateway.core.history_details import ExceptionDetail as ExceptionDetail
 from gateway.core.history_details import OperationDetail as OperationDetail
@@ -80,6 +81,8 @@ class HistoryKind(StrEnum):
     WORKFLOW_ABORTED = "WorkflowAborted"
     """A version's canary was ended without a verdict."""
     WORKFLOW_ROLLED_BACK = "WorkflowRolledBack"
+    DEPLOYMENT_ROLLED_BACK = "DeploymentRolledBack"
+    """Another system was asked to roll an external deployment back."""
     EXCEPTION_ASKED = "ExceptionAsked"
     EXCEPTION_APPROVED = "ExceptionApproved"
     EXCEPTION_REVOKED = "ExceptionRevoked"
@@ -230,6 +233,7 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     **dict.fromkeys(ROUTING_KINDS, RoutingDetail),
     **dict.fromkeys(POLICY_KINDS, PolicyDetail),
     **dict.fromkeys(WORKFLOW_KINDS, WorkflowDetail),
+    HistoryKind.DEPLOYMENT_ROLLED_BACK: DeploymentDetail,
     **dict.fromkeys(EXCEPTION_KINDS, ExceptionDetail),
     HistoryKind.REGION_RETURNED: RegionEventDetail,
     HistoryKind.STORE_RESTORED: RegionEventDetail,
@@ -244,6 +248,7 @@ ACTS: Final = (
     *ROUTING_KINDS,
     *POLICY_KINDS,
     *WORKFLOW_KINDS,
+    HistoryKind.DEPLOYMENT_ROLLED_BACK,
     *EXCEPTION_KINDS,
 )
 """The kinds of history entries that record actions on runs, regions, routing, workflows and policy."""

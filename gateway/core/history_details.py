@@ -1,4 +1,4 @@
-"""The detail types of history entries about actions on regions, routing, policy, workflows, exceptions."""
+"""The detail types of history entries about actions on regions, routing, policy, releases, exceptions."""
 
 from msgspec import Struct
 
@@ -65,6 +65,21 @@ class WorkflowDetail(Detail, frozen=True, kw_only=True):
     """The number of the stable version afterwards."""
     decision_id: str
     """The id of the policy decision that allowed the change; empty where the gateway itself rolled back."""
+
+
+class DeploymentDetail(Detail, frozen=True, kw_only=True):
+    """History detail: another system was asked to roll an external deployment back."""
+
+    deployment: str
+    version: str
+    """The version that was in force."""
+    returns_to: str
+    """The version that is to be in force again."""
+    status: int
+    """The HTTP status with which the request was answered."""
+    reason: str
+    decision_id: str = ""
+    """Always empty: the gateway itself decides it, on the evidence that is kept with the rollback."""
 
 
 class ExceptionDetail(Detail, frozen=True, kw_only=True):

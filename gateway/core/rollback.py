@@ -18,6 +18,8 @@ class ReleaseKind(StrEnum):
     """A version of a released workflow that is stable or in canary."""
     ROUTING = "routing"
     """The routing revision in force."""
+    EXTERNAL = "external"
+    """A version of a deployment outside of Waypost, which another system is asked to roll back."""
 
 
 class Alert(Struct, frozen=True, kw_only=True):
@@ -105,12 +107,14 @@ class Rollback(Struct, frozen=True, kw_only=True):
     owner: str = ""
     """The owner of the release, whose pause and daily maximum the rollback counts against.
 
-    Of a workflow it is the tenant; empty: the kind's releases have no owners, and count together.
+    Of a workflow it is the tenant, of an external deployment its name; empty: the kind's releases have no
+    owners, and count together.
     """
     release: str
     """The name of the release that is rolled back, unique within its kind.
 
-    Of a policy bundle its sequence number, of a version of a workflow `demo/nightly@3`.
+    Of a policy bundle its sequence number, of a version of a workflow `demo/nightly@3`, of
+    an external deployment `shop@1.4.2`.
     """
     digest: str
     returns_to: str

@@ -176,7 +176,7 @@ class RollbackController:
             await self._follow(rollback, RollbackPhase.FAILED, error.detail)
             return
         returned = rollback.returns_to or "what the gateway was started with"
-        await self._follow(rollback, RollbackPhase.DONE, f"{returned} is in force again")
+        await self._follow(rollback, RollbackPhase.DONE, f"rolled back to {returned}")
 
     async def _verify(self, rollback: Rollback) -> None:
         releases, settings = self._releases[rollback.kind], self._settings.of(rollback.kind)

@@ -66,6 +66,8 @@ def decide(
     if release is None or alert.kind != release.kind:
         about = f"{alert.kind!r:.50} {alert.subject!r:.210}" if alert.subject else f"{alert.kind!r:.50}"
         return Verdict(outcome=Outcome.NOTHING, why=f"there is no release of the kind {about}")
+    if release.unknown:
+        return Verdict(outcome=Outcome.FREEZE, why=release.unknown)
     verdict = _by_past(alert, release, past, settings, now=now)
     if verdict is not None:
         return verdict

@@ -36,6 +36,8 @@ class LatestRelease(Struct, frozen=True, kw_only=True):
     """The owner whose pause and daily maximum a rollback counts against, such as a tenant; empty: none."""
     returns_to: str | None
     """The release in force after its rollback, empty for that of the start; None if none."""
+    unknown: str = ""
+    """Why it is not known which release is in force; empty if it is known. Then nothing is rolled back."""
 
 
 class Counted(Struct, frozen=True, kw_only=True):

@@ -27,6 +27,9 @@ OTHER_CAUSES: Final = {
 }
 """The PromQL queries for other possible causes of any alert, by the field of `Evidence` that they are for."""
 
+VERSION_LABEL: Final = "version"
+"""The label by which a query for deployed versions names each."""
+
 
 def other_causes(window_seconds: int) -> dict[str, str]:
     """Returns the PromQL queries for other possible causes of an alert than the release, by name.
@@ -116,7 +119,7 @@ class Prometheus:
         asked = {**structs.asdict(queries), **other_causes(window_seconds)}
         try:
             async with asyncio.timeout(self._settings.prometheus_seconds):
-                at, number = await self._ask(asked)
+                at, number = await self._numbers(asked)
         except TimeoutError:
             return NoEvidence(why="Prometheus has not answered in time")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -132,14 +135,45 @@ class Prometheus:
             clock_offset_seconds=at - self._clock(),
         )
 
-    async def _ask(self, queries: Mapping[str, str]) -> tuple[float, dict[str, float]]:
+    async def versions(self, query: str) -> dict[str, float] | NoEvidence:
+        """Queries Prometheus for the number of each `version`, a label; returns the numbers by version.
+
+        Returns `NoEvidence`, with the reason, if it does not answer in time by such numbers.
+        """
+        try:
+            async with asyncio.timeout(self._settings.prometheus_seconds):
+                samples = await self._ask(query)
+        except TimeoutError:
+            return NoEvidence(why="Prometheus has not answered in time")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return NoEvidence(why=f"Prometheus does not answer: {type(error).__name__}")
+        except _Unclear as error:
+            return NoEvidence(why=str(error))
+        try:
+            return {sample.metric.get(VERSION_LABEL, ""): float(sample.value[1]) for sample in samples}
+        except ValueError:
+            return NoEvidence(why="Prometheus has answered no numbers")
+
+    async def _numbers(self, queries: Mapping[str, str]) -> tuple[float, dict[str, float]]:
         """Makes queries that ask for one number each; returns the time of the answer, and them by name.
 
         The time is by Prometheus' clock.
         """
+        samples = await self._ask(in_one(queries))
+        found = {sample.metric.get(NUMBER_LABEL, ""): sample.value for sample in samples}
+        for name in queries:
+            if name not in found:
+                raise _Unclear(f"Prometheus has no data for {name}")
+        try:
+            numbers = {name: float(text) for name, (_, text) in found.items()}
+        except ValueError as error:
+            raise _Unclear("Prometheus has answered no numbers") from error
+        return found[next(iter(queries))][0], numbers
+
+    async def _ask(self, query: str) -> tuple[_Sample, ...]:
         if self._client is None:
             raise _Unclear("Prometheus is not asked: it is not open")
-        body, params = b"", {"query": in_one(queries)}
+        body, params = b"", {"query": query}
         async with self._client.stream("GET", "api/v1/query", params=params) as response:
             if response.status_code != httpx.codes.OK:
                 raise _Unclear(f"Prometheus has answered {response.status_code}")
@@ -148,12 +182,6 @@ class Prometheus:
                 if len(body) > ANSWER_MAXIMUM_BYTES:
                     raise _Unclear("Prometheus has answered more than one number")
         try:
-            samples = _decode(body).data.result
-            found = {sample.metric.get(NUMBER_LABEL, ""): sample.value for sample in samples}
-            for name in queries:
-                if name not in found:
-                    raise _Unclear(f"Prometheus has no data for {name}")
-            numbers = {name: float(text) for name, (_, text) in found.items()}
-        except (msgspec.MsgspecError, ValueError) as error:
+            return _decode(body).data.result
+        except msgspec.MsgspecError as error:
             raise _Unclear("Prometheus has answered no numbers") from error
-        return found[next(iter(queries))][0], numbers

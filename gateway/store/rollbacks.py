@@ -5,6 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from gateway.core.history import HistoryEntry
 from gateway.core.rollback import Alert, Rollback
 
 
@@ -43,6 +44,10 @@ class KeepsRollbacks(Protocol):
         Returns None, with nothing written, where the rollback's `rev` is not one above the stored `rev`, or
         where its release has another rollback that was done or begun: each release has one at most.
         """
+        ...
+
+    async def record_act(self, entry: HistoryEntry) -> None:
+        """Stores an audit entry about a rollback that changes nothing else in the store."""
         ...
 
     async def rollback(self, rollback_id: int) -> Rollback | None:

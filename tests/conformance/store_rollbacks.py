@@ -2,7 +2,9 @@
 
 from msgspec import structs
 
+from gateway.core.history import DeploymentDetail, HistoryEntry, HistoryKind
 from gateway.core.rollback import Alert, ReleaseKind, Rollback, RollbackPhase, RollbackStep
+from gateway.store.acts import ActQuery
 from gateway.store.interface import Store
 from tests.conformance.store_values import NOW
 
@@ -71,6 +73,15 @@ class RollbacksConformance:
         assert None not in frozen
         assert await store.acted_rollbacks(limit=9) == []
         assert await store.write_rollback(rollback()) is not None
+
+    async def test_an_act_can_be_recorded_by_itself(self, store: Store) -> None:
+        """What another system was asked for changes nothing else in the store."""
+        detail = DeploymentDetail(deployment="shop", version="2", returns_to="1", status=201, reason="-")
+        kind = HistoryKind.DEPLOYMENT_ROLLED_BACK
+        await store.record_act(HistoryEntry(run="", kind=kind, at=NOW, actor="rollback", detail=detail))
+        for tenants in (None, ("demo",)):
+            (act,) = (await store.acts(ActQuery(tenants=tenants))).entries
+            assert (act.kind, act.actor, act.detail) == (kind, "rollback", detail)
 
     async def test_the_steps_of_a_rollback_follow_each_other(self, store: Store) -> None:
         """Who writes about an older state has overlooked something."""

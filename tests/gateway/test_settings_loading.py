@@ -121,6 +121,7 @@ def _numbers(known: inspect.Type, at: tuple[str, ...] = ()) -> Iterator[tuple[st
 
 NUMBERS = tuple(_numbers(inspect.type_info(GatewaySettings)))
 REQUIRED = {"issuers": {"url": "https://a.test"}, "regions": {"name": "a", "url": "x"}}
+REQUIRED["deployments"] = dict.fromkeys(("name", "deployed", "total", "bad", "url"), "a")
 
 
 @pytest.mark.parametrize("path", NUMBERS, ids=".".join)
@@ -128,8 +129,9 @@ REQUIRED = {"issuers": {"url": "https://a.test"}, "regions": {"name": "a", "url"
 def test_no_setting_is_infinite_or_negative(path: tuple[str, ...], number: str) -> None:
     """Compared with such a number a time is never over, or always: the gateway would start all the same."""
     group, name = path[0], path[-1]
-    if path[1] == "0":
-        variable, value = group, json.dumps([REQUIRED[group] | {name: number}])
+    if "0" in path:
+        *groups, group = path[: path.index("0")]
+        variable, value = "__".join([*groups, group]), json.dumps([REQUIRED[group] | {name: number}])
     else:
         variable, value = "__".join(path), number
     with pytest.raises(SettingsError) as error:

@@ -6,6 +6,7 @@ from clusters.protocol import TaskPhase
 from gateway.core.history import (
     DETAILS,
     CancellationDetail,
+    DeploymentDetail,
     Detail,
     ExceptionDetail,
     HistoryEntry,
@@ -58,6 +59,7 @@ EXAMPLES: tuple[Detail, ...] = (
     WorkflowDetail(
         tenant="payments", workflow="nightly", version=2, digest="d", percent=5.0, stable=1, decision_id="d1"
     ),
+    DeploymentDetail(deployment="shop", version="2", returns_to="1", status=201, reason="why"),
     ExceptionDetail(
         exception="e1",
         rule="image.banned",

@@ -7,10 +7,12 @@ from typing import Final
 import msgspec
 from msgspec import structs
 
+from gateway.core.history import HistoryEntry
 from gateway.core.rollback import ACTED, Alert, Rollback
 from gateway.store.rollbacks import FoundRollbacks
 from gateway.store.sqlite import row_mapping
 from gateway.store.sqlite.access import SqliteAccess
+from gateway.store.sqlite.transactions import append_history
 
 ALERTS_KEPT: Final = 10_000
 ROLLBACKS_KEPT: Final = 1_000
@@ -53,6 +55,9 @@ class SqliteRollbacks(SqliteAccess):
 
     async def write_rollback(self, rollback: Rollback, *, settles: Alert | None = None) -> Rollback | None:
         return await self._write(lambda db: _write(db, rollback, settles))
+
+    async def record_act(self, entry: HistoryEntry) -> None:
+        await self._write(lambda db: append_history(db, [entry]))
 
     async def rollback(self, rollback_id: int) -> Rollback | None:
         found = await self._read(lambda db: _rollbacks(db, _ONE, rollback_id))
