@@ -102,14 +102,14 @@ class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The fraction of bad results that a release must have at least to be rolled back.
 
     Of a policy bundle it is the fraction of submissions that it refuses, of a workflow that of its shards
-    that fail.
+    that fail, of a routing revision that of the shards it has placed that fail.
     """
     ratio: Ratio = 2.0
     """The factor by which the release's bad share must exceed the baseline's."""
     requests: Count = 200
     """The number of results below which the release's or baseline's share is no evidence.
 
-    Of a policy bundle they are submissions, of a workflow ended shards.
+    Of a policy bundle they are submissions, of a workflow or a routing revision ended shards.
     """
     released_seconds: Seconds = 120.0
     """The minimum age of a release that is rolled back: earlier faults are not its own."""

@@ -69,7 +69,7 @@ class RegionTarget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     url: str
     """The cluster's URL, whose scheme picks the kind of cluster: `embedded+https://10.1.0.5:7101`."""
     weight: Annotated[float, Meta(gt=0)] = 1.0
-    """The region's share of the work, in proportion to those of the others."""
+    """The region's share of the work relative to others, unless a routing revision gives it another."""
     cluster: dict[str, Any] = {}
     """The settings of the region's cluster, as its kind declares them in `clusters/registry.py`.
 

@@ -113,8 +113,8 @@ class Rollback(Struct, frozen=True, kw_only=True):
     release: str
     """The name of the release that is rolled back, unique within its kind.
 
-    Of a policy bundle its sequence number, of a version of a workflow `demo/nightly@3`, of
-    an external deployment `shop@1.4.2`.
+    Of a policy bundle its sequence number, of a routing revision its number, of a version of a workflow
+    `demo/nightly@3`, of an external deployment `shop@1.4.2`.
     """
     digest: str
     returns_to: str

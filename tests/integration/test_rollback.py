@@ -114,8 +114,8 @@ async def test_a_routing_that_sends_all_work_to_one_region_is_taken_back(
             found = await until(lambda: verified(stack), seconds=60)
             await until(lambda: receiver.has("ticket", "WaypostRolledBack"))
         bad = await runs(stack, "Failed")
-        routing = (await client.get("/v1/routing")).json()["revisions"]
-        acts = (await client.get("/v1/audit", params={"actor": "rollback"})).json()["items"]
+        routing = (await stack.get("/v1/routing"))["revisions"]
+        acts = (await stack.get("/v1/audit", actor="rollback"))["items"]
 
     assert [one["phase"] for one in found["steps"]] == ["Intended", "Done", "Helped"]
     assert (found["release"], found["returns_to"]) == ("2", "1")
@@ -137,7 +137,7 @@ async def runs(stack: Watched, phase: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     query: dict[str, Any] = {"phase": phase, "limit": 100}
     while True:
-        page = (await stack.client.get("/v1/runs", params=query)).json()
+        page = await stack.get("/v1/runs", **query)
         found += page["items"]
         if page["continue"] is None:
             return found

@@ -18,7 +18,7 @@ from gateway.cli.dev.shipped_monitoring import rollback_variables
 from gateway.cli.dev.stack import Stack
 from gateway.cli.errors import CliError
 from gateway.identity.development_issuer import mint_token
-from tests.integration.waiting import taking_work
+from tests.integration.waiting import taking_work, until
 
 REGIONS: Final = ("beijing", "shanghai", "shenzhen")
 SPEED: Final = 30.0
@@ -45,8 +45,20 @@ class Watched:
     def __init__(self, stack: Stack, client: httpx.AsyncClient, servers: Monitoring) -> None:
         self.stack, self.client, self.servers = stack, client, servers
 
+    async def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """Returns what the API answers to a GET; asks again where a busy gateway has no turn for it."""
+
+        async def answered() -> dict[str, Any] | None:
+            answer = await self.client.get(path, params=query)
+            if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                return None
+            found: dict[str, Any] = answer.raise_for_status().json()
+            return found
+
+        return await until(answered)
+
     async def rollbacks(self) -> list[dict[str, Any]]:
-        items: list[dict[str, Any]] = (await self.client.get("/v1/rollbacks")).json()["items"]
+        items: list[dict[str, Any]] = (await self.get("/v1/rollbacks"))["items"]
         return items
 
     async def has_baseline(self) -> bool:

@@ -26,7 +26,7 @@ class RollbackView(Struct, frozen=True, kw_only=True):
     owner: str
     """The tenant whose workflow it was; empty for kinds of release that belong to no tenant."""
     release: str
-    """The release that was rolled back: the sequence number of a policy bundle, or `demo/nightly@3`."""
+    """The release that was rolled back: the number of a bundle or routing revision, or `demo/nightly@3`."""
     revision: str
     returns_to: str
     """The release in force afterwards; empty for the one that the gateway was started with."""
