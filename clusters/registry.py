@@ -43,7 +43,10 @@ def _embedded(connection: RegionConnection, timeouts: Timeouts) -> ClusterAdapte
 CLUSTER_KINDS: Final[Mapping[str, ClusterKind[Any]]] = {
     "embedded+https": ClusterKind(executors=DECLARED, settings=Timeouts, adapter=_embedded)
 }
-"""The kinds of cluster, by the scheme of a region's URL."""
+"""The kinds of cluster, by the scheme of a region's URL: ENGINE or ENGINE+PROTOCOL.
+
+A document may name the engine (`spec.engine`): it then runs in regions of that engine alone.
+"""
 
 
 def cluster_adapter(connection: RegionConnection, settings: Mapping[str, Any]) -> ClusterAdapter:
@@ -62,6 +65,15 @@ def executors_at(urls: Iterable[str]) -> DeclaredExecutors:
     """
     kinds = [_kind_of(url) for url in urls] or list(CLUSTER_KINDS.values())
     return all_executors([kind.executors for kind in kinds])
+
+
+def engine_at(url: str) -> str:
+    """Returns the engine of the cluster at this URL, as documents name it: `temporal` of `temporal+https://...`.
+
+    Raises `ValueError` for a URL whose scheme names no kind of cluster.
+    """
+    _kind_of(url)
+    return url.partition(":")[0].partition("+")[0]
 
 
 def all_executors(declared: Iterable[DeclaredExecutors]) -> DeclaredExecutors:

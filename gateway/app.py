@@ -21,7 +21,7 @@ from gateway.api.http.services import Services, request_turns
 from gateway.api.internal.health import internal_api
 from gateway.api.routes import api
 from gateway.clock_at_start import correct_clocks
-from gateway.composition.clusters import clusters_of, declared_executors
+from gateway.composition.clusters import clusters_of, declared_executors, engines_of
 from gateway.composition.issuers import issuers_authenticator
 from gateway.composition.policy import Loops, policy_composition
 from gateway.core.errors import Unavailable
@@ -87,8 +87,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     If a part cannot start, raises `StartError`, `StoreUnusable`, `PkiError`, `BundleError` or `ArchiveError`.
     """
     async with AsyncExitStack() as exits:
-        metrics, wake, tenants = Metrics(), asyncio.Event(), settings.tenants
-        enter = exits.enter_async_context
+        metrics, wake, enter = Metrics(), asyncio.Event(), exits.enter_async_context
         store = await enter(_store(settings.store))
         spans = await enter(_spans(settings, metrics))
         parts = await enter(policy_composition(settings, store, metrics))
@@ -109,13 +108,14 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             metrics=metrics,
             spans=spans,
             executors=declared_executors(settings),
+            engines=engines_of(settings),
             reader=await enter(_reader(settings)),
             regions=lambda: controller.views(_instant()),
             clusters=clusters,
             cut_off=lambda: controller.cut_off,
-            turns=request_turns(tenants.requests_at_once),
-            large_documents=Turns.leaving_one(tenants.large_documents_at_once),
-            rates=RateLimiter(tenants.requests_per_second, time.monotonic),
+            turns=request_turns(settings.tenants.requests_at_once),
+            large_documents=Turns.leaving_one(settings.tenants.large_documents_at_once),
+            rates=RateLimiter(settings.tenants.requests_per_second, time.monotonic),
         )
         checks = readiness_checks(settings.policy.engine, store, policy, authenticator, controller, feed)
         gauges = partial(_set_gauges, services, feed, authenticator, controller)
@@ -167,8 +167,7 @@ def _spans(settings: GatewaySettings, metrics: Metrics) -> AbstractAsyncContextM
 
 @asynccontextmanager
 async def _reader(settings: GatewaySettings) -> AsyncIterator[DocumentReader]:
-    regions = frozenset(target.name for target in settings.regions)
-    greeting = reader_greeting(settings.documents, declared_executors(settings), regions)
+    greeting = reader_greeting(settings.documents, declared_executors(settings), engines_of(settings))
     async with reader_pool(greeting, size=settings.tenants.large_documents_at_once) as pool:
         pool.start()
         yield DocumentReader(settings.documents, pool)
@@ -192,6 +191,7 @@ def _controller(
         policy=policy,
         links=links,
         weights={target.name: target.weight for target in settings.regions},
+        engines=engines_of(settings),
         health=settings.health,
         failover=settings.failover,
         placing=settings.placing,

@@ -168,7 +168,7 @@ def _read_quickly(body: bytes, tenant: str, services: Services) -> Reading | Non
         return None
     workflow = with_tenant(workflow, tenant)
     canonical = msgspec.json.encode(workflow)
-    if not is_valid(workflow, canonical, limits, services.executors, frozenset(services.clusters)):
+    if not is_valid(workflow, canonical, limits, services.executors, services.engines):
         return None
     return Reading(
         workflow=workflow,

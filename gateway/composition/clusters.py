@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from clusters.interface import ClusterAdapter, RegionConnection
-from clusters.registry import cluster_adapter, executors_at
+from clusters.registry import cluster_adapter, engine_at, executors_at
 from gateway.settings import GatewaySettings
 from gateway.start_error import StartError
 from gateway.store.interface import Store
@@ -24,6 +24,17 @@ def declared_executors(settings: GatewaySettings) -> DeclaredExecutors:
     """
     try:
         return executors_at([target.url for target in settings.regions])
+    except ValueError as error:
+        raise StartError(f"the setting regions: {error}") from error
+
+
+def engines_of(settings: GatewaySettings) -> Mapping[str, str]:
+    """Returns the engine of each region's cluster, by the region's name.
+
+    Raises `StartError` where a region's URL names no kind of cluster.
+    """
+    try:
+        return {target.name: engine_at(target.url) for target in settings.regions}
     except ValueError as error:
         raise StartError(f"the setting regions: {error}") from error
 

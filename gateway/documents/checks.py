@@ -4,7 +4,7 @@ It checks names, needs and cycles, limits, labels, placement, executors, placeho
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from gateway.documents.condition_checks import condition_text_errors
 from gateway.documents.graph_checks import cycle_errors, is_in_topological_order, name_errors
 from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_shards
 from gateway.documents.schema_errors import field_error, schema_errors
-from gateway.documents.workflow import SUPPORTED_ENGINES, Workflow
+from gateway.documents.workflow import ANY_ENGINE, Workflow
 from gateway.settings import DocumentLimits
 from waypost.json_pointer import MAXIMUM_ERRORS, FieldError, below
 from waypost.suggestions import closest
@@ -37,6 +37,8 @@ SUGGESTED_REGIONS: Final = 20
 
 MAXIMUM_LABELS: Final = 64
 """The maximum number of labels of one run: lists of runs show all labels."""
+NO_SCHEDULES: Final = "schedules are not supported yet: submit the workflow when it is to run"
+"""The error of a workflow with a schedule."""
 LABEL_NAME: Final = re.compile(r"[A-Za-z0-9._/-]{1,63}")
 """Matches a valid label name."""
 
@@ -46,15 +48,15 @@ def check(
     canonical: bytes,
     limits: DocumentLimits,
     executors: DeclaredExecutors,
-    regions: frozenset[str] = frozenset(),
+    engines: Mapping[str, str] = {},
 ) -> list[FieldError]:
     """Returns the semantic errors in `workflow`, up to `MAXIMUM_ERRORS`, each with a JSON pointer.
 
     `canonical` is the workflow as JSON: a search in it for `${` and the like shows quickly which checks have
-    nothing to do. `regions` are the names of all regions; if it is empty (unknown), placement may name any.
-    A workflow beyond a size limit gets only that error.
+    nothing to do. `engines` has the engine of each region by the region's name; if it is empty (unknown), the
+    workflow may name any region and engine. A workflow beyond a size limit gets only that error.
     """
-    return list(islice(_errors(workflow, canonical, limits, executors, regions), MAXIMUM_ERRORS))
+    return list(islice(_errors(workflow, canonical, limits, executors, engines), MAXIMUM_ERRORS))
 
 
 def is_valid(
@@ -62,10 +64,10 @@ def is_valid(
     canonical: bytes,
     limits: DocumentLimits,
     executors: DeclaredExecutors,
-    regions: frozenset[str],
+    engines: Mapping[str, str],
 ) -> bool:
     """Returns whether the workflow has no semantic errors; stops at the first error, to be quick."""
-    return next(_errors(workflow, canonical, limits, executors, regions), None) is None
+    return next(_errors(workflow, canonical, limits, executors, engines), None) is None
 
 
 def _errors(
@@ -73,7 +75,7 @@ def _errors(
     canonical: bytes,
     limits: DocumentLimits,
     executors: DeclaredExecutors,
-    regions: frozenset[str],
+    engines: Mapping[str, str],
 ) -> Iterator[FieldError]:
     """Yields the semantic errors in the workflow, one after the other."""
     # What follows may take long for a workflow beyond the limits: it is not checked further.
@@ -82,8 +84,10 @@ def _errors(
         return
     yield from _label_errors(workflow)
     yield from _shard_errors(workflow)
-    yield from _placement_errors(workflow, regions)
-    yield from _unsupported_errors(workflow)
+    yield from _placement_errors(workflow, engines)
+    yield from _engine_errors(workflow, engines)
+    if workflow.spec.schedule is not None:
+        yield FieldError("/spec/schedule", NO_SCHEDULES)
     # Nearly every document lists its tasks in order: one pass then proves that names and needs are right.
     if not is_in_topological_order(workflow.spec.tasks):
         yield from name_errors(workflow.spec.tasks)
@@ -145,15 +149,15 @@ def _label_errors(workflow: Workflow) -> Iterator[FieldError]:
             yield FieldError(below("/metadata/labels", name) if len(name) < 128 else "/metadata/labels", rule)
 
 
-def _placement_errors(workflow: Workflow, regions: frozenset[str]) -> Iterator[FieldError]:
+def _placement_errors(workflow: Workflow, engines: Mapping[str, str]) -> Iterator[FieldError]:
     """Yields an error for each region in `placement` that does not exist."""
     wishes = workflow.spec.placement
     if not (wishes.regions or wishes.avoid):
         return
-    known, hints = sorted(regions), dict[str, str]()
+    known, hints = sorted(engines), dict[str, str]()
     for field, names in (("regions", wishes.regions), ("avoid", wishes.avoid)):
         for index, name in enumerate(names):
-            if known and name not in regions:
+            if known and name not in engines:
                 if name not in hints:
                     alike = closest(name, known) if len(hints) < SUGGESTED_REGIONS else None
                     hints[name] = f"did you mean {alike}?" if alike else f"there are {', '.join(known)}"
@@ -162,15 +166,19 @@ def _placement_errors(workflow: Workflow, regions: frozenset[str]) -> Iterator[F
                 )
 
 
-def _unsupported_errors(workflow: Workflow) -> Iterator[FieldError]:
-    """Yields an error for each field of the workflow whose feature is not supported yet."""
-    if workflow.spec.schedule is not None:
-        yield FieldError(
-            "/spec/schedule", "schedules are not supported yet: submit the workflow when it is to run"
-        )
-    if workflow.spec.engine not in SUPPORTED_ENGINES:
-        others = " or ".join(SUPPORTED_ENGINES)
-        yield FieldError("/spec/engine", f"{workflow.spec.engine} is not supported yet: use {others}")
+def _engine_errors(workflow: Workflow, engines: Mapping[str, str]) -> Iterator[FieldError]:
+    """Yields an error if the workflow's engine is that of no region, or of none that it may be placed in."""
+    engine, wished = workflow.spec.engine, workflow.spec.placement.regions
+    if engine == ANY_ENGINE or not engines:
+        return
+    known = sorted({ANY_ENGINE, *engines.values()})
+    if engine not in known:
+        alike = closest(engine, known)
+        hint = f"did you mean {alike}?" if alike else f"there are {', '.join(known)}"
+        yield FieldError("/spec/engine", f"no region has the engine {engine}; {hint}")
+    # A region that does not exist has an error of its own.
+    elif wished and all(engines.get(name, engine) != engine for name in wished):
+        yield FieldError("/spec/placement/regions", f"none of them has the engine {engine} of spec.engine")
 
 
 def _type_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[FieldError]:

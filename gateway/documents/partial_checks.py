@@ -27,9 +27,9 @@ class PartialChecks:
     """Finds the semantic errors in a document that has schema errors, without consequences of these."""
 
     def __init__(
-        self, limits: DocumentLimits, executors: DeclaredExecutors, regions: frozenset[str] = frozenset()
+        self, limits: DocumentLimits, executors: DeclaredExecutors, engines: Mapping[str, str] = {}
     ) -> None:
-        self._limits, self._executors, self._regions = limits, executors, regions
+        self._limits, self._executors, self._engines = limits, executors, engines
         self._invalid: set[tuple[str, ...]] = set()
         self.trial: ConditionTrial | None = None
         """The conditions of the document that can be evaluated; None if there are none."""
@@ -46,7 +46,7 @@ class PartialChecks:
         if workflow.shard_count and not is_too_large(workflow, self._limits):
             self.trial = ConditionTrial(workflow)
         canonical = msgspec.json.encode(workflow)
-        return self.independent(check(workflow, canonical, self._limits, self._executors, self._regions))
+        return self.independent(check(workflow, canonical, self._limits, self._executors, self._engines))
 
     def independent(self, found: Iterable[FieldError]) -> list[FieldError]:
         """Returns the errors in `found` that are not consequences of the document's schema errors."""

@@ -15,7 +15,6 @@ from jsonschema.protocols import Validator
 from msgspec import Struct
 
 from gateway.documents.schema_validator import SchemaValidator
-from gateway.documents.workflow import UNSUPPORTED_ENGINES
 from waypost.json_pointer import MAXIMUM_ERRORS, FieldError, below, located
 from waypost.suggestions import closest
 from waypost.workflow.ijson_limits import EXACT
@@ -170,8 +169,6 @@ def _unknown_field(pointer: str, name: str, known: list[str]) -> FieldError:
 
 
 def _choice_error(got: Any, values: list[Any]) -> str:
-    # The schema names the engines that are planned; to offer one would lead to the next error.
-    values = [value for value in values if value not in UNSUPPORTED_ENGINES]
     listed = ", ".join(map(str, values))
     alike = closest(got, values) if isinstance(got, str) else None
     hint = f"; did you mean {alike}?" if alike and len(values) > 1 else ""

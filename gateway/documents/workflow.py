@@ -4,7 +4,6 @@
 the API serves is generated from them, with their docstrings and descriptions as its text.
 """
 
-from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
@@ -37,19 +36,8 @@ class Metadata(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
     labels: Annotated[dict[str, LabelValue], Meta(description="To find runs by: 64 at most.")] = {}
 
 
-class Engine(StrEnum):
-    """The kind of cluster that the workflow is written for."""
-
-    ANY = "any"
-    EMBEDDED = "embedded"
-    ARGO = "argo"
-    TEMPORAL = "temporal"
-    AIRFLOW = "airflow"
-
-
-UNSUPPORTED_ENGINES: Final = frozenset({Engine.ARGO, Engine.TEMPORAL, Engine.AIRFLOW})
-"""The engines whose clusters are not supported yet: a document that asks for one is refused."""
-SUPPORTED_ENGINES: Final = tuple(engine for engine in Engine if engine not in UNSUPPORTED_ENGINES)
+ANY_ENGINE: Final = "any"
+"""The `engine` of a workflow that runs in regions of every engine."""
 
 
 class PlacementWishes(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -96,7 +84,10 @@ class Spec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fie
         Meta(description="A word that policy maps to permitted regions."),
     ] = None
     side_effects: SideEffects = SideEffects.IDEMPOTENT
-    engine: Engine = Engine.ANY
+    engine: Annotated[
+        DnsLabel,
+        Meta(description="It runs only in regions of this engine, such as `embedded`; `any`: in all."),
+    ] = ANY_ENGINE
     placement: PlacementWishes = PlacementWishes()
     shards: Shards = Shards()
     params: Annotated[

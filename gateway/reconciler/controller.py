@@ -64,6 +64,7 @@ class Controller:
         policy: PolicyEngine,
         links: Sequence[Link],
         weights: Mapping[str, float],
+        engines: Mapping[str, str],
         health: HealthSettings,
         failover: FailoverSettings,
         placing: PlacingSettings,
@@ -81,6 +82,7 @@ class Controller:
                     link=link,
                     health=unknown_health(link.name),
                     weight=weights.get(link.name, 1.0),
+                    engine=engines.get(link.name, ""),
                 )
                 for link in links
             }
@@ -97,12 +99,10 @@ class Controller:
             dice=rng.random,
             request_placement=self._placer.request,
         )
-        self._inflight = Counter[str]()
+        self._inflight, self._logged_step = Counter[str](), wall_clock_step()
         self._ticked_at = self._scanned_at = self._recovery_tried_at = NEVER
         self._stuck = self._cut_off = False
-        self._enough_answer = True
-        self._store_restored = store_restored
-        self._logged_step = wall_clock_step()
+        self._enough_answer, self._store_restored = True, store_restored
 
     @property
     def cut_off(self) -> bool:

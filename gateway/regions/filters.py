@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import structs
 
+from gateway.documents.workflow import ANY_ENGINE
 from gateway.regions.placement_demand import Demand
 from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import RegionView
@@ -67,6 +68,10 @@ def requested_by_workflow(demand: Demand, region: RegionView) -> str | None:
     return "not among the wished regions"
 
 
+def of_engine(demand: Demand, region: RegionView) -> str | None:
+    return None if demand.engine in (ANY_ENGINE, region.engine) else f"not of the engine {demand.engine}"
+
+
 def within_share(demand: Demand, region: RegionView) -> str | None:
     return NO_SHARE if region.name in demand.used_up else None
 
@@ -90,6 +95,7 @@ def can_serve(demand: Demand, region: RegionView) -> bool:
         and not region.cordoned
         and permitted_by_policy(demand, region) is None
         and requested_by_workflow(demand, region) is None
+        and of_engine(demand, region) is None
         and has_executors(demand, region) is None
         and has_processors(demand, region) is None
     )
@@ -98,12 +104,13 @@ def can_serve(demand: Demand, region: RegionView) -> bool:
 def refusal(demand: Demand, region: RegionView) -> str | None:
     """Returns the reason why the region cannot take an attempt with this demand now; None if it can.
 
-    The first reason found is returned, in this order: policy, the workflow's wish, the region's state, the
-    tenant's share, trials, executors, processors.
+    The first reason found is returned, in this order: policy, the workflow's wish, its engine, the region's
+    state, the tenant's share, trials, executors, processors.
     """
     return (
         permitted_by_policy(demand, region)
         or requested_by_workflow(demand, region)
+        or of_engine(demand, region)
         or why_closed(region)
         or within_share(demand, region)
         or apart_from_trials(demand, region)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from gateway.documents.workflow import Workflow
+from gateway.documents.workflow import ANY_ENGINE, Workflow
 
 
 class Demand(Struct, frozen=True, kw_only=True):
@@ -16,6 +16,8 @@ class Demand(Struct, frozen=True, kw_only=True):
     """The names of the regions that the workflow asks for; empty if it accepts any."""
     avoid: frozenset[str] = frozenset()
     """The names of regions that the workflow accepts only if no other fits."""
+    engine: str = ANY_ENGINE
+    """The engine that the region's cluster must have."""
     executors: frozenset[str] = frozenset()
     """The types of the workflow's tasks, for each of which the region must have an executor."""
     cpu: float = 0.0
@@ -50,6 +52,7 @@ def demand_of(
         permitted=frozenset(permitted),
         requested=frozenset(asked.regions),
         avoid=frozenset(asked.avoid),
+        engine=workflow.spec.engine,
         executors=frozenset(task.type for task in workflow.spec.tasks),
         cpu=max((task.resources.cpu for task in workflow.spec.tasks), default=0.0),
         spread=spread,

@@ -28,6 +28,8 @@ class RegionView(Struct, frozen=True, kw_only=True):
 
     It is the weight of the routing revision, else of the settings, times that of slow start.
     """
+    engine: str = ""
+    """The engine of the region's cluster; empty if the settings do not name the region."""
     inflight: int
     """The number of attempts that are, or may still be, in the region."""
     free_slots: int
@@ -82,6 +84,7 @@ def region_view(
     now: Instant,
     settings: HealthSettings,
     weight: float = 1.0,
+    engine: str = "",
     taints: frozenset[Taint] = frozenset(),
     routing: RegionRouting = UNROUTED,
     admitted: bool = True,
@@ -102,6 +105,7 @@ def region_view(
         reason=reason,
         since=now.wall - (now.monotonic - health.since) if health.since > NEVER else 0.0,
         peak_ewma_seconds=peak_at(health.ewma, now.monotonic, settings.ewma_tau_seconds),
+        engine=engine,
         weight=(routing.weight or weight) * slow_start_weight(health, now.monotonic, settings),
         inflight=inflight,
         # the cluster may hold attempts that are not counted here yet, and not yet hold ones that are on their

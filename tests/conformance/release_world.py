@@ -153,7 +153,7 @@ class ReleaseWorld(ABC):
     async def sender(self) -> AsyncIterator[httpx.AsyncClient]:
         """Opens a client of this gateway's API, as senders of alerts have it."""
         settings = GatewaySettings(rollback=self.settings)
-        greeting = reader_greeting(settings.documents, executors_at([]), frozenset())
+        greeting = reader_greeting(settings.documents, executors_at([]), {})
         services = Services(
             settings=settings,
             authenticator=Door(),
@@ -164,6 +164,7 @@ class ReleaseWorld(ABC):
             executors=executors_at([]),
             reader=DocumentReader(settings.documents, InlinePool(greeting)),
             regions=lambda: (),
+            engines={},
             clusters={},
             clock=lambda: self.now,
             wall_clock=lambda: self.now,

@@ -36,8 +36,8 @@ def settings(tmp_path: Path) -> GatewaySettings:
     )
 
 
-async def refusals(settings: GatewaySettings, *types: str) -> list[list[str]]:
-    """Submits a document of one task for each type, and returns the errors of each."""
+async def refusals(settings: GatewaySettings, *asked: tuple[str, str]) -> list[list[str]]:
+    """Submits a document of one task for each type and engine, and returns the errors of each."""
     assert settings.development is not None
     scopes = ("workflows:submit", "workflows:read")
     found = []
@@ -47,12 +47,12 @@ async def refusals(settings: GatewaySettings, *types: str) -> list[list[str]]:
     ):
         token = mint_token(Path(settings.development), subject="ada", tenant="demo", scopes=scopes)
         client.headers["authorization"] = f"Bearer {token}"
-        for name in types:
+        for name, engine in asked:
             document: dict[str, Any] = {
                 "apiVersion": "waypost/v1",
                 "kind": "Workflow",
                 "metadata": {"name": "nightly"},
-                "spec": {"tasks": [{"name": "a", "type": name, "run": {"seconds": 0}}]},
+                "spec": {"engine": engine, "tasks": [{"name": "a", "type": name, "run": {"seconds": 0}}]},
             }
             answer = (await client.post("/v1/runs", json=document)).json()
             found.append([error["detail"] for error in answer.get("errors", ())])
@@ -234,7 +234,7 @@ async def test_documents_are_checked_by_what_the_configured_clusters_declare(
     other = structs.replace(embedded, executors=executors)
     monkeypatch.setattr(registry, "CLUSTER_KINDS", {**registry.CLUSTER_KINDS, "other+https": other})
 
-    async def known(*urls: str) -> list[bool]:
+    async def known(*urls: str, engines: tuple[str, str] = ("any", "any")) -> list[bool]:
         regions = tuple(RegionTarget(name=f"r{n}", url=url) for n, url in enumerate(urls))
         configured = GatewaySettings(
             store=settings.store,
@@ -242,12 +242,13 @@ async def test_documents_are_checked_by_what_the_configured_clusters_declare(
             pki=str(tmp_path / "pki"),
             regions=regions,
         )
-        found = await refusals(configured, "image", "delay")
-        return [not any("not a known executor" in detail for detail in details) for details in found]
+        found = await refusals(configured, *zip(("image", "delay"), engines, strict=True))
+        return [not any("not a known" in one or "no region has" in one for one in each) for each in found]
 
     assert await known(OTHER) == [True, False]
     assert await known(EMBEDDED) == [False, True]
-    assert await known(EMBEDDED, OTHER) == await known() == [True, True]
+    assert await known(EMBEDDED, OTHER, engines=("other", "embedded")) == await known() == [True, True]
+    assert await known(OTHER, engines=("embedded", "any")) == [False, False]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Self
 
+import httpx
 import pytest
 from msgspec import Struct, structs
 
@@ -13,6 +14,7 @@ from clusters.interface import RegionConnection
 from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, ClusterStatus, Hello, LogChunk
 from clusters.registry import CLUSTER_KINDS, ClusterKind
 from gateway.app import compose
+from gateway.identity.development_issuer import mint_token
 from gateway.settings import GatewaySettings, RegionTarget, Secret
 from gateway.settings_loading import load_settings
 from gateway.start_error import StartError
@@ -92,6 +94,39 @@ async def test_another_kind_of_cluster_with_a_token_is_one_entry(tmp_path: Path)
     async with compose(settings):
         assert TemporalCluster.made == [("beijing", "temporal.internal:7233", "nightly", "swordfish")]
     assert "swordfish" not in repr(settings)
+
+
+async def test_a_workflow_of_an_engine_goes_to_regions_with_such_clusters(
+    settings: GatewaySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine is the first word of a region's URL: nothing else has to name it."""
+    monkeypatch.setattr(
+        registry,
+        "CLUSTER_KINDS",
+        {**registry.CLUSTER_KINDS, "argo": registry.CLUSTER_KINDS["temporal+https"]},
+    )
+    (tmp_path / "token").write_text("swordfish\n")
+    cluster = {"token_file": str(tmp_path / "token")}
+    urls = {"beijing": URL, "shanghai": "argo://argo.internal"}
+    regions = tuple(RegionTarget(name=name, url=url, cluster=cluster) for name, url in urls.items())
+    development = tmp_path / "dev"
+    asked = {
+        "apiVersion": "waypost/v1",
+        "kind": "Workflow",
+        "metadata": {"name": "nightly"},
+        "spec": {"engine": "temporal", "tasks": [{"name": "a", "type": "delay", "run": {"seconds": 0}}]},
+    }
+    async with (
+        compose(structs.replace(settings, regions=regions, development=str(development))) as gateway,
+        httpx.AsyncClient(transport=httpx.ASGITransport(gateway.api), base_url="http://gateway") as client,
+    ):
+        token = mint_token(development, subject="ada", tenant="demo", scopes=("workflows:submit",))
+        client.headers["authorization"] = f"Bearer {token}"
+        answer = (await client.post("/v1/runs", params={"dryRun": "true"}, json=asked)).json()
+    assert {region["name"]: region["rejected"] for region in answer["regions"]} == {
+        "beijing": "not heard of yet",
+        "shanghai": "not of the engine temporal",
+    }
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from gateway.core.history import HistoryKind, TaskDetail, TransitionDetail
 from gateway.core.instant import Instant
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import Phase, Shard
-from gateway.documents.workflow import Workflow
+from gateway.documents.workflow import ANY_ENGINE, Workflow
 from gateway.settings import FailoverSettings
 from gateway.store.interface import Cursor, ShardWrite
 from tests.simulation.cluster import ModelCluster
@@ -31,6 +31,7 @@ class Invariants:
 
     def __init__(self, failover: FailoverSettings, regions: Sequence[str]) -> None:
         self.failover = failover
+        self.engines = dict.fromkeys(regions, "embedded")
         self.clusters: dict[str, ModelCluster] = {}
         self.replaced: list[ModelCluster] = []
         self.starts: list[Start] = []
@@ -71,6 +72,8 @@ class Invariants:
                 if s.ended is None and s is not start and (s.attempt.run, s.attempt.shard) == key
             ]
             assert all(s.attempt == start.attempt for s in others), f"I4: {start} beside {others}"
+        asked = self.runs[start.attempt.run].spec.engine
+        assert asked in (ANY_ENGINE, self.engines[start.region]), f"{start} in a region of another engine"
         shard, held = self.shards[key], self.results.get((*key, start.task))
         current = shard.region == start.region and shard.attempt == start.attempt
         again = (

@@ -102,6 +102,7 @@ class World(Invariants):
             policy=self.policy,
             links=list(self.links.values()),
             weights={},
+            engines=self.engines,
             health=HealthSettings(),
             failover=self.failover,
             placing=PlacingSettings(),

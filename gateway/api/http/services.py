@@ -70,6 +70,8 @@ class Services(Struct, frozen=True, kw_only=True):
     spans: SpanRecorder | None = None
     """Takes the spans of API calls; None where none are exported."""
     executors: DeclaredExecutors
+    engines: Mapping[str, str]
+    """The engine of each region's cluster, by the region's name."""
     reader: DocumentReader
     regions: Callable[[], Sequence[RegionView]]
     clusters: Mapping[str, ClusterAdapter]

@@ -30,6 +30,8 @@ class Region:
     """The cause that was last logged for an Unreachable region."""
     weight: float = 1.0
     """The region's share of work in the settings, relative to other regions."""
+    engine: str = ""
+    """The engine of the region's cluster; empty if the settings do not name the region."""
     status: ClusterStatus | None = None
     """The status that the region's own journal last reported; None before the first report."""
     status_at: float = NEVER
@@ -166,6 +168,7 @@ class Region:
             now=now,
             settings=settings,
             weight=self.weight,
+            engine=self.engine,
             taints=self.taints,
             routing=self.routing,
             admitted=self.admitted,

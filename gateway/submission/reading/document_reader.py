@@ -1,6 +1,7 @@
 """`DocumentReader`, which parses and checks documents in a pool of processes that can be killed."""
 
 import signal
+from collections.abc import Mapping
 from typing import Final, NoReturn, Protocol
 
 import msgspec
@@ -59,14 +60,16 @@ class Pool(Protocol):
     async def call(self, request: bytes, *, caller: str) -> bytes: ...
 
 
-def reader_greeting(limits: DocumentLimits, executors: DeclaredExecutors, regions: frozenset[str]) -> bytes:
-    """Encodes the start-up message of a reader process: limits, executors and regions."""
+def reader_greeting(
+    limits: DocumentLimits, executors: DeclaredExecutors, engines: Mapping[str, str]
+) -> bytes:
+    """Encodes the start-up message of a reader process: limits, executors, and `engines` by region."""
     types = executors.run_types.items()
     greeting = ReaderGreeting(
         limits=limits,
         run_types={name: f"{run.__module__}:{run.__qualname__}" for name, run in types},
         exclusive=executors.exclusive,
-        regions=regions,
+        engines=engines,
     )
     return msgspec.msgpack.encode(greeting)
 

@@ -1,5 +1,6 @@
 """The message types between a gateway and its reader processes: start-up, requests and replies."""
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -18,7 +19,8 @@ class ReaderGreeting(Struct, frozen=True, kw_only=True):
     """The msgspec type of a task's `run` for each executor, as MODULE:NAME, which the process imports."""
     exclusive: frozenset[str]
     """The names of executors that can keep a task from running twice."""
-    regions: frozenset[str]
+    engines: Mapping[str, str]
+    """The engine of each region's cluster, by the region's name."""
 
 
 class ReadRequest(Struct, frozen=True, kw_only=True, array_like=True, tag=True):

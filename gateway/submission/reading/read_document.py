@@ -1,5 +1,7 @@
 """Parses and checks one document in a reader process, and evaluates its conditions."""
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import Struct
 
@@ -23,7 +25,8 @@ class DocumentRules(Struct, frozen=True, kw_only=True):
 
     limits: DocumentLimits
     executors: DeclaredExecutors
-    regions: frozenset[str]
+    engines: Mapping[str, str]
+    """The engine of each region's cluster, by the region's name."""
 
 
 def read_document(request: ReadRequest, rules: DocumentRules, progress: Progress) -> ReadReply:
@@ -45,7 +48,7 @@ def _read(request: ReadRequest, rules: DocumentRules, progress: Progress) -> Rea
     def tried(trial: ConditionTrial) -> list[FieldError]:
         return try_conditions(trial, limits=limits, fatal=request.fatal, progress=progress)
 
-    rest = PartialChecks(limits, rules.executors, rules.regions)
+    rest = PartialChecks(limits, rules.executors, rules.engines)
     try:
         workflow = with_tenant(parse(request.body, request.media_type, limits, rest), request.tenant)
     except Invalid as error:
@@ -54,7 +57,7 @@ def _read(request: ReadRequest, rules: DocumentRules, progress: Progress) -> Rea
             raise
         raise invalid_document([*error.errors, *rest.independent(tried(rest.trial))]) from error
     canonical = msgspec.json.encode(workflow)
-    errors = check(workflow, canonical, limits, rules.executors, rules.regions)
+    errors = check(workflow, canonical, limits, rules.executors, rules.engines)
     if b'"when":' in canonical and not is_too_large(workflow, limits):
         errors += tried(ConditionTrial(workflow))
     name = workflow.metadata.name

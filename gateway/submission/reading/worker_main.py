@@ -30,7 +30,7 @@ def request_handler(greeting: bytes) -> Answer:
     rules = DocumentRules(
         limits=given.limits,
         executors=DeclaredExecutors(run_types=run_types, exclusive=given.exclusive),
-        regions=given.regions,
+        engines=given.engines,
     )
 
     def answer(payload: bytes, progress: Progress) -> bytes:

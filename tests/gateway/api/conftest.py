@@ -179,7 +179,7 @@ async def services(
     door: Door, rules: Rules, rollout: BundleRollout, store: Store, views: Sequence[RegionView]
 ) -> Services:
     settings, executors = GatewaySettings(), executors_at([])
-    greeting = reader_greeting(settings.documents, executors, frozenset())
+    greeting = reader_greeting(settings.documents, executors, {})
     return Services(
         settings=settings,
         authenticator=door,
@@ -190,6 +190,7 @@ async def services(
         executors=executors,
         reader=DocumentReader(settings.documents, InlinePool(greeting)),
         regions=lambda: views,
+        engines={},
         clusters={},
     )
 

@@ -54,7 +54,7 @@ async def test_a_condition_that_takes_too_long_is_refused_with_a_pointer(
     ]
     limits = services.settings.documents
     async with (
-        reader_pool(reader_greeting(limits, services.executors, frozenset()), size=1) as pool,
+        reader_pool(reader_greeting(limits, services.executors, {}), size=1) as pool,
         caller(services, reader=DocumentReader(limits, pool)) as client,
     ):
         answer = await client.post("/v1/runs?dryRun=true", json=document)

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from gateway.documents.checks import check
-from gateway.documents.workflow import SUPPORTED_ENGINES
 from gateway.settings import DocumentLimits
 from tests.gateway.documents.documents import (
     EXECUTORS,
@@ -57,14 +56,12 @@ def test_every_semantic_error_is_reported_at_once() -> None:
         task("e", run={"comand": ["x"], "env": {"A": []}}),
         task("f", run={"command": ["${params.nope}"]}, when='tasks["a"].output == 1'),
         schedule={"cron": "0 2 * * *"},
-        engine="argo",
         shards={"count": 2, "items": [1, 2]},
     )
 
     assert errors_in(bad) == {
         "/spec/shards": "has count and items: one of them says how many shards there are",
         "/spec/schedule": "schedules are not supported yet: submit the workflow when it is to run",
-        "/spec/engine": f"argo is not supported yet: use {' or '.join(SUPPORTED_ENGINES)}",
         "/spec/tasks/0/needs/1": "there is no task gone",
         "/spec/tasks/0/needs/2": "a needs itself",
         "/spec/tasks/1/needs/1": "a is named twice",
@@ -190,8 +187,35 @@ def test_a_wish_for_a_region_that_there_is_not_is_refused() -> None:
     wishful = read(document(placement={"regions": ["beijing", "bejing"], "avoid": ["mars"]}))
     canonical = msgspec.json.encode(wishful)
 
-    assert by_pointer(check(wishful, canonical, LIMITS, EXECUTORS, frozenset({"beijing", "shanghai"}))) == {
+    assert by_pointer(
+        check(wishful, canonical, LIMITS, EXECUTORS, dict.fromkeys(("beijing", "shanghai"), "embedded"))
+    ) == {
         "/spec/placement/regions/1": "there is no region bejing; did you mean beijing?",
         "/spec/placement/avoid/0": "there is no region mars; there are beijing, shanghai",
     }
     assert check(wishful, canonical, LIMITS, EXECUTORS) == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "regions", "expected"),
+    [
+        ("any", ["beijing"], {}),
+        ("embedded", ["beijing", "tokyo"], {}),
+        ("temporal", [], {}),
+        ("argo", [], {"/spec/engine": "no region has the engine argo; there are any, embedded, temporal"}),
+        ("temporl", [], {"/spec/engine": "no region has the engine temporl; did you mean temporal?"}),
+        (
+            "temporal",
+            ["beijing"],
+            {"/spec/placement/regions": "none of them has the engine temporal of spec.engine"},
+        ),
+    ],
+)
+def test_a_workflow_for_an_engine_of_no_region_is_refused(
+    engine: str, regions: list[str], expected: dict[str, str]
+) -> None:
+    """It would wait for ever. Which engines there are follows from the regions alone."""
+    wishful = read(document(engine=engine, placement={"regions": regions}))
+    engines = {"beijing": "embedded", "tokyo": "temporal"}
+
+    assert by_pointer(check(wishful, msgspec.json.encode(wishful), LIMITS, EXECUTORS, engines)) == expected

@@ -16,7 +16,7 @@ from gateway.settings import DocumentLimits
 from tests.gateway.documents.documents import EXECUTORS, JSON, LIMITS, YAML, document, task
 from waypost.json_pointer import LONGEST, MAXIMUM_ERRORS
 
-REGIONS = frozenset({"beijing", "guangzhou", "shanghai"})
+ENGINES = dict.fromkeys(("beijing", "guangzhou", "shanghai"), "embedded")
 UNITS = 10_000
 YAML_HEAD = (
     "apiVersion: waypost/v1\nkind: Workflow\nmetadata: {name: n}\n"
@@ -32,13 +32,13 @@ def calls_for(body: bytes, media_type: str) -> int:
         nonlocal calls
         calls += event in ("call", "c_call")
 
-    valid_parts = PartialChecks(LIMITS, EXECUTORS, REGIONS)
+    valid_parts = PartialChecks(LIMITS, EXECUTORS, ENGINES)
     before = sys.getprofile()
     sys.setprofile(count)
     try:
         with suppress(GatewayError):
             workflow = parse(body, media_type, LIMITS, valid_parts)
-            check(workflow, msgspec.json.encode(workflow), LIMITS, EXECUTORS, REGIONS)
+            check(workflow, msgspec.json.encode(workflow), LIMITS, EXECUTORS, ENGINES)
     finally:
         sys.setprofile(before)
     return calls

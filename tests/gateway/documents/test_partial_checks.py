@@ -9,7 +9,6 @@ from gateway.core.errors import Invalid
 from gateway.documents.parsing import parse
 from gateway.documents.partial_checks import PartialChecks
 from gateway.documents.schema_errors import field_error
-from gateway.documents.workflow import SUPPORTED_ENGINES
 from tests.gateway.documents.documents import EXECUTORS, KNOWN, LIMITS, by_pointer, document, task
 from waypost.condition_evaluation.expressions import answer
 
@@ -39,7 +38,7 @@ def test_what_the_types_refuse_hides_no_other_mistake() -> None:
         "/spec/tasks/5/run": "is required",
         "/spec/tasks/6": "must be an object, not an integer",
         "/spec/schedule": "schedules are not supported yet: submit the workflow when it is to run",
-        "/spec/engine": f"argo is not supported yet: use {' or '.join(SUPPORTED_ENGINES)}",
+        "/spec/engine": "no region has the engine argo; there are any, embedded",
         "/spec/tasks/2/needs/0": "there is no task gone",
         "/spec/tasks/0/needs": "cycle: a -> b -> a",
         "/spec/tasks/1/type": f"unheard-of is not a known executor; there are {KNOWN}",
@@ -69,7 +68,7 @@ def test_nothing_is_said_that_only_follows_from_another_mistake(change: dict[str
 
 
 def refused_with_all(value: Any) -> dict[str, str]:
-    partial = PartialChecks(LIMITS, EXECUTORS)
+    partial = PartialChecks(LIMITS, EXECUTORS, {"beijing": "embedded"})
     with pytest.raises(Invalid) as caught:
         parse(msgspec.json.encode(value), "application/json", LIMITS, partial)
     errors = list(caught.value.errors)

@@ -37,6 +37,7 @@ views = st.builds(
     peak_ewma_seconds=st.floats(0, 10),
     inflight=st.integers(0, 100),
     weight=st.floats(0.01, 10),
+    engine=st.sampled_from(["", "embedded", "temporal"]),
     taints=st.frozensets(st.sampled_from(Taint)),
     status=st.builds(
         lambda executors, queued: structs.replace(status(""), executors=tuple(executors), queued=queued),
@@ -54,6 +55,7 @@ demands = st.builds(
     permitted=name_sets,
     requested=name_sets,
     avoid=name_sets,
+    engine=st.sampled_from(["any", "embedded", "temporal"]),
     executors=st.frozensets(st.sampled_from(["process", "delay"])),
     spread=st.none() | st.dictionaries(names, st.integers(0, 5)),
 )
@@ -106,6 +108,7 @@ def chosen(demand: Demand, *regions: RegionView) -> str:
             "has no executor docker",
         ),
         (Demand(permitted=EVERYWHERE, executors=frozenset({"delay"})), WELL, None),
+        (Demand(permitted=EVERYWHERE, engine="temporal"), WELL, "not of the engine temporal"),
         (
             Demand(permitted=frozenset()),
             region("beijing", condition=RegionCondition.EJECTED, free_slots=0),
@@ -264,6 +267,17 @@ def test_a_region_that_is_refused_is_never_picked(demand: Demand, regions: list[
         assert found.scores[found.region] <= min(compared) * SETTINGS.near
     else:
         assert refused == EVERYWHERE == set(found.rejected)
+
+
+@given(demand=demands, regions=snapshots)
+def test_a_workflow_of_one_engine_is_never_placed_in_a_region_of_another(
+    demand: Demand, regions: list[RegionView]
+) -> None:
+    """Not as a last resort either: the cluster there could not run it."""
+    found = place(demand, regions, choose=first, settings=SETTINGS)
+
+    if demand.engine != "any" and isinstance(found, Placement):
+        assert {view.engine for view in regions if view.name in found.scores} == {demand.engine}
 
 
 @given(regions=snapshots)

@@ -21,12 +21,12 @@ pytestmark = pytest.mark.integration
 
 SLOW = r'params.l.all(x, x.matches("^\\pL{60}$") || true)'
 PARAMS = {"l": ["1"] * 1_900}
-REGIONS = frozenset({"beijing"})
+ENGINES = {"beijing": "embedded"}
 LIMITS = DocumentLimits()
 
 
 def pool_for(limits: DocumentLimits = LIMITS) -> WorkerPool:
-    return reader_pool(reader_greeting(limits, EXECUTORS, REGIONS), size=2)
+    return reader_pool(reader_greeting(limits, EXECUTORS, ENGINES), size=2)
 
 
 @pytest.fixture
@@ -87,12 +87,15 @@ async def test_what_policy_obliges_is_written_into_the_whole(reader: DocumentRea
 async def test_errors_come_back_with_the_name_of_the_workflow(reader: DocumentReader) -> None:
     """The log says which document was refused."""
     fields: dict[str, str] = {}
-    body = msgspec.json.encode(document(task("a", needs=["none"]), placement={"regions": ["berlin"]}))
+    body = msgspec.json.encode(
+        document(task("a", needs=["none"]), engine="argo", placement={"regions": ["berlin"]})
+    )
     with pytest.raises(Invalid) as refused:
         await reader.read(body, JSON, tenant="a", log_fields=fields)
     assert {error.pointer for error in refused.value.errors} == {
         "/spec/tasks/0/needs/0",
         "/spec/placement/regions/0",
+        "/spec/engine",
     }
     assert fields == {"name": "nightly"}
     with pytest.raises(Malformed, match="line 1, column 2"):
