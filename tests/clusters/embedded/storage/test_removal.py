@@ -85,6 +85,28 @@ def test_what_cannot_be_removed_is_reported_and_the_rest_goes(
     assert [path.name for path in trash.rglob("*") if path.is_file()] == ["b"]
 
 
+def test_one_file_that_cannot_be_removed_keeps_none_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever of them comes first."""
+    inner = tmp_path / "trash" / "inner"
+    inner.mkdir(parents=True)
+    for number in range(9):
+        (inner / str(number)).touch()
+    unlink = os.unlink
+
+    def refuse_fives(name: str, **more: Any) -> None:
+        if name == "5":
+            raise PermissionError(1, "Operation not permitted", name)
+        unlink(name, **more)
+
+    monkeypatch.setattr(os, "unlink", refuse_fives)
+    (error,) = remove_tree(tmp_path / "trash", never)
+
+    assert error.filename == "5"
+    assert [path.name for path in inner.iterdir()] == ["5"]
+
+
 def test_a_removal_can_be_stopped(tmp_path: Path) -> None:
     """A cluster that stops does not wait for a million files: the next one goes on."""
     for number in range(50):
