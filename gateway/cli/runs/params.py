@@ -47,7 +47,7 @@ def named_submission(workflow: str, params: tuple[str, ...]) -> tuple[bytes, str
 
 def _read_any(param: str) -> tuple[str, Any]:
     name, equals, given = param.partition("=")
-    if not equals:
+    if not equals or not name:
         raise CliError(f"--param {param}: write name=value", code=Exit.USAGE)
     try:
         msgspec.json.decode(given)
@@ -65,7 +65,7 @@ def _read_param(param: str, known: dict[str, Any], text: str) -> tuple[str, Any]
     for a name that is neither in `known`, unless that is empty, nor in a placeholder in `text`.
     """
     name, equals, given = param.partition("=")
-    if not equals:
+    if not equals or not name:
         raise CliError(f"--param {param}: write name=value", code=Exit.USAGE)
     # A name that neither stands under params nor in a placeholder of the document is a misspelt one. Without
     # any params in the document it may be right: a task can read it from its input.

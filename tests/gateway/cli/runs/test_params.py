@@ -79,6 +79,7 @@ def test_a_param_may_be_new_where_the_document_asks_for_it(file: Path) -> None:
     ("text", "given", "said"),
     [
         (WORKFLOW, "who", "write name=value"),
+        ("spec: {tasks: []}", "=x", "write name=value"),
         (WORKFLOW, "times=many", "must be a number, like the 3 in the document"),
         (WORKFLOW, 'times="4"', "must be a number"),
         (WORKFLOW, "times=true", "must be a number"),
