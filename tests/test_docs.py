@@ -61,7 +61,7 @@ OPERATORS_COMMANDS = ("cluster", "gateway", "pki init")
 @pytest.mark.parametrize("words", OPERATORS_COMMANDS)
 def test_the_options_that_operators_start_processes_with_are_documented(words: str) -> None:
     """An option that only `--help` names is not found by somebody who reads how to set a gateway up."""
-    text = "".join(page.read_text() for page in PAGES)
+    text = "".join(page.read_text() for page in PAGES if page.parent.name != "runbooks")
     command = app
     for word in words.split():
         command = command[word]
