@@ -99,7 +99,7 @@ class Resource:
             response = internal_error(trace_id)
         ended = perf_counter()
         self.services.metrics.count_request(name, outcome, ended - began, trace_id)
-        if self.services.spans is not None:
+        if self.services.spans is not None and trace.context.sampled:
             failed, offset = response.status_code >= 500, self.services.clock() - ended
             # A path that names nothing may be anything.
             about = {key: fields[key] for key in ABOUT & fields.keys()} if response.status_code < 400 else {}
