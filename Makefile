@@ -17,7 +17,7 @@ OPA := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost/opa-$(OPA_VERSION)/opa
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types floors policy opa prometheus test unit simulation integration demo observe faults failover bench generated lock audit clean
+.PHONY: help setup check lint types floors policy opa prometheus test unit simulation integration demo observe faults failover bench generated pictures lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -98,11 +98,16 @@ bench: $(STAMP) ## speed, in ratios: submissions beside the floor, policy, clust
 generated: $(STAMP) ## write the parts of docs/ that come from the code
 	$(BIN)/python -m docs.generate
 
-lock: ## resolve pyproject.toml again into requirements.lock
+pictures: $(STAMP) ## draw docs/images/: each dashboard, from the Prometheus of `make observe`
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r docs/requirements.lock
+	$(BIN)/python -m docs.dashboard_pictures --speed $(SPEED)
+
+lock: ## resolve pyproject.toml again into requirements.lock, and for pictures into docs/requirements.lock
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra dev --extra otel --python-version 3.11 -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra docs --constraints requirements.lock --python-version 3.11 -o docs/requirements.lock pyproject.toml
 
 audit: $(STAMP) ## known vulnerabilities of what is locked
-	$(BIN)/pip-audit --require-hashes -r requirements.lock
+	$(BIN)/pip-audit --require-hashes -r requirements.lock -r docs/requirements.lock
 
 clean: ## remove what was made
 	rm -rf .venv .waypost bench/out

@@ -17,6 +17,7 @@ from gateway.policy.embedded.rego_tests import run_rego_tests
 from gateway.settings import DocumentLimits, GatewaySettings
 from gateway.settings_loading import load_settings
 from observability.cluster_metrics import ClusterMetrics
+from observability.grafana.pages import DASHBOARDS
 from observability.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent
@@ -27,6 +28,7 @@ PAGES = [
     *sorted((ROOT / "docs" / "runbooks").glob("*.md")),
 ]
 EXECUTORS = executors_at([])
+LARGEST_PICTURE_BYTES = 200_000
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -121,6 +123,16 @@ def test_the_files_that_the_documentation_names_are_there(page: Path) -> None:
         r"`((?:gateway|clusters|observability|waypost|tests)/[\w/]+\.(?:py|sql))`", page.read_text()
     )
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_each_dashboard_is_shown_by_its_picture() -> None:
+    """A reader without a Grafana sees what there is. `make pictures` draws them."""
+    folder = ROOT / "docs" / "images"
+    expected = {f"dashboard-{page.uid.removeprefix('waypost-')}.png" for page in DASHBOARDS}
+    assert {path.name for path in folder.iterdir()} == expected
+    shown = set(re.findall(r"!\[[^\]]+\]\(images/([^)]+)\)", (ROOT / "docs" / "monitoring.md").read_text()))
+    assert shown == expected
+    assert [path.name for path in folder.iterdir() if path.stat().st_size > LARGEST_PICTURE_BYTES] == []
 
 
 def test_the_rules_in_the_documentation_pass_their_tests() -> None:
