@@ -59,7 +59,7 @@ async def running(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Runs a gateway whose one region is `node`; yields a client of its API."""
     clusters: Mapping[str, ClusterAdapter] = {"beijing": node}
-    monkeypatch.setattr(app, "_clusters", lambda *_: clusters)
+    monkeypatch.setattr(app, "clusters_of", lambda *_: clusters)
     async with compose(settings) as gateway:
         controller = asyncio.create_task(gateway.loops["controller"]())
         token = mint_token(Path(settings.development or ""), subject="ada", tenant="demo", scopes=SCOPES)
