@@ -43,7 +43,8 @@ class CountsConnections(Protocol):
 class ClusterAdapter(Protocol):
     """The protocol (interface) of an adapter, through which the gateway calls one cluster.
 
-    Its methods raise only `ClusterError` and retry nothing.
+    Its methods raise only `ClusterError` and retry nothing. What it returns and yields has passed the checks
+    of `clusters/answer_checks.py`: the gateway believes it.
     """
 
     async def __aenter__(self) -> Self: ...

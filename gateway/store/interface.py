@@ -97,7 +97,8 @@ class Store(ListsActs, CorrectsTimes, KeepsPolicy, KeepsReleases, KeepsTrail, Pr
 
     Times are in seconds since 1970. Every method raises `Unavailable` where the store cannot answer or commit
     (disk full, closed): then nothing was written. A history `entry` is stored in the transaction of the
-    change that it is about.
+    change that it is about. One process at a time has a store open, since two would undo each other's work:
+    a lock on a server must be lost with the connection, and every commit must prove that it is still held.
     """
 
     async def __aenter__(self) -> Self:

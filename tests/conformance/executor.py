@@ -1,6 +1,9 @@
 """The conformance suite of executors: what each of them promises, whatever it runs."""
 
 import asyncio
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,22 @@ from clusters.embedded.storage.state_folder import TaskFolders
 from clusters.protocol import AttemptId
 from waypost.workflow.task import TaskSpec
 
+ROOT = Path(__file__).parents[2]
+CLUSTER = """
+import asyncio, json, sys
+from pathlib import Path
+from clusters.embedded.executors.interface import ExecutorContext
+from clusters.embedded.executors.registry import EXECUTORS, executor_settings
+from tests.conformance.executor import folders, launch
+
+async def main(name, root, run):
+    context = ExecutorContext(region="beijing", workspaces=root)
+    async with EXECUTORS[name].build(context, executor_settings({})[name]) as executor:
+        await executor.execute(launch(name, run), folders(root), None)
+
+asyncio.run(main(sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])))
+"""
+"""The program of a process that runs one try of the named executor, as a cluster does."""
 SHARD = AttemptId(run="run", shard=0, epoch=1)
 
 
@@ -34,16 +53,20 @@ def launch(type_: str, run: dict[str, Any], name: str = "a") -> Launch:
 class ExecutorConformance:
     """The conformance tests of an executor; a subclass provides the executor and its runs.
 
-    That is a fixture `executor`, its `type`, a run that succeeds at once, and an endless one.
+    That is a fixture `executor`, its `type`, a run that succeeds at once, an endless one, and how to look for
+    what a try has started (`alive`).
     """
 
     type: str
     quick: dict[str, Any]
     endless: dict[str, Any]
 
+    starts: int
+    """The number of processes (or containers) that the endless run has started when it is under way."""
+
     def alive(self, root: Path) -> int:
-        """Counts the living processes of tries; overridden for executors that start processes."""
-        return 0
+        """Counts the living processes (or containers) of tries, whose workspace lies below `root`."""
+        raise NotImplementedError
 
     async def try_(self, executor: Executor, root: Path, run: dict[str, Any], name: str = "a") -> Outcome:
         return await executor.execute(launch(self.type, run, name), folders(root, name), None)
@@ -77,6 +100,20 @@ class ExecutorConformance:
                 await trying
         assert self.alive(tmp_path) == 0
         assert (await self.try_(executor, tmp_path, self.quick)).succeeded
+
+    async def test_a_killed_cluster_leaves_no_task_running(self, tmp_path: Path) -> None:
+        """It cannot end them any more, and the gateway runs the shard elsewhere."""
+        run = json.dumps(self.endless)
+        with subprocess.Popen([sys.executable, "-c", CLUSTER, self.type, tmp_path, run], cwd=ROOT) as process:
+            try:
+                async with asyncio.timeout(30):
+                    while self.alive(tmp_path) < self.starts:
+                        await asyncio.sleep(0.01)
+            finally:
+                process.kill()
+        async with asyncio.timeout(30):
+            while self.alive(tmp_path):
+                await asyncio.sleep(0.01)
 
     async def test_many_tries_go_on_at_once(self, executor: Executor, tmp_path: Path) -> None:
         """One that takes long does not delay the others."""

@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from gateway.core.shard_states import Phase
-from gateway.store.interface import RunQuery, Store
+from gateway.store.interface import RunQuery, Store, StoreUnusable
 from tests.conformance.store_values import (
     DAY,
     NOW,
@@ -51,6 +51,14 @@ class AcceptanceConformance:
         async with open_store() as store:
             assert (await known(store, "run-1")).idempotency_key == "k"
             assert (await store.admit(admission("run-2", idempotency_key="k"))).run.id == "run-1"
+
+    async def test_a_store_that_is_open_is_refused_to_another(self, open_store: Open) -> None:
+        """Two gateways on one store would undo each other's work; once it is closed the other may have it."""
+        async with open_store():
+            with pytest.raises(StoreUnusable, match="in use by another process"):
+                await open_store().__aenter__()
+        async with open_store():
+            pass
 
     async def test_a_known_key_gives_the_run_it_made_and_writes_nothing(self, store: Store) -> None:
         """Who sends again because the answer was lost must not pay twice."""

@@ -41,6 +41,10 @@ class Executor(Protocol):
 
     Cancelling `execute` kills the task's execution (try). Either way `execute` ends only when none of its
     processes is left. Time-outs are applied by the caller, which cancels.
+
+    What a try has started (processes, containers) also ends soon after the cluster's process is killed, when
+    nobody cancels: `process` has a watchdog for that. Each entry of the registry that is `exclusive` ends it
+    before the run-lease expires, though the cluster hangs or is dead.
     """
 
     async def __aenter__(self) -> Self: ...

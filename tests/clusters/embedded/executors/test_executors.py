@@ -22,17 +22,23 @@ class TestDelay(ExecutorConformance):
     type = "delay"
     quick = {"seconds": 0}  # noqa: RUF012  # never changed
     endless = {"seconds": 300}  # noqa: RUF012
+    starts = 0
 
     @pytest.fixture
     async def executor(self, tmp_path: Path) -> AsyncIterator[Executor]:
         async with registered("delay", tmp_path) as executor:
             yield executor
 
+    def alive(self, root: Path) -> int:
+        """Returns 0: a delay starts nothing."""
+        return 0
+
 
 class TestProcess(ExecutorConformance):
     type = "process"
     quick = {"command": ["true"]}  # noqa: RUF012
     endless = {"command": ["sh", "-c", "sleep 300 & sleep 300"]}  # noqa: RUF012
+    starts = 3
 
     @pytest.fixture
     async def executor(self, tmp_path: Path) -> AsyncIterator[Executor]:

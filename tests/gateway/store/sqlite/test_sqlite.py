@@ -99,13 +99,6 @@ async def test_a_full_disk_is_unavailable_and_loses_nothing(tmp_path: Path) -> N
         assert len((await store.runs(RunQuery(tenants=None))).runs) == 2
 
 
-async def test_a_second_process_is_refused(open_store: Open) -> None:
-    """Two gateways on one file would undo each other's work."""
-    async with open_store():
-        with pytest.raises(StoreUnusable, match="in use by another process"):
-            await open_store().__aenter__()
-
-
 async def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path, open_store: Open) -> None:
     """An older program does not know what the newer one promised."""
     async with open_store():
