@@ -14,7 +14,7 @@ from tests.integration.load import Load, Submission, bundle, load_on, released
 from tests.integration.waiting import until
 from tests.integration.watched_stack import SPEED, Receiver, Watched, watched
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
 async def test_a_canary_that_refuses_is_taken_back_by_the_shipped_rules(
@@ -28,7 +28,7 @@ async def test_a_canary_that_refuses_is_taken_back_by_the_shipped_rules(
     ):
         client = stack.client
         await released(client, bundle(tmp_path, 1), "activate")
-        await until(stack.has_baseline)
+        await until(stack.has_baseline, seconds=100)
         assert load.refused == []
         await released(
             client, bundle(tmp_path, 2, banned_executors=["delay"]), "canary", tenants=["payments"]

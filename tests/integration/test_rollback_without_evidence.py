@@ -45,7 +45,7 @@ async def with_a_bad_canary(
         load_on(stack.stack, ("demo", "payments")) as load,
     ):
         await released(stack.client, bundle(folder, 1), "activate")
-        await until(stack.has_baseline)
+        await until(stack.has_baseline, seconds=100)
         await fault(doubtful, stack)
         bad = bundle(folder, 2, banned_executors=["delay"])
         await released(stack.client, bad, "canary", tenants=["payments"])
@@ -106,17 +106,17 @@ async def test_while_work_moves_off_a_region_nothing_is_taken_back(
     """
 
     async def lost(_: DoubtfulPrometheus, stack: Watched) -> None:
-        await until(lambda: begun_in(stack, LOST))
+        await until(lambda: begun_in(stack, LOST), seconds=60)
         stack.stack.kill(LOST)
         await until(lambda: moved(stack))
 
     receiver = Receiver(httpserver)
     async with with_a_bad_canary(tmp_path, receiver.url, lost, {"window_seconds": 600}) as (stack, doubtful):
-        await until(lambda: alerted(stack))
+        await until(lambda: alerted(stack), seconds=60)
         assert await stack.rollbacks() == []
         await stack.stack.processes[LOST].wait()
         await stack.stack.start_region(LOST, port=stack.stack.ready[LOST]["port"])
-        await until(lambda: asked(doubtful, 3))
+        await until(lambda: asked(doubtful, 3), seconds=60)
         assert await stack.rollbacks() == []
         doubtful.failovers_long_ago = True
         found = await until(lambda: rolled_back(stack), seconds=60)
@@ -165,7 +165,7 @@ async def begun_in(stack: Watched, region: str) -> bool:
         (shard,) = (await described(stack.client, run))["shards"]
         return shard if shard["phase"] == "Running" else None
 
-    found: str = (await until(running))["region"]
+    found: str = (await until(running, seconds=60))["region"]
     return found == region
 
 

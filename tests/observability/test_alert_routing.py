@@ -105,7 +105,7 @@ async def test_the_gateway_gets_each_alert_by_itself(tmp_path: Path, httpserver:
         return Response("")
 
     async def has(number: int) -> bool:
-        return len(sent) >= number
+        return sum(len(one["alerts"]) for one in sent) >= number
 
     httpserver.expect_request("/v1/alerts").respond_with_handler(take)
     url = httpserver.url_for("").rstrip("/")

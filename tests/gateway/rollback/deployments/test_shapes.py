@@ -15,7 +15,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from gateway.core.rollback import ReleaseKind
-from gateway.rollback.deployments.request import idempotency_key
+from gateway.rollback.deployments.request import idempotency_key, rollback_request
 from gateway.rollback.deployments.sender import send_rollback
 from gateway.rollback.deployments.settings_checks import mistakes
 from gateway.rollback_settings import ExternalDeployment
@@ -129,6 +129,13 @@ async def test_the_documented_request_is_what_the_product_takes(
     assert msgspec.json.decode(request.data) == body
     assert request.headers["idempotency-key"] == KEY
     assert ("x-waypost-signature" in request.headers) == (product == "Helm")
+
+
+def test_a_version_ends_no_part_of_an_address() -> None:
+    """A + in a query is a space."""
+    deployment = structs.replace(documented("Helm"), url="https://ci.test/$name?to=$version")
+    request = rollback_request(deployment, ROLLBACK, token="", key=None, now=0.0)
+    assert request.url == "https://ci.test/shop?to=1.4.2%2Bb7"
 
 
 async def test_the_signature_is_of_timestamp_and_body(tmp_path: Path, httpserver: HTTPServer) -> None:
