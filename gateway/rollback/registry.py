@@ -1,4 +1,7 @@
-"""The registry of the kinds of release that can be rolled back, with one entry each."""
+"""The registry of the kinds of release that can be rolled back, with one entry each.
+
+Each kind is a member of `ReleaseKind` too, whose value is the name of its field in `RollbackSettings`.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import partial

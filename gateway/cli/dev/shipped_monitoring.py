@@ -13,6 +13,7 @@ from typing import Any, Final
 import yaml
 
 import observability
+from gateway.core.rollback import ReleaseKind
 from gateway.settings import RollbackSettings
 
 SHIPPED: Final = Path(observability.__file__).parent
@@ -85,8 +86,7 @@ def rollback_variables(*, prometheus: str, token: str, speed: float) -> dict[str
     values: dict[str, object] = {name: getattr(usual, name) / speed for name in DIVIDED}
     values |= {
         "mode": "on",
-        "routing__mode": "on",
-        "workflow__mode": "on",
+        **{f"{kind}__mode": "on" for kind in ReleaseKind},
         "prometheus_url": prometheus,
         "alerts_token": token,
         "window_seconds": math.ceil(usual.window_seconds / speed),

@@ -71,10 +71,9 @@ def test_every_time_is_divided_by_one_number(before: str, after: str) -> None:
 
 
 def test_a_gateway_takes_the_divided_settings() -> None:
-    """Fewer results in a shorter window, the same shares. A stack has no external deployments."""
+    """Fewer results in a shorter window, the same shares; every kind of release is rolled back."""
     variables = rollback_variables(prometheus="http://127.0.0.1:9", token="t", speed=30)
     settings = load_settings(None, variables).rollback
-    kinds = set(ReleaseKind) - {ReleaseKind.EXTERNAL}
-    assert {settings.of(kind).mode for kind in kinds} == {"on"}
+    assert {settings.of(kind).mode for kind in ReleaseKind} == {"on"}
     assert (settings.window_seconds, settings.requests) == (10, 7)
     assert (settings.released_seconds, settings.bad_share) == (4.0, 0.05)
