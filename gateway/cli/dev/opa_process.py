@@ -9,6 +9,7 @@ from typing import Final, Self
 
 import httpx
 
+from gateway.cli.dev.log_errors import why_no_start
 from gateway.cli.errors import CliError, Exit
 from waypost.files.permissions import open_private
 
@@ -42,7 +43,7 @@ class OpaProcess:
         config: Path | None = None,
     ) -> None:
         self._program, self._bundle, self._address, self._log = program, bundle, address, log
-        self._config = config
+        self._config, self._logged = config, 0
         self.process: asyncio.subprocess.Process | None = None
 
     def __repr__(self) -> str:
@@ -83,6 +84,7 @@ class OpaProcess:
             raise CliError(f"{self._address} is too long for a socket", code=Exit.USAGE)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         with os.fdopen(open_private(str(self._log), flags), "ab") as log:
+            self._logged = log.tell()
             self.process = await asyncio.create_subprocess_exec(
                 *self.command(),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -112,7 +114,7 @@ class OpaProcess:
         raise self._no_start("opa ended before it was ready")
 
     def _no_start(self, why: str) -> CliError:
-        return CliError(why, lines=(f"Its log: {self._log}",), code=Exit.UNAVAILABLE)
+        return CliError(why, lines=why_no_start(self._log, since=self._logged), code=Exit.UNAVAILABLE)
 
     def send(self, number: signal.Signals) -> None:
         """Sends the signal `number` to the OPA process, if it runs."""

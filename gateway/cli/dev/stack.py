@@ -16,8 +16,9 @@ from msgspec import json as msgspec_json
 
 from gateway.cli.context import CONTEXT_PATH, DEVELOPMENT, Context
 from gateway.cli.dev.faulty_proxy import Proxy
+from gateway.cli.dev.log_errors import why_no_start
 from gateway.cli.dev.region_folders import REGIONS
-from gateway.cli.dev.stack_opa import RULES, StackOpa
+from gateway.cli.dev.stack_opa import DATABASE, RULES, StackOpa
 from gateway.cli.errors import CliError, Exit
 from gateway.submission.audit_sealing import make_audit_key
 from waypost import pki
@@ -200,7 +201,7 @@ class Stack:
         )
         policy = self.opa.policy_settings if self.opa else ""
         return (
-            f'store = "sqlite:{self.state / "gateway.db"}"\npki = "{self.state / PKI}"\n'
+            f'store = "sqlite:{self.state / DATABASE}"\npki = "{self.state / PKI}"\n'
             f'[audit]\nkey = "{self.state / AUDIT_KEY}"\n'
             f"[listen]\nport = {port}\n[metrics]\nport = {metrics_port}\n{policy}{regions}\n"
         )
@@ -212,6 +213,7 @@ class Stack:
         """
         path = self.state / "logs" / f"{name}.log"
         with os.fdopen(open_private(str(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as log:
+            since = log.tell()
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -235,11 +237,8 @@ class Stack:
                 async with asyncio.timeout(READY_SECONDS):
                     line = await process.stdout.readline()
         if not line:
-            raise CliError(
-                f"{name} did not start",
-                lines=(f"Its log: {self.state / 'logs' / name}.log",),
-                code=Exit.UNAVAILABLE,
-            )
+            why = why_no_start(path, since=since)
+            raise CliError(f"{name} did not start", lines=why, code=Exit.UNAVAILABLE)
         self.ready[name] = json.loads(line)
 
     def _environment(self, name: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ import httpx
 
 from gateway.api.internal.policy_bundle import PATH
 from gateway.cli.dev.opa_process import OpaProcess
+from gateway.cli.dev.stored_bundles import StoredBundles, read_stored_bundles
 from gateway.cli.errors import CliError, Exit
 from gateway.policy.bundle import OPA_ENGINE, SHIPPED_POLICIES, Bundle, read_bundle
 from gateway.policy.embedded.loading import check_bundle
@@ -27,6 +28,7 @@ from gateway.policy.opa.bundle_signature import (
     sign,
     verify,
 )
+from gateway.policy.rollout.bundle_states import Release, Rollout
 from gateway.policy.source import BundleError
 from waypost.files.permissions import make_private_folder, write_private
 
@@ -35,6 +37,8 @@ RULES: Final = ("WAYPOST_POLICY__FOLDER", "WAYPOST_POLICY__DATA")
 RELEASES: Final = ("WAYPOST_POLICY__BUNDLE", "WAYPOST_POLICY__BUNDLE_KEY", "WAYPOST_POLICY__BUNDLE_KEY_ID")
 """The settings that name the source of releases: a stack with an OPA sets its own."""
 KEY_ID: Final = "waypost"
+DATABASE: Final = "gateway.db"
+"""The name of the file in a stack's folder that its gateway keeps everything in."""
 LOOKS: Final = 100
 LOOK_SECONDS: Final = 0.05
 """The pause in seconds between two checks whether the gateway asks this OPA."""
@@ -44,8 +48,9 @@ class StackOpa(OpaProcess):
     """The OPA process of a `waypost up` stack, and the policy bundle that the stack's gateway serves to it.
 
     The OPA's socket, the bundle archive and the key that signs it lie in a folder of the stack. `environment`
-    may name the rules of the first bundle. Raises `CliError` for rules that are no bundle, and if
-    `environment` names a bundle archive, since the stack makes its own.
+    may name the rules of the first bundle. Raises `CliError` for rules that are no bundle, if `environment`
+    names a bundle archive, since the stack makes its own, and if the stack's database has an active bundle
+    that OPA would not take, since this stack's key has not signed it.
     """
 
     def __init__(self, program: Path, state: Path, environment: Mapping[str, str]) -> None:
@@ -65,7 +70,7 @@ class StackOpa(OpaProcess):
             )
         bundle = _read_first_bundle(environment)
         make_private_folder(self.folder)
-        self._make_release(bundle)
+        self._make_release(bundle, read_stored_bundles(state / DATABASE))
 
     @property
     def policy_settings(self) -> str:
@@ -76,22 +81,36 @@ class StackOpa(OpaProcess):
             f'bundle = "{self.release}"\nbundle_key = "{self.public_key}"\nbundle_key_id = "{KEY_ID}"\n'
         )
 
-    def _make_release(self, bundle: Bundle) -> None:
+    def _make_release(self, bundle: Bundle, stored: StoredBundles) -> None:
         """Writes the bundle archive for the gateway: keeps the existing one if its rules are the same.
 
-        A new archive gets the next sequence number, since the gateway refuses one older than the active one.
+        A new archive gets the next sequence number, since the gateway refuses one that is not newer than all
+        bundles of its database, also if all of them were rolled back. Raises `CliError` if the gateway would
+        not activate the archive, or OPA not take the bundle that is active.
         """
         path = self.folder / "policy.key"
         if not path.exists():
             make_signing_key(path)
         key, sequence = read_signing_key(path, KEY_ID), 0
         write_private(self.public_key, public_half(key).encode())
+        verification, rollout = read_verification_key(self.public_key, KEY_ID), stored.rollout
+        if stored.active is not None:
+            try:
+                verify(stored.active, verification)
+            except ArchiveError as error:
+                raise _not_for_opa(rollout, path, str(error)) from error
+        elif rollout.candidate is not None:
+            raise _still_tried_out(rollout.candidate)
+        # With an active bundle the one in this file need not decide.
+        newest = rollout.newest if stored.active is None else -1
         with contextlib.suppress(OSError, ArchiveError):
-            found = verify(self.release.read_bytes(), read_verification_key(self.public_key, KEY_ID))
-            if (found.revision, found.engine) == (bundle.revision, bundle.engine):
+            found = verify(self.release.read_bytes(), verification)
+            same = (found.revision, found.engine) == (bundle.revision, bundle.engine)
+            if same and found.sequence > newest:
                 return
             sequence = found.sequence + 1
-        write_private(self.release, sign(pack_bundle(bundle, sequence=sequence), key))
+        archive = pack_bundle(bundle, sequence=max(sequence, newest + 1))
+        write_private(self.release, sign(archive, key))
 
     async def start_beside(self, gateway: str) -> asyncio.subprocess.Process:
         """Starts the OPA beside the running gateway, whose internal port has the URL `gateway`.
@@ -108,6 +127,33 @@ class StackOpa(OpaProcess):
                     break
                 await asyncio.sleep(LOOK_SECONDS)
         return process
+
+
+def _not_for_opa(rollout: Rollout, key: Path, why: str) -> CliError:
+    """Returns the error for an active bundle that OPA would not take, and what to type."""
+    active = rollout.active
+    number, following = "" if active is None else active.sequence, rollout.newest + 1
+    return CliError(
+        f"bundle {number} is active, and not signed with this stack's key: OPA would not take it ({why})",
+        lines=(
+            "Release its rules again, with the key, while the stack runs without --opa:",
+            f"  waypost policy build RULES -f policy.tar.gz --sequence {following}",
+            f"  waypost policy sign policy.tar.gz --key {key}",
+            f"  waypost policy upload policy.tar.gz && waypost policy activate {following}",
+            f"Or `waypost policy rollback {number}`, and so on until none is active: OPA then has those of"
+            " the start. --fresh forgets everything.",
+        ),
+        code=Exit.USAGE,
+    )
+
+
+def _still_tried_out(candidate: Release) -> CliError:
+    number = candidate.sequence
+    return CliError(
+        f"bundle {number} is in {candidate.state} and none is active: OPA would have no rules",
+        lines=(f"Start the stack without --opa, and `waypost policy rollback {number}`, or activate it.",),
+        code=Exit.USAGE,
+    )
 
 
 def polling_configuration(

@@ -3,14 +3,20 @@
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from gateway.cli.dev.log_errors import why_no_start
 from gateway.cli.dev.stack import Stack
-from gateway.cli.dev.stack_opa import RELEASES, RULES, StackOpa, polling_configuration
+from gateway.cli.dev.stack_opa import DATABASE, RELEASES, RULES, StackOpa, polling_configuration
 from gateway.cli.errors import CliError
-from gateway.policy.bundle import SHIPPED_POLICIES
-from gateway.policy.opa.bundle_archive import unpack
-from gateway.policy.opa.bundle_signature import read_verification_key, verify
+from gateway.policy.bundle import SHIPPED_POLICIES, read_bundle
+from gateway.policy.opa.bundle_archive import pack_bundle, unpack
+from gateway.policy.opa.bundle_signature import read_signing_key, read_verification_key, sign, verify
+from gateway.policy.rollout.bundle_states import BundleState, Rollout
+from gateway.store.sqlite.store import SqliteStore
+from tests.conformance.store_rollout import ENTRY, rollout
 from tests.gateway.policy.rollout.releases import rules
+from waypost.sqlite_group_commit import Database
 
 DATA = (SHIPPED_POLICIES / "data.json").read_text() + "\n"
 
@@ -68,6 +74,55 @@ def test_rules_that_are_no_bundle_are_named(tmp_path: Path, rego: str | None) ->
     with pytest.raises(CliError, match="the rules are no bundle") as refused:
         StackOpa(Path("opa"), tmp_path, {RULES[0]: str(tmp_path / "rules")})
     assert ("http.send" if rego else "there are no rules here") in refused.value.lines[0]
+
+
+async def keep(folder: Path, archive: bytes, state: BundleState) -> None:
+    """Writes a stack's database with bundle 7 in `state`, as its gateway does."""
+    release = structs.replace(rollout(1, 7).releases[0], state=state)
+    async with SqliteStore(Database(folder / DATABASE)) as store:
+        kept = Rollout(generation=1, releases=(release,))
+        assert await store.write_rollout(kept, entry=ENTRY, archive=archive)
+
+
+async def test_what_was_rolled_back_does_not_keep_its_release_from_being_newer(tmp_path: Path) -> None:
+    """The gateway would refuse it, activate nothing, and not start. Each start then keeps it."""
+    await keep(tmp_path, b"any", BundleState.ROLLED_BACK)
+    settings = own_rules(tmp_path / "rules")
+    assert [sequence_of(StackOpa(Path("opa"), tmp_path, settings)) for _ in range(2)] == [8, 8]
+
+
+@pytest.mark.parametrize("signed", [False, True])
+async def test_an_active_bundle_that_opa_would_not_take_is_refused_at_the_start(
+    tmp_path: Path, signed: bool
+) -> None:
+    """With what to type: OPA would wait for rules until the start is given up."""
+    settings = own_rules(tmp_path / "rules")
+    opa = StackOpa(Path("opa"), tmp_path, settings)
+    shipped = pack_bundle(read_bundle(SHIPPED_POLICIES, None), sequence=7)
+    key = read_signing_key(opa.folder / "policy.key", "waypost")
+    await keep(tmp_path, sign(shipped, key) if signed else shipped, BundleState.ACTIVE)
+    if signed:
+        assert sequence_of(StackOpa(Path("opa"), tmp_path, settings)) == 0
+        return
+    with pytest.raises(CliError, match="bundle 7 is active, and not signed with this stack's key") as refused:
+        StackOpa(Path("opa"), tmp_path, settings)
+    assert "waypost policy build RULES -f policy.tar.gz --sequence 8" in refused.value.lines[1]
+
+
+async def test_a_bundle_that_is_tried_out_while_none_is_active_is_refused(tmp_path: Path) -> None:
+    """The release could not be activated beside it."""
+    await keep(tmp_path, b"any", BundleState.CANARY)
+    with pytest.raises(CliError, match="bundle 7 is in Canary and none is active"):
+        StackOpa(Path("opa"), tmp_path, own_rules(tmp_path / "rules"))
+
+
+def test_why_a_process_did_not_start_is_what_its_log_says_last(tmp_path: Path) -> None:
+    """Not what an earlier start has said, nor each line as often as it was tried."""
+    log, before = tmp_path / "x.log", '{"level": "ERROR", "message": "old"}\n'
+    again = '{"level": "error", "msg": "no rules"}\n' * 2
+    log.write_text(f'{before}words\n{{"level": "INFO", "message": "fine"}}\n{again}')
+    assert why_no_start(log, since=len(before)) == ("no rules", f"Its log: {log}")
+    assert why_no_start(tmp_path / "none") == (f"Its log: {tmp_path / 'none'}",)
 
 
 @pytest.mark.parametrize("name", RELEASES)
