@@ -1,7 +1,8 @@
-"""Reads recorded policy queries from a file that `waypost decisions export` wrote, or a folder of inputs."""
+"""Reads recorded policy queries (an export of decisions, or a folder of inputs), and makes up one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -63,3 +64,40 @@ def _fixture(folder: Path, file: Path) -> Recorded:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CliError(f"{file} is no input of the rules: {error}", code=Exit.USAGE) from error
     return Recorded(id=name, action=asked.action, allow=False, tenant=tenant, input=msgspec.Raw(text))
+
+
+def grown_input(tasks: int, data: str) -> bytes:
+    """Builds the rules' input for submitting a made-up workflow with `tasks` tasks."""
+    known: Mapping[str, Any] = msgspec.json.decode(data)
+    tenants = known.get("tenants")
+    tenant = next(iter(tenants), "demo") if isinstance(tenants, dict) else "demo"
+    work = [
+        {
+            "name": f"task-{number}",
+            "type": "process" if number % 2 else "docker",
+            "run": {"command": ["true", str(number)], "image": f"registry.test/team/app-{number}:1"},
+            "needs": [f"task-{number - 1}"] if number else [],
+            "resources": {"cpu": 1, "memoryMiB": 64 + number},
+        }
+        for number in range(tasks)
+    ]
+    spec = {
+        **{"tasks": work, "priority": 1, "deadlineSeconds": None, "dataClass": None},
+        **{"sideEffects": "none", "engine": "waypost", "params": {}, "schedule": None},
+        "placement": {"regions": [], "avoid": [], "spread": False},
+        "shards": {"count": None, "items": list(range(tasks))},
+    }
+    metadata = {"name": "grown", "tenant": tenant, "labels": {"team": "a"}}
+    principal = {"subject": "someone", "issuer": "https://issuer.test", "tenant": tenant, "client": ""}
+    return msgspec.json.encode(
+        {
+            "workflow": {
+                **{"apiVersion": "waypost/v1", "kind": "Workflow"},
+                **{"metadata": metadata, "spec": spec},
+            },
+            "context": {},
+            "at": 1_800_000_000.5,
+            "action": Action.RUNS_SUBMIT,
+            "principal": principal | {"scopes": ["workflows:submit"], "groups": [], "expires_at": 2e9},
+        }
+    )

@@ -10,11 +10,12 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import Struct, structs
 
+from gateway.cli.policy.corpus import grown_input
 from gateway.core.decision import Action
 from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, read_bundle
 from gateway.policy.embedded.gate import rule_dependencies
@@ -42,6 +43,9 @@ NOTHING: Final = "package nothing\n\nnothing := true\n"
 BLANKED: Final = re.compile(rb"[^\n]")
 """Matches each byte of a rule that is blanked out, so that later text keeps its position."""
 
+FAILURE: Final = re.compile(r"([^:]+):(\d+): (.*)", re.DOTALL)
+"""Matches the error of a failed evaluation: file, line and reason."""
+
 Rule: TypeAlias = tuple[str, ...]
 
 
@@ -57,15 +61,19 @@ def check_cost(
 ) -> Cost:
     """Checks that the bundle's policy decisions cost at most `budget` times what the shipped rules cost.
 
-    It also finds rules whose cost grows faster than the document. Of the policy queries in `corpus` one in a
-    hundred may cost more; without any, made-up ones are asked.
+    It also finds rules whose cost grows faster than the document, and evaluations that fail. Of the policy
+    queries in `corpus` one in a hundred may cost more; without any, made-up ones are asked.
     """
     own = Interpreter(bundle.source)
     shipped = read_bundle(SHIPPED_POLICIES, None).source
     baseline = Interpreter(structs.replace(shipped, data=bundle.source.data))
     grown = {size: grown_input(size, bundle.source.data) for size in SIZES}
     documents = (*corpus, *grown.values())
-    costs = [_decision_costs(own, baseline, document, budget) for document in documents]
+    failures: dict[str, None] = {}
+    costs = [_decision_costs(own, baseline, document, budget, failures) for document in documents]
+    if failures:
+        # An evaluation that fails costs more than one that does not: that is not what is wrong.
+        return Cost(problems=tuple(map(_failure, failures)), note="")
     asked = costs[: len(corpus)] or costs
     (few, few_shipped), (many, many_shipped) = costs[-2:]
     multiple = sorted(mine / theirs for mine, theirs in asked)[math.ceil(0.99 * len(asked)) - 1]
@@ -89,51 +97,25 @@ def check_cost(
     return Cost(problems=tuple(problems), note="" if problems else note)
 
 
-def grown_input(tasks: int, data: str) -> bytes:
-    """Builds the rules' input for submitting a made-up workflow with `tasks` tasks."""
-    known: Mapping[str, Any] = msgspec.json.decode(data)
-    tenants = known.get("tenants")
-    tenant = next(iter(tenants), "demo") if isinstance(tenants, dict) else "demo"
-    work = [
-        {
-            "name": f"task-{number}",
-            "type": "process" if number % 2 else "docker",
-            "run": {"command": ["true", str(number)], "image": f"registry.test/team/app-{number}:1"},
-            "needs": [f"task-{number - 1}"] if number else [],
-            "resources": {"cpu": 1, "memoryMiB": 64 + number},
-        }
-        for number in range(tasks)
-    ]
-    spec = {
-        **{"tasks": work, "priority": 1, "deadlineSeconds": None, "dataClass": None},
-        **{"sideEffects": "none", "engine": "waypost", "params": {}, "schedule": None},
-        "placement": {"regions": [], "avoid": [], "spread": False},
-        "shards": {"count": None, "items": list(range(tasks))},
-    }
-    metadata = {"name": "grown", "tenant": tenant, "labels": {"team": "a"}}
-    principal = {"subject": "someone", "issuer": "https://issuer.test", "tenant": tenant, "client": ""}
-    return msgspec.json.encode(
-        {
-            "workflow": {
-                **{"apiVersion": "waypost/v1", "kind": "Workflow"},
-                **{"metadata": metadata, "spec": spec},
-            },
-            "context": {},
-            "at": 1_800_000_000.5,
-            "action": Action.RUNS_SUBMIT,
-            "principal": principal | {"scopes": ["workflows:submit"], "groups": [], "expires_at": 2e9},
-        }
-    )
+def _failure(text: str) -> Diagnostic:
+    """Converts the text of a failed evaluation to a diagnostic, with the file and line that it names."""
+    found = FAILURE.fullmatch(text)
+    file, line, detail = ("rules", "0", text) if found is None else found.groups()
+    detail = f"{detail} (in deciding about a submission; `waypost policy eval` decides about yours)"
+    return Diagnostic(file=file, line=int(line), detail=detail)
 
 
 def _decision_costs(
-    own: Interpreter, shipped: Interpreter, document: bytes, budget: float
+    own: Interpreter, shipped: Interpreter, document: bytes, budget: float, failures: dict[str, None]
 ) -> tuple[float, float]:
-    """Measures one policy decision by the bundle's and by the shipped rules; returns both processor times."""
+    """Measures one policy decision by the bundle's and by the shipped rules; returns both processor times.
+
+    What has failed in evaluating the bundle's rules is added to `failures`.
+    """
     rule = ENTRY_POINTS[msgspec.json.decode(document, type=AskedAction).action]
     theirs = _processor_seconds(shipped, rule, document, limit=math.inf)
     limit = max(FIRST_SECONDS, 3 * max(budget, 1) * theirs)
-    return _processor_seconds(own, rule, document, limit=limit), theirs
+    return _processor_seconds(own, rule, document, limit=limit, failures=failures), theirs
 
 
 class AskedAction(Struct):
@@ -142,8 +124,18 @@ class AskedAction(Struct):
     action: Action
 
 
-def _processor_seconds(interpreter: Interpreter, rule: str, document: bytes, *, limit: float) -> float:
-    """Returns the seconds of processor time of one evaluation of `rule`; infinite if more than `limit`."""
+def _processor_seconds(
+    interpreter: Interpreter,
+    rule: str,
+    document: bytes,
+    *,
+    limit: float,
+    failures: dict[str, None] | None = None,
+) -> float:
+    """Returns the seconds of processor time of one evaluation of `rule`; infinite if more than `limit`.
+
+    The error of an evaluation that fails is added to `failures`.
+    """
     least = math.inf
     for _ in range(ROUNDS):
         started = time.thread_time()
@@ -151,8 +143,10 @@ def _processor_seconds(interpreter: Interpreter, rule: str, document: bytes, *, 
             interpreter.evaluate(rule, document, until=started + limit)
         except Interrupted:
             return math.inf
-        except EvaluationError:
-            pass  # without a value, which takes its time too
+        except EvaluationError as error:
+            # Without a value, which takes its time too.
+            if failures is not None:
+                failures[str(error)] = None
         least = min(least, time.thread_time() - started)
         if least > LONG_SECONDS:
             break  # what disturbs it is small beside it

@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 from msgspec import structs
 
-from gateway.cli.policy.cost import GROWTH_MAXIMUM, SIZES, AskedAction, Cost, grown_input
+from gateway.cli.policy.corpus import grown_input
+from gateway.cli.policy.cost import GROWTH_MAXIMUM, SIZES, AskedAction, Cost
 from gateway.cli.policy.opa_program import SECONDS, count_evaluations
 from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, read_bundle
 from gateway.policy.question import ENTRY_POINTS

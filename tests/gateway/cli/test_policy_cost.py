@@ -7,7 +7,8 @@ import pytest
 from msgspec import structs
 
 from gateway.cli.errors import Exit
-from gateway.cli.policy.cost import Cost, check_cost, grown_input
+from gateway.cli.policy.corpus import grown_input
+from gateway.cli.policy.cost import Cost, check_cost
 from gateway.cli.policy.opa_cost import check_cost_in_opa
 from gateway.cli.policy.rules import check
 from gateway.policy.bundle import SHIPPED_POLICIES, Bundle, read_bundle
@@ -40,6 +41,13 @@ submit contains "three" if {
 	some b in input.workflow.spec.tasks
 	some c in input.workflow.spec.tasks
 	a.name == concat("", [b.name, c.name])
+}
+"""
+SEVERAL_VALUES = """
+submit contains bad
+
+bad := {"rule": "images", "message": task.name} if {
+	some task in input.workflow.spec.tasks
 }
 """
 LINEAR = """
@@ -106,6 +114,13 @@ def test_a_rule_that_costs_too_much_is_named() -> None:
     found = cost(little(ALWAYS_MUCH), budget=3.0).problems
     assert "what it costs by the rules that ship, over 3" in found[0].detail
     assert [str(one) for one in found[1:]] == ["house/more.rego:3: data.waypost.house.primes is most of it"]
+
+
+def test_a_rule_that_fails_is_named_with_the_reason() -> None:
+    """A failing evaluation costs a hundred times as much, which says nothing of what is wrong."""
+    (found,) = cost(little(SEVERAL_VALUES)).problems
+    assert (found.file, found.line) == ("house/more.rego", 5)
+    assert found.detail.startswith("rules must not produce multiple outputs (in deciding about a submission")
 
 
 def test_a_rule_that_grows_with_the_document_passes() -> None:
