@@ -24,6 +24,7 @@ from gateway.cli.errors import EXIT_BY_STATUS, CliError, Exit
 from gateway.identity.development_issuer import SCOPES, mint_token
 from waypost.json_pointer import FieldError
 from waypost.tls import PkiError, roots_context
+from waypost.tracing.headers import headers_of
 
 WRONG_NAME: Final = (62, 64)
 """OpenSSL's error codes for a certificate of another host or IP address."""
@@ -78,7 +79,7 @@ def connect(url: str | None, token: str | None, *, timeout_seconds: float = 30.0
             "the token holds characters that no token has: give it as it was issued, on one line",
             code=Exit.USAGE,
         )
-    headers = {"authorization": f"Bearer {token}"} if token else {}
+    headers = headers_of(os.environ) | ({"authorization": f"Bearer {token}"} if token else {})
     try:
         with _open_client(address, headers, timeout_seconds) as client:
             yield client

@@ -1,8 +1,9 @@
 """Reads the trace of a request from its headers, and writes the `traceparent` header of its answer."""
 
+import os
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from waypost.tracing.context import FLAGS, TraceContext
@@ -49,6 +50,16 @@ def request_span(caller: TraceContext | None, *, fresh_flags: int = 0) -> TraceC
         flags=caller.flags,
         state=caller.state,
     )
+
+
+def headers_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns the headers by which a command's requests are in the trace that its environment names.
+
+    None where `TRACEPARENT` is missing or malformed.
+    """
+    names = [name for name in ("TRACEPARENT", "TRACESTATE") if name in environment]
+    span = caller_span([(name.lower().encode(), os.fsencode(environment[name])) for name in names])
+    return {} if span is None else {name.lower(): value for name, value in span.environment.items()}
 
 
 def trace_id_of(headers: Headers) -> str:

@@ -23,6 +23,7 @@ from gateway.cli.runs.watch import watch
 from waypost import pki
 
 ELSEWHERE = "../regions/beijing/cordon#"
+PARENT = f"00-{'ab' * 16}-{'cd' * 8}-01"
 
 
 @pytest.mark.parametrize("command", [cancel, retry, describe, explain, watch, logs, cordon])
@@ -37,6 +38,35 @@ def test_a_name_stays_one_part_of_the_path(command: Callable[..., int], httpserv
     httpserver.expect_request(re.compile(".*")).respond_with_handler(answer)
     assert command(ELSEWHERE, url=httpserver.url_for(""), token="t") == Exit.NOT_FOUND
     assert [re.split("[/?]", uri)[3].lower() for uri in asked] == ["%2e%2e%2fregions%2fbeijing%2fcordon%23"]
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"TRACEPARENT": PARENT, "TRACESTATE": "vendor=1"}, (PARENT, "vendor=1")),
+        ({"TRACEPARENT": PARENT, "TRACESTATE": "two\nlines"}, (PARENT, None)),
+        ({"TRACEPARENT": "00-two\nlines\udcff", "TRACESTATE": "vendor=1"}, (None, None)),
+        ({}, (None, None)),
+    ],
+)
+def test_a_command_is_in_the_trace_of_its_environment(
+    given: dict[str, str],
+    sent: tuple[str | None, str | None],
+    httpserver: HTTPServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A pipeline that is traced finds its runs in its trace; what is malformed is left out."""
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    found: list[tuple[str | None, str | None]] = []
+
+    def answer(request: Request) -> Response:
+        found.append((request.headers.get("traceparent"), request.headers.get("tracestate")))
+        return Response('{"detail": "no such run"}', 404)
+
+    httpserver.expect_request(re.compile(".*")).respond_with_handler(answer)
+    describe("0197", url=httpserver.url_for(""), token="t")
+    assert found[:1] == [sent]
 
 
 def test_dots_lead_nowhere() -> None:
