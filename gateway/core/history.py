@@ -11,6 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from clusters.protocol import TaskPhase
+from gateway.core.history_details import BundleRefusedDetail as BundleRefusedDetail
 from gateway.core.history_details import DeploymentDetail as DeploymentDetail
 from gateway.core.history_details import Detail as Detail
 from gateway.core.history_details import ExceptionDetail as ExceptionDetail
@@ -75,6 +76,8 @@ class HistoryKind(StrEnum):
     POLICY_STEP_APPROVED = "PolicyStepApproved"
     POLICY_APPROVAL_REFUSED = "PolicyApprovalRefused"
     """Somebody tried to approve their own request, or to approve twice; likewise for a policy exception."""
+    BUNDLE_REFUSED = "BundleRefused"
+    """Somebody whom policy permits to upload bundles uploaded one that the gateway did not take."""
     WORKFLOW_APPLIED = "WorkflowApplied"
     WORKFLOW_CANARIED = "WorkflowCanaried"
     WORKFLOW_PROMOTED = "WorkflowPromoted"
@@ -232,6 +235,7 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     **dict.fromkeys(OPERATION_KINDS, OperationDetail),
     **dict.fromkeys(ROUTING_KINDS, RoutingDetail),
     **dict.fromkeys(POLICY_KINDS, PolicyDetail),
+    HistoryKind.BUNDLE_REFUSED: BundleRefusedDetail,
     **dict.fromkeys(WORKFLOW_KINDS, WorkflowDetail),
     HistoryKind.DEPLOYMENT_ROLLED_BACK: DeploymentDetail,
     **dict.fromkeys(EXCEPTION_KINDS, ExceptionDetail),
@@ -247,6 +251,7 @@ ACTS: Final = (
     *OPERATION_KINDS,
     *ROUTING_KINDS,
     *POLICY_KINDS,
+    HistoryKind.BUNDLE_REFUSED,
     *WORKFLOW_KINDS,
     HistoryKind.DEPLOYMENT_ROLLED_BACK,
     *EXCEPTION_KINDS,

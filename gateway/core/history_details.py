@@ -47,6 +47,16 @@ class PolicyDetail(Detail, frozen=True, kw_only=True):
     asked_by: str = ""
 
 
+class BundleRefusedDetail(Detail, frozen=True, kw_only=True):
+    """History detail: an uploaded policy bundle was not taken. Nothing that its archive says is believed."""
+
+    archive: str
+    """The SHA-256 of what was uploaded, in hexadecimal digits."""
+    reason: str
+    decision_id: str
+    """The id of the policy decision that permitted the caller to upload bundles."""
+
+
 class WorkflowDetail(Detail, frozen=True, kw_only=True):
     """History detail: a new version of a released workflow, or a change of a version's state."""
 

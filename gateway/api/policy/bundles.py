@@ -13,7 +13,7 @@ from starlette.responses import Response
 from gateway.api.expected_state import etag, expected_revision, path_number
 from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
-from gateway.api.policy.refused_approvals import record_refused_approval
+from gateway.api.policy.refused_approvals import record_refused_approval, record_refused_bundle
 from gateway.api.policy.views import bundle_detail, bundle_list, bundle_view, step_view
 from gateway.core.decision import Action
 from gateway.core.errors import Conflict, Denied, Invalid, NotFound
@@ -67,6 +67,7 @@ async def upload(call: Call) -> Response:
         # The alarm is the same as for a file: somebody offers rules that must not rule.
         logger.error("a bundle that {} uploads is not taken: {}", act.by, error.detail)
         services.metrics.policy_bundles.labels("Refused").inc()
+        await record_refused_bundle(call, act, archive, error)
         raise
     path = f"/v1/policy/bundles/{release.sequence}"
     tag = etag(services.rollout.current.generation)

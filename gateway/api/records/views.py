@@ -1,10 +1,17 @@
 """The API's response types for recorded policy decisions."""
 
+from collections.abc import Mapping
+from typing import Any, Final
+
 from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 from gateway.core.decision import Action, Obligations, Reason
 from gateway.policy.question import QuestionError, encode_question
 from gateway.store.decisions import RecordedDecision
+
+OPERATED: Final = ("policy", "routing", "release", "exception")
+"""The parts of a policy query's context that name a change."""
+OPERATION_FIELDS: Final = ("operation", "sequence", "revision", "workflow", "version", "rule")
 
 
 class DecisionRecord(Struct, frozen=True, kw_only=True):
@@ -22,6 +29,11 @@ class DecisionRecord(Struct, frozen=True, kw_only=True):
     """The id of the run that the decision is about; empty if none, as for a refused submission."""
     name: str
     """The name of the workflow that the decision is about; empty if none."""
+    operation: str
+    """The change that was asked for of policy, routing, a release or an exception, as `activate 7`.
+
+    It is empty for other actions.
+    """
     trace_id: str
     rules: tuple[str, ...]
     reasons: tuple[Reason, ...]
@@ -67,6 +79,7 @@ def record_of(recorded: RecordedDecision) -> DecisionRecord:
         client=principal.client if principal else "",
         run=recorded.run,
         name=recorded.name,
+        operation=_operation_of(question.context) if question else "",
         trace_id=question.trace_id if question else "",
         rules=decision.rules,
         reasons=decision.reasons,
@@ -77,6 +90,14 @@ def record_of(recorded: RecordedDecision) -> DecisionRecord:
         duration_seconds=decision.duration_seconds,
         digest=question.digest if question else "",
     )
+
+
+def _operation_of(context: Mapping[str, Any]) -> str:
+    """Formats the change that the context of a policy query names: its operation, and of what it is."""
+    found: Mapping[str, Any] = next(
+        (context[name] for name in OPERATED if isinstance(context.get(name), Mapping)), {}
+    )
+    return " ".join(str(found[name]) for name in OPERATION_FIELDS if found.get(name) not in (None, ""))
 
 
 def full_record(recorded: RecordedDecision) -> DecisionRecord:

@@ -101,6 +101,7 @@ def _object_of(entry: dict[str, Any]) -> str:
     """Formats what an audited action was done to: a run, region, bundle, exception, routing or workflow."""
     detail = entry["detail"]
     bundle = f"bundle {detail['sequence']}" if "sequence" in detail else ""
+    bundle = f"archive {detail['archive'][:12]}" if "archive" in detail else bundle
     routing = f"routing {detail['routing']}" if "routing" in detail else ""
     release = ""
     if "version" in detail:
@@ -118,7 +119,7 @@ def _details(detail: Mapping[str, Any]) -> str | None:
         str(detail.get("step", "")),
         f"for {', '.join(tenants)}" if tenants else "",
         f"then {', '.join(f'{share:g}' for share in detail['steps'])} %" if "steps" in detail else "",
-        str(detail.get("reason", "")) if "version" in detail or "routing" in detail else "",
+        str(detail.get("reason", "")) if detail.keys() & {"version", "routing", "archive"} else "",
         f"bundle {detail['decides']} decides" if "decides" in detail else "",
         f"asked by {detail['asked_by']}" if "asked_by" in detail else "",
         f"ticket {detail['ticket']}" if "ticket" in detail else "",

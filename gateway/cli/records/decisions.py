@@ -201,7 +201,7 @@ def _print_table(items: Sequence[dict[str, Any]]) -> None:
             item["action"],
             item["tenant"],
             item["subject"],
-            item["name"] or item["run"],
+            item.get("operation") or item["name"] or item["run"],
             ", ".join(item["rules"]) or item["fault"],
             item["id"],
         ]

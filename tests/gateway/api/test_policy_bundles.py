@@ -104,6 +104,7 @@ async def test_who_asks_cannot_approve(client: httpx.AsyncClient) -> None:
     assert "who asks for it cannot approve it" in own.json()["detail"]
     (refused,) = (await client.get("/v1/decisions?refused=true")).json()["items"]
     assert (refused["id"], refused["rules"]) == (own.json()["decision_id"], ["approval.own"])
+    assert refused["operation"] == "approve 7"
     assert await states(client) == {7: "Gated"}
 
     client.headers["authorization"] = "Bearer payments.bob"
@@ -268,6 +269,18 @@ async def test_a_bad_bundle_is_refused_with_every_line(client: httpx.AsyncClient
     too_large = bytes(ARCHIVE_MAXIMUM_BYTES + 1)
     assert (await client.post(BUNDLES, content=too_large)).status_code == 413
     assert await states(client) == {}
+
+
+async def test_a_refused_upload_is_an_act_and_a_refusal(client: httpx.AsyncClient) -> None:
+    """With who and why: somebody offers rules that must not rule."""
+    assert (await client.post(BUNDLES, content=archive(7, key=None))).status_code == 422
+    (act,) = (await client.get("/v1/audit")).json()["items"]
+    assert (act["kind"], act["actor"]) == ("BundleRefused", "ada")
+    assert "it is not signed" in act["detail"]["reason"]
+    (refused,) = (await client.get("/v1/decisions?refused=true")).json()["items"]
+    assert (refused["operation"], refused["rules"]) == ("upload", ["bundle.refused"])
+    assert refused["id"] == act["detail"]["decision_id"]
+    assert refused["reasons"][0]["message"] == act["detail"]["reason"]
 
 
 @pytest.mark.parametrize(("content", "why"), BAD.values(), ids=BAD)

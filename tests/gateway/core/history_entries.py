@@ -5,6 +5,7 @@ from typing import Any
 from clusters.protocol import TaskPhase
 from gateway.core.history import (
     DETAILS,
+    BundleRefusedDetail,
     CancellationDetail,
     DeploymentDetail,
     Detail,
@@ -59,6 +60,7 @@ EXAMPLES: tuple[Detail, ...] = (
     WorkflowDetail(
         tenant="payments", workflow="nightly", version=2, digest="d", percent=5.0, stable=1, decision_id="d1"
     ),
+    BundleRefusedDetail(archive="0" * 64, reason="it is not signed", decision_id="-"),
     DeploymentDetail(deployment="shop", version="2", returns_to="1", status=201, reason="why"),
     ExceptionDetail(
         exception="e1",
