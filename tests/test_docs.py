@@ -135,13 +135,39 @@ def test_each_dashboard_is_shown_by_its_picture() -> None:
     assert [path.name for path in folder.iterdir() if path.stat().st_size > LARGEST_PICTURE_BYTES] == []
 
 
+NIGHTS = """package waypost.hours_test
+
+import data.waypost.house
+
+asked(at, regions) := {"at": at, "workflow": {
+	"metadata": {"labels": {"team": "a"}},
+	"spec": {"placement": {"regions": regions}},
+}}
+
+refused(at, regions) if {
+	some refusal in house.submit with input as asked(at, regions)
+	refusal.rule == "hours.shenzhen"
+}
+
+test_at_night_other_regions_must_be_named if {
+	refused(1796400000, [])
+	refused(1796400000, ["beijing", "shenzhen"])
+	not refused(1796400000, ["beijing"])
+}
+
+test_by_day_none_must_be if not refused(1796356800, [])
+"""
+
+
 def test_the_rules_in_the_documentation_pass_their_tests() -> None:
     """A security team starts from them: a rule and its test, among the rules that ship."""
     shipped = load_bundle(SHIPPED_POLICIES, None)
-    rule, test = blocks(ROOT / "docs" / "rules.md", "rego")
-    modules = (*shipped.source.modules, ("house/labels.rego", rule))
+    rule, test, hours = blocks(ROOT / "docs" / "rules.md", "rego")
+    modules = (*shipped.source.modules, ("house/labels.rego", rule), ("house/hours.rego", hours))
     source = msgspec.structs.replace(shipped.source, modules=modules)
-    bundle = msgspec.structs.replace(shipped, source=source, tests=(("labels_test.rego", test),))
+    bundle = msgspec.structs.replace(
+        shipped, source=source, tests=(("labels_test.rego", test), ("hours_test.rego", NIGHTS))
+    )
     assert check_bundle(bundle) == []
     report = run_rego_tests(bundle)
-    assert (report.tests, report.failures) == (1, ())
+    assert (report.tests, report.failures) == (3, ())

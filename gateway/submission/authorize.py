@@ -1,11 +1,15 @@
 """Authorizes an action: asks policy, and raises an HTTP error unless policy permits it."""
 
 import shlex
+from typing import Final
 
 from gateway.core.decision import TOO_OLD, Decision, Question
 from gateway.core.errors import Denied, Unavailable
 from gateway.policy.enforcement import can_be_excepted, refuses
 from gateway.policy.interface import PolicyEngine
+
+OPTIONS: Final = "--reason WHY --ticket WHERE --expires 7d"
+"""The options that the command needs."""
 
 
 def exception_advice(decision: Decision) -> str:
@@ -14,7 +18,7 @@ def exception_advice(decision: Decision) -> str:
         return ""
     commands = sorted(
         {
-            f"`waypost policy exceptions ask {shlex.quote(reason.rule)}`"
+            f"`waypost policy exceptions ask {shlex.quote(reason.rule)} {OPTIONS}`"
             for reason in decision.reasons
             if refuses(reason)
         }

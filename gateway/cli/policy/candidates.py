@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from loguru import logger
+
 from gateway.cli.dev.opa_process import OpaProcess
 from gateway.cli.dev.opa_program import find_opa
 from gateway.cli.errors import CliError, Exit
@@ -94,6 +96,8 @@ async def _opa(folder: Path, data: Path | None) -> AsyncIterator[Candidate]:
     with tempfile.TemporaryDirectory(prefix="waypost-") as name:
         place = Path(name)
         write_private(place / "bundle.tar.gz", pack_bundle(bundle))
+        # Its log lines are a gateway's; what OPA does not answer is a flip here.
+        logger.disable(opa_engine.__module__.rpartition(".")[0])
         async with (
             OpaProcess(program, place / "bundle.tar.gz", place / "opa.sock", log=place / "opa.log") as opa,
             opa_engine(
@@ -104,4 +108,7 @@ async def _opa(folder: Path, data: Path | None) -> AsyncIterator[Candidate]:
                 )
             ) as engine,
         ):
-            yield Candidate(engine=engine, at_once=AT_ONCE)
+            try:
+                yield Candidate(engine=engine, at_once=AT_ONCE)
+            finally:
+                logger.enable(opa_engine.__module__.rpartition(".")[0])

@@ -32,6 +32,8 @@ class Impact(Struct, frozen=True, kw_only=True):
     asked: int
     """The number of policy queries replayed; fewer than were read if some cannot be asked again."""
     seconds: float
+    tenants: frozenset[str] = frozenset()
+    """The tenants whose policy decisions were read."""
 
 
 async def measure(
@@ -44,11 +46,13 @@ async def measure(
     """
     read = asked = 0
     flips: list[Flip] = []
+    tenants: set[str] = set()
 
     def counted() -> Iterator[Recorded]:
         nonlocal read
         for recorded in corpus:
             read += 1
+            tenants.add(recorded.tenant)
             yield recorded
 
     screen, started = console(stderr=True, width=None), time.perf_counter()
@@ -61,7 +65,10 @@ async def measure(
                 rate = asked / (time.perf_counter() - started)
                 status.update(f"{asked:,} decisions, {rate:,.0f} a second, {len(flips)} flips")
     flips.sort(key=lambda flip: (KINDS.index(flip.kind), flip.tenant, flip.rules))
-    return Impact(flips=tuple(flips), read=read, asked=asked, seconds=time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return Impact(
+        flips=tuple(flips), read=read, asked=asked, seconds=seconds, tenants=frozenset(tenants - {""})
+    )
 
 
 def print_flips(flips: Sequence[Flip], output: Format) -> None:
@@ -79,6 +86,9 @@ def print_counts(impact: Impact) -> None:
     rate = f"; {impact.asked / impact.seconds:,.0f} a second" if impact.asked else ""
     kinds = ", ".join(f"{counts[kind]} {WORDS[kind]}" for kind in KINDS)
     console(stderr=True).print(f"{impact.asked} decisions: {kinds}{skipped}{rate}", markup=False)
+    if len(impact.tenants) == 1:
+        note = f"all are of tenant {next(iter(impact.tenants))}: only operators see the decisions of others"
+        console(stderr=True).print(note, markup=False)
 
 
 def exit_code(impact: Impact, *, allow_widening: bool) -> Exit:

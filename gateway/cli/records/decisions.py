@@ -69,6 +69,8 @@ class RefusalCount:
     tenant: str = field(kw_only=False)
     latest: str
     """The id of the newest decision among the counted refusals."""
+    at: float
+    """The time of that decision, in seconds since 1970."""
     decisions: int = 0
     subjects: list[str] = field(default_factory=list)
 
@@ -128,7 +130,9 @@ def summary(
             for item in page["items"]:
                 why = ", ".join(item["rules"]) or item["fault"]
                 key = (why, item["action"], item["tenant"])
-                groups.setdefault(key, RefusalCount(*key, latest=item["id"])).add(item["subject"])
+                groups.setdefault(key, RefusalCount(*key, latest=item["id"], at=item["at"])).add(
+                    item["subject"]
+                )
             if not (more := page.get("continue")):
                 break
             query["continue"] = more
@@ -139,9 +143,13 @@ def summary(
         print_value([asdict(group) for group in found], output)
     else:
         rows = (
-            [one.decisions, one.why, one.action, one.tenant, len(one.subjects), one.latest] for one in found
+            [
+                *(one.decisions, one.why, one.action, one.tenant, len(one.subjects)),
+                *(format_time(one.at), one.latest),
+            ]
+            for one in found
         )
-        console().print(table(["REFUSALS", "RULES", "ACTION", "TENANT", "CALLERS", "LATEST"], rows))
+        console().print(table(["REFUSALS", "RULES", "ACTION", "TENANT", "CALLERS", "LATEST", "ITS ID"], rows))
 
 
 @app.command

@@ -40,7 +40,7 @@ def bundles(
             [
                 bundle["sequence"],
                 bundle["revision"],
-                bundle["state"] + _share_text(bundle),
+                bundle["state"] + share_text(bundle),
                 bundle["uploaded_by"],
                 format_time(bundle["changed_at"]),
                 bundle["changed_by"],
@@ -59,9 +59,7 @@ def bundles(
 
 def describe_pending(pending: dict[str, Any]) -> str:
     """Formats for people a rollout change of a policy bundle that waits for approval."""
-    what = (
-        f"{pending['step']} {pending['sequence']}{_share_text(pending)}, asked for by {pending['asked_by']}"
-    )
+    what = f"{pending['step']} {pending['sequence']}{share_text(pending)}, asked for by {pending['asked_by']}"
     left = pending["approvals"] - len(pending["approved_by"])
     ends = format_time(pending["expires_at"])
     how = f"waypost policy approve {pending['sequence']}"
@@ -76,7 +74,7 @@ def _show_one(bundle: dict[str, Any], output: Format) -> None:
         print_value(bundle, output)
         return
     state = (
-        f"bundle {bundle['sequence']}: {bundle['state']}{_share_text(bundle)}, revision {bundle['revision']}"
+        f"bundle {bundle['sequence']}: {bundle['state']}{share_text(bundle)}, revision {bundle['revision']}"
     )
     console().print(state, markup=False)
     if (shadow := bundle["shadow"]) is None:
@@ -91,9 +89,11 @@ def _show_one(bundle: dict[str, Any], output: Format) -> None:
     )
     if shadow["latest"]:
         console().print(table(["KIND", "ACTION", "TENANT", "RULES", "DECISION", "DETAIL"], rows))
+        note = "`waypost decisions get` shows the decisions of your own tenant; to operators, of all tenants"
+        console().print(note, markup=False)
 
 
-def _share_text(bundle: dict[str, Any]) -> str:
+def share_text(bundle: dict[str, Any]) -> str:
     """Formats for people the tenants for whom a policy bundle in canary decides."""
     parts = [*bundle["tenants"], *([f"{bundle['percent']:g} %"] if bundle["percent"] else [])]
     return f" for {', '.join(parts)}" if parts else ""

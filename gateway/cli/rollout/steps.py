@@ -7,9 +7,9 @@ from cyclopts import Parameter
 
 from gateway.cli.arguments import Format, Output, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
-from gateway.cli.errors import Exit
+from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, print_names, print_value
-from gateway.cli.rollout.listing import Sequence, describe_pending
+from gateway.cli.rollout.listing import Sequence, describe_pending, share_text
 
 Generation = Annotated[
     int | None,
@@ -26,7 +26,13 @@ def upload(archive: Archive, *, output: Output = Format.TABLE, url: Url = None, 
         answer = client.post(
             api_path("policy", "bundles"), content=content, headers={"content-type": "application/gzip"}
         )
-        _show(read_answer(answer, "sequence", "state"), output)
+        bundle = read_answer(answer, "sequence", "state")
+        _show(bundle, output)
+    if bundle["state"] == "RolledBack":
+        raise CliError(
+            f"bundle {bundle['sequence']} was uploaded before and rolled back for good: nothing has changed",
+            lines=("To release its rules again, build them with a higher --sequence.",),
+        )
 
 
 @command
@@ -136,16 +142,19 @@ def _request_step(
     Returns the exit code: `WAITING` if other people must approve the change first.
     """
     with connect(url, token) as client:
-        before = None
+        before, former = None, ""
         if generation is None:
             rollout = read_answer(client.get(api_path("policy", "bundles")), "generation")
             generation, before = int(rollout["generation"]), rollout.get("pending")
+            former = next((share_text(one) for one in rollout["items"] if one["sequence"] == sequence), "")
         headers = {"if-match": f'"{generation}"'}
         path = api_path("policy", "bundles", str(sequence), step)
         answer = client.post(path, headers=headers, json=body)
         bundle = read_answer(answer, "sequence", "state")
     _show(bundle, output)
     if not bundle.get("pending"):
+        if step == "canary" and former:
+            console(stderr=True).print(f"in place of the canary{former}", markup=False)
         return Exit.DONE
     if step != "approve" and before:
         console(stderr=True).print(f"replaced what waited before: {describe_pending(before)}", markup=False)
@@ -158,7 +167,8 @@ def _show(bundle: dict[str, Any], output: Format) -> None:
     elif output is not Format.TABLE:
         print_value(bundle, output)
     else:
-        line = f"bundle {bundle['sequence']}: {bundle['state']}, revision {bundle['revision']}"
+        state = bundle["state"] + share_text(bundle)
+        line = f"bundle {bundle['sequence']}: {state}, revision {bundle['revision']}"
         console().print(line, markup=False)
         if unknown := bundle.get("unknown_tenants"):
             warning = f"warning: no data has a tenant {', '.join(unknown)}: is the name right?"

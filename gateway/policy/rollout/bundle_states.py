@@ -247,7 +247,10 @@ def after_step(
 def _moved(release: Release, event: BundleEvent, *, share: Share, by: str, at: float) -> Release:
     state = TRANSITIONS.get((release.state, event))
     if state is None:
-        raise StepRefused(f"bundle {release.sequence} is {release.state}: it cannot be {event}")
+        advice = ""
+        if release.state is BundleState.ROLLED_BACK:
+            advice = ". To release its rules again, build and upload them with a higher sequence"
+        raise StepRefused(f"bundle {release.sequence} is {release.state}: it cannot be {event}{advice}")
     kept = share if state is BundleState.CANARY else NOBODY
     return structs.replace(release, state=state, changed_by=by, changed_at=at, share=kept)
 

@@ -84,7 +84,10 @@ async def test_a_soft_rule_refuses_with_the_command_that_asks_for_an_exception(
     answer = await client.post("/v1/runs", json=document)
 
     assert answer.status_code == 403
-    assert "`waypost policy exceptions ask shards.maximum`" in answer.json()["detail"]
+    assert (
+        "`waypost policy exceptions ask shards.maximum --reason WHY --ticket WHERE --expires 7d`"
+        in answer.json()["detail"]
+    )
     assert answer.json()["reasons"][0]["level"] == "soft"
 
 

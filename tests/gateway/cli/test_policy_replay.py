@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loguru import logger
 
 from gateway.cli.arguments import Format
 from gateway.cli.errors import Exit
@@ -91,6 +92,17 @@ def test_rules_that_cannot_be_used_are_refused(
     assert replay_decisions(SHIPPED_POLICIES, decisions=tmp_path / "text") == Exit.USAGE
 
 
+def test_what_is_of_one_tenant_alone_is_said(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who may see no other would take it for all."""
+    data = export.parent / "data.json"
+    assert replay_decisions(SHIPPED_POLICIES, decisions=export, data=data) == Exit.DONE
+    assert "all are of tenant" not in capsys.readouterr().err
+    own = [line for line in export.read_text().splitlines() if json.loads(line)["tenant"] == "research"]
+    export.write_text("\n".join(own))
+    assert replay_decisions(SHIPPED_POLICIES, decisions=export, data=data) == Exit.DONE
+    assert "all are of tenant research: only operators see" in capsys.readouterr().err
+
+
 def test_an_archive_is_replayed_like_its_folder(
     export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,7 +124,11 @@ def test_a_real_opa_replays_what_the_embedded_engine_decided(
     rules = tmp_path / "rules"
     shutil.copytree(SHIPPED_POLICIES, rules)
     shutil.copy(export.parent / "data.json", rules / "data.json")
+    logged: list[str] = []
+    sink = logger.add(logged.append, format="{message}")
     assert replay_decisions(rules, decisions=export, opa=True) == Exit.DONE
+    logger.remove(sink)
+    assert logged == []
     assert capsys.readouterr().err.startswith("8 decisions: 0 newly allowed, 0 without an answer, 0 newly")
 
     (rules / ".manifest").write_text('{"metadata": {"engine": "opa"}}')

@@ -19,6 +19,7 @@ BUNDLE = {
     "tenants": ["payments"],
     "percent": 12.5,
 }
+ACTIVE = BUNDLE | {"state": "Active", "tenants": [], "percent": 0.0}
 LIST = {"items": [BUNDLE], "generation": 3, "deciding": "00ff", "active": None}
 BUNDLES = "/v1/policy/bundles"
 
@@ -44,7 +45,7 @@ def test_a_step_is_about_the_state_that_is_there(
     httpserver.expect_request(BUNDLES).respond_with_json(LIST)
     httpserver.expect_oneshot_request(
         f"{BUNDLES}/7/activate", method="POST", headers={"if-match": '"3"'}
-    ).respond_with_json(BUNDLE | {"state": "Active"})
+    ).respond_with_json(ACTIVE)
     assert activate(7, url=httpserver.url_for(""), token="t") == Exit.DONE
     assert capsys.readouterr().out == "bundle 7: Active, revision ab12\n"
 
@@ -85,7 +86,31 @@ def test_a_canary_is_for_those_that_are_named(
     ).respond_with_json(BUNDLE)
     url = httpserver.url_for("")
     assert canary(7, tenant=["payments"], percent=12.5, generation=1, url=url, token="t") == Exit.DONE
-    assert capsys.readouterr().out == "bundle 7: Canary, revision ab12\n"
+    assert capsys.readouterr().out == "bundle 7: Canary for payments, 12.5 %, revision ab12\n"
+
+
+def test_another_canary_says_which_it_replaces(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever adds a tenant must not lose one unseen."""
+    httpserver.expect_request(BUNDLES).respond_with_json(LIST)
+    answer = BUNDLE | {"tenants": ["demo"], "percent": 0.0}
+    httpserver.expect_request(f"{BUNDLES}/7/canary", method="POST").respond_with_json(answer)
+    assert canary(7, tenant=["demo"], url=httpserver.url_for(""), token="t") == Exit.DONE
+    said = capsys.readouterr()
+    assert said.out == "bundle 7: Canary for demo, revision ab12\n"
+    assert said.err == "in place of the canary for payments, 12.5 %\n"
+
+
+def test_an_upload_of_what_was_rolled_back_fails(
+    httpserver: HTTPServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It changes nothing, and what was uploaded will never decide."""
+    archive = tmp_path / "policy.tar.gz"
+    archive.write_bytes(b"bundle")
+    httpserver.expect_request(BUNDLES, method="POST").respond_with_json(ACTIVE | {"state": "RolledBack"})
+    assert upload(archive, url=httpserver.url_for(""), token="t") == Exit.FAILED
+    assert "rolled back for good: nothing has changed" in capsys.readouterr().err
 
 
 def test_what_a_bundle_in_shadow_would_change_is_shown(
