@@ -181,7 +181,8 @@ async def test_a_step_that_is_not_possible_is_a_conflict(client: httpx.AsyncClie
     await step(client, "rollback", 8)
     gone = await step(client, "activate", 8)
     gone = (await step(client, "activate", 8)).json()
-    assert (gone["status"], gone["detail"]) == (409, "bundle 8 is RolledBack: it cannot be Activated")
+    said = "bundle 8 is RolledBack: it cannot be Activated. To release its rules again, build and upload them"
+    assert (gone["status"], gone["detail"]) == (409, f"{said} with a higher sequence")
 
 
 @pytest.mark.parametrize("name", ["9", "x", "1e3", "-1", "99999999999999999999"])
