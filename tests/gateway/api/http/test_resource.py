@@ -64,13 +64,21 @@ async def test_every_call_but_descriptions_asks_for_a_token(client: httpx.AsyncC
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
-    [("GET", "/v1/runs"), ("POST", "/v1/runs"), ("GET", "/v1/runs/x"), ("GET", "/nowhere")],
+    ("method", "path", "sampled"),
+    [
+        ("GET", "/v1/runs", "01"),
+        ("POST", "/v1/runs", "01"),
+        ("GET", "/v1/runs/x", "01"),
+        ("GET", "/nowhere", "00"),
+    ],
 )
 async def test_every_answer_names_its_trace(
-    client: httpx.AsyncClient, document: dict[str, Any], method: str, path: str
+    client: httpx.AsyncClient, document: dict[str, Any], method: str, path: str, sampled: str
 ) -> None:
-    """Good or bad: the caller's own trace where there is one, under a span of ours."""
+    """Good or bad: the caller's own trace where there is one, under a span of ours.
+
+    It is sampled where the caller's is; of a path that there is not no span is recorded.
+    """
     sent = f"00-{'ab' * 16}-{'cd' * 8}-01"
     answer = await client.request(
         method, path, headers={"traceparent": sent}, json=document if method == "POST" else None
@@ -78,7 +86,7 @@ async def test_every_answer_names_its_trace(
     fresh = await client.request(method, path)
 
     version, trace_id, span_id, flags = answer.headers["traceparent"].split("-")
-    assert (version, trace_id, len(span_id), flags) == ("00", "ab" * 16, 16, "00")
+    assert (version, trace_id, len(span_id), flags) == ("00", "ab" * 16, 16, sampled)
     assert span_id != "cd" * 8
     assert fresh.headers["traceparent"].split("-")[1] != trace_id
     assert answer.is_success or answer.json()["trace_id"] == trace_id
