@@ -14,7 +14,16 @@ from rich.table import Table
 
 from gateway.cli.arguments import Format, Output, RunId, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
-from gateway.cli.output import colored, command, console, format_count, format_duration, print_value, table
+from gateway.cli.output import (
+    Markup,
+    colored,
+    command,
+    console,
+    format_count,
+    format_duration,
+    print_value,
+    table,
+)
 from gateway.cli.runs.run_ids import resolve_run
 
 ITEM_CHARACTERS: Final = 40
@@ -50,7 +59,7 @@ def describe(
         return
     screen = console()
     submitter = escape(f"by {found['subject']} of {found['tenant']}")
-    screen.print(f"{escape(found['id'])}  {escape(found['name'])}  {colored(found['phase'])}  {submitter}")
+    screen.print(f"{format_head(found)}  {submitter}")
     screen.print(_format_times(found), markup=False)
     screen.print(f"permitted: {', '.join(found['permitted']) or 'nowhere'}", markup=False)
     screen.print()
@@ -59,6 +68,12 @@ def describe(
     screen.print(_task_table(found))
     if found["tasks_left_out"]:
         screen.print(f"... and {format_count(found['tasks_left_out'], 'more task')}")
+
+
+def format_head(run: dict[str, Any]) -> Markup:
+    """Formats a run's id, name, released version (if it has one) and phase, as one line."""
+    words = [escape(word) for word in (run["id"], run["name"], run.get("released")) if word]
+    return Markup("  ".join([*words, colored(run["phase"])]))
 
 
 def _format_times(run: dict[str, Any]) -> str:

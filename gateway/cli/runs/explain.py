@@ -4,11 +4,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from rich.markup import escape
-
 from gateway.cli.arguments import Format, Output, RunId, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
-from gateway.cli.output import colored, command, console, print_value
+from gateway.cli.output import command, console, print_value
+from gateway.cli.runs.describe import format_head
 from gateway.cli.runs.run_ids import resolve_run
 from gateway.core.decision import Level
 from gateway.core.history import HistoryKind
@@ -24,7 +23,7 @@ def explain(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, to
         print_value(story["run"] if output is Format.NAME else story, output)
         return
     screen, summary = console(), story["run"]
-    screen.print(f"{escape(summary['id'])}  {escape(summary['name'])}  {colored(summary['phase'])}")
+    screen.print(format_head(summary))
     submitter = f"{summary['subject']} of tenant {summary['tenant']}"
     screen.print(f"submitted by {submitter} at {_format_time(summary['created_at'])}", markup=False)
     screen.print()

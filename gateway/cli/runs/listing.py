@@ -59,6 +59,7 @@ def _print_table(runs: Sequence[dict[str, Any]]) -> None:
         [
             run["id"],
             run["name"],
+            run.get("released"),
             run["tenant"],
             colored(run["phase"]),
             run["shard_count"],
@@ -66,7 +67,7 @@ def _print_table(runs: Sequence[dict[str, Any]]) -> None:
         ]
         for run in runs
     )
-    console().print(table(["RUN", "NAME", "TENANT", "PHASE", "SHARDS", "AGE"], rows))
+    console().print(table(["RUN", "NAME", "VERSION", "TENANT", "PHASE", "SHARDS", "AGE"], rows))
 
 
 def _phase_name(word: str) -> str:

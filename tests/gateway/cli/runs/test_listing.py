@@ -7,6 +7,8 @@ from pytest_httpserver import HTTPServer
 
 from gateway.cli.arguments import Format
 from gateway.cli.errors import Exit
+from gateway.cli.runs.describe import describe
+from gateway.cli.runs.explain import explain
 from gateway.cli.runs.listing import runs
 from tests.gateway.cli.runs.answers import run
 
@@ -36,3 +38,29 @@ def test_every_label_is_asked_for(httpserver: HTTPServer) -> None:
     asked = "label=team%3Ddata&label=env%3Dtest&limit=50"
     httpserver.expect_request("/v1/runs", query_string=asked).respond_with_json({"items": []})
     assert runs(label=("team=data", "env=test"), url=httpserver.url_for(""), token="t") == Exit.DONE
+
+
+def test_the_released_version_of_a_run_is_shown(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who is called for a release that fails looks for its version here; one sent whole has none."""
+    found = [run("r1") | {"released": "nightly@2"}, run("r2") | {"released": ""}]
+    httpserver.expect_request("/v1/runs").respond_with_json({"items": found})
+    assert runs(url=httpserver.url_for(""), token="t") == Exit.DONE
+    head, *rows = capsys.readouterr().out.splitlines()
+    at = head.index("VERSION")
+    assert [row[at:].split()[0] for row in rows] == ["nightly@2", "demo"]
+
+
+def test_the_head_of_a_description_and_an_explanation_names_the_released_version(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    released = run("r1") | {"released": "nightly@2"}
+    story = {"run": released, "decisions": [], "history": [], "complete": True}
+    httpserver.expect_request("/v1/runs/r1/explain").respond_with_json(story)
+    nothing = {"permitted": [], "shards": [], "tasks": [], "tasks_left_out": 0}
+    shown = released | nothing | {"workflow": {"spec": {"tasks": []}}}
+    httpserver.expect_request("/v1/runs/r1").respond_with_json(shown)
+    for show in (describe, explain):
+        assert show("r1", url=httpserver.url_for(""), token="t") == Exit.DONE
+        assert capsys.readouterr().out.startswith("r1  n  nightly@2  Running")
