@@ -1,6 +1,7 @@
 """The API handlers for regions: list, cordon, uncordon, drain, forget and replace."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 from starlette.responses import Response
@@ -15,6 +16,8 @@ from gateway.core.history import HistoryEntry, HistoryKind, OperationDetail
 from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import RegionView
 from gateway.regions.scores import score
+from gateway.store.acts import ActQuery
+from gateway.store.interface import Store
 from gateway.submission.authorize import authorize
 
 CORDON_POLLS: Final = 40
@@ -31,8 +34,25 @@ async def regions(call: Call) -> Response:
     question = call.question(Action.REGIONS_READ)
     await authorize(question, policy=services.policy)
     floor = services.settings.placing.latency_floor_seconds
-    items = tuple(region_state(view, score(view, floor_seconds=floor)) for view in services.regions())
-    return JsonResponse(RegionList(items=items, cut_off=services.cut_off()))
+    items = []
+    for view in services.regions():
+        operator, routing = await _cordoned_by(services.store, view)
+        found = score(view, floor_seconds=floor)
+        items.append(region_state(view, found, cordoned_by=operator, cordoned_by_routing=routing))
+    return JsonResponse(RegionList(items=tuple(items), cut_off=services.cut_off()))
+
+
+async def _cordoned_by(store: Store, view: RegionView) -> tuple[str, int | None]:
+    """Returns the operator and the number of the routing revision by which a region is cordoned."""
+    operator, routing = "", None
+    # Without the store the regions are listed all the same: they are looked at in an outage.
+    with suppress(Unavailable):
+        if Taint.CORDONED in view.taints:
+            query = ActQuery(tenants=None, kinds=(HistoryKind.CORDONED,), region=view.name, limit=1)
+            operator = next((entry.actor for entry in (await store.acts(query)).entries), "")
+        if view.routing.cordon and (active := (await store.routing()).active):
+            routing = active.number
+    return operator, routing
 
 
 async def replace(call: Call) -> Response:

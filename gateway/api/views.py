@@ -172,6 +172,10 @@ class RegionState(Struct, frozen=True, kw_only=True):
     avoided: bool
     forgotten: bool
     executors: tuple[str, ...]
+    cordoned_by: str = ""
+    """The subject of the operator who has cordoned it last; empty if none has, or it is not known."""
+    cordoned_by_routing: int | None = None
+    """The number of the routing revision in force, if that cordons the region."""
 
 
 class RegionList(Struct, frozen=True, kw_only=True):
@@ -223,7 +227,9 @@ def detail(
     )
 
 
-def region_state(view: RegionView, score: float) -> RegionState:
+def region_state(
+    view: RegionView, score: float, *, cordoned_by: str = "", cordoned_by_routing: int | None = None
+) -> RegionState:
     """Converts a `RegionView` and its placement score to the API's `RegionState`.
 
     Copies the fields of `view`, and adds the values that its properties compute.
@@ -234,5 +240,7 @@ def region_state(view: RegionView, score: float) -> RegionState:
         "avoided": view.routing.avoid,
         "forgotten": view.forgotten,
         "executors": sorted(set(view.executors)),
+        "cordoned_by": cordoned_by,
+        "cordoned_by_routing": cordoned_by_routing,
     }
     return convert(structs.asdict(view) | computed, RegionState)

@@ -28,7 +28,7 @@ def regions(
             region["inflight"],
             region["free_slots"],
             f"{region['score']:.4f}",
-            region["reason"],
+            _format_reason(region),
         ]
         for region in found
     )
@@ -45,3 +45,12 @@ def regions(
 def _format_condition(region: dict[str, Any]) -> Markup:
     marks = [mark for mark in ("cordoned", "avoided", "forgotten") if region.get(mark)]
     return Markup(", ".join([colored(region["condition"]), *marks]))
+
+
+def _format_reason(region: dict[str, Any]) -> str:
+    """Formats why a region is in its condition, and who or what has cordoned it."""
+    by = [region["cordoned_by"]] if region.get("cordoned_by") else []
+    if (number := region.get("cordoned_by_routing")) is not None:
+        by.append(f"routing {number}")
+    cordon = f"cordoned by {' and by '.join(by)}" if by else ""
+    return "; ".join(filter(None, (region["reason"], cordon)))

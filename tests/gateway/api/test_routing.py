@@ -9,6 +9,7 @@ from msgspec import structs
 from gateway.api.http.services import Services
 from gateway.core.decision import Action, Reason
 from gateway.core.history import RoutingDetail
+from gateway.regions.region_condition import Taint
 from gateway.regions.region_view import RegionView
 from gateway.regions.routing import RegionRouting
 from gateway.settings import RegionTarget
@@ -52,6 +53,16 @@ async def test_a_revision_is_applied_once_and_rolled_back(client: httpx.AsyncCli
     assert all(one.decision_id for one in details)
     acts = (await client.get("/v1/audit", params={"kind": "RoutingRolledBack"})).json()["items"]
     assert [act["actor"] for act in acts] == ["ada"]
+
+
+async def test_a_cordon_says_by_whom_and_by_what(client: httpx.AsyncClient, views: list[RegionView]) -> None:
+    """An operator's cordon and that of a routing revision end in different ways."""
+    await applied(client, 1)
+    await client.post("/v1/regions/beijing/cordon")
+    views[0] = structs.replace(views[0], taints=frozenset({Taint.CORDONED}))
+    views[1] = structs.replace(views[1], routing=RegionRouting(cordon=True))
+    found = (await client.get("/v1/regions")).json()["items"]
+    assert [(one["cordoned_by"], one["cordoned_by_routing"]) for one in found] == [("ada", None), ("", 1)]
 
 
 async def test_what_cannot_be_done_is_refused(client: httpx.AsyncClient) -> None:
