@@ -15,7 +15,7 @@ PROC: Final = Path("/proc")
 LISTENING: Final = "0A"
 """The code in `/proc/net/tcp` of a socket that listens."""
 SHOWN_CHARACTERS: Final = 100
-OURS: Final = frozenset({"gateway", "--bundle"})
+OURS: Final = frozenset({"gateway", "cluster", "--bundle", "--config-file"})
 """Words by which the command lines of a stack's processes are recognized: gateway, clusters, OPA."""
 
 
@@ -32,7 +32,7 @@ class Holder(NamedTuple):
 def holders_of_folder(folder: Path) -> list[Holder]:
     """Returns the processes of a stack whose command line names `folder` or a file in it.
 
-    This process is left out.
+    Those that were started again by hand are among them. This process is left out.
     """
     wholes = {str(folder.resolve()), str((folder / REGIONS).resolve())}
     return [
@@ -42,7 +42,7 @@ def holders_of_folder(folder: Path) -> list[Holder]:
         and not OURS.isdisjoint(holder.arguments)
         and any(
             word == whole or word.startswith(f"{whole}{os.sep}")
-            for word in holder.arguments
+            for word in _absolute(holder)
             for whole in wholes
         )
     ]
@@ -66,6 +66,15 @@ def _processes() -> Iterator[Holder]:
         except OSError:  # it has ended meanwhile, or is another user's
             continue
         yield Holder(int(path.parent.name), tuple(os.fsdecode(word) for word in words))
+
+
+def _absolute(holder: Holder) -> Iterator[str]:
+    """Yields the words of a process's command line, as paths from where it was started."""
+    try:
+        started_in = os.readlink(PROC / str(holder.pid) / "cwd")
+    except OSError:  # it has ended meanwhile, or is another user's
+        started_in = os.sep
+    yield from (os.path.normpath(os.path.join(started_in, word)) for word in holder.arguments)
 
 
 def _listening_sockets(port: int) -> Iterator[str]:

@@ -100,6 +100,28 @@ def test_processes_of_a_killed_stack_are_named(tmp_path: Path, capsys: pytest.Ca
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("gateway", "--config", "gateway.toml"),
+        ("cluster", "--state", "{}/regions/beijing"),
+        ("run", "--server", "--config-file", "{}/opa/config.json"),
+    ],
+)
+def test_processes_that_were_started_again_by_hand_are_named(
+    words: tuple[str, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They outlive their `up` and hold journal or socket, as a line such as the one that it printed."""
+    monkeypatch.chdir(tmp_path)
+    with idle_process(*(word.format(tmp_path) for word in words)) as left:
+        assert up(state=tmp_path) == Exit.UNAVAILABLE
+    assert f"End them with `kill {left.pid}`" in capsys.readouterr().err
+
+
+@pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 async def test_a_closed_terminal_ends_the_stack(number: signal.Signals, tmp_path: Path) -> None:
     """Else gateway and regions would run for ever: they have sessions of their own."""
