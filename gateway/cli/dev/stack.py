@@ -17,6 +17,7 @@ from msgspec import json as msgspec_json
 from gateway.cli.context import CONTEXT_PATH, DEVELOPMENT, Context
 from gateway.cli.dev.faulty_proxy import Proxy
 from gateway.cli.dev.log_errors import why_no_start
+from gateway.cli.dev.opa_process import ENVIRONMENT
 from gateway.cli.dev.region_folders import REGIONS
 from gateway.cli.dev.stack_opa import DATABASE, RULES, StackOpa
 from gateway.cli.errors import CliError, Exit
@@ -162,7 +163,8 @@ class Stack:
     def start_command(self, name: str) -> list[str]:
         """Returns the words of the shell command that starts a region or the OPA again at its old address."""
         if self.opa and name == "opa":
-            return ["env", "-i", *self.opa.command()]
+            environment = [f"{variable}={value}" for variable, value in ENVIRONMENT.items()]
+            return ["env", "-i", *environment, *self.opa.command()]
         return ["waypost", *self.region_command(name, self.ready[name]["port"])]
 
     def region_command(self, region: str, port: int) -> list[str]:

@@ -174,16 +174,15 @@ async def _up(stack: Stack) -> int:
     screen.print("starting a gateway and its regions ...", markup=False)
     async with stack:
         rows: list[list[object]] = [
-            ["gateway", stack.url, stack.processes["gateway"].pid],
-            ["metrics", stack.metrics_url, None],
+            ["gateway", stack.url, stack.metrics_url, stack.processes["gateway"].pid],
         ]
         if stack.opa:
-            rows.append(["opa", stack.opa.engine, stack.processes["opa"].pid])
-        rows += [
-            [name, f"127.0.0.1:{stack.proxies[name].port}", stack.processes[name].pid]
-            for name in stack.regions
-        ]
-        screen.print(table(["", "ADDRESS", "PROCESS"], rows))
+            rows.append(["opa", stack.opa.engine, None, stack.processes["opa"].pid])
+        for name in stack.regions:
+            metrics = f"http://127.0.0.1:{stack.ready[name]['metrics_port']}"
+            process = stack.processes[name].pid
+            rows.append([name, f"127.0.0.1:{stack.proxies[name].port}", metrics, process])
+        screen.print(table(["", "ADDRESS", "METRICS", "PROCESS"], rows))
         if delays := [ROUND_TRIPS[name] * 1e3 for name in stack.regions if name in ROUND_TRIPS]:
             screen.print(
                 f"round trips of {min(delays):.0f} to {max(delays):.0f} ms are simulated", markup=False
