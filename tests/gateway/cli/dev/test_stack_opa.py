@@ -144,3 +144,10 @@ def test_the_example_in_the_documentation_is_what_it_gets() -> None:
             "polling": {"min_delay_seconds": 1, "max_delay_seconds": 2, "long_polling_timeout_seconds": 30},
         }
     }
+
+
+def test_it_is_started_again_by_hand_as_it_was_started(tmp_path: Path) -> None:
+    """With the same environment, and no more of it: rules can print it."""
+    stack = Stack(tmp_path, ())
+    stack.opa = StackOpa(Path("opa"), tmp_path, {})
+    assert stack.start_command("opa")[:5] == ["env", "-i", "GOGC=400", "opa", "run"]

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import pytest
 
+from gateway.cli.dev.faulty_proxy import Proxy
 from gateway.cli.dev.permitted_regions import nowhere_permitted
 from gateway.cli.dev.stack import Stack
 from gateway.cli.dev.up import _up, up
@@ -31,6 +32,10 @@ class EmptyStack(Stack):
     async def __aenter__(self) -> Self:
         self.processes["gateway"] = await asyncio.create_subprocess_exec("cat", stdin=subprocess.PIPE)
         self.ready["gateway"] = {"port": 1, "metrics_port": 2}
+        for name in self.regions:
+            self.ready[name] = {"metrics_port": 4711}
+            self.proxies[name] = Proxy(target_host="127.0.0.1", target_port=1)
+            self.processes[name] = self.processes["gateway"]
         self.started.set()
         return self
 
@@ -131,6 +136,20 @@ async def test_a_closed_terminal_ends_the_stack(number: signal.Signals, tmp_path
     os.kill(os.getpid(), number)
     await running
     assert stack.ended
+
+
+@pytest.mark.integration
+async def test_it_says_where_the_metrics_of_each_process_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A Prometheus is pointed at them; those of regions are new at each start."""
+    stack = EmptyStack(tmp_path, ("beijing",))
+    running = asyncio.create_task(_up(stack))
+    await stack.started.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await running
+    printed = capsys.readouterr().out
+    assert "http://127.0.0.1:2 " in printed and "http://127.0.0.1:4711 " in printed
 
 
 def test_without_an_opa_it_says_how_one_is_made(
