@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import IO, Any, Final, Self
+from typing import Any, Final, Self
 
 from msgspec import json as msgspec_json
 
@@ -161,10 +161,13 @@ class Stack:
         await self._start(region, self.region_command(region, port))
 
     def start_command(self, name: str) -> list[str]:
-        """Returns the words of the shell command that starts a region or the OPA again at its old address."""
+        """Returns the words of the shell command that starts a process of the stack at its old address."""
         if self.opa and name == "opa":
             environment = [f"{variable}={value}" for variable, value in ENVIRONMENT.items()]
             return ["env", "-i", *environment, *self.opa.command()]
+        if name == "gateway":
+            without = [word for rule in RULES if self.opa and rule in os.environ for word in ("-u", rule)]
+            return [*(["env", *without] if without else []), "waypost", *self._gateway_command()]
         return ["waypost", *self.region_command(name, self.ready[name]["port"])]
 
     def region_command(self, region: str, port: int) -> list[str]:
@@ -186,27 +189,29 @@ class Stack:
 
     async def start_gateway(self) -> None:
         """Writes the gateway's settings and starts it, on the ports that it had before, if any."""
-        ports = self.ready.get("gateway", self._ports)
-        text = self._settings_text(ports["port"], ports["metrics_port"])
-        write_private(self.configuration, text.encode())
+        self._write_settings()
         if not (key := self.state / AUDIT_KEY).exists():
             write_private(self.state / "audit.pub.pem", make_audit_key(key).encode())
-        await self._start(
-            "gateway",
-            ["gateway", "--config", str(self.configuration), "--dev", str(self.state / DEVELOPMENT)],
-        )
+        await self._start("gateway", self._gateway_command())
+        self._write_settings()  # with the ports that it has: one that is started by hand gets the same
 
-    def _settings_text(self, port: int, metrics_port: int) -> str:
+    def _gateway_command(self) -> list[str]:
+        return ["gateway", "--config", str(self.configuration)]
+
+    def _write_settings(self) -> None:
+        ports = self.ready.get("gateway", self._ports)
         regions = "\n".join(
             f'[[regions]]\nname = "{region}"\nurl = "embedded+https://127.0.0.1:{self.proxies[region].port}"'
             for region in self.regions
         )
         policy = self.opa.policy_settings if self.opa else ""
-        return (
+        text = (
             f'store = "sqlite:{self.state / DATABASE}"\npki = "{self.state / PKI}"\n'
-            f'[audit]\nkey = "{self.state / AUDIT_KEY}"\n'
-            f"[listen]\nport = {port}\n[metrics]\nport = {metrics_port}\n{policy}{regions}\n"
+            f'development = "{self.state / DEVELOPMENT}"\n[audit]\nkey = "{self.state / AUDIT_KEY}"\n'
+            f"[listen]\nport = {ports['port']}\n[metrics]\nport = {ports['metrics_port']}\n"
+            f"{policy}{regions}\n"
         )
+        write_private(self.configuration, text.encode())
 
     async def _start(self, name: str, arguments: Sequence[str]) -> None:
         """Starts one process of the stack and waits for the line that it prints when it is ready.
@@ -288,13 +293,3 @@ async def _wait_or_kill(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.kill()
     await process.wait()
-
-
-def clear_state(state: Path, log: IO[str]) -> None:
-    """Empties the folder of an earlier stack. The folder itself stays, since this process has locked it."""
-    print(f"emptying {state}", file=log)
-    for path in state.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()

@@ -5,13 +5,14 @@ import errno
 import fcntl
 import os
 import shlex
+import shutil
 import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import IO, Annotated, Final
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -20,7 +21,7 @@ from gateway.cli.dev.holders import holder_of_port, holders_of_folder, kill_comm
 from gateway.cli.dev.opa_program import OLDEST, find_opa
 from gateway.cli.dev.permitted_regions import nowhere_permitted
 from gateway.cli.dev.region_folders import remove_regions, set_regions_apart
-from gateway.cli.dev.stack import ROUND_TRIPS, Stack, clear_state
+from gateway.cli.dev.stack import ROUND_TRIPS, Stack
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, table
 from waypost import tls
@@ -61,15 +62,15 @@ def up(
 ) -> int | None:
     """Start a gateway and its regions on this machine, for development.
 
-    Regions are not restarted when they die. Everything runs as you, the tasks that are submitted included:
-    they can read and change what you can.
+    What dies is not restarted: the command that starts it again is printed. Everything runs as you, the tasks
+    that are submitted included: they can read and change what you can.
     """
     _check_names(region)
     with _lock(state):
         _check_folder(state)
         if fresh:
             remove_regions(state)
-            clear_state(state, sys.stderr)
+            _clear_state(state, sys.stderr)
         _check_free(port, "--port")
         _check_free(metrics_port, "--metrics-port", port)
         set_regions_apart(state)
@@ -77,6 +78,16 @@ def up(
         return asyncio.run(
             _up(Stack(state, region, port=port, metrics_port=metrics_port, cpu=cpu, opa=program))
         )
+
+
+def _clear_state(state: Path, log: IO[str]) -> None:
+    """Empties the folder of an earlier stack. The folder itself stays, since this process has locked it."""
+    print(f"emptying {state}", file=log)
+    for path in state.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _opa() -> Path:
@@ -193,24 +204,18 @@ async def _up(stack: Stack) -> int:
             "ready: try `waypost submit examples/hello.yaml --watch` in another terminal; Ctrl-C ends it",
             markup=False,
         )
-        watching = [asyncio.create_task(_print_end(stack, name, stop)) for name in stack.processes]
+        watching = [asyncio.create_task(_print_end(stack, name)) for name in stack.processes]
         await stop.wait()
         await cancel_and_wait(watching)
         screen.print("stopping ...", markup=False)
         return 1 if stack.processes["gateway"].returncode is not None else 0
 
 
-async def _print_end(stack: Stack, name: str, stop: asyncio.Event) -> None:
-    """Waits for the end of the stack's process `name` and prints that it has ended.
-
-    The end of the gateway sets `stop`; for others, the command that starts the process again is printed.
-    """
+async def _print_end(stack: Stack, name: str) -> None:
+    """Waits for the end of the stack's process `name`; prints that, and the command that starts it again."""
     code = await stack.processes[name].wait()
     console().print(
         f"{name} has ended with code {code}; its log: {stack.state / 'logs' / name}.log", markup=False
     )
-    if name == "gateway":
-        stop.set()
-    else:
-        again = shlex.join(stack.start_command(name))
-        console().print(f"start it again with: {again}", markup=False)
+    again = shlex.join(stack.start_command(name))
+    console().print(f"start it again with: {again}", markup=False)

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from gateway.cli.dev.stack import Stack
 from gateway.cli.errors import CliError
+from gateway.settings_loading import load_settings
 from waypost import tls
 
 
@@ -78,6 +80,22 @@ async def test_a_region_starts_in_its_own_folder(tmp_path: Path, monkeypatch: py
         await stack.start_region("a")
     words = stack.region_command("a", 0)
     assert folders == [Path(words[words.index("--state") + 1])]
+
+
+class Recording(Stack):
+    """A stack whose gateway is not started, but has got ports."""
+
+    async def _start(self, name: str, arguments: Sequence[str]) -> None:
+        self.ready[name] = {"port": 71, "metrics_port": 72}
+
+
+async def test_the_settings_are_enough_to_start_the_gateway_again(tmp_path: Path) -> None:
+    """By hand, with `--config` alone: it takes the same tokens, on the ports that callers and OPA know."""
+    stack = Recording(tmp_path, ())
+    await stack.start_gateway()
+    settings = load_settings(stack.configuration, {})
+    assert (settings.listen.port, settings.metrics.port) == (71, 72)
+    assert settings.development == str(tmp_path / "development")
 
 
 def files_in(folder: Path) -> list[Path]:

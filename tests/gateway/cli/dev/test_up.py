@@ -1,6 +1,7 @@
 """Tests the checks of `waypost up` before it starts anything."""
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -27,7 +28,11 @@ class EmptyStack(Stack):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         write_private(self.configuration, b"")
-        self.started, self.ended = asyncio.Event(), False
+        self.started, self.printed, self.ended = asyncio.Event(), asyncio.Event(), False
+
+    def start_command(self, name: str) -> list[str]:
+        self.printed.set()
+        return super().start_command(name)
 
     async def __aenter__(self) -> Self:
         self.processes["gateway"] = await asyncio.create_subprocess_exec("cat", stdin=subprocess.PIPE)
@@ -41,7 +46,8 @@ class EmptyStack(Stack):
 
     async def __aexit__(self, *_: object) -> None:
         self.ended = True
-        self.processes["gateway"].terminate()
+        with contextlib.suppress(ProcessLookupError):
+            self.processes["gateway"].terminate()
         await self.processes["gateway"].wait()
 
 
@@ -150,6 +156,22 @@ async def test_it_says_where_the_metrics_of_each_process_are(
     await running
     printed = capsys.readouterr().out
     assert "http://127.0.0.1:2 " in printed and "http://127.0.0.1:4711 " in printed
+
+
+@pytest.mark.integration
+async def test_a_gateway_that_dies_can_be_started_again_beside_its_regions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The regions are reached through this process: if it ended too, there would be nothing to start for."""
+    stack = EmptyStack(tmp_path, ())
+    running = asyncio.create_task(_up(stack))
+    await stack.started.wait()
+    stack.kill("gateway")
+    await stack.printed.wait()
+    assert not stack.ended
+    os.kill(os.getpid(), signal.SIGTERM)
+    await running
+    assert f"again with: waypost gateway --config {stack.configuration}" in capsys.readouterr().out
 
 
 def test_without_an_opa_it_says_how_one_is_made(
