@@ -81,6 +81,13 @@ CASES: Final = (
         calls("0+99x30", "0+1x30"),
         step="5m",
     ),
+    AlertCase(  # its runbook: it ends by itself within 6 minutes after the last error
+        "WaypostErrorBudgetBurnsFast",
+        "40m",
+        calls("0+97x40", "0+3x37 111x3"),
+        calls("0+97x40", "0+3x34 102x6"),
+        step="1m",
+    ),
     AlertCase(
         "WaypostErrorBudgetBurnsSteadily",
         "2h",
