@@ -128,7 +128,7 @@ async def workflow(call: Call) -> Response:
     if tenants is None or tenant in tenants:
         found = await call.services.store.released_workflow(tenant, call.path_parameters["workflow"])
     if found is None:
-        raise NotFound("there is no such released workflow")
+        raise NotFound(f"there is no such released workflow of the tenant {tenant}")
     return JsonResponse(found, etag=etag(found.rev))
 
 
@@ -170,7 +170,7 @@ async def _take(
     decision_id = await _authorize(call, step_context(asked, step, number, percent))
     before = await store.released_workflow(tenant, name)
     if before is None or before.version(number) is None:
-        raise NotFound("there is no such version of a released workflow")
+        raise NotFound(f"there is no such version of a released workflow of the tenant {tenant}")
     if before.rev != expected_revision(call, of="workflow"):
         raise PreconditionFailed(OVERTAKEN)
     act: dict[str, Any] = {"by": call.principal.subject, "at": call.at, "decision_id": decision_id}

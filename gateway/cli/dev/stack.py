@@ -131,7 +131,7 @@ class Stack:
         (folder / "ca.key").unlink()
 
     def _hand_over(self, issued: Credentials, region: str) -> None:
-        """Moves a region's key, and copies its certificate and the root's, into the folder of the region.
+        """Moves a region's key and certificate into the folder of the region, with a copy of the root's.
 
         The region's tasks run as its user, and must not find the gateway's key.
         """
@@ -144,6 +144,7 @@ class Stack:
         ):
             write_private(copy, source.read_bytes())
         issued.key.unlink()
+        issued.certificate.unlink()  # one without its key would be a fault to `waypost pki verify`
 
     def _certificates(self, region: str) -> Path:
         return self._folder(region) / "pki"

@@ -19,6 +19,8 @@ app = App(name="decisions", help="What policy decided, about whom and why.")
 
 PAGE: Final = 200
 """The number of policy decisions that an export requests in one call."""
+SENTENCE_MAXIMUM: Final = 60
+"""The maximum number of characters of a reason, or of OPA's error, that a table shows."""
 
 
 class ExportedPage(msgspec.Struct, frozen=True, kw_only=True, rename={"next": "continue"}):
@@ -107,7 +109,7 @@ def listing(
         page = read_answer(client.get(api_path("decisions"), params=query), "items")
     print_more(page)
     if output is Format.TABLE and not quiet:
-        _print_table(page["items"])
+        _print_table(page["items"], with_reasons=bool(filters and filters.refused))
     else:
         print_value(page["items"], Format.NAME if quiet else output)
 
@@ -124,11 +126,13 @@ def summary(
     """Count the recorded refusals by the rules that refused, action and tenant, the most frequent first."""
     query = (filters or Filters()).query() | {"limit": PAGE, "refused": "true"}
     groups: dict[tuple[str, str, str], RefusalCount] = {}
+    faults: set[str] = set()
     with connect(url, token) as client:
         while True:
             page = read_answer(client.get(api_path("decisions"), params=query), "items")
             for item in page["items"]:
                 why = ", ".join(item["rules"]) or item["fault"]
+                faults.add(item["fault"])
                 key = (why, item["action"], item["tenant"])
                 groups.setdefault(key, RefusalCount(*key, latest=item["id"], at=item["at"])).add(
                     item["subject"]
@@ -144,7 +148,13 @@ def summary(
     else:
         rows = (
             [
-                *(one.decisions, one.why, one.action, one.tenant, len(one.subjects)),
+                *(
+                    one.decisions,
+                    _shorten(one.why) if one.why in faults else one.why,
+                    one.action,
+                    one.tenant,
+                    len(one.subjects),
+                ),
                 *(format_time(one.at), one.latest),
             ]
             for one in found
@@ -201,8 +211,9 @@ def exported(filters: Filters, client: httpx.Client) -> Iterator[msgspec.Raw]:
         query["continue"] = page.next
 
 
-def _print_table(items: Sequence[dict[str, Any]]) -> None:
-    rows = (
+def _print_table(items: Sequence[dict[str, Any]], *, with_reasons: bool) -> None:
+    columns = ["TIME", "DECISION", "ACTION", "TENANT", "WHO", "WHAT", "RULES", "ID"]
+    rows = [
         [
             format_time(item["at"]),
             "permitted" if item["allow"] else "no answer" if item["fault"] else "refused",
@@ -210,9 +221,18 @@ def _print_table(items: Sequence[dict[str, Any]]) -> None:
             item["tenant"],
             item["subject"],
             item.get("operation") or item["name"] or item["run"],
-            ", ".join(item["rules"]) or item["fault"],
+            ", ".join(item["rules"]) or _shorten(item["fault"]),
             item["id"],
         ]
         for item in items
-    )
-    console().print(table(["TIME", "DECISION", "ACTION", "TENANT", "WHO", "WHAT", "RULES", "ID"], rows))
+    ]
+    if with_reasons:
+        columns.append("REASON")
+        for row, item in zip(rows, items, strict=True):
+            row.append(_shorten(next((one["message"] for one in item.get("reasons", ())), "")))
+    console().print(table(columns, rows))
+
+
+def _shorten(text: str) -> str:
+    """Cuts a sentence for a cell of a table; `get` and the other formats have it whole."""
+    return text if len(text) <= SENTENCE_MAXIMUM else f"{text[: SENTENCE_MAXIMUM - 3]}..."

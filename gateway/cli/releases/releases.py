@@ -170,7 +170,10 @@ def rollback(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Roll a workflow's version back for good. If it was stable, the previous stable version replaces it."""
+    """Roll a workflow's version back for good. If it was stable, the previous stable version replaces it.
+
+    For the workflow of another tenant: `waypost releases rollback NAME VERSION --tenant TENANT`.
+    """
     _request_step("rollback", name, version, tenant, rev, output, url, token)
 
 

@@ -89,6 +89,18 @@ async def test_what_names_no_release_is_refused(
         assert answer.json()["errors"][0]["pointer"] == pointer
 
 
+async def test_a_workflow_that_is_not_there_is_named_with_its_tenant(client: httpx.AsyncClient) -> None:
+    """Whoever forgot to name the tenant looked in another."""
+    await applied(client, 1)
+    lost = await client.get(f"{WORKFLOWS}/weekly")
+    version = await client.post(f"{WORKFLOWS}/nightly/versions/9/rollback", headers={"if-match": '"1"'})
+    found = [(answer.status_code, answer.json()["detail"]) for answer in (lost, version)]
+    assert found == [
+        (404, "there is no such released workflow of the tenant payments"),
+        (404, "there is no such version of a released workflow of the tenant payments"),
+    ]
+
+
 async def test_steps_are_refused_without_the_state_that_they_are_about(client: httpx.AsyncClient) -> None:
     await applied(client, 1, 2)
     path = f"{WORKFLOWS}/nightly/versions/2/promote"

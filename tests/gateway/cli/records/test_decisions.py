@@ -98,3 +98,20 @@ def test_what_is_no_export_is_refused(httpserver: HTTPServer) -> None:
 def test_a_time_that_is_none_is_refused() -> None:
     """Before anything is asked."""
     assert listing(filters=Filters(since="yesterday"), url="http://127.0.0.1:1", token="t") == Exit.USAGE
+
+
+def test_tables_have_the_beginning_of_a_long_sentence(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An outage of OPA is a sentence of 150 letters. Refusals have the first of their reasons."""
+    reasons = [{"rule": "image.banned", "message": "alpine is banned"}, {"rule": "x", "message": "second"}]
+    fault = "no answer: " + "x" * 150
+    items = [ITEM | {"reasons": reasons}, ITEM | {"rules": [], "fault": fault, "reasons": []}]
+    httpserver.expect_request("/v1/decisions").respond_with_json({"items": items, "continue": None})
+    url = httpserver.url_for("")
+    assert listing(filters=Filters(refused=True), url=url, token="t") == Exit.DONE
+    out = capsys.readouterr().out
+    assert ("alpine is banned" in out, "second" in out, f"{fault[:57]}... " in out) == (True, False, True)
+    assert listing(url=url, token="t") == summary(url=url, token="t") == Exit.DONE
+    out = capsys.readouterr().out
+    assert ("alpine" in out, out.count(f"{fault[:57]}... "), fault[:61] in out) == (False, 2, False)
