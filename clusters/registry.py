@@ -68,9 +68,9 @@ def executors_at(urls: Iterable[str]) -> DeclaredExecutors:
 
 
 def engine_at(url: str) -> str:
-    """Returns the engine of the cluster at this URL, as documents name it: `temporal` of `temporal+https://...`.
+    """Returns the engine of the cluster at this URL: `temporal` for one that begins `temporal+https:`.
 
-    Raises `ValueError` for a URL whose scheme names no kind of cluster.
+    Documents name it in `spec.engine`. Raises `ValueError` for a URL whose scheme names no kind of cluster.
     """
     _kind_of(url)
     return url.partition(":")[0].partition("+")[0]
