@@ -17,12 +17,10 @@ INLINE_SECONDS: Final = 0.002
 """The processor time in seconds that an evaluation may take on the event loop."""
 TURN_SECONDS: Final = 0.004
 """The processor time in seconds after which other tasks of the event loop get a turn."""
-AVOIDED: Final = 1_000
-"""The number of evaluations of a rule that are declined after one that took too long on the event loop.
-
-Between two checkpoints an evaluation cannot be ended. One that takes long there is slow by its rules and
-their data, not by its document: so will be the next.
-"""
+FEWEST_DECLINED: Final = 16
+"""The number of evaluations of a rule that are declined after a first one that took too long here."""
+MOST_DECLINED: Final = 1_024
+"""The number of evaluations of a rule that are declined at most before it is tried here again."""
 
 
 class InlineEvaluation:
@@ -40,11 +38,13 @@ class InlineEvaluation:
     ) -> None:
         self._interpreters, self._maximum_bytes, self._seconds = interpreters, maximum_bytes, seconds
         self._waiting: deque[tuple[asyncio.Future[str | None], str, bytes]] = deque()
-        self._avoided: Counter[str] = Counter()
+        self._declines: Counter[str] = Counter()
         """The number of further evaluations that are declined, by rule."""
+        self._backoff: dict[str, int] = {}
+        """The number of evaluations that will be declined after the next one that takes too long, by rule."""
 
     def __repr__(self) -> str:
-        return f"<InlineEvaluation: {len(self._waiting)} waiting, avoids {dict(self._avoided)}>"
+        return f"<InlineEvaluation: {len(self._waiting)} waiting, declines {dict(self._declines)}>"
 
     async def evaluate(self, rule: str, document: bytes) -> str | None:
         """Returns the value of `rule` for a document as JSON; None if a child process must evaluate it.
@@ -53,7 +53,7 @@ class InlineEvaluation:
         in time, and what took too long here. Raises `EvaluationError` if the evaluation fails.
         """
         bounded = self._interpreters[rule].bounded
-        if len(document) > self._maximum_bytes or not bounded or self._avoids(rule):
+        if len(document) > self._maximum_bytes or not bounded or self._is_declined(rule):
             return None
         loop = asyncio.get_running_loop()
         evaluated: asyncio.Future[str | None] = loop.create_future()
@@ -79,13 +79,26 @@ class InlineEvaluation:
             except Exception as error:  # for its caller: others wait behind it
                 evaluated.set_exception(error)
             now = time.thread_time()
-            if now - began > 2 * self._seconds:
-                self._avoided[rule] = AVOIDED
+            self._adapt(rule, too_long=now - began > 2 * self._seconds)
         if self._waiting:
             loop.call_soon(self._evaluate_waiting, loop)
 
-    def _avoids(self, rule: str) -> bool:
-        if self._avoided[rule] > 0:
-            self._avoided[rule] -= 1
+    def _adapt(self, rule: str, *, too_long: bool) -> None:
+        """Doubles the number of declined evaluations after one that took too long; else lowers it by one.
+
+        Between two checkpoints an evaluation cannot be ended. One that takes long there is mostly slow by its
+        rules and their data, so the next will be, too. But on a busy machine a single one is slow by chance:
+        it must not send a thousand quick ones to the child process, where each costs twice the time.
+        """
+        before = self._backoff.get(rule, FEWEST_DECLINED)
+        if too_long:
+            self._declines[rule] = before
+            self._backoff[rule] = min(2 * before, MOST_DECLINED)
+        elif before > FEWEST_DECLINED:
+            self._backoff[rule] = before - 1
+
+    def _is_declined(self, rule: str) -> bool:
+        if self._declines[rule] > 0:
+            self._declines[rule] -= 1
             return True
         return False

@@ -6,7 +6,11 @@ from typing import cast
 import pytest
 
 from gateway.policy.embedded import inline_evaluation
-from gateway.policy.embedded.inline_evaluation import AVOIDED, InlineEvaluation
+from gateway.policy.embedded.inline_evaluation import (
+    FEWEST_DECLINED,
+    MOST_DECLINED,
+    InlineEvaluation,
+)
 from gateway.policy.embedded.interpreter import EvaluationError, Interpreter, Interrupted
 
 
@@ -88,14 +92,35 @@ async def test_nothing_is_evaluated_for_a_caller_that_has_gone(
     assert fake.evaluated == ["0.0002"]
 
 
-async def test_what_kept_the_event_loop_is_declined_for_some_time(
-    fake: FakeInterpreter, inline: InlineEvaluation
+async def declined_after(inline: InlineEvaluation, seconds: bytes) -> int:
+    """Evaluates for `seconds`; returns how many evaluations are declined before one is taken again."""
+    assert await inline.evaluate("r", seconds) is not None
+    declined = 0
+    while await inline.evaluate("r", b"0.0001") is None:
+        declined += 1
+    return declined
+
+
+async def test_what_kept_the_event_loop_once_is_declined_a_few_times(inline: InlineEvaluation) -> None:
+    assert await declined_after(inline, b"0.0041") == FEWEST_DECLINED
+    assert await declined_after(inline, b"0.0039") == 0
+
+
+async def test_a_rule_that_keeps_the_event_loop_again_and_again_is_declined_ever_longer(
+    inline: InlineEvaluation,
 ) -> None:
-    assert await inline.evaluate("r", b"0.0041") == "0.0041"
-    for _ in range(AVOIDED):
-        assert await inline.evaluate("r", b"0.0001") is None
-    assert await inline.evaluate("r", b"0.0001") == "0.0001"
-    assert fake.evaluated == ["0.0041", "0.0001"]
+    # Though each slow document is followed by a quick one.
+    declined = [await declined_after(inline, b"0.0041") for _ in range(12)]
+    assert declined[:4] == [16, 31, 61, 121]
+    assert declined[-1] > MOST_DECLINED - 2
+
+
+async def test_quick_evaluations_are_trusted_again_by_and_by(inline: InlineEvaluation) -> None:
+    for _ in range(12):
+        await declined_after(inline, b"0.0041")
+    for _ in range(MOST_DECLINED):
+        assert await inline.evaluate("r", b"0.0001") is not None
+    assert await declined_after(inline, b"0.0041") == FEWEST_DECLINED
 
 
 async def test_a_large_document_is_declined(inline: InlineEvaluation) -> None:
