@@ -18,6 +18,11 @@ SCHEDSTAT = Path("/proc/thread-self/schedstat")
 """Nanoseconds on a processor, nanoseconds waiting for one, and turns, of the thread that reads it."""
 
 
+def processor_wait(schedstat: Path = SCHEDSTAT) -> float:
+    """Returns the seconds that a thread has waited for a processor so far; 0 where Linux does not tell."""
+    return int(schedstat.read_text().split()[1]) / 1e9 if schedstat.exists() else 0.0
+
+
 class Stall(Struct, frozen=True, kw_only=True):
     """The longest stall of an event loop, in seconds: by the clock, and without waits for a processor.
 
@@ -67,5 +72,4 @@ async def longest_stall(call: Awaitable[object]) -> Stall:
 
 
 def _now() -> _Moment:
-    waited = int(SCHEDSTAT.read_text().split()[1]) / 1e9 if SCHEDSTAT.exists() else 0.0
-    return _Moment(time.perf_counter(), waited, time.thread_time())
+    return _Moment(time.perf_counter(), processor_wait(), time.thread_time())

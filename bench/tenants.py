@@ -2,7 +2,7 @@
 
 One kind of load (noise) after the other, for `--seconds` each, beside the quiet tenant, which was measured
 alone just before: printed are ratios to that, and for /livez the worst stall above the worst one before.
-Needs `wrk`. Usage: python bench/tenants.py [--seconds 60] [--noise NAME ...]
+Needs `wrk`. Usage: python -m bench.tenants [--seconds 60] [--noise NAME ...]
 """
 
 import argparse
@@ -22,6 +22,7 @@ from typing import Any
 
 import httpx
 
+from bench.event_loop_stalls import processor_wait
 from gateway.cli.dev.stack import Stack
 from gateway.identity.development_issuer import mint_token
 from gateway.policy.bundle import SHIPPED_POLICIES
@@ -131,6 +132,8 @@ class Samples:
     get: list[float] = field(default_factory=list)
     done: list[float] = field(default_factory=list)
     livez: list[float] = field(default_factory=list)
+    livez_own: list[float] = field(default_factory=list)
+    """The durations of /livez without the waits of the gateway and of the caller for a processor."""
     refused: int = 0
 
 
@@ -166,19 +169,23 @@ async def wait_for_end(client: httpx.AsyncClient, run: str, samples: Samples) ->
     samples.done.append(DONE_SECONDS)
 
 
-async def probe(url: str, samples: Samples) -> None:
+async def probe(stack: Stack, samples: Samples) -> None:
     """Calls /livez every 20 ms and measures the duration of each call."""
-    async with httpx.AsyncClient(base_url=url, timeout=120) as client:
+    gateway = Path(f"/proc/{stack.processes['gateway'].pid}/schedstat")  # of its main thread, the event loop's
+    async with httpx.AsyncClient(base_url=stack.metrics_url, timeout=120) as client:
         while True:
-            began = time.perf_counter()
+            waited, began = processor_wait(gateway) + processor_wait(), time.perf_counter()
             await client.get("/livez")
-            samples.livez.append(time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            samples.livez.append(seconds)
+            waited = processor_wait(gateway) + processor_wait() - waited
+            samples.livez_own.append(max(0.0, seconds - waited))
             await asyncio.sleep(0.02)
 
 
 async def measure(client: httpx.AsyncClient, stack: Stack, seconds: float) -> Samples:
     """Measures the quiet tenant's calls and /livez for the given seconds; returns the samples."""
-    probing = asyncio.create_task(probe(stack.metrics_url, samples := Samples()))
+    probing = asyncio.create_task(probe(stack, samples := Samples()))
     await quiet(client, seconds, samples)
     probing.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -244,8 +251,9 @@ def row(name: str, alone: Samples, beside: Samples) -> str:
             f"x{after / middle:.1f} x{p99(during) / p99(before):.1f}:"
             f" {ms(middle)} {ms(p99(before))} -> {ms(after)} {ms(p99(during))}"
         )
-    above = (max(beside.livez) - max(alone.livez)) * 1000
-    cells.append(f"{above:+,.0f}: {ms(max(alone.livez))} -> {ms(max(beside.livez))}")
+    for before, during in ((alone.livez, beside.livez), (alone.livez_own, beside.livez_own)):
+        above = (max(during) - max(before)) * 1000
+        cells.append(f"{above:+,.0f}: {ms(max(before))} -> {ms(max(during))}")
     cells.append(str(beside.refused))
     return "| " + " | ".join(cells) + " |"
 
@@ -275,13 +283,13 @@ async def main(seconds: float, names: Sequence[str]) -> None:
             loud = [mint_token(issuer, subject="loud", tenant=name, scopes=SCOPES) for name in LOUD]
             token = mint_token(issuer, subject="quiet", tenant="demo", scopes=SCOPES)
             print("Each cell: ratio of p50, ratio of p99: p50 and p99 alone -> beside the noise, in ms")
-            print("| noise | submit | GET | accepted to done | /livez at worst, ms | refused |")
-            print("| --- | --- | --- | --- | --- | --- |", flush=True)
+            print("| noise | submit | GET | accepted to done | /livez at worst, ms | without waits | refused |")
+            print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
             headers = {"authorization": f"Bearer {token}"}
             async with httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=120) as client:
                 await measure(client, stack, 3)
                 for one in names:
-                    alone = await measure(client, stack, max(5.0, seconds / 4))
+                    alone = await measure(client, stack, seconds)  # as long: the worst of as many calls
                     async with making(NOISES[one](), stack, loud, folder):
                         beside = await measure(client, stack, seconds)
                     print(row(one, alone, beside), flush=True)
