@@ -171,7 +171,7 @@ async def wait_for_end(client: httpx.AsyncClient, run: str, samples: Samples) ->
 
 async def probe(stack: Stack, samples: Samples) -> None:
     """Calls /livez every 20 ms and measures the duration of each call."""
-    gateway = Path(f"/proc/{stack.processes['gateway'].pid}/schedstat")  # of its main thread, the event loop's
+    gateway = Path(f"/proc/{stack.processes['gateway'].pid}/schedstat")  # of its main thread
     async with httpx.AsyncClient(base_url=stack.metrics_url, timeout=120) as client:
         while True:
             waited, began = processor_wait(gateway) + processor_wait(), time.perf_counter()
@@ -283,7 +283,7 @@ async def main(seconds: float, names: Sequence[str]) -> None:
             loud = [mint_token(issuer, subject="loud", tenant=name, scopes=SCOPES) for name in LOUD]
             token = mint_token(issuer, subject="quiet", tenant="demo", scopes=SCOPES)
             print("Each cell: ratio of p50, ratio of p99: p50 and p99 alone -> beside the noise, in ms")
-            print("| noise | submit | GET | accepted to done | /livez at worst, ms | without waits | refused |")
+            print("| noise | submit | GET | accepted to done | /livez at worst, ms | own | refused |")
             print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
             headers = {"authorization": f"Bearer {token}"}
             async with httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=120) as client:
