@@ -1,6 +1,7 @@
 """The executor of `process` tasks: runs a command in its own process group with its own environment."""
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Coroutine
 from pathlib import Path
@@ -120,6 +121,8 @@ class ProcessExecutor:
                 # What it wrote since the last check may be as much as the disk holds.
                 if is_too_long(spec.log):
                     await finish_despite_cancellation(shorten_log(spec.log))
+            if guard is not None and guard.start_error is not None:
+                raise OSError(guard.start_error, os.strerror(guard.start_error))
             # No failure of the task: another attempt may run it.
             if guard is not None and guard.lease_expired:
                 return Outcome(succeeded=False, killed=True, reason="its lease has ended")
@@ -127,16 +130,19 @@ class ProcessExecutor:
             if guard is not None and guard.exit_code is not None:
                 exit_code = guard.exit_code
             # A command that failed may have written half of its output: that is not read.
-            if exit_code == 0:
-                return read_output(output_file)
-            killed_by = signal_name(-exit_code) if exit_code < 0 else ""
-            reason = f"killed by {killed_by}" if killed_by else f"exit code {exit_code}"
-            # An exit code alone does not say that memory ran out.
-            if spec.memory_bytes:
-                reason = memory_reason(spec, reason, log_begin)
-            return Outcome(succeeded=False, reason=reason)
+            return read_output(output_file) if exit_code == 0 else _failure(exit_code, spec, log_begin)
 
     def _terminate(
         self, child: "subprocess.Popen[Any]", guard: LeaseGuard | None, spec: ProcessSpec
     ) -> Coroutine[Any, Any, None]:
         return terminate(child, guard, spec.identity, grace_seconds=self._settings.grace_seconds)
+
+
+def _failure(exit_code: int, spec: ProcessSpec, log_begin: int) -> Outcome:
+    """Builds the outcome of a command that failed; `log_begin` is where its log began, in bytes."""
+    killed_by = signal_name(-exit_code) if exit_code < 0 else ""
+    reason = f"killed by {killed_by}" if killed_by else f"exit code {exit_code}"
+    # An exit code alone does not say that memory ran out.
+    if spec.memory_bytes:
+        reason = memory_reason(spec, reason, log_begin)
+    return Outcome(succeeded=False, reason=reason)

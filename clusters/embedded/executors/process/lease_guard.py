@@ -30,6 +30,8 @@ class LeaseGuard:
         """The process group of the command; None until that runs."""
         self.exit_code: int | None = None
         """The exit code of the command, -N for signal N; None until it has ended by itself."""
+        self.start_error: int | None = None
+        """The error number with which the command could not be started; None where it was."""
         self.lease_expired = False
         """Whether the guard killed the command, or did not start it, because the lease had expired."""
 
@@ -49,7 +51,7 @@ class LeaseGuard:
 
     def __repr__(self) -> str:
         state = f"group={self.group}, exit_code={self.exit_code}, lease_expired={self.lease_expired}"
-        return f"LeaseGuard({state}, lease={self._lease!r})"
+        return f"LeaseGuard({state}, start_error={self.start_error}, lease={self._lease!r})"
 
     def command_line(self, memory_bytes: int, descriptor: int, command: Sequence[str]) -> list[str]:
         """Returns the command line of the guard process that runs `command` under the lease.
@@ -88,7 +90,7 @@ class LeaseGuard:
                 self._apply(line)
 
     def _apply(self, report: bytes) -> None:
-        """Records one report of the lease guard: command started, command ended, or run-lease expired.
+        """Records one report of the lease guard: command (not) started, command ended, or run-lease expired.
 
         The form of reports is described in `watchdog.py`.
         """
@@ -97,6 +99,8 @@ class LeaseGuard:
             self._on_started(self.group)
         elif report.startswith(b"="):
             self.exit_code = int(report[1:])
+        elif report.startswith(b"-"):
+            self.start_error = int(report[1:])
         else:
             self.lease_expired = True
 

@@ -14,7 +14,7 @@ EXPIRES_AT (seconds of the machine's monotonic clock) or when its standard input
 COMMAND's environment from the open file DESCRIPTOR, `NAME=value` and a NUL byte each; the guard's own
 environment is another, so that nothing in a document's `env` (LD_PRELOAD) acts on the guard. Each line that
 it reads is a later EXPIRES_AT. It writes to the same socket: `+PGID` when the command runs, then `=CODE` when
-the command has ended, or `!` when the lease has.
+the command has ended, or `!` when the lease has; `-ERRNO` alone when the command could not be started.
 """
 
 import contextlib
@@ -190,6 +190,10 @@ def guard_lease(expires_at: float, memory_bytes: int, descriptor: int, command: 
     become_subreaper()
     environment = _read_environment(descriptor)
     lease = LeaseInput(expires_at)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    # A limit above the guard's own cannot be set, and would allow no more.
+    if hard != resource.RLIM_INFINITY:
+        memory_bytes = min(memory_bytes, hard)
     # This process itself may have been started too late, or have waited for a processor until now.
     if not lease.read_arrived():
         _report("!")
@@ -211,9 +215,9 @@ def guard_lease(expires_at: float, memory_bytes: int, descriptor: int, command: 
             preexec_fn=prepare,
         )
     except OSError as error:
-        sys.stderr.write(f"cannot start {command[0]}: {error.strerror}\n")
-        # As a shell does. Nothing was reported, so this exit code counts as the command's.
-        return 127
+        # The number says whether it is a fault of the task or of this machine, such as EAGAIN of fork(2).
+        _report(f"-{error.errno}")
+        return 1
     _report(f"+{child.pid}")
     in_time = lease.wait_for_exit(os.pidfd_open(child.pid))
     signal_group(child.pid)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -10,17 +11,26 @@ from pathlib import Path
 
 import pytest
 
+from clusters.embedded.executors.process import lease_guard
 from clusters.embedded.executors.process.process_spec import IDENTITY
 from clusters.embedded.executors.process.watchdog_client import PROGRAM
 from clusters.embedded.executors.run_lease import RunLease
 from clusters.embedded.node import ClusterNode
 from clusters.embedded.scheduling.lease_requests import LEASE_SECONDS
-from clusters.protocol import TaskPhase
+from clusters.protocol import AttemptEndKind, TaskPhase
 from tests.clusters.embedded.executors.process.escaping_commands import ESCAPE, pids_in, pids_written
-from tests.clusters.embedded.working_node import SHARD, finished, process, running, start
+from tests.clusters.embedded.working_node import SHARD, ended, finished, process, running, start
 from waypost.workflow.task import Resources, SideEffects
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("leases")]
+
+FULL_MACHINE = f"""
+import errno, runpy, subprocess
+def popen(*_, **__): raise BlockingIOError(errno.EAGAIN, "")
+subprocess.Popen = popen
+runpy.run_path({PROGRAM[-1]!r}, run_name="__main__")
+"""
+"""A guard that can start no process."""
 
 
 async def test_a_command_ends_with_its_guard(node: ClusterNode, tmp_path: Path) -> None:
@@ -73,6 +83,51 @@ async def test_memory_is_bounded_under_a_guard_too(node: ClusterNode) -> None:
 
     reason = "out of memory: exit code 1, its memory is limited to 100 MiB (resources.memoryMiB)"
     assert (await finished(node))["a"].reason == reason
+
+
+@pytest.mark.parametrize("memory_mib", [None, 100])
+@pytest.mark.parametrize("program", ["no-such-program", "/etc/passwd"])
+@pytest.mark.parametrize("side_effects", list(SideEffects))
+async def test_a_command_that_cannot_be_started_says_why(
+    node: ClusterNode, side_effects: SideEffects, program: str, memory_mib: int | None
+) -> None:
+    """An exit code of 127 would be the command's own, and is no word about its memory."""
+    task = process("a", program, resources=Resources(memory_mib=memory_mib))
+    await start(node, task, side_effects=side_effects)
+
+    why = "Permission denied" if program.startswith("/") else "No such file or directory"
+    assert (await finished(node))["a"].reason == f"cannot run {program}: {why}"
+
+
+async def test_a_machine_without_another_process_fails_no_task(
+    node: ClusterNode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is a fault of the machine, whether the cluster or the guard meets it: another cluster may run it."""
+    program = tmp_path / "guard.py"
+    program.write_text(FULL_MACHINE)
+    monkeypatch.setattr(lease_guard, "PROGRAM", (*PROGRAM[:-1], str(program)))
+    await start(node, process("a", "true"), side_effects=SideEffects.EXCLUSIVE)
+
+    end = await ended(node)
+    assert end.end is AttemptEndKind.LOST
+    assert end.reason == "task a: cannot run true: Resource temporarily unavailable"
+
+
+def test_a_guard_below_a_limit_of_its_own_sets_no_higher_one(tmp_path: Path) -> None:
+    """A process without privileges cannot, and its command would not be started."""
+    hard = 1 << 30
+    ours, guards = socket.socketpair()
+    with ours, guards, tempfile.TemporaryFile() as environment:
+        command = [*PROGRAM, "lease", repr(time.monotonic() + 60), str(hard * 2), str(environment.fileno())]
+        command += ["/bin/sh", "-c", f"ulimit -Hd > {tmp_path}/limit"]
+        guard = subprocess.Popen(
+            ["/bin/sh", "-c", f'ulimit -d {hard >> 10} && exec "$@"', "sh", *command],
+            stdin=guards.fileno(),
+            pass_fds=[environment.fileno()],
+        )
+        guard.wait(20)
+        assert ours.recv(100).endswith(b"=0\n")
+    assert int((tmp_path / "limit").read_text()) == hard >> 10
 
 
 @pytest.mark.parametrize("side_effects", list(SideEffects))
