@@ -1,7 +1,8 @@
-"""Checks a cluster's answers and events beyond their types; raises `ClusterError` for inconsistent ones.
+"""Checks a cluster's answers and events; raises `ClusterError` for wrong or inconsistent ones.
 
-The bounds of single fields are in `protocol_bounds.py`. What only the gateway can know (whether a run has the
-task that is named) is checked by the reconciler.
+`checked_cluster.py` calls these checks for every kind of cluster. The bounds of single fields are in
+`protocol_bounds.py`. What only the gateway can know (whether a run has the task that is named) is checked by
+the reconciler.
 """
 
 import re
@@ -9,6 +10,7 @@ from typing import Final, TypeVar
 
 import msgspec
 from msgspec import structs
+from msgspec.json import Decoder
 
 from clusters.errors import ClusterError
 from clusters.protocol import (
@@ -29,6 +31,7 @@ from clusters.protocol import (
 from waypost.workflow.ijson_limits import NESTING, value_fault
 
 Said = TypeVar("Said", TaskChanged, AttemptEnded)
+T = TypeVar("T")
 
 REASON_CHARACTERS: Final = 4_096
 """The most characters of a reason or detail.
@@ -89,6 +92,18 @@ class StreamChecks:
         if seq <= self._last:
             raise _bad(f"event {seq} came after event {self._last}")
         self._last = self._seen = seq
+
+
+def within_bounds(said: object, decoder: Decoder[T]) -> T:
+    """Encodes `said`, which an adapter has returned, as JSON and decodes it: so types and bounds are checked.
+
+    No type checks the fields of an answer that an adapter has put together from what an engine reports.
+    Raises `ClusterError` (`BadAnswer`) for a wrong type, a value out of bounds and what JSON cannot hold.
+    """
+    try:
+        return decoder.decode(msgspec.json.encode(said))
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise _bad(str(error)) from error
 
 
 def check_status(status: ClusterStatus, region: str) -> None:

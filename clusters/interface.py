@@ -43,8 +43,8 @@ class CountsConnections(Protocol):
 class ClusterAdapter(Protocol):
     """The protocol (interface) of an adapter, through which the gateway calls one cluster.
 
-    Its methods raise only `ClusterError` and retry nothing. What it returns and yields has passed the checks
-    of `clusters/answer_checks.py`: the gateway believes it.
+    Its methods raise only `ClusterError` and retry nothing. It need not check what the cluster reports: the
+    gateway calls it through `CheckedCluster` (`clusters/checked_cluster.py`), which does.
     """
 
     async def __aenter__(self) -> Self: ...

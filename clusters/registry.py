@@ -8,6 +8,7 @@ from typing import Any, Final, Generic
 
 from msgspec import Struct
 
+from clusters.checked_cluster import CheckedCluster
 from clusters.embedded.executors.registry import DECLARED
 from clusters.embedded.http.client import EmbeddedCluster
 from clusters.interface import ClusterAdapter, RegionConnection
@@ -28,6 +29,11 @@ class ClusterKind(Struct, Generic[S], frozen=True, kw_only=True):
 
     The adapter sends nothing before it is entered.
     """
+    bounds_checked: bool = False
+    """Whether its adapters decode every answer by msgspec, which checks the types and bounds of fields.
+
+    Otherwise the gateway encodes and decodes each answer to check them.
+    """
 
 
 def _embedded(connection: RegionConnection, timeouts: Timeouts) -> ClusterAdapter:
@@ -41,7 +47,9 @@ def _embedded(connection: RegionConnection, timeouts: Timeouts) -> ClusterAdapte
 
 
 CLUSTER_KINDS: Final[Mapping[str, ClusterKind[Any]]] = {
-    "embedded+https": ClusterKind(executors=DECLARED, settings=Timeouts, adapter=_embedded)
+    "embedded+https": ClusterKind(
+        executors=DECLARED, settings=Timeouts, adapter=_embedded, bounds_checked=True
+    )
 }
 """The kinds of cluster, by the scheme of a region's URL: ENGINE or ENGINE+PROTOCOL.
 
@@ -49,13 +57,15 @@ A document may name the engine (`spec.engine`): it then runs in regions of that 
 """
 
 
-def cluster_adapter(connection: RegionConnection, settings: Mapping[str, Any]) -> ClusterAdapter:
+def cluster_adapter(connection: RegionConnection, settings: Mapping[str, Any]) -> CheckedCluster:
     """Builds the adapter for the cluster at `connection.url`, such as `embedded+https://10.1.0.5:7101`.
 
-    `settings` are those of its kind of cluster. Raises `ValueError` where they or the URL cannot be used.
+    What it returns is checked, whatever the kind of cluster. `settings` are those of its kind. Raises
+    `ValueError` where they or the URL cannot be used.
     """
     kind = _kind_of(connection.url)
-    return kind.adapter(connection, plugin_settings(settings, kind.settings))
+    adapter = kind.adapter(connection, plugin_settings(settings, kind.settings))
+    return CheckedCluster(adapter, region=connection.region, bounds_checked=kind.bounds_checked)
 
 
 def executors_at(urls: Iterable[str]) -> DeclaredExecutors:

@@ -7,7 +7,8 @@ from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 
-from clusters.interface import ClusterAdapter, CountsConnections
+from clusters.checked_cluster import CheckedCluster
+from clusters.interface import CountsConnections
 from gateway.api.routes import OPERATIONS
 from gateway.core.decision import Action
 from gateway.core.errors import GatewayError
@@ -69,13 +70,13 @@ def _certificates(settings: GatewaySettings) -> Iterator[tuple[str, Path]]:
         yield "gateway", credentials.certificate
 
 
-def show_pools(metrics: Metrics, clusters: Mapping[str, ClusterAdapter]) -> None:
+def show_pools(metrics: Metrics, clusters: Mapping[str, CheckedCluster]) -> None:
     """Sets the metrics of the open connections to each region whose adapter counts connections."""
     for region, cluster in clusters.items():
-        if isinstance(cluster, CountsConnections):
+        if isinstance(cluster.adapter, CountsConnections):
             # Bound now: at a scrape the loop's variable would be the last one.
-            count = partial(lambda pool: pool.connections, cluster)
-            metrics.show_connections(region, cluster.connections_maximum, count)
+            count = partial(lambda pool: pool.connections, cluster.adapter)
+            metrics.show_connections(region, cluster.adapter.connections_maximum, count)
 
 
 def show_policy_and_keys(

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from clusters.interface import ClusterAdapter, RegionConnection
+from clusters.checked_cluster import CheckedCluster
+from clusters.interface import RegionConnection
 from clusters.registry import cluster_adapter, engine_at, executors_at
 from gateway.settings import GatewaySettings
 from gateway.start_error import StartError
@@ -39,7 +40,7 @@ def engines_of(settings: GatewaySettings) -> Mapping[str, str]:
         raise StartError(f"the setting regions: {error}") from error
 
 
-def clusters_of(settings: GatewaySettings, store: Store) -> Mapping[str, ClusterAdapter]:
+def clusters_of(settings: GatewaySettings, store: Store) -> Mapping[str, CheckedCluster]:
     """Makes the adapter of each region's cluster, by the region's name; they connect when they are entered.
 
     Raises `StartError` where two regions have the same name, or one has settings that cannot be used.

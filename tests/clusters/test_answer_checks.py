@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from clusters.answer_checks import REASON_CHARACTERS
+from clusters.checked_cluster import CheckedCluster
 from clusters.embedded.http.client import EmbeddedCluster
 from clusters.errors import ClusterError
 from clusters.protocol import AttemptEnded, AttemptId, Batch, Hello, TaskChanged
@@ -55,8 +56,8 @@ def task_with_output(output: bytes) -> bytes:
 @asynccontextmanager
 async def cluster_that_says(
     body: bytes, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
-) -> AsyncIterator[EmbeddedCluster]:
-    """Yields an adapter to a cluster that answers every call with the bytes `body`."""
+) -> AsyncIterator[CheckedCluster]:
+    """Yields an adapter, with the gateway's checks, to a cluster that answers all calls with `body`."""
 
     async def answer(_: Request) -> Response:
         async def pieces() -> AsyncIterator[bytes]:
@@ -72,10 +73,10 @@ async def cluster_that_says(
             f"https://{HOST}:{server.port}", region="beijing", tls=client_tls, store=lambda: "5709e.0"
         ) as cluster,
     ):
-        yield cluster
+        yield CheckedCluster(cluster, region="beijing", bounds_checked=True)
 
 
-async def events_of(cluster: EmbeddedCluster, cursor: int = 0) -> list[Any]:
+async def events_of(cluster: CheckedCluster, cursor: int = 0) -> list[Any]:
     return [event async for event in cluster.watch(cursor, "journal")]
 
 

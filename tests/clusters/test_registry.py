@@ -6,15 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from clusters import registry
+from clusters.checked_cluster import CheckedCluster
 from clusters.embedded.executors.registry import EXECUTORS
 from clusters.embedded.http.client import EmbeddedCluster
-from clusters.interface import ClusterAdapter, RegionConnection
+from clusters.errors import ClusterError
+from clusters.interface import RegionConnection
 from clusters.plugin_settings import NoSettings
+from clusters.protocol import ClusterStatus, Hello
 from clusters.registry import ClusterKind, all_executors, cluster_adapter, executors_at
 from clusters.transport import Timeouts
+from tests.clusters.embedded.scripted_cluster import HELLO, STATUS, ScriptedCluster
 from waypost.workflow.run_types import DeclaredExecutors, DelayRun, ProcessRun
 
 EMBEDDED = "embedded+https://10.1.0.5:7101"
@@ -26,7 +30,7 @@ class ImageRun(Struct, frozen=True, kw_only=True):
     image: str
 
 
-def adapter_at(url: str, settings: Mapping[str, Any] | None = None) -> ClusterAdapter:
+def adapter_at(url: str, settings: Mapping[str, Any] | None = None) -> CheckedCluster:
     tls, store = ssl.create_default_context(), "store.0"
     connection = RegionConnection(region="beijing", url=url, mutual_tls=lambda: tls, store=lambda: store)
     return cluster_adapter(connection, settings or {})
@@ -44,13 +48,15 @@ def another_kind(monkeypatch: pytest.MonkeyPatch) -> str:
         settings=NoSettings,
         adapter=registry.CLUSTER_KINDS["embedded+https"].adapter,
     )
-    monkeypatch.setattr(registry, "CLUSTER_KINDS", {**registry.CLUSTER_KINDS, "other+https": kind})
+    # These two alone, whatever other kinds there are.
+    both = {"embedded+https": registry.CLUSTER_KINDS["embedded+https"], "other+https": kind}
+    monkeypatch.setattr(registry, "CLUSTER_KINDS", both)
     return "other+https://10.1.0.6"
 
 
 def test_a_scheme_picks_the_kind_of_cluster() -> None:
     """And an unknown one is named, with those that there are."""
-    assert isinstance(adapter_at(EMBEDDED), EmbeddedCluster)
+    assert isinstance(adapter_at(EMBEDDED).adapter, EmbeddedCluster)
     for url in ("unheard-of+https://10.1.0.5", "10.1.0.5:7101", "embedded+https://"):
         with pytest.raises(ValueError, match=r"there are: embedded\+https"):
             adapter_at(url)
@@ -97,12 +103,12 @@ def test_a_setting_that_its_kind_of_cluster_cannot_use_is_named(
 
 
 def test_the_embedded_cluster_declares_what_it_can_run() -> None:
-    """Once for each of its regions, or for none: the same."""
+    """Once for each of its regions: the same."""
     assert executors_at([EMBEDDED]).run_types == {name: entry.run_type for name, entry in EXECUTORS.items()}
     assert executors_at([EMBEDDED]).exclusive == {
         name for name, entry in EXECUTORS.items() if entry.exclusive
     }
-    assert executors_at([EMBEDDED, EMBEDDED]) == executors_at([EMBEDDED]) == executors_at([])
+    assert executors_at([EMBEDDED, EMBEDDED]) == executors_at([EMBEDDED])
 
 
 def test_documents_may_use_what_some_cluster_of_the_configured_kinds_can_run(another_kind: str) -> None:
@@ -119,3 +125,23 @@ def test_one_executor_has_one_type_of_run() -> None:
     """Else a document would be right for one region and wrong for another."""
     with pytest.raises(ValueError, match="executor process"):
         all_executors([declared({"process": ProcessRun}), declared({"process": ImageRun})])
+
+
+class Forgetful(ScriptedCluster):
+    """An adapter that passes on whatever its engine reports."""
+
+    async def probe(self) -> ClusterStatus:
+        return structs.replace(STATUS, slots=0)
+
+    async def attempts(self) -> Hello:
+        return structs.replace(HELLO, status=structs.replace(STATUS, region="shanghai"))
+
+
+async def test_what_an_adapter_forgets_to_check_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its kind: here both the bounds of a field and the region."""
+    kind = ClusterKind(executors=declared({}), settings=NoSettings, adapter=lambda *_: Forgetful())
+    monkeypatch.setattr(registry, "CLUSTER_KINDS", {"argo": kind})
+    async with adapter_at("argo://10.1.0.6") as cluster:
+        for call in (cluster.probe(), cluster.attempts()):
+            with pytest.raises(ClusterError, match="BadAnswer"):
+                await call

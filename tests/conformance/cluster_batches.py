@@ -15,16 +15,12 @@ from clusters.protocol import (
     TaskChanged,
     TaskPhase,
 )
-from tests.conformance.cluster_calls import attempt, create, delay, until_end, watching
+from tests.conformance.cluster_calls import CheckedAdapter, attempt, create, delay, until_end, watching
 from waypost.workflow.task import TaskSpec
 
 
-class BatchConformance:
+class BatchConformance(CheckedAdapter):
     """The conformance tests about batches. Each test starts with an empty cluster."""
-
-    @pytest.fixture
-    def cluster(self) -> ClusterAdapter:
-        raise NotImplementedError
 
     async def test_a_probe_shows_the_status_of_the_cluster(self, cluster: ClusterAdapter) -> None:
         """Placement needs the region, the journal, the clock of this boot, and the free slots."""

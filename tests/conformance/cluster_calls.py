@@ -5,6 +5,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
+import pytest
+
+from clusters.checked_cluster import CheckedCluster
 from clusters.interface import ClusterAdapter
 from clusters.protocol import (
     AttemptEnded,
@@ -22,6 +25,20 @@ from clusters.protocol import (
 from waypost.workflow.task import TaskSpec
 
 PATIENCE_SECONDS = 10.0
+
+
+class CheckedAdapter:
+    """The fixtures of the conformance tests: the adapter under test, and that with the gateway's checks."""
+
+    @pytest.fixture
+    def adapter(self) -> ClusterAdapter:
+        """Returns the adapter under test, entered; a subclass provides it."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def cluster(self, adapter: ClusterAdapter) -> ClusterAdapter:
+        """Returns the adapter with the gateway's checks: what they refuse is a fault of the adapter."""
+        return CheckedCluster(adapter, region="beijing")
 
 
 def attempt(run: str = "run", *, shard: int = 0, epoch: int = 1) -> AttemptId:

@@ -16,16 +16,20 @@ from clusters.protocol import (
     TaskPhase,
     TaskResult,
 )
-from tests.conformance.cluster_calls import PATIENCE_SECONDS, attempt, create, delay, until_end, watching
+from tests.conformance.cluster_calls import (
+    PATIENCE_SECONDS,
+    CheckedAdapter,
+    attempt,
+    create,
+    delay,
+    until_end,
+    watching,
+)
 from waypost.workflow.task import TaskSpec
 
 
-class EventStreamConformance:
+class EventStreamConformance(CheckedAdapter):
     """The conformance tests about event streams. Each test starts with an empty cluster."""
-
-    @pytest.fixture
-    def cluster(self) -> ClusterAdapter:
-        raise NotImplementedError
 
     async def test_a_stream_opens_with_the_journal_and_its_attempts(self, cluster: ClusterAdapter) -> None:
         """The gateway compares them with its store before it takes any event."""
@@ -131,12 +135,8 @@ class EventStreamConformance:
         assert events[-1].end is AttemptEndKind.FAILED
 
 
-class LogConformance:
+class LogConformance(CheckedAdapter):
     """The conformance tests about logs. Each test starts with an empty cluster."""
-
-    @pytest.fixture
-    def cluster(self) -> ClusterAdapter:
-        raise NotImplementedError
 
     async def test_followed_logs_end_with_the_task(self, cluster: ClusterAdapter) -> None:
         """They begin at the byte asked for and go on with what is written meanwhile."""

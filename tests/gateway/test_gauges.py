@@ -5,7 +5,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from gateway.gauges import show_policy_and_keys, show_process, start_counters
+from clusters.checked_cluster import CheckedCluster
+from gateway.gauges import show_policy_and_keys, show_pools, show_process, start_counters
 from gateway.settings import GatewaySettings, PolicySettings, RegionTarget
 from observability.metrics import Metrics
 from waypost import pki
@@ -62,3 +63,14 @@ def test_what_alerts_watch_is_there_before_the_first_event() -> None:
     assert value(metrics, "waypost_alerts_total", outcome="LeftOut") == 0
     assert value(metrics, "waypost_policy_bundles_total", outcome="Refused") == 0
     assert value(metrics, "waypost_failovers_total", region="beijing", cause="Abandoned") == 0
+
+
+def test_the_open_connections_to_a_region_are_shown() -> None:
+    """Of an adapter that counts them, behind the gateway's checks; another has none to show."""
+    metrics = Metrics()
+    counting, other = SimpleNamespace(connections=3, connections_maximum=7), SimpleNamespace()
+    adapters = {"beijing": counting, "shanghai": other}
+    show_pools(metrics, {name: CheckedCluster(cast(Any, one), region=name) for name, one in adapters.items()})
+    assert value(metrics, "waypost_connections", pool="beijing") == 3
+    assert value(metrics, "waypost_connections_maximum", pool="beijing") == 7
+    assert value(metrics, "waypost_connections_maximum", pool="shanghai") is None

@@ -24,7 +24,7 @@ class TestNode(ClusterAdapterConformance):
     """The conformance suite on a node that is called directly."""
 
     @pytest.fixture
-    async def cluster(self, tmp_path: Path) -> AsyncIterator[ClusterAdapter]:
+    async def adapter(self, tmp_path: Path) -> AsyncIterator[ClusterAdapter]:
         async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path))) as node:
             yield node
 
@@ -33,7 +33,7 @@ class TestEmbeddedCluster(ClusterAdapterConformance):
     """The conformance suite on the same node, called over HTTP."""
 
     @pytest.fixture
-    async def cluster(self, tmp_path: Path, pki_folder: Path) -> AsyncIterator[ClusterAdapter]:
+    async def adapter(self, tmp_path: Path, pki_folder: Path) -> AsyncIterator[ClusterAdapter]:
         context = tls.client_context(tls.gateway_credentials(pki_folder))
         async with (
             ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path))) as node,
