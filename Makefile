@@ -17,7 +17,7 @@ OPA := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost/opa-$(OPA_VERSION)/opa
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types floors policy opa prometheus test unit simulation integration demo observe faults failover bench generated pictures lock audit clean
+.PHONY: help setup check lint types floors policy opa prometheus helm chart test unit simulation integration demo observe faults failover bench generated pictures lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,13 @@ $(OPA):
 	PATH="$$PATH:$(@D)/go/bin" CGO_ENABLED=0 GOBIN=$(@D)/new \
 	  go install -ldflags "-s -w" github.com/open-policy-agent/opa@v$(OPA_VERSION)
 	@mv $(@D)/new/opa $@ && rm -rf $(@D)/new $(@D)/go
+
+helm: $(STAMP) ## find Helm on PATH, or take the pinned release into a cache; Kubernetes' schemas too
+	@$(BIN)/python -m helm.tools --take
+
+chart: helm ## the Helm chart, with what it takes from observability/, into dist/
+	@$(BIN)/python -m helm.chart dist/chart
+	@$$($(BIN)/python -m helm.tools) package -d dist dist/chart/waypost
 
 prometheus: ## Prometheus and Alertmanager with their tools, Debian's packages: for the tests of rules and alerts
 	@command -v promtool amtool > /dev/null || \

@@ -69,6 +69,7 @@ COMMANDS: Final = (
     ),
     ("gateway", "gateway.cli.gateway:gateway", OPERATE, "Run a gateway."),
     ("cluster", "gateway.cli.cluster:cluster", OPERATE, "Run the embedded scheduler cluster of one region."),
+    ("healthcheck", "gateway.cli.healthcheck:healthcheck", OPERATE, "Ask a gateway whether it is ready."),
     ("pki", "gateway.cli.pki:app", BUILD, "Make and check certificates."),
     ("policy", "gateway.cli.policy.rules:app", BUILD, "Rego: try the rules before they rule."),
     ("token", "gateway.cli.token:app", BUILD, "Make tokens for development."),

@@ -10,10 +10,12 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
     path
-    for folder in ("waypost", "gateway", "clusters", "observability", "tests", "bench", "examples")
+    for folder in ("waypost", "gateway", "clusters", "observability", "helm", "tests", "bench", "examples")
     for path in (ROOT / folder).rglob("*.py")
 )
-PRODUCT = [path for path in SOURCES if path.relative_to(ROOT).parts[0] not in ("tests", "bench", "examples")]
+PRODUCT = [
+    path for path in SOURCES if path.relative_to(ROOT).parts[0] not in ("helm", "tests", "bench", "examples")
+]
 ROOMS = sorted({path.parent for path in PRODUCT})
 RIDDLES = re.compile(
     r"\b(road|told|tells of|stray|anew|whoever|what came of|greeted|excused|is taken up|so long as it)\b",
