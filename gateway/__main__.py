@@ -68,6 +68,8 @@ COMMANDS: Final = (
         "Start a gateway and its regions on this machine, for development.",
     ),
     ("gateway", "gateway.cli.gateway:gateway", OPERATE, "Run a gateway."),
+    ("backup", "gateway.cli.storage.backup:backup", OPERATE, "Copy a gateway's store while it runs."),
+    ("restore", "gateway.cli.storage.restore:restore", OPERATE, "Put a gateway's store back from a backup."),
     ("cluster", "gateway.cli.cluster:cluster", OPERATE, "Run the embedded scheduler cluster of one region."),
     ("healthcheck", "gateway.cli.healthcheck:healthcheck", OPERATE, "Ask a gateway whether it is ready."),
     ("pki", "gateway.cli.pki:app", BUILD, "Make and check certificates."),

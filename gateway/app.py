@@ -42,7 +42,9 @@ from gateway.rollback.workflows.staged_releases import StagedReleases
 from gateway.settings import AuditSettings, GatewaySettings, Secret
 from gateway.start_error import StartError
 from gateway.steady_clock import steady_time
+from gateway.store.backups import Backups
 from gateway.store.interface import Store, StoreUnusable
+from gateway.store.sqlite.backups.sqlite_backups import SqliteBackups
 from gateway.store.sqlite.store import SqliteStore
 from gateway.submission.audit_sealing import AuditKeyError, audit_sealer
 from gateway.submission.reading.document_reader import DocumentReader, reader_greeting, reader_pool
@@ -63,10 +65,14 @@ class StoreKind(msgspec.Struct, frozen=True, kw_only=True):
 
     Nobody is shown the error's text: a password may be in it.
     """
+    backups: Callable[[str], Backups] | None = None
+    """The factory of the backup and restore of such a store; None: that is done by the database's tools."""
 
 
 STORES: Final[Mapping[str, StoreKind]] = {
-    "sqlite": StoreKind(form="sqlite:PATH", make=lambda path: SqliteStore(Database(path))),
+    "sqlite": StoreKind(
+        form="sqlite:PATH", make=lambda path: SqliteStore(Database(path)), backups=SqliteBackups
+    ),
 }
 """The kinds of store, by the scheme of the setting `store`."""
 
@@ -133,15 +139,21 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         )
 
 
-@asynccontextmanager
-async def _store(url: Secret) -> AsyncIterator[Store]:
-    """Opens the store that `url` names, and tells it the time."""
+def store_kind(url: Secret) -> tuple[StoreKind, str]:
+    """Returns the kind of the store that `url` names, and the text after `scheme:`. Raises `StartError`."""
     scheme, _, address = url.reveal().partition(":")
     kind = STORES.get(scheme)
     # The URL is not shown: a password may be in it.
     if kind is None or not address:
         forms = ", ".join(known.form for known in STORES.values())
         raise StartError(f"the setting store names no store; there are: {forms}")
+    return kind, address
+
+
+@asynccontextmanager
+async def _store(url: Secret) -> AsyncIterator[Store]:
+    """Opens the store that `url` names, and tells it the time."""
+    kind, address = store_kind(url)
     try:
         opened = kind.make(address)
     except ValueError:

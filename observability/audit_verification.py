@@ -8,11 +8,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from itertools import groupby, pairwise
 from typing import Any, Final
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Struct
 
 from observability.audit import FIRST, Seal, digest_of, is_signed, seal_digest
 
+RESTORED: Final = "BackupRestored"
+"""The kind of the entries that record a restore of the store."""
 TAIL_SECONDS: Final = 60.0
 """The most seconds after the newest seal that an unsealed entry may have: far more than sealing takes."""
 TAIL_ENTRIES: Final = 1_000
@@ -34,6 +37,22 @@ class Finding(Struct, frozen=True, kw_only=True):
     detail: str
 
 
+class Restoration(Struct, frozen=True, kw_only=True):
+    """A sealed audit entry by which the store was restored from a backup, with the trail up to then."""
+
+    entry: int
+    """The number of the entry."""
+    at: float
+    """The time of the restore, in seconds since 1970."""
+    actor: str
+    """The account and machine by which it was restored."""
+    backup_made_at: float
+    last_seal: int
+    """The number of the newest seal in the backup: later seals were made after the restore."""
+    replaced_seal: int | None
+    """The number of the newest seal of the trail that was replaced; None where it is not known."""
+
+
 class Verification(Struct, frozen=True, kw_only=True):
     """The result of verifying an audit trail. Without findings, all sealed entries are unchanged."""
 
@@ -42,6 +61,8 @@ class Verification(Struct, frozen=True, kw_only=True):
     """The number of entries that seals cover."""
     unsealed: int
     """The number of entries behind the newest seal without a finding: nothing shows that they are genuine."""
+    restorations: tuple[Restoration, ...] = ()
+    """The restores of the store that sealed entries record: each is a fork, with entries that are lost."""
 
 
 def verify(
@@ -61,17 +82,32 @@ def verify(
     unsigned = {seal.number for seal in in_order if not is_signed(seal, key)}
     under = {number: (seal, digest) for seal in in_order for number, digest in seal.entries}
     by_number = {entry["seq"]: entry for entry in entries}
+    restorations = tuple(_restorations(by_number, under, unsigned))
     tail, added = _without_seal({n: e for n, e in sorted(by_number.items()) if n not in under}, in_order)
     findings = [
         *_order("seal", [seal.number for seal in seals]),
         *_chain(in_order, by_number, unsigned),
-        *_against_known(in_order, known),
+        *_against_known(in_order, known, restorations),
         *_order("entry", [entry["seq"] for entry in entries]),
         # A seal that nobody has signed says nothing about what is under it.
         *_digests(by_number, {n: found for n, found in under.items() if found[0].number not in unsigned}),
         *added,
     ]
-    return Verification(findings=tuple(findings), sealed=len(under), unsealed=tail)
+    return Verification(findings=tuple(findings), sealed=len(under), unsealed=tail, restorations=restorations)
+
+
+def _restorations(
+    entries: Mapping[int, Mapping[str, Any]],
+    under: Mapping[int, tuple[Seal, str]],
+    unsigned: Collection[int],
+) -> Iterator[Restoration]:
+    """Finds the audit entries that record a restore, and are as they were when they were sealed."""
+    for number, entry in sorted(entries.items()):
+        if entry.get("kind") != RESTORED or number not in under:
+            continue
+        seal, digest = under[number]
+        if seal.number not in unsigned and digest == digest_of(entry):
+            yield msgspec.convert({**entry, **entry["detail"], "entry": number}, Restoration)
 
 
 def _order(what: str, numbers: Sequence[int]) -> Iterator[Finding]:
@@ -113,10 +149,13 @@ def _chain(seals: Sequence[Seal], entries: Iterable[int], unsigned: Collection[i
             yield Finding(seal=seal.number, detail=detail)
 
 
-def _against_known(seals: Sequence[Seal], known: Iterable[Seal]) -> Iterator[Finding]:
+def _against_known(
+    seals: Sequence[Seal], known: Iterable[Seal], restorations: Sequence[Restoration]
+) -> Iterator[Finding]:
     """Finds audit seals that are missing or differ, compared with copies that were kept elsewhere.
 
-    Makes one finding for those missing, and one for those that differ.
+    Makes one finding for those missing, and one for those that differ. Each names the restore of the store
+    that explains it, if an entry records one.
     """
     by_number = {seal.number: seal for seal in seals}
     kept = sorted(known, key=lambda seal: seal.number)
@@ -124,10 +163,22 @@ def _against_known(seals: Sequence[Seal], known: Iterable[Seal]) -> Iterator[Fin
     other = [seal.number for seal in kept if by_number.get(seal.number, seal) != seal]
     if gone:
         detail = f"was kept elsewhere and is gone{_others(gone)}: the end was cut off, or seals were deleted"
+        detail += _explained(gone[0], restorations)
         yield Finding(seal=gone[0], detail=detail)
     if other:
         detail = f"is another than the one kept elsewhere{_others(other)}: the trail is forked"
+        detail += _explained(other[0], restorations)
         yield Finding(seal=other[0], detail=detail)
+
+
+def _explained(seal: int, restorations: Sequence[Restoration]) -> str:
+    """Returns the part of a finding that names the restore by which the seal `seal` was lost; or nothing."""
+    for told in restorations:
+        if told.last_seal < seal and (told.replaced_seal is None or seal <= told.replaced_seal):
+            return (
+                f"; entry {told.entry} says that a backup which ends with seal {told.last_seal} was restored"
+            )
+    return ""
 
 
 def _digests(

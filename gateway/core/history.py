@@ -17,6 +17,7 @@ from gateway.core.history_details import Detail as Detail
 from gateway.core.history_details import ExceptionDetail as ExceptionDetail
 from gateway.core.history_details import OperationDetail as OperationDetail
 from gateway.core.history_details import PolicyDetail as PolicyDetail
+from gateway.core.history_details import RestoreDetail as RestoreDetail
 from gateway.core.history_details import RoutingDetail as RoutingDetail
 from gateway.core.history_details import WorkflowDetail as WorkflowDetail
 from gateway.core.run import RunPhase
@@ -92,6 +93,8 @@ class HistoryKind(StrEnum):
     EXCEPTION_APPROVAL_REFUSED = "ExceptionApprovalRefused"
     REGION_RETURNED = "RegionReturned"
     """A forgotten region answers again, which cancels the order to forget it."""
+    BACKUP_RESTORED = "BackupRestored"
+    """Somebody put the store back from a backup with `waypost restore`; the next start begins a new era."""
     STORE_RESTORED = "StoreRestored"
     """The store was found to be an old copy of itself, by regions or an operator, so a new era begins."""
 
@@ -198,7 +201,7 @@ class RegionEventDetail(Detail, frozen=True, kw_only=True):
     """
 
     region: str
-    """The region's name; empty where an operator said that the store is an old copy."""
+    """The region's name; empty where an operator, or a restored store itself, said that it is a copy."""
 
 
 POLICY_KINDS: Final = tuple(kind for kind in HistoryKind if kind.startswith("Policy"))
@@ -240,6 +243,7 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     HistoryKind.DEPLOYMENT_ROLLED_BACK: DeploymentDetail,
     **dict.fromkeys(EXCEPTION_KINDS, ExceptionDetail),
     HistoryKind.REGION_RETURNED: RegionEventDetail,
+    HistoryKind.BACKUP_RESTORED: RestoreDetail,
     HistoryKind.STORE_RESTORED: RegionEventDetail,
 }
 """The detail type of each kind of history entry; stores decode by it, `HistoryEntry` refuses any other."""
@@ -255,8 +259,9 @@ ACTS: Final = (
     *WORKFLOW_KINDS,
     HistoryKind.DEPLOYMENT_ROLLED_BACK,
     *EXCEPTION_KINDS,
+    HistoryKind.BACKUP_RESTORED,
 )
-"""The kinds of history entries that record actions on runs, regions, routing, workflows and policy."""
+"""The kinds of history entries that record actions on runs, regions, routing, policy and the store."""
 
 
 class HistoryEntry(Struct, frozen=True, kw_only=True):

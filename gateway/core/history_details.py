@@ -105,3 +105,19 @@ class ExceptionDetail(Detail, frozen=True, kw_only=True):
     expires_at: float
     decision_id: str
     """The id of the policy decision that allowed the request, approval or revocation."""
+
+
+class RestoreDetail(Detail, frozen=True, kw_only=True):
+    """History detail: the store was put back from a backup, by an account of the gateway's machine.
+
+    What was sealed between the backup and the restore is not in this audit trail: it may be in exports.
+    """
+
+    backup_made_at: float
+    """The time of the backup, in seconds since 1970."""
+    sha256: str
+    """The SHA-256 of the backup's copy of the store, in hexadecimal digits."""
+    last_seal: int
+    """The number of the newest seal in the backup; 0 if it has none."""
+    replaced_seal: int | None
+    """The number of the newest seal in the store that was replaced; None where none could be read."""

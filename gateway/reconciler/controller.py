@@ -27,7 +27,7 @@ from gateway.reconciler.placing import Placer
 from gateway.reconciler.region_assessment import apply_assessment, assess_regions, log_conditions
 from gateway.reconciler.store_scan import SCAN_SECONDS, scan_store
 from gateway.reconciler.working_set.region import Region
-from gateway.reconciler.working_set.restored_store import begin_era
+from gateway.reconciler.working_set.restored_store import begin_era, end_restore
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.blackout_guard import enough_answer
 from gateway.regions.health import unknown_health
@@ -140,7 +140,7 @@ class Controller:
     async def run(self, wake: asyncio.Event) -> None:
         """Makes passes until cancelled: soon after `wake` is set, and every `PASS_SECONDS` in any case."""
         try:
-            await self.start(_now())
+            await self.start(Instant(time.monotonic(), steady_time()))
         except Unavailable as error:
             # The API is up by now: it says what is wrong, and this half goes on when the store is back.
             self._note_outage(error)
@@ -148,7 +148,7 @@ class Controller:
             group.create_task(self._wake_on_commits(wake))
             while True:
                 wake.clear()
-                await self.reconcile_once(_now())
+                await self.reconcile_once(Instant(time.monotonic(), steady_time()))
                 await asyncio.sleep(PAUSE_SECONDS)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(PASS_SECONDS):
@@ -175,9 +175,9 @@ class Controller:
     async def start(self, now: Instant) -> None:
         """Loads the shards that are under way from the store; to be called before the first pass."""
         await load_active(self._ws, self._store, now, self._failover)
+        self._store_restored = self._store_restored or await self._store.is_restored()
         if self._store_restored:
             await begin_era(self._ws, self._store, now, region="")
-            self._store_restored = False
 
     async def reconcile_once(self, now: Instant) -> None:
         """Makes one pass: processes reports, updates regions, places shards, commits, then calls regions.
@@ -193,6 +193,8 @@ class Controller:
                 more = await scan_store(self._ws, self._store, now, self._failover)
                 self._scanned_at = NEVER if more else now.monotonic
             await self._commit(now)
+            if self._store_restored:
+                self._store_restored = not await end_restore(self._ws, self._store, now, self._failover)
             if self._placer.is_due(now):
                 # Only now: a conflict may have taken back what placing builds on. Also while cut off: what
                 # waits runs nowhere else, and placing takes only regions that answer.
@@ -294,7 +296,3 @@ class Controller:
         mark_sent(self._ws, region, batch, now)
         if batch.creates:
             self._metrics.dispatch_batch.observe(len(batch.creates))
-
-
-def _now() -> Instant:
-    return Instant(time.monotonic(), steady_time())

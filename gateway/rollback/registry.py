@@ -16,7 +16,7 @@ from gateway.rollback.policy_bundles.releases import PolicyBundles
 from gateway.rollback.routing.releases import RoutingRevisions
 from gateway.rollback.workflows.releases import Workflows
 from gateway.settings import GatewaySettings
-from gateway.store.kept_releases import KeepsReleases
+from gateway.store.parts import KeepsReleases
 from gateway.store.rollbacks import KeepsRollbacks
 
 

@@ -152,3 +152,36 @@ def test_no_single_change_goes_unnoticed(data: st.DataObject) -> None:
     else:
         entries[number] = entries[number] | {data.draw(st.text(max_size=5)): data.draw(st.integers())}
     assert [entry for entry, _ in found(entries, seals)] == [number]
+
+
+def restored_trail() -> tuple[Entries, list[Seal], list[Seal]]:
+    """Returns the trail after a restore of a backup that ends with seal 2, and the seals from before it."""
+    entries, seals = trail()
+    told = {"backup_made_at": 8.0, "sha256": "ab", "last_seal": 2, "replaced_seal": 3}
+    entry = {"seq": 27, "at": 20.0, "actor": "ada@host", "kind": "BackupRestored", "detail": told}
+    left = {number: entry for number, entry in entries.items() if number <= 24} | {27: entry}
+    return left, [*seals[:2], make_seal({27: entry}, seals[1], at=21.0, key=KEY)], seals
+
+
+def test_a_fork_by_a_restored_backup_is_told() -> None:
+    """Without older seals, too: what was sealed in between is gone, and the trail says so."""
+    entries, seals, known = restored_trail()
+    result = check(list(entries.values()), seals)
+    assert result.findings == ()
+    (told,) = result.restorations
+    assert (told.entry, told.actor, told.last_seal, told.replaced_seal) == (27, "ada@host", 2, 3)
+
+    (finding,) = check(list(entries.values()), seals, known=known).findings
+    assert finding.seal == 3
+    assert finding.detail.endswith("; entry 27 says that a backup which ends with seal 2 was restored")
+
+
+def test_a_restore_explains_no_other_fork() -> None:
+    """Nor does an entry that nobody has sealed, or that was edited afterwards."""
+    entries, seals, known = restored_trail()
+    (finding,) = check(list(entries.values()), seals, known=trail()[1][:2]).findings
+    assert "restored" not in finding.detail, "seal 1 is older than the backup"
+    entries[27]["detail"]["last_seal"] = 0
+    result = check(list(entries.values()), seals, known=known)
+    assert result.restorations == ()
+    assert [finding.detail for finding in result.findings if "restored" in finding.detail] == []

@@ -9,7 +9,9 @@ from gateway.core.history import HistoryKind
 from gateway.core.shard_states import Phase
 from gateway.reconciler.links.reports import StreamEnded
 from gateway.regions.region_condition import RegionCondition
+from gateway.store.sqlite.backups.restored_mark import mark_restored
 from gateway.store.sqlite.store import SqliteStore
+from tests.gateway.core.history_entries import history_entry
 from tests.simulation.network import SimulatedLink
 from tests.simulation.scenario import run, workflow
 from tests.simulation.world import World
@@ -132,3 +134,26 @@ async def test_an_operator_can_say_that_the_store_was_restored(world: World, sto
     assert store.era == 1
     epochs = {shard.epoch for shard in world.shards.values() if shard.phase is Phase.RUNNING}
     assert {epoch >> 32 for epoch in epochs} == {1}
+
+
+async def test_a_store_that_was_restored_from_a_backup_says_so_itself(
+    world: World, store: SqliteStore
+) -> None:
+    """Where no region can tell: at each start, until no attempt that it does not know can hold a lease."""
+    await work_everywhere(world)
+    world.kill_gateway()
+    entry = history_entry(HistoryKind.BACKUP_RESTORED, run="", at=world.now.wall)
+    await store._write(lambda db: mark_restored(db, entry))
+    await world.start_gateway()
+    await run(world, 5)
+    assert store.era == 1
+
+    world.kill_gateway()
+    await world.start_gateway()
+    assert store.era == 2, "it died before the leases had ended"
+    await run(world, 30)
+    world.kill_gateway()
+    await world.start_gateway()
+    await run(world, 5)
+    assert store.era == 2
+    assert not await store.is_restored()

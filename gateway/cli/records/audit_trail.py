@@ -16,10 +16,10 @@ from msgspec import Struct
 from gateway.cli.arguments import Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.errors import CliError, Exit
-from gateway.cli.output import command
+from gateway.cli.output import command, format_time, visible
 from gateway.submission.audit_sealing import AuditKeyError, make_audit_key
 from observability.audit import Seal
-from observability.audit_verification import Finding, verify
+from observability.audit_verification import Finding, Restoration, verify
 from waypost.distinct_names import distinct
 
 MAXIMUM_SHOWN: Final = 100
@@ -78,6 +78,8 @@ def check(
     result = verify(entries, seals, key=public, known=() if known is None else _known_seals(known))
     for finding in result.findings[:MAXIMUM_SHOWN]:
         sys.stdout.write(f"{_sentence(finding)}\n")
+    for told in result.restorations:
+        sys.stdout.write(f"{_restore_sentence(told)}\n")
     if result.unsealed:
         are = "entry is" if result.unsealed == 1 else "entries are"
         sys.stdout.write(f"{result.unsealed} {are} not sealed: nothing shows that this is genuine\n")
@@ -94,6 +96,15 @@ def _sentence(finding: Finding) -> str:
     if finding.entry is not None:
         return f"entry {finding.entry} {finding.detail}"
     return finding.detail if finding.seal is None else f"seal {finding.seal} {finding.detail}"
+
+
+def _restore_sentence(told: Restoration) -> str:
+    upto = "" if told.replaced_seal is None else f" (seals up to {told.replaced_seal})"
+    return visible(
+        f"entry {told.entry}: {told.actor} restored the store at {format_time(told.at)} from a backup of"
+        f" {format_time(told.backup_made_at)}: what was sealed after seal {told.last_seal} until then{upto}"
+        " is not in this trail"
+    )
 
 
 def _known_seals(path: Path) -> list[Seal]:

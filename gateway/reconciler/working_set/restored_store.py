@@ -6,7 +6,7 @@ must report it than have opened their streams. Two kinds of reports do not count
 moves its store only forward: that of a cluster whose stream has opened before, and one after a new era has
 begun, for which each cluster counts acknowledged events from 0. A region where nothing was acknowledged since
 the copy was made cannot notice. So if only few regions report it, an operator has to confirm it: `waypost
-gateway --restored`.
+gateway --restored`. A store that `waypost restore` has put back says so itself, by a mark.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ from gateway.core.shard_states import Event
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.region_condition import RegionCondition
+from gateway.settings import FailoverSettings
 from gateway.store.interface import Store
 
 RESTORING_SECONDS: Final = 10.0
@@ -111,7 +112,7 @@ async def begin_era(ws: WorkingSet, store: Store, now: Instant, *, region: str) 
     """Begins a new era (generation) of a store restored from a copy; ends all current attempts as lost.
 
     Attempts that the store shows as under way may be over, or followed by others that it does not know.
-    `region` is the one whose report has shown it; empty where an operator has said so.
+    `region` is the one whose report has shown it; empty where an operator or the store itself has said so.
     """
     detail = RegionEventDetail(region=region)
     await store.raise_era(
@@ -121,6 +122,18 @@ async def begin_era(ws: WorkingSet, store: Store, now: Instant, *, region: str) 
     for each in ws.regions.values():
         each.says_restored = False
     lose_all_attempts(ws, now)
+
+
+async def end_restore(ws: WorkingSet, store: Store, now: Instant, failover: FailoverSettings) -> bool:
+    """Forgets that the store was restored, once no attempt that it does not know can hold a lease any more.
+
+    To be called after a commit, which has recorded that all attempts are lost. Returns False where it is too
+    early: a gateway that is started again until then begins one more era, and waits again.
+    """
+    if now.monotonic - ws.restored_at < failover.exclusive_wait_seconds:
+        return False
+    await store.end_restore()
+    return True
 
 
 def lose_all_attempts(ws: WorkingSet, now: Instant) -> None:

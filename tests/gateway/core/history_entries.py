@@ -17,6 +17,7 @@ from gateway.core.history import (
     PlacementDetail,
     PolicyDetail,
     RegionEventDetail,
+    RestoreDetail,
     RoutingDetail,
     RunPhaseDetail,
     SubmissionDetail,
@@ -72,6 +73,7 @@ EXAMPLES: tuple[Detail, ...] = (
         decision_id="d1",
     ),
     RegionEventDetail(region="beijing"),
+    RestoreDetail(backup_made_at=1.0, sha256="ab", last_seal=3, replaced_seal=None),
     PolicyDetail(sequence=7, revision="r7", decision_id="d1"),
 )
 """One example of each type of detail."""

@@ -1,0 +1,4 @@
+-- That a backup was restored is among acts.
+
+drop index audit_of_acts;
+create index audit_of_acts on audit (seq) where kind = 'CancelRequested' or kind = 'Reopened' or kind = 'JournalReleased' or kind = 'Cordoned' or kind = 'Uncordoned' or kind = 'ForgetRequested' or kind = 'RoutingApplied' or kind = 'RoutingRolledBack' or kind = 'PolicyUploaded' or kind = 'PolicyShadowed' or kind = 'PolicyCanaried' or kind = 'PolicyActivated' or kind = 'PolicyRolledBack' or kind = 'PolicyStepAsked' or kind = 'PolicyStepApproved' or kind = 'PolicyApprovalRefused' or kind = 'BundleRefused' or kind = 'WorkflowApplied' or kind = 'WorkflowCanaried' or kind = 'WorkflowPromoted' or kind = 'WorkflowAborted' or kind = 'WorkflowRolledBack' or kind = 'DeploymentRolledBack' or kind = 'ExceptionAsked' or kind = 'ExceptionApproved' or kind = 'ExceptionRevoked' or kind = 'ExceptionApprovalRefused' or kind = 'BackupRestored';
