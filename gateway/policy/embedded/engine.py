@@ -68,7 +68,7 @@ class EmbeddedPolicyEngine:
         # On a thread where a gateway runs already: it takes a tenth of a second and more.
         rules = await asyncio.to_thread(prepare_rules, bundle.source)
         self._inline = InlineEvaluation(
-            {name: Interpreter(rules.needed_for(name)) for name in bundle.source.entry_points},
+            Interpreter(rules),
             maximum_bytes=self._inline_bytes,
             seconds=self._inline_seconds,
         )

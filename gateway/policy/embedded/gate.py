@@ -181,24 +181,6 @@ def unused_rules(modules: Sequence[Module], entry_points: Iterable[str]) -> list
     )
 
 
-def files_for(modules: Sequence[Module], entry_points: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Returns, by entry point, the files of the Rego modules that its evaluation may need.
-
-    Files without any rule are always among them.
-    """
-    graph, _ = rule_dependencies(modules)
-    paths = {
-        module.file: [module.resolve(head_of(rule)["refr"]) for rule in module.rules] for module in modules
-    }
-    used = {name: _needed(graph, [name]) for name in entry_points}
-    return {
-        name: frozenset(
-            file for file, rules in paths.items() if not rules or not rule_paths.isdisjoint(rules)
-        )
-        for name, rule_paths in used.items()
-    }
-
-
 def _needed(graph: Mapping[Path, set[Path]], entry_points: Iterable[str]) -> set[Path]:
     """Returns the given entry points and every rule on which they may depend, directly or not."""
     open_, needed = [tuple(name.split(".")) for name in entry_points], set[Path]()

@@ -8,7 +8,6 @@ processor's caches: for 16 callers at once that took a sixth less time.
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
 from typing import Final
 
 from gateway.policy.embedded.interpreter import Interpreter, Interrupted
@@ -24,19 +23,16 @@ MOST_DECLINED: Final = 1_024
 
 
 class InlineEvaluation:
-    """Evaluates policy rules on the event loop's thread; declines documents that may take long.
-
-    `interpreters` has the interpreter for each rule.
-    """
+    """Evaluates policy rules on the event loop's thread; declines documents that may take long."""
 
     def __init__(
         self,
-        interpreters: Mapping[str, Interpreter],
+        interpreter: Interpreter,
         *,
         maximum_bytes: int,
         seconds: float = INLINE_SECONDS,
     ) -> None:
-        self._interpreters, self._maximum_bytes, self._seconds = interpreters, maximum_bytes, seconds
+        self._interpreter, self._maximum_bytes, self._seconds = interpreter, maximum_bytes, seconds
         self._waiting: deque[tuple[asyncio.Future[str | None], str, bytes]] = deque()
         self._declines: Counter[str] = Counter()
         """The number of further evaluations that are declined, by rule."""
@@ -52,7 +48,7 @@ class InlineEvaluation:
         A child process must evaluate documents that are too large, rules that checkpoints cannot interrupt
         in time, and what took too long here. Raises `EvaluationError` if the evaluation fails.
         """
-        bounded = self._interpreters[rule].bounded
+        bounded = self._interpreter.bounded
         if len(document) > self._maximum_bytes or not bounded or self._is_declined(rule):
             return None
         loop = asyncio.get_running_loop()
@@ -72,8 +68,8 @@ class InlineEvaluation:
                 continue  # its caller has gone
             began = now
             try:
-                interpreter = self._interpreters[rule]
-                evaluated.set_result(interpreter.evaluate(rule, document, until=began + self._seconds))
+                until = began + self._seconds
+                evaluated.set_result(self._interpreter.evaluate(rule, document, until=until))
             except Interrupted:
                 evaluated.set_result(None)
             except Exception as error:  # for its caller: others wait behind it

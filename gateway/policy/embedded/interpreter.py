@@ -15,7 +15,6 @@ import regorus
 from msgspec import Struct, structs
 
 from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
-from gateway.policy.embedded.gate import files_for
 from gateway.policy.embedded.interruption import CHECKPOINT, DataSize, is_bounded, size_of, with_checkpoints
 from gateway.policy.embedded.replaced_builtins import REPLACED
 from gateway.policy.embedded.rewriting.joined_modules import join_modules
@@ -73,15 +72,8 @@ class PreparedRules(Struct, frozen=True, kw_only=True):
     modules: tuple[tuple[str, str], ...]
     data: str
     bounded: bool
-    needed: Mapping[str, frozenset[str]]
-    """The files that each entry point may need."""
     names: Mapping[str, str] = {}
     """The short names that rules have in `modules`, by their full names."""
-
-    def needed_for(self, entry_point: str) -> "PreparedRules":
-        """Returns these rules with only those files that the entry point may need."""
-        files = self.needed[entry_point]
-        return structs.replace(self, modules=tuple(one for one in self.modules if one[0] in files))
 
 
 def prepare_rules(source: PolicySource, *, tests: Sequence[tuple[str, str]] = ()) -> PreparedRules:
@@ -89,17 +81,15 @@ def prepare_rules(source: PolicySource, *, tests: Sequence[tuple[str, str]] = ()
     size = size_of(data := msgspec.json.decode(source.data))
     modules = (*source.modules, *tests)
     # Tests name rules and packages in ways of their own.
-    rules = _prepare(modules, source.entry_points, size, short=not tests)
+    rules = _prepare(modules, size, short=not tests)
     if not roots_of(rules.names).isdisjoint(data if isinstance(data, dict) else ()):
         # Data that have the name of a rule are read in its place.
-        rules = _prepare(modules, source.entry_points, size, short=False)
+        rules = _prepare(modules, size, short=False)
     return structs.replace(rules, data=source.data)
 
 
 @lru_cache(maxsize=8)  # A bundle is prepared when it is checked, tried out and put in force.
-def _prepare(
-    modules: tuple[tuple[str, str], ...], rules: tuple[str, ...], size: DataSize, *, short: bool
-) -> PreparedRules:
+def _prepare(modules: tuple[tuple[str, str], ...], size: DataSize, *, short: bool) -> PreparedRules:
     written = rewrite_rules(modules, parse_modules)
     texts, names = (short and with_short_names(written)) or ([], {})
     shortened = parse_modules(texts) or written
@@ -107,7 +97,6 @@ def _prepare(
         modules=tuple((module.file, with_checkpoints(module, size)) for module in shortened),
         data="{}",
         bounded=is_bounded(shortened, size),
-        needed=files_for(written, rules),
         names=names,
     )
 

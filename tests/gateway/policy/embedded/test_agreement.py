@@ -18,7 +18,6 @@ from gateway.policy.embedded.interpreter import (
     Interpreter,
     parse_modules,
     parse_result,
-    prepare_rules,
 )
 from gateway.policy.embedded.loading import load_bundle
 from gateway.policy.question import ENTRY_POINTS, encode_question
@@ -40,22 +39,6 @@ def decided(interpreter: Interpreter, question: Question) -> Any:
     except (EvaluationError, AnswerError) as error:
         return str(error)
     return comparable(msgspec.json.decode(text))
-
-
-def test_what_an_entry_point_does_not_need_changes_no_answer() -> None:
-    """Also where house rules are many, on documents in which fields are missing."""
-    bundle = rule_set()
-    rules = prepare_rules(bundle.source)
-    whole = Interpreter(rules)
-    parts = {name: rules.needed_for(name) for name in bundle.source.entry_points}
-    submission = ENTRY_POINTS[Action.RUNS_SUBMIT]
-    assert {file for file, _ in rules.modules} - {file for file, _ in parts[submission].modules} == {
-        "access/access.rego",
-        "placement/placement.rego",
-    }
-    interpreters = {name: Interpreter(part) for name, part in parts.items()}
-    for question in questions(QUESTIONS, seed=5):
-        assert decided(interpreters[ENTRY_POINTS[question.action]], question) == decided(whole, question)
 
 
 def comparable(decision: Any) -> Any:

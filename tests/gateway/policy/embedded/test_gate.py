@@ -6,7 +6,6 @@ from gateway.policy.embedded.builtins import BUILTINS, Support
 from gateway.policy.embedded.gate import (
     WORKS_ON_OPA,
     check_rules,
-    files_for,
     nondeterministic_calls,
     unused_rules,
 )
@@ -105,23 +104,6 @@ def test_rules_that_no_decision_uses_are_named() -> None:
     assert [str(one) for one in unused_rules(modules, ["data.a.decision"])] == [
         "a.rego:5: data.a.sumbit is used by no decision"
     ]
-
-
-@pytest.mark.parametrize(
-    "needed",
-    ["data.b.x", "data.b", "data[input.p].x", "data.b[input.p]", "[v | walk(data, v)]", "b.x", "other.f(1)"],
-)
-def test_files_are_left_out_that_an_entry_point_cannot_need(needed: str) -> None:
-    texts = [
-        ("a.rego", f"package a\nimport data.b\nimport data.b as other\ndecision := {needed}\n"),
-        ("b.rego", "package b\nx := 1\nf(y) := y\n"),
-        ("c.rego", "package c\nx := data.a.decision\n"),
-        ("d.rego", "package d\n"),
-    ]
-    found = files_for(parse_modules(texts), ["data.a.decision", "data.c.x"])
-    assert {"a.rego", "b.rego", "d.rego"} <= found["data.a.decision"]
-    assert found["data.c.x"] == {"a.rego", "b.rego", "c.rego", "d.rego"}
-    assert ("c.rego" in found["data.a.decision"]) is needed.startswith(("data[", "[v |"))
 
 
 def test_every_builtin_that_is_not_the_same_says_why() -> None:

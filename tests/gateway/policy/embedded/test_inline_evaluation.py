@@ -46,7 +46,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeInterpreter:
 
 @pytest.fixture
 def inline(fake: FakeInterpreter) -> InlineEvaluation:
-    return InlineEvaluation({"r": cast("Interpreter", fake)}, maximum_bytes=8)
+    return InlineEvaluation(cast("Interpreter", fake), maximum_bytes=8)
 
 
 def ask(inline: InlineEvaluation, *documents: str) -> list[asyncio.Task[str | None]]:
