@@ -1,7 +1,8 @@
 """Builds a gateway from its settings: creates store, policy engine, clusters and loops, and connects them.
 
 It names concrete classes, as `composition/policy.py` does for policy engines. Each kind of plug-in has one
-dict: `STORES` here, `POLICY_ENGINES` there, `CLUSTER_KINDS` in `clusters/registry.py`.
+dict: `STORES` here, `POLICY_ENGINES` there, `CLUSTER_KINDS` in `clusters/registry.py`, `RELEASES` in
+`gateway/rollback/registry.py`.
 """
 
 import asyncio
@@ -24,9 +25,9 @@ from gateway.clock_at_start import correct_clocks
 from gateway.composition.clusters import clusters_of, declared_executors, engines_of
 from gateway.composition.issuers import issuers_authenticator
 from gateway.composition.policy import Loops, policy_composition
+from gateway.composition.rollback import rollback_loops
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
-from gateway.core.rollback import ReleaseKind
 from gateway.gauges import show_policy_and_keys, show_pools
 from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.policy.interface import PolicyEngine
@@ -34,11 +35,6 @@ from gateway.policy.opa.bundle_feed import BundleFeed
 from gateway.readiness import readiness_checks
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
-from gateway.rollback.controller import RollbackController
-from gateway.rollback.deployments.settings_checks import mistakes
-from gateway.rollback.prometheus import Prometheus
-from gateway.rollback.registry import known_releases
-from gateway.rollback.workflows.staged_releases import StagedReleases
 from gateway.settings import AuditSettings, GatewaySettings, Secret
 from gateway.start_error import StartError
 from gateway.steady_clock import steady_time
@@ -132,7 +128,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             loops={
                 **parts.loops,
                 "controller": lambda: controller.run(wake),
-                **await _rollback_loops(exits, services, region_lost=partial(_region_lost, controller)),
+                **await enter(rollback_loops(services)),
                 **_sealing_loop(settings.audit, store, metrics),
                 "measurement of the loop's lag": lambda: measure_loop_lag(metrics.loop_lag),
             },
@@ -223,41 +219,6 @@ def _set_gauges(
 
 def _instant() -> Instant:
     return Instant(monotonic=time.monotonic(), wall=steady_time())
-
-
-async def _rollback_loops(
-    exits: AsyncExitStack, services: Services, *, region_lost: Callable[[], bool]
-) -> Loops:
-    """Builds the loops of automatic rollbacks and staged releases; none where no Prometheus is set."""
-    settings = services.settings.rollback
-    off = all(settings.of(kind).mode == "off" for kind in ReleaseKind)
-    if off and settings.prometheus_url is None:
-        return {}
-    if not (settings.prometheus_url or "").startswith(("http://", "https://")):
-        raise StartError("the setting rollback.prometheus_url is no http(s) URL: nothing could be proven")
-    for mistake in mistakes(settings.deployments):
-        raise StartError(mistake)
-    store, clock = services.store, services.clock
-    prometheus = await exits.enter_async_context(Prometheus(settings, clock=clock))
-    staged = StagedReleases(
-        store, services.policy, prometheus, settings, clock=clock, region_lost=region_lost
-    )
-    if off:
-        return {"staged releases": staged.run}
-    controller = RollbackController(
-        store,
-        known_releases(services, prometheus),
-        prometheus,
-        settings,
-        clock=clock,
-        region_lost=region_lost,
-        on_phase=lambda phase: services.metrics.rollbacks.labels(phase).inc(),
-    )
-    return {"rollbacks": controller.run, "staged releases": staged.run}
-
-
-def _region_lost(controller: Controller) -> bool:
-    return controller.cut_off or any(view.lost for view in controller.views(_instant()))
 
 
 def _sealing_loop(audit: AuditSettings, store: Store, metrics: Metrics) -> Loops:

@@ -86,7 +86,9 @@ async def running(tmp_path: Path, url: str, witness: Witness) -> AsyncIterator[h
         witness.gateway = gateway
         token = mint_token(tmp_path / "dev", subject="ada", tenant="demo", scopes=scopes)
         client.headers["authorization"] = f"Bearer {token}"
-        loops = [asyncio.create_task(gateway.loops[name]()) for name in ("rollbacks", "staged releases")]
+        loops = [
+            asyncio.create_task(gateway.loops[name]()) for name in ("rollbacks", "staged releases (workflow)")
+        ]
         try:
             yield client
         finally:
@@ -154,8 +156,8 @@ ON = RollbackSettings(mode="on", prometheus_url="http://127.0.0.1:1")
 @pytest.mark.parametrize(
     ("settings", "loops"),
     [
-        (ON, {"rollbacks", "staged releases"}),
-        (RollbackSettings(prometheus_url=ON.prometheus_url), {"staged releases"}),
+        (ON, {"rollbacks", "staged releases (workflow)"}),
+        (RollbackSettings(prometheus_url=ON.prometheus_url), {"staged releases (workflow)"}),
         (RollbackSettings(), set()),
     ],
 )
@@ -165,7 +167,7 @@ async def test_a_gateway_has_the_loops_for_which_there_is_evidence(
     """Shares advance where a team asks for it, also where rollbacks are off."""
     store = Secret(f"sqlite:{tmp_path / 'gateway.db'}")
     async with compose(GatewaySettings(store=store, rollback=settings)) as gateway:
-        assert {"rollbacks", "staged releases"} & set(gateway.loops) == loops
+        assert {"rollbacks", "staged releases (workflow)"} & set(gateway.loops) == loops
 
 
 async def test_without_a_prometheus_a_gateway_that_rolls_back_does_not_start(tmp_path: Path) -> None:
