@@ -26,14 +26,16 @@ def helm() -> Path:
 
 
 def run_helm(*words: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    answer = subprocess.run(
         [helm(), *words],
         capture_output=True,
         text=True,
-        check=check,
+        check=False,
         timeout=60,
         env={"HOME": "/nonexistent"},
     )
+    assert not check or answer.returncode == 0, answer.stderr + answer.stdout
+    return answer
 
 
 def rendered(chart: Path, *options: str | Path) -> list[Object]:
