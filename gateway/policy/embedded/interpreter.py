@@ -17,7 +17,6 @@ from msgspec import Struct, structs
 from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
 from gateway.policy.embedded.interruption import CHECKPOINT, DataSize, is_bounded, size_of, with_checkpoints
 from gateway.policy.embedded.replaced_builtins import REPLACED
-from gateway.policy.embedded.rewriting.joined_modules import join_modules
 from gateway.policy.embedded.rewriting.rules import rewrite_rules
 from gateway.policy.embedded.rewriting.short_names import roots_of, with_short_names
 from gateway.policy.embedded.syntax_tree import Module, read_modules, with_separators
@@ -112,14 +111,13 @@ class Interpreter:
         self._thread = threading.get_ident()
         self._until = float("inf")
         self._rules = source if isinstance(source, PreparedRules) else prepare_rules(source)
-        self._modules = join_modules(self._rules.modules)
         self.bounded = self._rules.bounded
         self._engine = self._load()
         # The first evaluation schedules the statements of every rule, and finds names without a value.
         try:
             self._engine.eval_query("true")
         except RuntimeError as error:
-            raise BundleError([self._diagnostic(error)]) from None
+            raise BundleError([_diagnostic(*one_line(error).partition(":")[::2])]) from None
 
     def evaluate(self, rule: str, document: bytes, *, until: float = float("inf")) -> str:
         """Evaluates `rule` with the JSON `document` as input; returns its value as JSON.
@@ -137,7 +135,7 @@ class Interpreter:
         except (RuntimeError, ValueError) as error:
             if f"extension '{CHECKPOINT}' raises" in str(error):
                 raise Interrupted("it takes long") from None
-            raise RuleFailed(self._modules.locate(one_line(error))) from None
+            raise RuleFailed(one_line(error)) from None
         except BaseException as error:
             # A Rust panic: pyo3's `PanicException`, a BaseException of a module that cannot be imported.
             if type(error).__name__ != "PanicException":
@@ -147,20 +145,17 @@ class Interpreter:
             raise InterpreterPanicked(f"the evaluator panicked: {one_line(error)}") from None
 
     def _load(self) -> regorus.Engine:
-        engine = _new_engine(len(self._rules.modules))
+        engine = _new_engine()
         for name, (arguments, function) in REPLACED.items():
             engine.add_extension(name, arguments, function)
         engine.add_extension(CHECKPOINT, 0, self._checkpoint)
         try:
-            for file, text in self._modules.texts:
+            for file, text in self._rules.modules:
                 engine.add_policy(file, text)
             engine.add_data_json(self._rules.data)
         except RuntimeError as error:
-            raise BundleError([self._diagnostic(error)]) from None
+            raise BundleError([_diagnostic(*one_line(error).partition(":")[::2])]) from None
         return engine
-
-    def _diagnostic(self, error: BaseException) -> Diagnostic:
-        return _diagnostic(*self._modules.locate(one_line(error)).partition(":")[::2])
 
     def _checkpoint(self) -> bool:
         if time.thread_time() > self._until:
@@ -253,10 +248,10 @@ def parse_result(text: str) -> PolicyAnswer:
     return parse_answer(text)
 
 
-def _new_engine(files: int = 1) -> regorus.Engine:
+def _new_engine() -> regorus.Engine:
     engine = regorus.Engine()
     engine.set_policy_length_config(
-        max_col=COLUMNS_MAXIMUM, max_file_bytes=files * FILE_BYTES_MAXIMUM, max_lines=files * LINES_MAXIMUM
+        max_col=COLUMNS_MAXIMUM, max_file_bytes=FILE_BYTES_MAXIMUM, max_lines=LINES_MAXIMUM
     )
     return engine
 
