@@ -22,7 +22,7 @@ from gateway.api.http.services import Services, request_turns
 from gateway.api.internal.health import internal_api
 from gateway.api.routes import api
 from gateway.clock_at_start import correct_clocks
-from gateway.composition.clusters import clusters_of, declared_executors, engines_of
+from gateway.composition.clusters import clusters_of, declared_executors, engines_of, mutual_tls_of
 from gateway.composition.issuers import issuers_authenticator
 from gateway.composition.policy import Loops, policy_composition
 from gateway.composition.rollback import rollback_loops
@@ -48,6 +48,7 @@ from observability.loop_lag import measure_loop_lag
 from observability.metrics import Metrics
 from observability.spans.exporter import SpanExporter, SpansUnusable, span_exporter
 from waypost.sqlite_group_commit import Database
+from waypost.tls_reloading import ReloadedContext
 from waypost.turns import Turns
 
 
@@ -74,12 +75,16 @@ STORES: Final[Mapping[str, StoreKind]] = {
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of a gateway that is not listening yet: two ASGI applications, loops and metrics."""
+    """The parts of a gateway that is not listening yet: two ASGI applications, loops and metrics.
+
+    `mutual_tls` is the TLS context of its connections to clusters, if it has any.
+    """
 
     api: ASGIApp
     internal_api: ASGIApp
     loops: Loops
     metrics: Metrics
+    mutual_tls: ReloadedContext | None
 
 
 @asynccontextmanager
@@ -95,7 +100,8 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         parts = await enter(policy_composition(settings, store, metrics))
         policy, feed = parts.engine, parts.feed
         authenticator = await enter(issuers_authenticator(settings))
-        clusters = {name: await enter(cluster) for name, cluster in clusters_of(settings, store).items()}
+        tls = mutual_tls_of(settings)
+        clusters = {name: await enter(one) for name, one in clusters_of(settings, store, tls).items()}
         show_pools(metrics, clusters)
         links = [await enter(_link(name, cluster, settings, wake)) for name, cluster in clusters.items()]
         controller = _controller(settings, store, policy, links, metrics=metrics, spans=spans)
@@ -125,6 +131,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             api=api(services),
             internal_api=internal_api(services, checks, *parts.routes, set_gauges=gauges),
             metrics=metrics,
+            mutual_tls=tls,
             loops={
                 **parts.loops,
                 "controller": lambda: controller.run(wake),

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,8 @@ from waypost.cancellation import cancel_and_wait
 from waypost.connections.descriptors import raise_descriptor_limit
 from waypost.http_protocol import ConnectionLimits
 from waypost.serving import Server, run, stop_signals
-from waypost.tls import PkiError, api_context
+from waypost.tls import PkiError
+from waypost.tls_reloading import reload_certificates, reloaded_api_context
 
 HEALTH_CONNECTIONS: Final = 64
 """The maximum number of open connections to the internal port."""
@@ -64,7 +66,9 @@ async def _serve(settings: GatewaySettings) -> int:
     )
     health_limits = structs.replace(limits, connections=HEALTH_CONNECTIONS)
     tls = (
-        None if settings.tls is None else api_context(Path(settings.tls.certificate), Path(settings.tls.key))
+        None
+        if settings.tls is None
+        else reloaded_api_context(Path(settings.tls.certificate), Path(settings.tls.key))
     )
     outside, inside = settings.listen, settings.metrics
     with stop_signals() as stop:
@@ -74,6 +78,11 @@ async def _serve(settings: GatewaySettings) -> int:
             Server(gateway.api, host=outside.host, port=outside.port, tls=tls, limits=limits) as outer,
         ):
             show_process(gateway.metrics, settings)
+            reloading = partial(
+                reload_certificates,
+                [context for context in (tls, gateway.mutual_tls) if context is not None],
+                on_change=partial(show_process, gateway.metrics, settings),
+            )
             start_counters(gateway.metrics, settings)
             gateway.metrics.show_connections("api", limits.connections, lambda: outer.connections)
             gateway.metrics.show_connections("internal", HEALTH_CONNECTIONS, lambda: inner.connections)
@@ -83,7 +92,7 @@ async def _serve(settings: GatewaySettings) -> int:
             # Requests leave next to no cycles, and submissions pay 2 % for a search after every 700 objects.
             gc.set_threshold(2_000, 10, 10)
             _print_ready({"port": outer.port, "metrics_port": inner.port, "pid": os.getpid()})
-            return await run_loops(gateway.loops, stop)
+            return await run_loops({**gateway.loops, "certificates": reloading}, stop)
 
 
 def _api_connections(descriptors: int, regions: int) -> int:

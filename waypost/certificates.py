@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -150,12 +151,20 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def read_certificate(path: Path) -> x509.Certificate:
-    """Reads the PEM certificate in the file `path`.
+    """Reads the first PEM certificate in the file `path`.
+
+    Raises `PkiError` where the file cannot be read or holds no such certificate.
+    """
+    return read_certificates(path)[0]
+
+
+def read_certificates(path: Path) -> list[x509.Certificate]:
+    """Reads all PEM certificates in the file `path`, at least one, in their order.
 
     Raises `PkiError` where the file cannot be read or holds no such certificate.
     """
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
+        return x509.load_pem_x509_certificates(path.read_bytes())
     except OSError as error:
         raise PkiError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
@@ -179,6 +188,15 @@ def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
     return key
 
 
+def is_issued_by(certificate: x509.Certificate, root: x509.Certificate) -> bool:
+    """Returns whether `root` itself signed the certificate."""
+    try:
+        certificate.verify_directly_issued_by(root)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 def certificate_pem(certificate: x509.Certificate) -> bytes:
     """Returns the PEM text of a certificate."""
     return certificate.public_bytes(Encoding.PEM)
@@ -187,6 +205,12 @@ def certificate_pem(certificate: x509.Certificate) -> bytes:
 def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     """Returns the unencrypted PEM text (PKCS 8) of a private key."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Replaces the file `path` as a whole; only its owner may read the new one."""
+    with temporary_file(path, content) as temporary:
+        temporary.replace(path)
 
 
 @contextmanager

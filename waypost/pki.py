@@ -2,7 +2,8 @@
 
 The gateway shows a client certificate with `spiffe://waypost/gateway` in its SAN; the cluster of a region a
 server certificate with `spiffe://waypost/cluster/<region>` and the DNS name that the gateway pins. All files
-are readable by their owner alone, and are replaced whole.
+are readable by their owner alone, and are replaced whole. `ca.pem` begins with the root that issues; while
+the root is exchanged (`waypost.pki_rotation`) a second one follows, which is trusted as well.
 
     ca.pem  ca.key  gateway.pem  gateway.key  api.pem  api.key  clusters/<region>.pem  clusters/<region>.key
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from msgspec import structs
 
 from waypost import tls
 from waypost.certificates import (
@@ -25,10 +26,13 @@ from waypost.certificates import (
     certificate_pem,
     cluster_profile,
     gateway_profile,
+    is_issued_by,
     key_pem,
     new_key,
     read_certificate,
+    read_certificates,
     read_key,
+    replace_file,
     self_signed_root,
     signed,
     temporary_file,
@@ -40,6 +44,7 @@ ROOT_DAYS: Final = 3650
 CERTIFICATE_DAYS: Final = 90
 RENEWED_BELOW: Final = 1 / 3
 """The fraction of its lifetime below which a certificate is issued again."""
+_OF_CLUSTER: Final = "clusters/"
 _EXISTS: Final = "{} exists: a root is never overwritten; remove the folder to start over"
 
 
@@ -91,13 +96,62 @@ def issue_api(directory: Path, hosts: Sequence[str], *, days: int = CERTIFICATE_
     return _issue(directory, tls.api_credentials(directory), profile, days)
 
 
-def _issue(directory: Path, credentials: Credentials, profile: CertificateProfile, days: int) -> Credentials:
+def issue_again(directory: Path, name: str, *, days: int = CERTIFICATE_DAYS) -> Credentials:
+    """Issues the certificate `name` again, however much of its lifetime is left; returns its files' paths.
+
+    `name` is one of `issued_names`; that of the API is issued for the hosts that it has. Raises `PkiError`
+    where the folder has no such certificate, and without a usable root.
+    """
+    credentials = credentials_of(directory, name)
+    before = read_certificate(credentials.certificate)
+    if name == "gateway":
+        profile = gateway_profile()
+    elif name == "api":
+        try:
+            hosts = before.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            raise PkiError(f"{credentials.certificate} names no host") from None
+        profile = structs.replace(api_profile(()), names=tuple(hosts))
+    else:
+        profile = cluster_profile(name.removeprefix(_OF_CLUSTER))
+    return _issue(directory, credentials, profile, days, again=True)
+
+
+def issued_names(directory: Path) -> list[str]:
+    """Returns the names of the certificates in a folder, without the root: `gateway`, `clusters/beijing`."""
+    stems = (path.stem for path in sorted((directory / "clusters").glob("*.pem")))
+    names = ["gateway", "api", *(_OF_CLUSTER + stem for stem in stems if tls.REGION.fullmatch(stem))]
+    return [name for name in names if credentials_of(directory, name).certificate.exists()]
+
+
+def credentials_of(directory: Path, name: str) -> Credentials:
+    """Returns the paths of the files of the certificate `name` (see `issued_names`), which may be absent.
+
+    Raises `PkiError` for a name that no certificate has.
+    """
+    if name == "gateway":
+        return tls.gateway_credentials(directory)
+    if name == "api":
+        return tls.api_credentials(directory)
+    if not name.startswith(_OF_CLUSTER):
+        raise PkiError(f"{name!r} is no certificate's name; these are gateway, api and {_OF_CLUSTER}REGION")
+    return tls.cluster_credentials(directory, name.removeprefix(_OF_CLUSTER))
+
+
+def _issue(
+    directory: Path,
+    credentials: Credentials,
+    profile: CertificateProfile,
+    days: int,
+    *,
+    again: bool = False,
+) -> Credentials:
     now = datetime.now(UTC)
     if found := _root_problems(directory, now) or _signing_problems(directory):
         raise PkiError(found[0])
     with _issuer_lock(directory / "ca.key"):
         good = not _problems(directory, credentials, profile, now)
-        if good and not _ends_soon(read_certificate(credentials.certificate), now):
+        if not again and good and not _ends_soon(read_certificate(credentials.certificate), now):
             return credentials
         key = new_key()
         root, root_key = read_certificate(directory / "ca.pem"), read_key(directory / "ca.key")
@@ -107,8 +161,7 @@ def _issue(directory: Path, credentials: Credentials, profile: CertificateProfil
             (credentials.key, key_pem(key)),
             (credentials.certificate, certificate_pem(certificate)),
         ):
-            with temporary_file(path, content) as temporary:
-                temporary.replace(path)
+            replace_file(path, content)
         return credentials
 
 
@@ -185,10 +238,9 @@ def _problems(
     try:
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        certificate.verify_directly_issued_by(read_certificate(directory / "ca.pem"))
     except x509.ExtensionNotFound:
         return [f"{path} does not say what it is for"]
-    except (InvalidSignature, ValueError):
+    if not any(is_issued_by(certificate, root) for root in read_certificates(directory / "ca.pem")):
         return [f"{path} was not issued by {directory / 'ca.pem'}"]
     found = tls.key_permission_problems(credentials.key)
     if certificate.public_key() != key.public_key():

@@ -2,8 +2,9 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from waypost.connections.descriptors import raise_descriptor_limit
 from waypost.http_protocol import ConnectionLimits
 from waypost.serving import Server, run, stop_signals
 from waypost.sqlite_files.errors import StorageError
-from waypost.tls import Credentials, PkiError, cluster_credentials, server_context
+from waypost.tls import Credentials, PkiError, cluster_credentials
+from waypost.tls_reloading import ReloadedContext, reload_certificates, reloaded_server_context
 
 METRICS_CONNECTIONS = 16
 CONNECTIONS = 1_000
@@ -82,7 +84,8 @@ async def _serve(settings: ClusterSettings, limits: ConnectionLimits) -> None:
 
     The server ends first, so that no call comes while the node kills its running tasks.
     """
-    tls = server_context(cluster_credentials(Path(settings.pki), settings.region))
+    credentials = cluster_credentials(Path(settings.pki), settings.region)
+    tls = reloaded_server_context(credentials)
     with stop_signals() as stop:
         async with (
             ClusterNode(settings) as node,
@@ -104,7 +107,8 @@ async def _serve(settings: ClusterSettings, limits: ConnectionLimits) -> None:
                 # It is read by the process that started this one.
                 print(msgspec.json.encode(ready).decode(), flush=True)  # noqa: T201
                 logger.info("the cluster of {} listens on {}:{}", settings.region, settings.host, server.port)
-                await _wait_until_stopped(stop, node.committer)
+                async with _reloading(tls, partial(_show_process, node.metrics, credentials)):
+                    await _wait_until_stopped(stop, node.committer)
                 logger.info("the cluster of {} stops", settings.region)
 
 
@@ -138,6 +142,16 @@ async def _metrics_server(settings: ClusterSettings, node: ClusterNode) -> Async
             yield server.port
     finally:
         await cancel_and_wait((measuring,))
+
+
+@asynccontextmanager
+async def _reloading(tls: ReloadedContext, on_change: Callable[[], None]) -> AsyncIterator[None]:
+    """Reads the certificates again when their files change, while the context is open."""
+    reloading = asyncio.create_task(reload_certificates([tls], on_change=on_change), name="certificates")
+    try:
+        yield
+    finally:
+        await cancel_and_wait((reloading,))
 
 
 def _show_process(metrics: ClusterMetrics, credentials: Credentials) -> None:

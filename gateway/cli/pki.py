@@ -1,15 +1,17 @@
 """`waypost pki`: makes and checks the TLS certificates of a gateway and its clusters."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, assert_never
 
 from cyclopts import App, Parameter
 
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console
-from waypost import pki, tls
+from waypost import pki, pki_rotation, tls
+from waypost.pki_rotation import RotationStep
 from waypost.tls import PkiError
 
 app = App(
@@ -40,13 +42,11 @@ def init(
     An existing root is kept, not replaced.
     """
     done: dict[str, list[str]] = {"made": [], "kept": []}
-    try:
+    with _pki_errors():
         for name, path, issue in _wanted_certificates(directory, regions):
             before = _content(path)
             issue()
             done["kept" if _content(path) == before else "made"].append(name)
-    except PkiError as error:
-        raise CliError(str(error), code=Exit.USAGE) from error
     for what, names in done.items():
         if names:
             console().print(f"{directory}: {what} {', '.join(names)}", markup=False)
@@ -73,6 +73,77 @@ def _create_root(directory: Path) -> None:
 
 def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
+
+
+@app.command
+@command
+def renew(
+    directory: Folder,
+    /,
+    *names: Annotated[str, Parameter(help="gateway, api or clusters/REGION; none: all.")],
+) -> None:
+    """Issue certificates again now, however long they are still valid: for instance when a key was seen.
+
+    `init` renews what has less than a third of its lifetime left.
+    """
+    with _pki_errors():
+        for name in names or pki.issued_names(directory):
+            pki.issue_again(directory, name)
+            console().print(f"{directory}: issued {name}", markup=False)
+
+
+@app.command
+@command
+def rotate_root(
+    directory: Folder,
+    /,
+    *,
+    step: Annotated[RotationStep | None, Parameter(help="The step to take; none: say which is next.")] = None,
+) -> None:
+    """Exchange the root certificate in three steps; between them the files are brought to the processes."""
+    with _pki_errors():
+        if step is None:
+            following = pki_rotation.next_step(directory)
+            console().print(f"next: waypost pki rotate-root {directory} --step {following}", markup=False)
+            return
+        for line in _take_step(directory, step):
+            console().print(line, markup=False)
+
+
+def _take_step(directory: Path, step: RotationStep) -> tuple[str, str]:
+    """Takes a step of a root's exchange; returns what was done, and what is to be done next."""
+    match step:
+        case RotationStep.TRUST:
+            pki_rotation.trust_new_root(directory)
+            return (
+                f"{directory}/ca.pem has the present root and a new one.",
+                "Now bring ca.pem to the gateway and to all clusters, and wait until each has logged that its"
+                " certificates were read again. Then: --step issue",
+            )
+        case RotationStep.ISSUE:
+            names = pki_rotation.issue_from_new_root(directory)
+            return (
+                f"The new root issued {', '.join(names) or 'nothing: the folder has no other certificate'}.",
+                "Now bring ca.pem and its own pair to each process, in any order, and wait as before. Then:"
+                " --step retire",
+            )
+        case RotationStep.RETIRE:
+            pki_rotation.retire_old_root(directory)
+            return (
+                f"{directory}/ca.pem has the new root alone.",
+                "Now bring ca.pem to all processes: until then they trust the old root as well.",
+            )
+        case _:
+            assert_never(step)
+
+
+@contextmanager
+def _pki_errors() -> Iterator[None]:
+    """Raises a `PkiError` inside `with` as the error of a wrong use of the command."""
+    try:
+        yield
+    except PkiError as error:
+        raise CliError(str(error), code=Exit.USAGE) from error
 
 
 @app.command

@@ -3,9 +3,7 @@
 The kinds of cluster are in `CLUSTER_KINDS` of `clusters/registry.py`.
 """
 
-import ssl
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 
 from clusters.checked_cluster import CheckedCluster
@@ -14,7 +12,8 @@ from clusters.registry import cluster_adapter, engine_at, executors_at
 from gateway.settings import GatewaySettings
 from gateway.start_error import StartError
 from gateway.store.interface import Store
-from waypost.tls import client_context, gateway_credentials
+from waypost.tls import gateway_credentials
+from waypost.tls_reloading import ReloadedContext, reloaded_client_context
 from waypost.workflow.run_types import DeclaredExecutors
 
 
@@ -40,20 +39,32 @@ def engines_of(settings: GatewaySettings) -> Mapping[str, str]:
         raise StartError(f"the setting regions: {error}") from error
 
 
-def clusters_of(settings: GatewaySettings, store: Store) -> Mapping[str, CheckedCluster]:
+def mutual_tls_of(settings: GatewaySettings) -> ReloadedContext | None:
+    """Returns the TLS context of connections to clusters; None where the settings name no certificates.
+
+    Raises `PkiError` where one of the PEM files cannot be used.
+    """
+    if settings.pki is None or not settings.regions:
+        return None
+    return reloaded_client_context(gateway_credentials(Path(settings.pki)))
+
+
+def clusters_of(
+    settings: GatewaySettings, store: Store, tls: ReloadedContext | None
+) -> Mapping[str, CheckedCluster]:
     """Makes the adapter of each region's cluster, by the region's name; they connect when they are entered.
 
+    `tls` is what `mutual_tls_of` returned.
     Raises `StartError` where two regions have the same name, or one has settings that cannot be used.
     """
     names = [target.name for target in settings.regions]
     if len(set(names)) < len(names):
         raise StartError("two regions have the same name")
 
-    @cache
-    def mutual_tls() -> ssl.SSLContext:
-        if settings.pki is None:
+    def mutual_tls() -> ReloadedContext:
+        if tls is None:
             raise StartError("the setting pki is missing: regions are reached with certificates")
-        return client_context(gateway_credentials(Path(settings.pki)))
+        return tls
 
     def store_name() -> str:
         # Asked at each call: the era rises while the gateway runs, when the store proves to be a restored

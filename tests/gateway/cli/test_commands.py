@@ -124,6 +124,38 @@ def test_certificates_are_made_or_kept_and_reported(
     assert not (tmp_path / "other").exists()
 
 
+def test_a_root_is_exchanged_step_by_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each step says what is to be done before the next; one out of order is refused."""
+    folder = str(tmp_path / "pki")
+    assert ended("pki", "init", folder, "beijing") == 0
+    assert ended("pki", "rotate-root", folder) == 0
+    assert f"next: waypost pki rotate-root {folder} --step trust" in capsys.readouterr().out
+    assert ended("pki", "rotate-root", folder, "--step", "issue") == 2
+    assert "the next step for" in capsys.readouterr().err
+    for step, said in (
+        ("trust", "Now bring ca.pem to the gateway and to all clusters"),
+        ("issue", "The new root issued gateway, clusters/beijing."),
+        ("retire", "ca.pem has the new root alone"),
+    ):
+        assert ended("pki", "rotate-root", folder, "--step", step) == 0
+        assert said in capsys.readouterr().out
+        assert ended("pki", "verify", folder) == 0
+    assert ended("pki", "rotate-root", str(tmp_path / "none")) == 2
+
+
+def test_certificates_are_renewed_by_name_or_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(tmp_path / "pki")
+    assert ended("pki", "init", folder, "beijing") == 0
+    before = (tmp_path / "pki/gateway.pem").read_bytes()
+    assert ended("pki", "renew", folder, "clusters/beijing") == 0
+    assert (tmp_path / "pki/gateway.pem").read_bytes() == before
+    assert ended("pki", "renew", folder) == 0
+    assert (tmp_path / "pki/gateway.pem").read_bytes() != before
+    capsys.readouterr()
+    assert ended("pki", "renew", folder, "beijing") == 2
+    assert "these are gateway, api and clusters/REGION" in capsys.readouterr().err
+
+
 def test_the_folder_of_the_stack_leads_to_its_issuer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
