@@ -95,14 +95,12 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     """
     async with AsyncExitStack() as exits:
         metrics, wake, enter = Metrics(), asyncio.Event(), exits.enter_async_context
-        store = await enter(_store(settings.store))
-        spans = await enter(_spans(settings, metrics))
+        store, spans = await enter(_store(settings.store)), await enter(_spans(settings, metrics))
         parts = await enter(policy_composition(settings, store, metrics))
         policy, feed = parts.engine, parts.feed
         authenticator = await enter(issuers_authenticator(settings))
-        tls = mutual_tls_of(settings)
-        clusters = {name: await enter(one) for name, one in clusters_of(settings, store, tls).items()}
-        show_pools(metrics, clusters)
+        mutual_tls = mutual_tls_of(settings)
+        clusters = await _clusters(exits, clusters_of(settings, store, mutual_tls), metrics)
         links = [await enter(_link(name, cluster, settings, wake)) for name, cluster in clusters.items()]
         controller = _controller(settings, store, policy, links, metrics=metrics, spans=spans)
         services = Services(
@@ -131,7 +129,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             api=api(services),
             internal_api=internal_api(services, checks, *parts.routes, set_gauges=gauges),
             metrics=metrics,
-            mutual_tls=tls,
+            mutual_tls=mutual_tls,
             loops={
                 **parts.loops,
                 "controller": lambda: controller.run(wake),
@@ -169,6 +167,15 @@ async def _store(url: Secret) -> AsyncIterator[Store]:
             # Without it deadlines would be wrong by as much as the clock was set.
             raise StoreUnusable(f"the store cannot be told the time: {error}") from error
         yield store
+
+
+async def _clusters(
+    exits: AsyncExitStack, adapters: Mapping[str, ClusterAdapter], metrics: Metrics
+) -> Mapping[str, ClusterAdapter]:
+    """Opens the adapters of the regions' clusters, and shows their connections in the metrics."""
+    clusters = {name: await exits.enter_async_context(one) for name, one in adapters.items()}
+    show_pools(metrics, clusters)
+    return clusters
 
 
 def _spans(settings: GatewaySettings, metrics: Metrics) -> AbstractAsyncContextManager[SpanExporter | None]:

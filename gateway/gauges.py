@@ -18,7 +18,7 @@ from gateway.policy.opa.bundle_feed import BundleFeed
 from gateway.settings import GatewaySettings
 from observability.metric_declaration import CAUSES
 from observability.metrics import ANSWERS, Metrics
-from waypost.certificates import read_certificate
+from waypost.pki.certificates import read_certificate
 from waypost.tls import gateway_credentials
 
 

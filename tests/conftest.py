@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from gateway.cli.dev.opa_program import find_opa
-from waypost.pki import create_root
+from waypost.pki.authority import create_root
 
 settings.register_profile("steady", derandomize=True)
 settings.register_profile("many", max_examples=1_000, deadline=None)

@@ -20,9 +20,9 @@ from observability.logs import configure
 from observability.loop_lag import measure_loop_lag
 from observability.spans.exporter import SpanExporter, SpansUnusable, span_exporter
 from waypost.cancellation import cancel_and_wait
-from waypost.certificates import read_certificate
 from waypost.connections.descriptors import raise_descriptor_limit
 from waypost.http_protocol import ConnectionLimits
+from waypost.pki.certificates import read_certificate
 from waypost.serving import Server, run, stop_signals
 from waypost.sqlite_files.errors import StorageError
 from waypost.tls import Credentials, PkiError, cluster_credentials

@@ -10,8 +10,9 @@ from cyclopts import App, Parameter
 
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console
-from waypost import pki, pki_rotation, tls
-from waypost.pki_rotation import RotationStep
+from waypost import tls
+from waypost.pki import authority, root_rotation
+from waypost.pki.root_rotation import RotationStep
 from waypost.tls import PkiError
 
 app = App(
@@ -57,18 +58,18 @@ def _wanted_certificates(directory: Path, regions: Sequence[str]) -> list[Wanted
     gateway = tls.gateway_credentials(directory).certificate
     wanted = [
         WantedCertificate("root", directory / "ca.pem", partial(_create_root, directory)),
-        WantedCertificate("gateway", gateway, partial(pki.issue_gateway, directory)),
+        WantedCertificate("gateway", gateway, partial(authority.issue_gateway, directory)),
     ]
     for region in regions:
         path = tls.cluster_credentials(directory, region).certificate
-        wanted.append(WantedCertificate(region, path, partial(pki.issue_cluster, directory, region)))
+        wanted.append(WantedCertificate(region, path, partial(authority.issue_cluster, directory, region)))
     return wanted
 
 
 def _create_root(directory: Path) -> None:
     # never replaced: all certificates that it signed would become worthless
     if not (directory / "ca.pem").exists():
-        pki.create_root(directory)
+        authority.create_root(directory)
 
 
 def _content(path: Path) -> bytes | None:
@@ -87,8 +88,8 @@ def renew(
     `init` renews what has less than a third of its lifetime left.
     """
     with _pki_errors():
-        for name in names or pki.issued_names(directory):
-            pki.issue_again(directory, name)
+        for name in names or authority.issued_names(directory):
+            authority.issue_again(directory, name)
             console().print(f"{directory}: issued {name}", markup=False)
 
 
@@ -103,7 +104,7 @@ def rotate_root(
     """Exchange the root certificate in three steps; between them the files are brought to the processes."""
     with _pki_errors():
         if step is None:
-            following = pki_rotation.next_step(directory)
+            following = root_rotation.next_step(directory)
             console().print(f"next: waypost pki rotate-root {directory} --step {following}", markup=False)
             return
         for line in _take_step(directory, step):
@@ -114,21 +115,21 @@ def _take_step(directory: Path, step: RotationStep) -> tuple[str, str]:
     """Takes a step of a root's exchange; returns what was done, and what is to be done next."""
     match step:
         case RotationStep.TRUST:
-            pki_rotation.trust_new_root(directory)
+            root_rotation.trust_new_root(directory)
             return (
                 f"{directory}/ca.pem has the present root and a new one.",
                 "Now bring ca.pem to the gateway and to all clusters, and wait until each has logged that its"
                 " certificates were read again. Then: --step issue",
             )
         case RotationStep.ISSUE:
-            names = pki_rotation.issue_from_new_root(directory)
+            names = root_rotation.issue_from_new_root(directory)
             return (
                 f"The new root issued {', '.join(names) or 'nothing: the folder has no other certificate'}.",
                 "Now bring ca.pem and its own pair to each process, in any order, and wait as before. Then:"
                 " --step retire",
             )
         case RotationStep.RETIRE:
-            pki_rotation.retire_old_root(directory)
+            root_rotation.retire_old_root(directory)
             return (
                 f"{directory}/ca.pem has the new root alone.",
                 "Now bring ca.pem to all processes: until then they trust the old root as well.",
@@ -150,7 +151,7 @@ def _pki_errors() -> Iterator[None]:
 @command
 def verify(directory: Folder, /) -> int | None:
     """Check a folder of certificates and print every problem; exit code 1 if there is any."""
-    problems = pki.verify(directory)
+    problems = authority.verify(directory)
     for problem in problems:
         console().print(problem, markup=False)
     if not problems:

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from waypost import pki, tls
+from waypost import tls
+from waypost.pki import authority
 
 
 @pytest.fixture(scope="session")
 def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Creates a root certificate, and the certificates and keys of a gateway and of the region beijing."""
     folder = tmp_path_factory.mktemp("pki")
-    pki.create_root(folder)
-    pki.issue_gateway(folder)
-    pki.issue_cluster(folder, "beijing")
+    authority.create_root(folder)
+    authority.issue_gateway(folder)
+    authority.issue_cluster(folder, "beijing")
     return folder
 
 

@@ -20,7 +20,7 @@ from gateway.start_error import StartError
 from tests.gateway.policy.opa.faulty_opa import faulty_opa
 from tests.gateway.policy.opa.keys import write_public_key
 from tests.gateway.policy.rollout.releases import archive, rules
-from waypost import pki
+from waypost.pki import authority
 from waypost.worker_pool import WorkerPool
 from waypost.workflow.run_types import DeclaredExecutors, DelayRun
 
@@ -214,8 +214,8 @@ async def test_an_unknown_kind_of_cluster_stops_the_start_with_those_there_are(
     settings: GatewaySettings, tmp_path: Path
 ) -> None:
     """A region that is set up wrong would look like one that is lost."""
-    pki.create_root(tmp_path / "pki")
-    pki.issue_gateway(tmp_path / "pki")
+    authority.create_root(tmp_path / "pki")
+    authority.issue_gateway(tmp_path / "pki")
     regions = (RegionTarget(name="beijing", url=OTHER),)
     with pytest.raises(StartError, match=r"there are: embedded\+https"):
         async with compose(GatewaySettings(store=settings.store, pki=str(tmp_path / "pki"), regions=regions)):
@@ -227,8 +227,8 @@ async def test_documents_are_checked_by_what_the_configured_clusters_declare(
     settings: GatewaySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not by what the embedded one can run; without a region by what every kind declares."""
-    pki.create_root(tmp_path / "pki")
-    pki.issue_gateway(tmp_path / "pki")
+    authority.create_root(tmp_path / "pki")
+    authority.issue_gateway(tmp_path / "pki")
     executors = DeclaredExecutors(run_types={"image": DelayRun}, exclusive=frozenset())
     embedded = registry.CLUSTER_KINDS["embedded+https"]
     other = structs.replace(embedded, executors=executors)

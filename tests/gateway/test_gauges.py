@@ -9,7 +9,7 @@ from clusters.checked_cluster import CheckedCluster
 from gateway.gauges import show_policy_and_keys, show_pools, show_process, start_counters
 from gateway.settings import GatewaySettings, PolicySettings, RegionTarget
 from observability.metrics import Metrics
-from waypost import pki
+from waypost.pki import authority
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -18,8 +18,8 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def test_certificates_show_when_they_expire(tmp_path: Path) -> None:
     """Nothing connects after that: an alert has to come weeks before."""
-    pki.create_root(tmp_path)
-    pki.issue_gateway(tmp_path, days=30)
+    authority.create_root(tmp_path)
+    authority.issue_gateway(tmp_path, days=30)
     region = RegionTarget(name="beijing", url="embedded+https://127.0.0.1:1")
     metrics = Metrics()
     show_process(metrics, GatewaySettings(pki=str(tmp_path), regions=(region,)))

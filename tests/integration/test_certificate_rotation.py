@@ -9,7 +9,8 @@ from gateway.cli.dev.stack import Stack
 from tests.integration.conftest import REGIONS, caller_of
 from tests.integration.load import load_on
 from tests.integration.waiting import described, taking_work, until
-from waypost import pki, tls
+from waypost import tls
+from waypost.pki import authority
 from waypost.tls import Credentials
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -46,9 +47,9 @@ async def test_a_new_root_and_new_certificates_under_load(
 ) -> None:
     """No call fails, no shard moves; new connections are made with the new certificates, which all need."""
     new = tmp_path / "new"
-    pki.create_root(new)
-    issued = {"gateway": pki.issue_gateway(new, days=30)}
-    issued |= {region: pki.issue_cluster(new, region, days=30) for region in REGIONS}
+    authority.create_root(new)
+    issued = {"gateway": authority.issue_gateway(new, days=30)}
+    issued |= {region: authority.issue_cluster(new, region, days=30) for region in REGIONS}
     files, before = held(stack), await expiry(stack, "gateway")
     await taking_work(client, REGIONS)
 

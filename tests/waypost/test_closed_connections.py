@@ -12,7 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from tests.waypost.test_serving import HOST
 from tests.waypost.test_unread_answers import Loop, until_closed
-from waypost import pki, serving, tls
+from waypost import serving, tls
+from waypost.pki import authority
 from waypost.serving import Server
 
 SMALL, LARGE = b"/10", b"/4000000"
@@ -25,9 +26,9 @@ async def answer_of_size(scope: Scope, receive: Receive, send: Send) -> None:
 @pytest.fixture(scope="module")
 def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     folder = tmp_path_factory.mktemp("pki")
-    pki.create_root(folder)
-    return tls.server_context(pki.issue_cluster(folder, "beijing")), tls.client_context(
-        pki.issue_gateway(folder)
+    authority.create_root(folder)
+    return tls.server_context(authority.issue_cluster(folder, "beijing")), tls.client_context(
+        authority.issue_gateway(folder)
     )
 
 

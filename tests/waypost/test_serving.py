@@ -16,8 +16,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from waypost import pki, serving, tls
+from waypost import serving, tls
 from waypost.http_protocol import ConnectionLimits
+from waypost.pki import authority
 from waypost.serving import AdmitPeers, Server
 
 HOST = "127.0.0.1"
@@ -65,9 +66,9 @@ def application() -> Starlette:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    pki.create_root(tmp_path)
-    pki.issue_gateway(tmp_path)
-    pki.issue_cluster(tmp_path, "beijing")
+    authority.create_root(tmp_path)
+    authority.issue_gateway(tmp_path)
+    authority.issue_cluster(tmp_path, "beijing")
     return tmp_path
 
 

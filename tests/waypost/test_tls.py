@@ -18,15 +18,16 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from loguru import logger
 
-from tests.waypost.test_pki import handshake
-from waypost import pki, tls
+from tests.waypost.pki.test_authority import handshake
+from waypost import tls
+from waypost.pki import authority
 
 BEIJING = tls.cluster_name("beijing")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    pki.create_root(tmp_path)
+    authority.create_root(tmp_path)
     return tmp_path
 
 
@@ -65,7 +66,7 @@ def issued(
 def test_a_client_says_that_it_is_one(folder: Path, usage: list[ObjectIdentifier], good: bool) -> None:
     """A certificate that says nothing of its purpose would do for every one, a server's for a client."""
     odd = issued(folder, [x509.UniformResourceIdentifier(tls.GATEWAY_URI)], usage)
-    server, client = tls.server_context(pki.issue_cluster(folder, "beijing")), tls.client_context(odd)
+    server, client = tls.server_context(authority.issue_cluster(folder, "beijing")), tls.client_context(odd)
     if good:
         handshake(server, client, BEIJING)
     else:
@@ -90,7 +91,7 @@ def test_a_cluster_with_an_id_of_ours_has_that_of_its_region(
     """A DNS name that was written into another region's certificate does not make it this one's."""
     names = [x509.DNSName(BEIJING), *map(x509.UniformResourceIdentifier, uris)]
     odd = issued(folder, names, [ExtendedKeyUsageOID.SERVER_AUTH])
-    server, client = tls.server_context(odd), tls.client_context(pki.issue_gateway(folder))
+    server, client = tls.server_context(odd), tls.client_context(authority.issue_gateway(folder))
     if good:
         handshake(server, client, BEIJING)
     else:
@@ -105,12 +106,12 @@ def test_a_cluster_with_an_id_of_ours_has_that_of_its_region(
 def test_the_api_gets_no_clusters_name(folder: Path, host: str) -> None:
     """Who holds the key of the public side could pass for a region to the gateway."""
     with pytest.raises(tls.PkiError, match="is a cluster's name"):
-        pki.issue_api(folder, ["localhost", host])
+        authority.issue_api(folder, ["localhost", host])
 
 
 def test_a_key_that_others_can_read_is_told(folder: Path) -> None:
     """`pki verify` calls it wrong; who starts with it should hear the same."""
-    credentials = pki.issue_gateway(folder)
+    credentials = authority.issue_gateway(folder)
     told: list[str] = []
     sink = logger.add(told.append, format="{message}")
     tls.client_context(credentials)

@@ -14,8 +14,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from clusters.bounded_connections import BoundedTransport
-from tests.waypost.test_pki import handshake
-from waypost import pki, pki_rotation, tls
+from tests.waypost.pki.test_authority import handshake
+from waypost import tls
+from waypost.pki import authority, root_rotation
 from waypost.serving import Server, run
 from waypost.tls_reloading import (
     ReloadedContext,
@@ -30,9 +31,9 @@ NAME = tls.cluster_name("beijing")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    pki.create_root(tmp_path)
-    pki.issue_gateway(tmp_path)
-    pki.issue_cluster(tmp_path, "beijing")
+    authority.create_root(tmp_path)
+    authority.issue_gateway(tmp_path)
+    authority.issue_cluster(tmp_path, "beijing")
     return tmp_path
 
 
@@ -66,7 +67,7 @@ def test_new_connections_show_the_new_certificate_after_a_reload(folder: Path) -
     path = tls.cluster_credentials(folder, "beijing").certificate
     before = der(path)
     assert not server.reload()
-    pki.issue_again(folder, "clusters/beijing")
+    authority.issue_again(folder, "clusters/beijing")
 
     assert shown_by(server, folder) == before
     assert server.reload()
@@ -77,9 +78,9 @@ def test_new_connections_show_the_new_certificate_after_a_reload(folder: Path) -
 def test_at_each_step_of_a_roots_exchange_all_know_each_other(folder: Path) -> None:
     """Whichever process reads its files first: each is still as it was before the step, or reloaded."""
     for step in (
-        pki_rotation.trust_new_root,
-        pki_rotation.issue_from_new_root,
-        pki_rotation.retire_old_root,
+        root_rotation.trust_new_root,
+        root_rotation.issue_from_new_root,
+        root_rotation.retire_old_root,
     ):
         before = ends(folder)
         step(folder)
@@ -91,9 +92,9 @@ def test_at_each_step_of_a_roots_exchange_all_know_each_other(folder: Path) -> N
 def test_after_a_roots_exchange_the_old_one_is_not_trusted(folder: Path, tmp_path: Path) -> None:
     (server, client), old = ends(folder), ends(folder)
     for step in (
-        pki_rotation.trust_new_root,
-        pki_rotation.issue_from_new_root,
-        pki_rotation.retire_old_root,
+        root_rotation.trust_new_root,
+        root_rotation.issue_from_new_root,
+        root_rotation.retire_old_root,
     ):
         step(folder)
         assert server.reload()
@@ -110,7 +111,7 @@ def test_half_a_pair_changes_nothing_and_is_told_once(folder: Path) -> None:
     server, client = ends(folder)
     credentials = tls.cluster_credentials(folder, "beijing")
     key, certificate = credentials.key.read_bytes(), credentials.certificate.read_bytes()
-    pki.issue_again(folder, "clusters/beijing")
+    authority.issue_again(folder, "clusters/beijing")
     new = credentials.certificate.read_bytes()
     credentials.certificate.write_bytes(certificate)
 
@@ -152,9 +153,9 @@ def test_servers_and_pools_of_connections_take_it_over(folder: Path, loop: str) 
             answers = []
             for step in (
                 lambda _: None,
-                pki_rotation.trust_new_root,
-                pki_rotation.issue_from_new_root,
-                pki_rotation.retire_old_root,
+                root_rotation.trust_new_root,
+                root_rotation.issue_from_new_root,
+                root_rotation.retire_old_root,
             ):
                 step(folder)
                 server_tls.reload()
@@ -167,9 +168,9 @@ def test_servers_and_pools_of_connections_take_it_over(folder: Path, loop: str) 
 
 
 def test_the_apis_certificate_is_followed_too(folder: Path) -> None:
-    credentials = pki.issue_api(folder, ["localhost"])
+    credentials = authority.issue_api(folder, ["localhost"])
     context = reloaded_api_context(credentials.certificate, credentials.key)
-    pki.issue_again(folder, "api")
+    authority.issue_again(folder, "api")
 
     assert context.reload()
 
@@ -190,7 +191,7 @@ async def test_what_shows_a_change_is_called_until_it_can(folder: Path) -> None:
         done.set()
 
     task = await reloading(server, show)
-    pki.issue_again(folder, "clusters/beijing")
+    authority.issue_again(folder, "clusters/beijing")
     async with asyncio.timeout(10):
         await done.wait()
     task.cancel()

@@ -22,8 +22,8 @@ from gateway.cli.dev.region_folders import REGIONS
 from gateway.cli.dev.stack_opa import DATABASE, RULES, StackOpa
 from gateway.cli.errors import CliError, Exit
 from gateway.submission.audit_sealing import make_audit_key
-from waypost import pki
 from waypost.files.permissions import make_private_folder, narrow, open_private, write_private
+from waypost.pki import authority
 from waypost.tls import Credentials, cluster_credentials
 
 PKI: Final = "certificates"
@@ -124,10 +124,10 @@ class Stack:
         """
         folder = self.state / PKI
         shutil.rmtree(folder, ignore_errors=True)
-        pki.create_root(folder)
-        pki.issue_gateway(folder)
+        authority.create_root(folder)
+        authority.issue_gateway(folder)
         for region in self.regions:
-            self._hand_over(pki.issue_cluster(folder, region), region)
+            self._hand_over(authority.issue_cluster(folder, region), region)
         (folder / "ca.key").unlink()
 
     def _hand_over(self, issued: Credentials, region: str) -> None:

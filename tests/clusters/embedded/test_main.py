@@ -14,7 +14,8 @@ import pytest
 from clusters.embedded.http.client import EmbeddedCluster
 from clusters.protocol import Hello
 from tests.conformance.cluster_calls import attempt, create, watching
-from waypost import pki, tls
+from waypost import tls
+from waypost.pki import authority
 from waypost.workflow.task import TaskSpec
 
 pytestmark = pytest.mark.integration
@@ -36,9 +37,9 @@ Start = Callable[[], Coroutine[Any, Any, asyncio.subprocess.Process]]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    pki.create_root(tmp_path / "pki")
-    pki.issue_gateway(tmp_path / "pki")
-    pki.issue_cluster(tmp_path / "pki", "beijing")
+    authority.create_root(tmp_path / "pki")
+    authority.issue_gateway(tmp_path / "pki")
+    authority.issue_cluster(tmp_path / "pki", "beijing")
     return tmp_path
 
 

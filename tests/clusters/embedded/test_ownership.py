@@ -13,7 +13,8 @@ from clusters.embedded.ownership import Owner, after_claim
 from clusters.errors import ClusterError
 from clusters.protocol import Batch, CreateOutcome, Hello
 from tests.conformance.cluster_calls import attempt, create, delay, until_end, watching
-from waypost import pki, tls
+from waypost import tls
+from waypost.pki import authority
 from waypost.serving import Server
 
 HOST = "127.0.0.1"
@@ -23,9 +24,9 @@ OURS, OTHERS, RESTORED = "aa.0", "bb.0", "aa.1"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pki")
-    pki.create_root(folder)
-    pki.issue_gateway(folder)
-    pki.issue_cluster(folder, "beijing")
+    authority.create_root(folder)
+    authority.issue_gateway(folder)
+    authority.issue_cluster(folder, "beijing")
     return folder
 
 

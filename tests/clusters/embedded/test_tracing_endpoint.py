@@ -6,7 +6,7 @@ import pytest
 from loguru import logger
 
 from clusters.embedded.main import ClusterSettings, run_cluster
-from waypost import pki
+from waypost.pki import authority
 
 
 @pytest.mark.parametrize("endpoint", ["collector:4318", "http://ada:quiet@collector/v1/traces"])
@@ -14,8 +14,8 @@ def test_a_cluster_does_not_start_with_an_endpoint_that_cannot_be_used(
     endpoint: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """It says which setting is wrong, and shows no secret of it."""
-    pki.create_root(tmp_path / "pki")
-    pki.issue_cluster(tmp_path / "pki", "beijing")
+    authority.create_root(tmp_path / "pki")
+    authority.issue_cluster(tmp_path / "pki", "beijing")
     settings = ClusterSettings(
         region="beijing",
         state=str(tmp_path / "state"),

@@ -26,7 +26,8 @@ from tests.clusters.embedded.http.served_cluster import HOST, served, store
 from tests.clusters.embedded.scripted_cluster import ScriptedCluster
 from tests.clusters.transport_servers import sending
 from tests.gateway.reconciler.under_way import NOW, region
-from waypost import certificates, pki, tls
+from waypost import tls
+from waypost.pki import authority, certificates
 
 Address: TypeAlias = AbstractAsyncContextManager[str]
 HEALTH = HealthSettings()
@@ -38,7 +39,7 @@ class Deployment:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.own, self.other, self.old = folder / "own", folder / "other", folder / "old"
         for root in (self.own, self.other):
-            pki.create_root(root)
+            authority.create_root(root)
             self._issue(root)
         self.old.mkdir()
         for name in ("ca.pem", "ca.key"):
@@ -49,9 +50,9 @@ class Deployment:
             self._issue(self.old, days=-1)
 
     def _issue(self, root: Path, days: int = 90) -> None:
-        pki.issue_gateway(root, days=days)
-        pki.issue_cluster(root, "beijing", days=days)
-        pki.issue_cluster(root, "shanghai", days=days)
+        authority.issue_gateway(root, days=days)
+        authority.issue_cluster(root, "beijing", days=days)
+        authority.issue_cluster(root, "shanghai", days=days)
 
     def client(self, of: Path | None = None) -> ssl.SSLContext:
         """Returns a TLS context that shows the gateway's certificate in `of` and trusts our root."""

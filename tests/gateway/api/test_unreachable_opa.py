@@ -15,8 +15,8 @@ from gateway.api.http.services import Services
 from gateway.policy.opa.address import OpaAddress
 from tests.gateway.api.callers import answered, caller_of
 from tests.gateway.policy.opa.faulty_opa import faulty_opa
-from waypost import pki
-from waypost.certificates import (
+from waypost.pki import authority
+from waypost.pki.certificates import (
     api_profile,
     certificate_pem,
     key_pem,
@@ -50,7 +50,7 @@ def certificate(folder: Path, host: str, *, days: float = 1) -> ssl.SSLContext:
 
 @pytest.fixture
 def roots(tmp_path: Path) -> Path:
-    pki.create_root(tmp_path / "pki")
+    authority.create_root(tmp_path / "pki")
     return tmp_path / "pki"
 
 
@@ -70,7 +70,7 @@ async def test_an_opa_that_shows_a_wrong_certificate_gets_no_question(
     services: Services, document: dict[str, Any], roots: Path, tmp_path: Path, wrong: str
 ) -> None:
     """Whoever sits between could read each document, and permit it."""
-    pki.create_root(tmp_path / "other")
+    authority.create_root(tmp_path / "other")
     host = "opa.example" if wrong == "of another host" else "localhost"
     tls = certificate(roots, host, days=EXPIRED_DAYS if wrong == "expired" else 1)
     trusted = {"of another root": tmp_path / "other/ca.pem", "of a public root": None}

@@ -20,7 +20,7 @@ from gateway.cli.runs.listing import runs
 from gateway.cli.runs.logs import logs
 from gateway.cli.runs.retry import retry
 from gateway.cli.runs.watch import watch
-from waypost import pki
+from waypost.pki import authority
 
 ELSEWHERE = "../regions/beijing/cordon#"
 PARENT = f"00-{'ab' * 16}-{'cd' * 8}-01"
@@ -146,7 +146,7 @@ def test_a_certificate_of_another_host_is_no_question_of_roots(
         monkeypatch.setenv("WAYPOST_CA", str(tmp_path / "pki" / "ca.pem"))
         url = secure.url_for("").replace("localhost", "127.0.0.1")
     else:
-        pki.create_root(tmp_path / "other")
+        authority.create_root(tmp_path / "other")
         monkeypatch.setenv("WAYPOST_CA", str(tmp_path / "other" / "ca.pem"))
         url = secure.url_for("")
     assert regions(url=url, token="t") == Exit.UNAVAILABLE
@@ -158,8 +158,8 @@ def test_a_certificate_of_another_host_is_no_question_of_roots(
 
 @pytest.fixture
 def secure(tmp_path: Path) -> Iterator[HTTPServer]:
-    pki.create_root(tmp_path / "pki")
-    issued = pki.issue_api(tmp_path / "pki", ["localhost"])
+    authority.create_root(tmp_path / "pki")
+    issued = authority.issue_api(tmp_path / "pki", ["localhost"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(issued.certificate, issued.key)
     with HTTPServer(host="localhost", ssl_context=context) as server:

@@ -9,7 +9,7 @@ from msgspec import structs
 from gateway.identity.issuer_checks import InvalidIssuer, check_issuers
 from gateway.settings import Issuer
 from tests.gateway.identity.tokens import URL, issuer
-from waypost import pki
+from waypost.pki import authority
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_wrong_setting_is_named_with_issuer_and_file(
 
 def test_good_issuers_are_taken(tmp_path: Path) -> None:
     """By file, by address, by their own metadata, with roots of their own; in whatever case."""
-    pki.create_root(tmp_path)
+    authority.create_root(tmp_path)
     ca = str(tmp_path / "ca.pem")
 
     check_issuers(

@@ -18,15 +18,16 @@ from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.identity.key_parsing import InvalidKeySet
 from gateway.settings import Issuer
 from tests.gateway.identity.tokens import EC, NOW, Clock, ask, key_set, public, token
-from waypost import pki, tls
+from waypost import tls
+from waypost.pki import authority
 from waypost.serving import Server
 
 
 @asynccontextmanager
 async def provider(folder: Path) -> AsyncIterator[str]:
     """Runs an issuer whose certificate is issued by the root in `folder`; yields its URL."""
-    pki.create_root(folder)
-    credentials = pki.issue_api(folder, ["127.0.0.1"])
+    authority.create_root(folder)
+    credentials = authority.issue_api(folder, ["127.0.0.1"])
     url = ""
 
     async def metadata(_: Request) -> Response:

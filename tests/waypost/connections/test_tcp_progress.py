@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from waypost import pki, tls
+from waypost import tls
 from waypost.connections.tcp_progress import bytes_taken
+from waypost.pki import authority
 
 
 class Server(asyncio.Protocol):
@@ -33,8 +34,8 @@ Ends = tuple[Server, asyncio.StreamWriter]
 @pytest.fixture
 async def ends(tmp_path: Path) -> AsyncIterator[Ends]:
     """Both ends of a TLS connection."""
-    pki.create_root(tmp_path)
-    issued, end = pki.issue_cluster(tmp_path, "beijing"), Server()
+    authority.create_root(tmp_path)
+    issued, end = authority.issue_cluster(tmp_path, "beijing"), Server()
     context = tls.api_context(issued.certificate, issued.key)
     server = await asyncio.get_running_loop().create_server(lambda: end, "127.0.0.1", 0, ssl=context)
     client = ssl.create_default_context(cafile=str(issued.root))

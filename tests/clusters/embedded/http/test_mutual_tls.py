@@ -12,15 +12,16 @@ from clusters.embedded.http.client import EmbeddedCluster
 from clusters.errors import ClusterError
 from tests.clusters.embedded.http.served_cluster import served, store
 from tests.clusters.embedded.scripted_cluster import ScriptedCluster
-from waypost import pki, tls
+from waypost import tls
+from waypost.pki import authority
 
 
 @pytest.fixture
 def other(tmp_path: Path) -> Path:
     """Creates the certificates of another deployment."""
-    pki.create_root(tmp_path / "other")
-    pki.issue_gateway(tmp_path / "other")
-    pki.issue_cluster(tmp_path / "other", "beijing")
+    authority.create_root(tmp_path / "other")
+    authority.issue_gateway(tmp_path / "other")
+    authority.issue_cluster(tmp_path / "other", "beijing")
     return tmp_path / "other"
 
 
@@ -69,7 +70,7 @@ async def test_a_client_certificate_of_our_root_that_is_not_the_gateways_is_refu
     for name in ("ca.pem", "ca.key"):
         (tmp_path / name).write_bytes((pki_folder / name).read_bytes())
     (tmp_path / "ca.key").chmod(0o600)
-    context = tls.client_context(pki.issue_gateway(tmp_path))
+    context = tls.client_context(authority.issue_gateway(tmp_path))
     scripted = ScriptedCluster()
     async with served(scripted, pki_folder) as address:
         error = await refusal(address, context)
@@ -92,7 +93,7 @@ async def test_a_cluster_is_refused_under_the_name_of_another_region(
     pki_folder: Path, client_tls: ssl.SSLContext
 ) -> None:
     """Swapped addresses must not send work where policy does not permit it."""
-    pki.issue_cluster(pki_folder, "shanghai")
+    authority.issue_cluster(pki_folder, "shanghai")
     scripted = ScriptedCluster()
     async with served(scripted, pki_folder, region="shanghai") as address:
         error = await refusal(address, client_tls)

@@ -10,7 +10,8 @@ import pytest
 from gateway.cli.dev.stack import Stack
 from gateway.cli.errors import CliError
 from gateway.settings_loading import load_settings
-from waypost import pki, tls
+from waypost import tls
+from waypost.pki import authority
 
 
 class Halting(Stack):
@@ -63,7 +64,7 @@ async def test_all_files_are_their_owners_alone_and_regions_get_their_own_pairs(
     given = [str(path.relative_to(certificates)) for path in files_in(certificates)]
     assert given == ["ca.pem", "clusters", "clusters/a.key", "clusters/a.pem"]
     assert tls.server_context(tls.cluster_credentials(certificates, "a")) is not None
-    assert pki.verify(certificates) == pki.verify(tmp_path / "state" / "certificates") == []
+    assert authority.verify(certificates) == authority.verify(tmp_path / "state" / "certificates") == []
 
 
 async def test_a_region_starts_in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ from gateway.policy.opa.address import OpaAddress
 from gateway.policy.opa.engine import OpaPolicyEngine
 from tests.conformance.policy_engine import submission
 from tests.gateway.policy.opa.faulty_opa import PROVENANCE, body_of
-from waypost import pki, tls
+from waypost import tls
+from waypost.pki import authority
 from waypost.serving import Server
 from waypost.tls import PkiError
 
@@ -23,8 +24,8 @@ from waypost.tls import PkiError
 @asynccontextmanager
 async def opa_by_https(folder: Path) -> AsyncIterator[OpaAddress]:
     """Runs a fake OPA under the root in `folder` that answers only to the token `secret`."""
-    pki.create_root(folder)
-    credentials = pki.issue_api(folder, ["127.0.0.1"])
+    authority.create_root(folder)
+    credentials = authority.issue_api(folder, ["127.0.0.1"])
 
     async def decide(request: Request) -> Response:
         permitted = request.headers["authorization"] == "Bearer secret"

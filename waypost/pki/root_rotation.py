@@ -14,8 +14,8 @@ from typing import Final
 
 from cryptography import x509
 
-from waypost import pki
-from waypost.certificates import (
+from waypost.pki import authority
+from waypost.pki.certificates import (
     certificate_pem,
     is_issued_by,
     key_pem,
@@ -51,7 +51,7 @@ def next_step(directory: Path) -> RotationStep:
     return RotationStep.RETIRE if len(roots) > 1 else RotationStep.TRUST
 
 
-def trust_new_root(directory: Path, *, days: int = pki.ROOT_DAYS) -> None:
+def trust_new_root(directory: Path, *, days: int = authority.ROOT_DAYS) -> None:
     """Creates a new root, and adds it to `ca.pem` behind the present one, which goes on to issue.
 
     Raises `PkiError` where an exchange has begun already, or the folder has no usable root with its key.
@@ -79,7 +79,7 @@ def issue_from_new_root(directory: Path) -> list[str]:
         _require(directory, RotationStep.RETIRE, wanted=RotationStep.ISSUE)
     names = old_names(directory)
     for name in names:
-        pki.issue_again(directory, name)
+        authority.issue_again(directory, name)
     return names
 
 
@@ -106,8 +106,8 @@ def old_names(directory: Path) -> list[str]:
     _, *others = read_certificates(directory / "ca.pem")
     return [
         name
-        for name in pki.issued_names(directory)
-        for certificate in [read_certificate(pki.credentials_of(directory, name).certificate)]
+        for name in authority.issued_names(directory)
+        for certificate in [read_certificate(authority.credentials_of(directory, name).certificate)]
         if any(is_issued_by(certificate, root) for root in others)
     ]
 

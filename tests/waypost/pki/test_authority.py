@@ -10,12 +10,13 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from waypost import pki, tls
+from waypost import tls
+from waypost.pki import authority
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    pki.create_root(tmp_path)
+    authority.create_root(tmp_path)
     return tmp_path
 
 
@@ -46,8 +47,8 @@ def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None
 def test_gateway_and_cluster_of_one_root_meet(folder: Path) -> None:
     """The purpose of it all; and never below TLS 1.3."""
     server, client = (
-        tls.server_context(pki.issue_cluster(folder, "beijing")),
-        tls.client_context(pki.issue_gateway(folder)),
+        tls.server_context(authority.issue_cluster(folder, "beijing")),
+        tls.client_context(authority.issue_gateway(folder)),
     )
 
     handshake(server, client, tls.cluster_name("beijing"))
@@ -60,7 +61,7 @@ def test_gateway_and_cluster_of_one_root_meet(folder: Path) -> None:
 
 def test_a_client_must_show_a_certificate(folder: Path) -> None:
     """Each time: no ticket of an earlier connection stands in for it."""
-    server = tls.server_context(pki.issue_cluster(folder, "beijing"))
+    server = tls.server_context(authority.issue_cluster(folder, "beijing"))
     client = ssl.create_default_context(cafile=folder / "ca.pem")
 
     with pytest.raises(ssl.SSLError, match=r"(?i)certificate"):
@@ -71,8 +72,8 @@ def test_a_client_must_show_a_certificate(folder: Path) -> None:
 def test_a_region_cannot_pass_for_another(folder: Path) -> None:
     """One stolen region's key must not take over the work of the others."""
     server, client = (
-        tls.server_context(pki.issue_cluster(folder, "beijing")),
-        tls.client_context(pki.issue_gateway(folder)),
+        tls.server_context(authority.issue_cluster(folder, "beijing")),
+        tls.client_context(authority.issue_gateway(folder)),
     )
 
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
@@ -81,7 +82,7 @@ def test_a_region_cannot_pass_for_another(folder: Path) -> None:
 
 def test_a_clusters_certificate_is_no_clients(folder: Path) -> None:
     """A cluster must not be able to command another one."""
-    credentials = pki.issue_cluster(folder, "beijing")
+    credentials = authority.issue_cluster(folder, "beijing")
 
     with pytest.raises(ssl.SSLError, match=r"(?i)purpose"):
         handshake(
@@ -91,7 +92,7 @@ def test_a_clusters_certificate_is_no_clients(folder: Path) -> None:
 
 def test_a_gateways_certificate_is_no_servers(folder: Path) -> None:
     """Who steals a gateway's key cannot pose as a region."""
-    credentials = pki.issue_gateway(folder)
+    credentials = authority.issue_gateway(folder)
 
     with pytest.raises(ssl.SSLCertVerificationError, match=r"(?i)purpose"):
         handshake(
@@ -104,12 +105,12 @@ def test_another_roots_certificates_are_strangers(
 ) -> None:
     """Same names, another root: refused by either side."""
     other = tmp_path_factory.mktemp("other")
-    pki.create_root(other)
+    authority.create_root(other)
 
     with pytest.raises(ssl.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
         handshake(
-            tls.server_context(pki.issue_cluster(folder, "beijing")),
-            tls.client_context(pki.issue_gateway(other)),
+            tls.server_context(authority.issue_cluster(folder, "beijing")),
+            tls.client_context(authority.issue_gateway(other)),
             tls.cluster_name("beijing"),
         )
 
@@ -117,8 +118,8 @@ def test_another_roots_certificates_are_strangers(
 def test_the_certificates_say_what_they_are_for(folder: Path) -> None:
     """One usage each, the SAN as documented, and a root that signs no other authority."""
     gateway, cluster = (
-        loaded(pki.issue_gateway(folder).certificate),
-        loaded(pki.issue_cluster(folder, "beijing").certificate),
+        loaded(authority.issue_gateway(folder).certificate),
+        loaded(authority.issue_cluster(folder, "beijing").certificate),
     )
     root = loaded(folder / "ca.pem").extensions.get_extension_for_class(x509.BasicConstraints).value
 
@@ -138,8 +139,8 @@ def test_the_certificates_say_what_they_are_for(folder: Path) -> None:
 
 def test_keys_are_their_owners_alone(folder: Path) -> None:
     """Whoever reads a key is whom it names."""
-    pki.issue_gateway(folder)
-    pki.issue_cluster(folder, "beijing")
+    authority.issue_gateway(folder)
+    authority.issue_cluster(folder, "beijing")
 
     assert {0o600} == {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*.key")}
 
@@ -149,10 +150,10 @@ def test_a_root_is_never_overwritten(folder: Path) -> None:
     before = (folder / "ca.pem").read_bytes(), (folder / "ca.key").read_bytes()
 
     with pytest.raises(tls.PkiError, match="never overwritten"):
-        pki.create_root(folder)
+        authority.create_root(folder)
     (folder / "ca.key").unlink()
     with pytest.raises(tls.PkiError, match="never overwritten"):
-        pki.create_root(folder)
+        authority.create_root(folder)
 
     assert before[0] == (folder / "ca.pem").read_bytes()
     assert not (folder / "ca.key").exists()
@@ -160,18 +161,18 @@ def test_a_root_is_never_overwritten(folder: Path) -> None:
 
 def test_issuing_again_changes_nothing(folder: Path) -> None:
     """So that a start can always ask for what it needs."""
-    credentials = pki.issue_gateway(folder)
+    credentials = authority.issue_gateway(folder)
     before = credentials.certificate.read_bytes()
 
-    assert credentials == pki.issue_gateway(folder)
+    assert credentials == authority.issue_gateway(folder)
     assert before == credentials.certificate.read_bytes()
 
 
 def test_a_certificate_near_its_end_is_issued_anew(folder: Path) -> None:
     """Below a third of its life: early enough to be carried to where it is used."""
-    old = loaded(pki.issue_gateway(folder, days=0).certificate)
+    old = loaded(authority.issue_gateway(folder, days=0).certificate)
 
-    new = loaded(pki.issue_gateway(folder).certificate)
+    new = loaded(authority.issue_gateway(folder).certificate)
 
     assert old.serial_number != new.serial_number
     assert new.not_valid_after_utc > datetime.now(UTC) + timedelta(days=89)
@@ -179,25 +180,25 @@ def test_a_certificate_near_its_end_is_issued_anew(folder: Path) -> None:
 
 def test_many_issuers_at_once_leave_one_good_pair(folder: Path) -> None:
     """Three clusters and a gateway that start together ask together."""
-    threads = [threading.Thread(target=pki.issue_cluster, args=(folder, "beijing")) for _ in range(8)]
+    threads = [threading.Thread(target=authority.issue_cluster, args=(folder, "beijing")) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert pki.verify(folder) == []
+    assert authority.verify(folder) == []
 
 
 def test_what_is_wrong_is_said_in_words(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """An operator reads this, not an OpenSSL code."""
     other = tmp_path_factory.mktemp("other")
-    pki.create_root(other)
+    authority.create_root(other)
     for region in ("beijing", "shanghai", "shenzhen"):
-        pki.issue_cluster(folder, region)
-    pki.issue_gateway(folder)
+        authority.issue_cluster(folder, region)
+    authority.issue_gateway(folder)
     (folder / "clusters/beijing.key").write_bytes((folder / "clusters/shanghai.key").read_bytes())
     (folder / "clusters/shanghai.pem").write_bytes(
-        pki.issue_cluster(other, "shanghai").certificate.read_bytes()
+        authority.issue_cluster(other, "shanghai").certificate.read_bytes()
     )
     (folder / "clusters/shenzhen.key").chmod(0o644)
     (folder / "gateway.pem").write_text("nonsense")
@@ -207,14 +208,14 @@ def test_what_is_wrong_is_said_in_words(folder: Path, tmp_path_factory: pytest.T
         f"{folder}/clusters/beijing.key is not the key of {folder}/clusters/beijing.pem",
         f"{folder}/clusters/shanghai.pem was not issued by {folder}/ca.pem",
         f"{folder}/clusters/shenzhen.key can be read by others: chmod 600",
-    ] == pki.verify(folder)
+    ] == authority.verify(folder)
 
 
 def test_an_expired_certificate_is_named(folder: Path) -> None:
     """With its day, since that is what is asked next."""
-    pki.issue_gateway(folder)
+    authority.issue_gateway(folder)
 
-    problems = pki.verify(folder, now=datetime.now(UTC) + timedelta(days=91))
+    problems = authority.verify(folder, now=datetime.now(UTC) + timedelta(days=91))
 
     assert len(problems) == 1
     assert "gateway.pem expired on 20" in problems[0]
@@ -222,49 +223,49 @@ def test_an_expired_certificate_is_named(folder: Path) -> None:
 
 def test_a_certificate_under_another_regions_name_is_wrong(folder: Path) -> None:
     """A mix-up of files is found before a region refuses to be reached."""
-    pki.issue_cluster(folder, "beijing")
+    authority.issue_cluster(folder, "beijing")
     for suffix in ("pem", "key"):
         (folder / f"clusters/shanghai.{suffix}").write_bytes(
             (folder / f"clusters/beijing.{suffix}").read_bytes()
         )
     (folder / "clusters/shanghai.key").chmod(0o600)
 
-    assert [f"{folder}/clusters/shanghai.pem is not a certificate of Waypost cluster shanghai"] == pki.verify(
-        folder
-    )
+    assert [
+        f"{folder}/clusters/shanghai.pem is not a certificate of Waypost cluster shanghai"
+    ] == authority.verify(folder)
 
 
 def test_a_machine_need_not_hold_the_roots_key(folder: Path) -> None:
     """A region gets its own pair and the root's certificate; there nothing is wrong, but nothing can be
     issued either.
     """
-    pki.issue_cluster(folder, "beijing")
+    authority.issue_cluster(folder, "beijing")
     (folder / "ca.key").unlink()
 
-    assert pki.verify(folder) == []
+    assert authority.verify(folder) == []
     with pytest.raises(tls.PkiError, match="root's key"):
-        pki.issue_cluster(folder, "beijing")
+        authority.issue_cluster(folder, "beijing")
 
 
 @pytest.mark.parametrize("region", ["", "../beijing", "Beijing", "a" * 64, "a b", "-a", "beijing\n"])
 def test_an_impossible_region_gets_no_certificate(folder: Path, region: str) -> None:
     """A name becomes part of a path and of a DNS name."""
     with pytest.raises(tls.PkiError, match="cannot be a region's name"):
-        pki.issue_cluster(folder, region)
+        authority.issue_cluster(folder, region)
 
 
 def test_the_apis_certificate_names_hosts_and_addresses(folder: Path) -> None:
     """And other hosts the next time it is asked for."""
-    first = pki.issue_api(folder, ["localhost", "127.0.0.1"]).certificate.read_bytes()
+    first = authority.issue_api(folder, ["localhost", "127.0.0.1"]).certificate.read_bytes()
 
-    names = loaded(pki.issue_api(folder, ["waypost.example"]).certificate).extensions.get_extension_for_class(
-        x509.SubjectAlternativeName
-    )
+    names = loaded(
+        authority.issue_api(folder, ["waypost.example"]).certificate
+    ).extensions.get_extension_for_class(x509.SubjectAlternativeName)
 
     assert first != (folder / "api.pem").read_bytes()
     assert names.value.get_values_for_type(x509.DNSName) == ["waypost.example"]
     with pytest.raises(tls.PkiError, match="neither"):
-        pki.issue_api(folder, ["not a host"])
+        authority.issue_api(folder, ["not a host"])
 
 
 def test_a_missing_file_is_named(folder: Path) -> None:
@@ -275,13 +276,13 @@ def test_a_missing_file_is_named(folder: Path) -> None:
 
 def test_every_fault_is_told_at_once(folder: Path) -> None:
     """All faults at once, also behind a fault of the root, if it can be read at all."""
-    pki.issue_gateway(folder)
-    beijing = pki.issue_cluster(folder, "beijing")
+    authority.issue_gateway(folder)
+    beijing = authority.issue_cluster(folder, "beijing")
     (folder / "ca.key").chmod(0o644)
     (folder / "gateway.key").unlink()
     beijing.certificate.write_text("none")
     beijing.key.write_text("none")
-    assert pki.verify(folder) == [
+    assert authority.verify(folder) == [
         f"{folder}/ca.key can be read by others: chmod 600",
         f"{folder}/gateway.key cannot be read: No such file or directory",
         f"{beijing.certificate} is not a PEM certificate",

@@ -6,18 +6,19 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from waypost import pki, pki_rotation, tls
-from waypost.certificates import is_issued_by, read_certificate, read_certificates, replace_file
-from waypost.pki_rotation import RotationStep
+from waypost import tls
+from waypost.pki import authority, root_rotation
+from waypost.pki.certificates import is_issued_by, read_certificate, read_certificates, replace_file
+from waypost.pki.root_rotation import RotationStep
 from waypost.tls import PkiError
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    pki.create_root(tmp_path)
-    pki.issue_gateway(tmp_path)
-    pki.issue_cluster(tmp_path, "beijing")
-    pki.issue_api(tmp_path, ["waypost.example", "10.0.0.1"])
+    authority.create_root(tmp_path)
+    authority.issue_gateway(tmp_path)
+    authority.issue_cluster(tmp_path, "beijing")
+    authority.issue_api(tmp_path, ["waypost.example", "10.0.0.1"])
     return tmp_path
 
 
@@ -27,27 +28,27 @@ def modes(folder: Path) -> set[int]:
 
 def test_the_whole_exchange_leaves_a_good_folder_at_each_step(folder: Path) -> None:
     old, hosts = read_certificate(folder / "ca.pem"), names(folder / "api.pem")
-    assert pki_rotation.next_step(folder) is RotationStep.TRUST
+    assert root_rotation.next_step(folder) is RotationStep.TRUST
 
-    pki_rotation.trust_new_root(folder)
+    root_rotation.trust_new_root(folder)
     first, second = read_certificates(folder / "ca.pem")
     assert first == old
-    assert pki_rotation.next_step(folder) is RotationStep.ISSUE
-    assert pki.verify(folder) == []
+    assert root_rotation.next_step(folder) is RotationStep.ISSUE
+    assert authority.verify(folder) == []
 
-    assert pki_rotation.issue_from_new_root(folder) == ["gateway", "api", "clusters/beijing"]
+    assert root_rotation.issue_from_new_root(folder) == ["gateway", "api", "clusters/beijing"]
     assert read_certificates(folder / "ca.pem") == [second, old]
     assert is_issued_by(read_certificate(folder / "gateway.pem"), second)
     assert names(folder / "api.pem") == hosts
-    assert pki_rotation.next_step(folder) is RotationStep.RETIRE
-    assert pki.verify(folder) == []
+    assert root_rotation.next_step(folder) is RotationStep.RETIRE
+    assert authority.verify(folder) == []
 
-    pki_rotation.retire_old_root(folder)
+    root_rotation.retire_old_root(folder)
     assert read_certificates(folder / "ca.pem") == [second]
-    assert pki_rotation.next_step(folder) is RotationStep.TRUST
-    assert pki.verify(folder) == []
+    assert root_rotation.next_step(folder) is RotationStep.TRUST
+    assert authority.verify(folder) == []
     assert modes(folder) == {0o600}
-    assert not (folder / pki_rotation.NEXT_KEY).exists()
+    assert not (folder / root_rotation.NEXT_KEY).exists()
 
 
 def names(path: Path) -> list[str]:
@@ -56,13 +57,13 @@ def names(path: Path) -> list[str]:
 
 
 def test_certificates_for_new_regions_are_issued_during_an_exchange(folder: Path) -> None:
-    pki_rotation.trust_new_root(folder)
-    pki.issue_cluster(folder, "shanghai")
-    assert pki.verify(folder) == []
-    pki_rotation.issue_from_new_root(folder)
-    pki.issue_cluster(folder, "shenzhen")
-    pki_rotation.retire_old_root(folder)
-    assert pki.verify(folder) == []
+    root_rotation.trust_new_root(folder)
+    authority.issue_cluster(folder, "shanghai")
+    assert authority.verify(folder) == []
+    root_rotation.issue_from_new_root(folder)
+    authority.issue_cluster(folder, "shenzhen")
+    root_rotation.retire_old_root(folder)
+    assert authority.verify(folder) == []
 
 
 @pytest.mark.parametrize(
@@ -78,9 +79,9 @@ def test_certificates_for_new_regions_are_issued_during_an_exchange(folder: Path
 def test_no_step_is_left_out_or_taken_again(folder: Path, done: list[str], refused: str) -> None:
     """Each would leave processes that do not know each other."""
     steps: dict[str, Callable[[Path], object]] = {
-        "trust": pki_rotation.trust_new_root,
-        "issue": pki_rotation.issue_from_new_root,
-        "retire": pki_rotation.retire_old_root,
+        "trust": root_rotation.trust_new_root,
+        "issue": root_rotation.issue_from_new_root,
+        "retire": root_rotation.retire_old_root,
     }
     for step in done:
         steps[step](folder)
@@ -91,41 +92,41 @@ def test_no_step_is_left_out_or_taken_again(folder: Path, done: list[str], refus
 
 
 def test_the_old_root_is_kept_as_long_as_a_certificate_is_from_it(folder: Path) -> None:
-    pki_rotation.trust_new_root(folder)
+    root_rotation.trust_new_root(folder)
     old_pair = {name: (folder / name).read_bytes() for name in ("gateway.pem", "gateway.key")}
-    pki_rotation.issue_from_new_root(folder)
+    root_rotation.issue_from_new_root(folder)
     for name, content in old_pair.items():
         (folder / name).write_bytes(content)
 
     with pytest.raises(PkiError, match="gateway: issued by the root that is to be retired"):
-        pki_rotation.retire_old_root(folder)
-    assert pki_rotation.issue_from_new_root(folder) == ["gateway"]
-    pki_rotation.retire_old_root(folder)
+        root_rotation.retire_old_root(folder)
+    assert root_rotation.issue_from_new_root(folder) == ["gateway"]
+    root_rotation.retire_old_root(folder)
 
 
 def test_an_interrupted_step_is_taken_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed after each of its writes, the step `trust` and the step `issue` can be repeated."""
-    pki_rotation.trust_new_root(folder)
+    root_rotation.trust_new_root(folder)
     roots = (folder / "ca.pem").read_bytes()
     (folder / "ca.pem").write_bytes(roots[: roots.index(b"-----END") + 26])  # before ca.pem was replaced
-    assert pki_rotation.next_step(folder) is RotationStep.TRUST
-    pki_rotation.trust_new_root(folder)
+    assert root_rotation.next_step(folder) is RotationStep.TRUST
+    root_rotation.trust_new_root(folder)
 
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:  # after ca.pem, before ca.key
-        patched.setattr(pki_rotation, "replace_file", after(replace_file, killed))
+        patched.setattr(root_rotation, "replace_file", after(replace_file, killed))
         with pytest.raises(KeyboardInterrupt):
-            pki_rotation.issue_from_new_root(folder)
-    assert pki_rotation.next_step(folder) is RotationStep.ISSUE
+            root_rotation.issue_from_new_root(folder)
+    assert root_rotation.next_step(folder) is RotationStep.ISSUE
     with monkeypatch.context() as patched:  # after ca.key, before the certificates
-        patched.setattr(pki, "issue_again", killed)
+        patched.setattr(authority, "issue_again", killed)
         with pytest.raises(KeyboardInterrupt):
-            pki_rotation.issue_from_new_root(folder)
-    assert pki_rotation.issue_from_new_root(folder) == ["gateway", "api", "clusters/beijing"]
-    pki_rotation.retire_old_root(folder)
-    assert pki.verify(folder) == []
+            root_rotation.issue_from_new_root(folder)
+    assert root_rotation.issue_from_new_root(folder) == ["gateway", "api", "clusters/beijing"]
+    root_rotation.retire_old_root(folder)
+    assert authority.verify(folder) == []
 
 
 def after(real: Callable[..., None], then: Callable[..., None]) -> Callable[..., None]:
@@ -137,26 +138,26 @@ def after(real: Callable[..., None], then: Callable[..., None]) -> Callable[...,
 
 
 def test_the_apis_certificate_of_another_authority_is_left_alone(folder: Path, tmp_path: Path) -> None:
-    pki.create_root(tmp_path / "other")
-    foreign = pki.issue_api(tmp_path / "other", ["waypost.example"])
+    authority.create_root(tmp_path / "other")
+    foreign = authority.issue_api(tmp_path / "other", ["waypost.example"])
     (folder / "api.pem").write_bytes(foreign.certificate.read_bytes())
     (folder / "api.key").write_bytes(foreign.key.read_bytes())
-    pki_rotation.trust_new_root(folder)
+    root_rotation.trust_new_root(folder)
 
-    assert pki_rotation.issue_from_new_root(folder) == ["gateway", "clusters/beijing"]
+    assert root_rotation.issue_from_new_root(folder) == ["gateway", "clusters/beijing"]
     assert (folder / "api.pem").read_bytes() == foreign.certificate.read_bytes()
 
 
 @pytest.mark.parametrize("name", ["clusters/nowhere", "nothing", "clusters/../x", ""])
 def test_only_what_there_is_can_be_issued_again(folder: Path, name: str) -> None:
     with pytest.raises(PkiError):
-        pki.issue_again(folder, name)
+        authority.issue_again(folder, name)
 
 
 def test_issuing_again_replaces_a_certificate_that_is_good(folder: Path) -> None:
     before = (folder / "gateway.pem").read_bytes()
-    pki.issue_again(folder, "gateway")
+    authority.issue_again(folder, "gateway")
 
     assert (folder / "gateway.pem").read_bytes() != before
-    assert pki.verify(folder) == []
+    assert authority.verify(folder) == []
     assert tls.client_context(tls.gateway_credentials(folder))

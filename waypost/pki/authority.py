@@ -3,7 +3,7 @@
 The gateway shows a client certificate with `spiffe://waypost/gateway` in its SAN; the cluster of a region a
 server certificate with `spiffe://waypost/cluster/<region>` and the DNS name that the gateway pins. All files
 are readable by their owner alone, and are replaced whole. `ca.pem` begins with the root that issues; while
-the root is exchanged (`waypost.pki_rotation`) a second one follows, which is trusted as well.
+the root is exchanged (`waypost.pki.root_rotation`) a second one follows, which is trusted as well.
 
     ca.pem  ca.key  gateway.pem  gateway.key  api.pem  api.key  clusters/<region>.pem  clusters/<region>.key
 """
@@ -20,7 +20,8 @@ from cryptography import x509
 from msgspec import structs
 
 from waypost import tls
-from waypost.certificates import (
+from waypost.files.permissions import make_private_folder
+from waypost.pki.certificates import (
     CertificateProfile,
     api_profile,
     certificate_pem,
@@ -37,7 +38,6 @@ from waypost.certificates import (
     signed,
     temporary_file,
 )
-from waypost.files.permissions import make_private_folder
 from waypost.tls import Credentials, PkiError
 
 ROOT_DAYS: Final = 3650
