@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 from starlette.types import ASGIApp
 
+from clusters.checked_cluster import CheckedCluster
 from clusters.interface import ClusterAdapter
 from gateway.api.http.rate_limits import RateLimiter
 from gateway.api.http.services import Services, request_turns
@@ -170,8 +171,8 @@ async def _store(url: Secret) -> AsyncIterator[Store]:
 
 
 async def _clusters(
-    exits: AsyncExitStack, adapters: Mapping[str, ClusterAdapter], metrics: Metrics
-) -> Mapping[str, ClusterAdapter]:
+    exits: AsyncExitStack, adapters: Mapping[str, CheckedCluster], metrics: Metrics
+) -> Mapping[str, CheckedCluster]:
     """Opens the adapters of the regions' clusters, and shows their connections in the metrics."""
     clusters = {name: await exits.enter_async_context(one) for name, one in adapters.items()}
     show_pools(metrics, clusters)
