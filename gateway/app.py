@@ -124,7 +124,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             large_documents=Turns.leaving_one(settings.tenants.large_documents_at_once),
             rates=RateLimiter(settings.tenants.requests_per_second, time.monotonic),
         )
-        checks = readiness_checks(settings.policy.engine, store, policy, authenticator, controller, feed)
+        checks = readiness_checks(settings, store, policy, authenticator, controller, feed)
         gauges = partial(_set_gauges, services, feed, authenticator, controller)
         yield Gateway(
             api=api(services),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from itertools import product
@@ -28,9 +29,8 @@ def show_process(metrics: Metrics, settings: GatewaySettings) -> None:
     Raises `PkiError` where a certificate cannot be read.
     """
     metrics.build.labels(version("waypost")).set(1)
-    for name, path in _certificates(settings):
-        expiry = read_certificate(path).not_valid_after_utc.timestamp()
-        metrics.certificate_expiry.labels(name).set(expiry)
+    for name, expiry in certificate_expiries(settings).items():
+        metrics.certificate_expiry.labels(name).set(expiry.timestamp())
 
 
 def start_counters(metrics: Metrics, settings: GatewaySettings) -> None:
@@ -59,6 +59,14 @@ def start_counters(metrics: Metrics, settings: GatewaySettings) -> None:
 def engine_kind(engine: str) -> str:
     """Returns the kind of policy engine that the setting `policy.engine` names: embedded, or opa."""
     return engine.partition(":")[0].partition("+")[0]
+
+
+def certificate_expiries(settings: GatewaySettings) -> Mapping[str, datetime]:
+    """Returns when each certificate expires that a gateway with these settings reads, by its name.
+
+    The names are `api`, `ca` and `gateway`. Raises `PkiError` where a certificate cannot be read.
+    """
+    return {name: read_certificate(path).not_valid_after_utc for name, path in _certificates(settings)}
 
 
 def _certificates(settings: GatewaySettings) -> Iterator[tuple[str, Path]]:

@@ -1,31 +1,34 @@
-"""The readiness checks of a gateway's store, policy and token issuers, for the route `/readyz`."""
+"""The readiness checks for the route `/readyz`: store, policy, token issuers and certificates."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 
 from gateway.core.errors import Unavailable
+from gateway.gauges import certificate_expiries
 from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_feed import BundleFeed
 from gateway.reconciler.controller import Controller
+from gateway.settings import GatewaySettings
 from gateway.store.interface import Store
+from waypost.tls import PkiError
 
 
 def readiness_checks(
-    engine: str,
+    settings: GatewaySettings,
     store: Store,
     policy: PolicyEngine,
     authenticator: JwtAuthenticator,
     controller: Controller,
     bundles: BundleFeed,
 ) -> Mapping[str, Callable[[], Awaitable[str]]]:
-    """Returns the gateway's readiness checks, by the name of the part that each checks.
-
-    `engine` is the setting `policy.engine`.
-    """
+    """Returns the gateway's readiness checks, by the name of the part that each checks."""
     return {
         "store": lambda: _check_store(store, controller),
-        "policy": lambda: _check_policy(policy, engine, bundles),
+        "policy": lambda: _check_policy(policy, settings.policy.engine, bundles),
         "keys": lambda: _check_keys(authenticator),
+        "certificates": lambda: _check_certificates(settings),
     }
 
 
@@ -63,3 +66,21 @@ async def _check_keys(authenticator: JwtAuthenticator) -> str:
     if authenticator.issuers_without_keys:
         raise Unavailable(f"cannot be read: those of {', '.join(authenticator.issuers_without_keys)}")
     return "of every issuer"
+
+
+async def _check_certificates(settings: GatewaySettings) -> str:
+    """Returns, for people, when the gateway's certificates expire, and what is wrong with their files.
+
+    It never fails. With an expired certificate of ours no new connection to a region can be made, but the
+    gateway goes on to accept work, which would be refused if it were not ready.
+    """
+    try:
+        expiries = await asyncio.to_thread(certificate_expiries, settings)
+    except PkiError as error:
+        return f"those read before are in use: {error}"
+    now = datetime.now(UTC)
+    told = [
+        f"{name} {'EXPIRED' if expiry <= now else 'expires'} {expiry:%Y-%m-%d}"
+        for name, expiry in expiries.items()
+    ]
+    return ", ".join(told) or "none are used"

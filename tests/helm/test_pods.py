@@ -13,7 +13,7 @@ from gateway.policy.opa.bundle_archive import pack_bundle
 from gateway.policy.opa.bundle_signature import make_signing_key, public_half, read_signing_key, sign
 from tests.helm.pod import ROOT, USER, container, network
 from tests.helm.rendering import EXAMPLES, Object, containers, named, rendered
-from waypost import pki
+from waypost.pki import authority
 
 pytestmark = [pytest.mark.integration, pytest.mark.opa]
 
@@ -22,11 +22,11 @@ pytestmark = [pytest.mark.integration, pytest.mark.opa]
 def secrets(tmp_path: Path) -> dict[str, dict[str, Path]]:
     """The Secrets that the example names, each with the files of its keys."""
     folder = tmp_path / "pki"
-    pki.create_root(folder)
+    authority.create_root(folder)
     issued = {
-        "waypost-gateway-pki": pki.issue_gateway(folder),
-        "waypost-beijing-pki": pki.issue_cluster(folder, "beijing"),
-        "waypost-api-tls": pki.issue_api(folder, ["127.0.0.1"]),
+        "waypost-gateway-pki": authority.issue_gateway(folder),
+        "waypost-beijing-pki": authority.issue_cluster(folder, "beijing"),
+        "waypost-api-tls": authority.issue_api(folder, ["127.0.0.1"]),
     }
     return {
         name: {"ca.crt": pair.root, "tls.crt": pair.certificate, "tls.key": pair.key}
