@@ -10,10 +10,11 @@ import pytest
 
 from clusters.embedded.http.client import EmbeddedCluster
 from clusters.errors import ClusterError
-from tests.clusters.embedded.http.served_cluster import served, store
+from tests.clusters.embedded.http.served_cluster import HOST, served, serving, store
 from tests.clusters.embedded.scripted_cluster import ScriptedCluster
 from waypost import tls
 from waypost.pki import authority
+from waypost.tls_reloading import reloaded_client_context, reloaded_server_context
 
 
 @pytest.fixture
@@ -101,3 +102,28 @@ async def test_a_cluster_is_refused_under_the_name_of_another_region(
     assert (error.reason, error.retryable) == ("Forbidden", False)
     assert "beijing.clusters.waypost.internal" in error.detail
     assert scripted.applied == []
+
+
+@pytest.mark.parametrize("whose", ["gateway", "clusters/beijing"])
+async def test_an_expired_certificate_is_refused_and_a_new_one_is_taken_without_a_restart(
+    pki_folder: Path, whose: str
+) -> None:
+    """What was open goes on; the refusal says why; a new pair ends it."""
+    scripted = ScriptedCluster()
+    ours, theirs = tls.gateway_credentials(pki_folder), tls.cluster_credentials(pki_folder, "beijing")
+    server_tls, client_tls = reloaded_server_context(theirs), reloaded_client_context(ours)
+    async with serving(scripted, server_tls) as server:
+        address = f"https://{HOST}:{server.port}"
+        async with EmbeddedCluster(address, region="beijing", tls=client_tls, store=store) as cluster:
+            await cluster.probe()
+            authority.issue_again(pki_folder, whose, days=0)
+            assert (server_tls.reload(), client_tls.reload()).count(True) == 1
+            await cluster.probe()
+        error = await refusal(address, client_tls)
+        assert error.reason == "Forbidden"
+        assert "expired" in error.detail
+
+        authority.issue_again(pki_folder, whose)
+        assert (server_tls.reload(), client_tls.reload()).count(True) == 1
+        async with EmbeddedCluster(address, region="beijing", tls=client_tls, store=store) as cluster:
+            await cluster.probe()
