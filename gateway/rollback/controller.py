@@ -21,6 +21,7 @@ from gateway.rollback_settings import RollbackSettings
 from gateway.store.rollbacks import KeepsRollbacks
 
 ALERTS_AT_ONCE: Final = 100
+"""The maximum number of open alerts that one pass looks at."""
 PAST_MAXIMUM: Final = 200
 
 NOTED: Final = {
@@ -54,6 +55,8 @@ class RollbackController:
         self._releases = {str(kind): known for kind, known in releases.items()}
         self._settings, self._clock, self._region_lost = settings, clock, region_lost
         self._on_phase = on_phase
+        self._looked_at = 0
+        """The position of the last open alert that was looked at; 0: the next pass begins with the oldest."""
 
     def __repr__(self) -> str:
         return f"<RollbackController {self._settings.mode}>"
@@ -70,7 +73,8 @@ class RollbackController:
     async def pass_once(self) -> None:
         """Carries out a rollback that was begun; if there is none, verifies those done and decides on alerts.
 
-        Rolls back one release at most.
+        Rolls back one release at most. Of more open alerts than `ALERTS_AT_ONCE` each pass looks at the next
+        ones, and begins again after the last.
         """
         past = await self._store.acted_rollbacks(limit=PAST_MAXIMUM)
         for rollback in past:
@@ -80,9 +84,12 @@ class RollbackController:
             if is_due(rollback, self._settings.of(rollback.kind), now=self._clock()):
                 await self._verify(rollback)
         known = dict[LatestRelease, Evidence | NoEvidence]()
-        for alert in await self._store.open_alerts(limit=ALERTS_AT_ONCE):
+        # Alerts that wait stay open for an hour: those behind a hundred of them have their turn, too.
+        page = await self._store.open_alerts(limit=ALERTS_AT_ONCE, after=self._looked_at)
+        for alert in page.alerts:
             if await self._look_at(alert, known):
                 return
+        self._looked_at = page.next or 0
 
     async def _look_at(self, alert: Alert, known: dict[LatestRelease, Evidence | NoEvidence]) -> bool:
         """Decides on an alert and acts on the decision; returns whether a rollback was begun.

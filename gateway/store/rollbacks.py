@@ -1,4 +1,4 @@
-"""The interface by which a store keeps alerts and automatic rollbacks, with the result type of its lists."""
+"""The interface by which a store keeps alerts and automatic rollbacks, with the result types of its lists."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -19,6 +19,16 @@ class FoundRollbacks(Struct, frozen=True, kw_only=True):
     next: int | None
 
 
+class FoundAlerts(Struct, frozen=True, kw_only=True):
+    """A page of alerts that are not settled, oldest first; the next page begins after the position `next`.
+
+    `next` is None on the last page.
+    """
+
+    alerts: tuple[Alert, ...]
+    next: int | None
+
+
 class KeepsRollbacks(Protocol):
     """The interface by which a store keeps alerts and automatic rollbacks, the newest up to a limit."""
 
@@ -30,8 +40,8 @@ class KeepsRollbacks(Protocol):
         """
         ...
 
-    async def open_alerts(self, *, limit: int) -> Sequence[Alert]:
-        """Reads the alerts that are not settled yet, oldest first."""
+    async def open_alerts(self, *, limit: int, after: int = 0) -> FoundAlerts:
+        """Returns one page of the alerts that are not settled yet, oldest first."""
         ...
 
     async def settle_alert(self, alert: Alert) -> None:

@@ -43,7 +43,7 @@ class ReleaseAlertsConformance:
             await world.passes(20)
         assert await world.states() == AFTER
         assert world.phases.count("Intended") == 1
-        assert await world.store.open_alerts(limit=99) == []
+        assert (await world.store.open_alerts(limit=99)).alerts == ()
 
     async def test_resolved_before_firing_is_no_rollback(self, world: ReleaseWorld) -> None:
         async with world.sender() as sender:
@@ -126,4 +126,4 @@ class ReleaseAlertsConformance:
         await world.alert(3, kind="moon")
         await world.passes()
         assert (await world.states(), world.asked) == (BEFORE, [])
-        assert await world.store.open_alerts(limit=9) == []
+        assert (await world.store.open_alerts(limit=9)).alerts == ()

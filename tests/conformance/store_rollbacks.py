@@ -46,17 +46,26 @@ class RollbacksConformance:
 
     async def test_an_alert_is_taken_once_and_settled_for_good(self, store: Store) -> None:
         assert [await store.take_alerts([alert(1), alert(2), alert(1)]) for _ in range(2)] == [2, 0]
-        assert await store.open_alerts(limit=9) == [alert(1), alert(2)]
-        assert await store.open_alerts(limit=1) == [alert(1)]
+        assert (await store.open_alerts(limit=9)).alerts == (alert(1), alert(2))
+        assert (await store.open_alerts(limit=1)).alerts == (alert(1),)
         await store.settle_alert(alert(1))
         await store.take_alerts([alert(1)])
-        assert await store.open_alerts(limit=9) == [alert(2)]
+        assert (await store.open_alerts(limit=9)).alerts == (alert(2),)
+
+    async def test_open_alerts_are_read_in_pages(self, store: Store) -> None:
+        await store.take_alerts([alert(number) for number in range(5)])
+        await store.settle_alert(alert(1))
+        first = await store.open_alerts(limit=2)
+        assert first.alerts == (alert(0), alert(2))
+        assert first.next is not None
+        rest = await store.open_alerts(limit=2, after=first.next)
+        assert (rest.alerts, rest.next) == ((alert(3), alert(4)), None)
 
     async def test_a_resolved_alert_is_settled_whichever_comes_first(self, store: Store) -> None:
         """Alertmanager may send that it is resolved before it sends that it fires."""
         await store.take_alerts([alert(1), alert(2, resolved=True)])
         await store.take_alerts([alert(1, resolved=True), alert(2)])
-        assert await store.open_alerts(limit=9) == []
+        assert (await store.open_alerts(limit=9)).alerts == ()
 
     async def test_a_release_is_taken_back_once(self, store: Store) -> None:
         """Two alerts, or two gateways, cannot both have done it."""
@@ -64,7 +73,7 @@ class RollbacksConformance:
         first = await store.write_rollback(rollback(), settles=alert(1))
         assert first is not None
         assert await store.write_rollback(rollback(), settles=alert(2)) is None
-        assert await store.open_alerts(limit=9) == [alert(2)]
+        assert (await store.open_alerts(limit=9)).alerts == (alert(2),)
         assert [one.id for one in await store.acted_rollbacks(limit=9)] == [first.id]
         assert await store.write_rollback(rollback("8")) is not None
 

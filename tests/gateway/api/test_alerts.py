@@ -80,7 +80,7 @@ async def test_the_same_alert_fifty_times_is_one(sender: httpx.AsyncClient, stor
     answers = [await sender.post("/v1/alerts", json=notification(), headers=BEARER) for _ in range(50)]
     assert [answer.status_code for answer in answers] == [200] * 50
     assert [answer.json()["new"] for answer in answers] == [1, *[0] * 49]
-    (alert,) = await store.open_alerts(limit=9)
+    (alert,) = (await store.open_alerts(limit=9)).alerts
     assert (alert.name, alert.kind, alert.fingerprint) == ("RefusalsJump", "policy", "f1")
 
 
@@ -92,14 +92,14 @@ async def test_an_alert_may_name_one_release_of_many(
     body = notification()
     body["alerts"][0]["labels"] |= {} if name is None else {"release": name}
     await sender.post("/v1/alerts", json=body, headers=BEARER)
-    (alert,) = await store.open_alerts(limit=9)
+    (alert,) = (await store.open_alerts(limit=9)).alerts
     assert alert.subject == subject
 
 
 async def test_resolved_before_firing_stays_resolved(sender: httpx.AsyncClient, store: Store) -> None:
     for status in ("resolved", "firing"):
         await sender.post("/v1/alerts", json=notification(status=status), headers=BEARER)
-    assert await store.open_alerts(limit=9) == []
+    assert (await store.open_alerts(limit=9)).alerts == ()
 
 
 async def test_grafana_may_sign(sender: httpx.AsyncClient) -> None:
@@ -147,7 +147,7 @@ async def test_what_fits_is_taken_and_what_does_not_is_told(
     alerts = [notification(f"f{number}")["alerts"][0] for number in range(600)]
     answer = await sender.post("/v1/alerts", json=notification(alerts=alerts), headers=BEARER)
     assert (answer.status_code, answer.json()["new"]) == (200, 600)
-    assert len(await store.open_alerts(limit=999)) == 600
+    assert len((await store.open_alerts(limit=999)).alerts) == 600
     answer = await sender.post("/v1/alerts", json=notification(alerts=alerts * 3), headers=BEARER)
     assert answer.status_code == 413
     answer = await sender.post("/v1/alerts", json=notification(truncatedAlerts=7), headers=BEARER)

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from gateway.core.history import HistoryEntry
 from gateway.core.rollback import ACTED, Alert, Rollback
-from gateway.store.rollbacks import FoundRollbacks
+from gateway.store.rollbacks import FoundAlerts, FoundRollbacks
 from gateway.store.sqlite import row_mapping
 from gateway.store.sqlite.access import SqliteAccess
 from gateway.store.sqlite.transactions import append_history
@@ -25,7 +25,7 @@ _TAKE: Final = (
 _RESOLVE: Final = f"update alert set settled = 1, state = ? {_WHERE} and settled = 0"
 _SETTLE: Final = f"update alert set settled = 1 {_WHERE}"
 _FORGET: Final = "delete from alert where id <= (select max(id) from alert) - ?"
-_OPEN: Final = "select state from alert where settled = 0 order by id limit ?"
+_OPEN: Final = "select id, state from alert where settled = 0 and id > ? order by id limit ?"
 _INSERT: Final = (
     "insert or ignore into released_rollback (rev, kind, released, acted, state) values (?, ?, ?, ?, ?)"
 )
@@ -47,8 +47,11 @@ class SqliteRollbacks(SqliteAccess):
     async def take_alerts(self, alerts: Sequence[Alert]) -> int:
         return await self._write(lambda db: _take(db, alerts))
 
-    async def open_alerts(self, *, limit: int) -> Sequence[Alert]:
-        return await self._read(lambda db: [_decode_alert(state) for (state,) in db.execute(_OPEN, (limit,))])
+    async def open_alerts(self, *, limit: int, after: int = 0) -> FoundAlerts:
+        rows = await self._read(lambda db: db.execute(_OPEN, (after, limit + 1)).fetchall())
+        following = rows[limit - 1][0] if len(rows) > limit else None
+        alerts = tuple(_decode_alert(state) for _, state in rows[:limit])
+        return FoundAlerts(alerts=alerts, next=following)
 
     async def settle_alert(self, alert: Alert) -> None:
         await self._write(lambda db: _settle(db, alert))

@@ -28,7 +28,7 @@ async def test_an_alert_about_what_is_not_deployed_is_over(world: DeploymentWorl
     await world.alert(subject="shop@1.1" if subject == "shop@" else subject)
     await world.passes()
     assert (await world.states(), world.asked, world.requests) == (BEFORE, [], [])
-    assert await world.store.open_alerts(limit=9) == []
+    assert (await world.store.open_alerts(limit=9)).alerts == ()
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ async def test_without_a_revision_an_alert_is_over(tmp_path: Path) -> None:
         world = RoutingWorld(gateway)
         await world.alert()
         await world.passes()
-        assert (world.asked, await world.store.open_alerts(limit=9)) == ([], [])
+        assert (world.asked, (await world.store.open_alerts(limit=9)).alerts) == ([], ())
 
 
 async def test_a_revision_that_became_the_last_good_one_meanwhile_stays(

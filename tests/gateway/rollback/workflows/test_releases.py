@@ -30,7 +30,7 @@ async def test_an_alert_about_what_does_not_run_is_over(world: WorkflowWorld, su
     await world.alert(subject=subject)
     await world.passes()
     assert (await world.states(), world.asked) == (BEFORE, [])
-    assert await world.store.open_alerts(limit=9) == []
+    assert (await world.store.open_alerts(limit=9)).alerts == ()
 
 
 async def test_the_same_name_and_content_of_another_tenant_is_another_release(world: WorkflowWorld) -> None:
@@ -53,7 +53,7 @@ async def test_a_first_version_that_fails_wakes_nobody(world: WorkflowWorld) -> 
     await world.alert(subject="other/nightly@1")
     await world.passes(200)
     assert (await world.states("other"), world.phases) == ({1: State.IN_FORCE}, [])
-    assert await world.store.open_alerts(limit=9) == []
+    assert (await world.store.open_alerts(limit=9)).alerts == ()
 
 
 async def test_what_the_rollback_did_is_an_act_on_the_workflow(world: WorkflowWorld) -> None:
