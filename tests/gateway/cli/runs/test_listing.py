@@ -18,19 +18,37 @@ def test_the_next_page_is_a_copied_word_away(
 ) -> None:
     """On standard error, so that a program reads one list whatever there is more."""
     page = {"items": [run("r1")], "continue": "Cursor"}
-    httpserver.expect_request("/v1/runs", query_string="limit=50").respond_with_json(page)
-    httpserver.expect_request("/v1/runs", query_string="limit=50&continue=Cursor").respond_with_json(
+    httpserver.expect_request("/v1/runs", query_string="limit=1").respond_with_json(page)
+    httpserver.expect_request("/v1/runs", query_string="limit=1&continue=Cursor").respond_with_json(
         {"items": [], "continue": None}
     )
 
-    assert runs(output=Format.JSON, url=httpserver.url_for(""), token="t") == Exit.DONE
+    assert runs(limit=1, output=Format.JSON, url=httpserver.url_for(""), token="t") == Exit.DONE
     printed = capsys.readouterr()
     assert ([found["id"] for found in json.loads(printed.out)], printed.err) == (
         ["r1"],
         "there are more: go on with --continue Cursor\n",
     )
-    assert runs(continued="Cursor", url=httpserver.url_for(""), token="t") == Exit.DONE
+    assert runs(limit=1, continued="Cursor", url=httpserver.url_for(""), token="t") == Exit.DONE
     assert capsys.readouterr().err == ""
+
+
+def test_pages_that_end_early_are_gone_on_with(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What waits for hours is behind thousands of runs that are over: who is on call would not see it."""
+    asked = "phase=Pending&limit={}"
+    for query, items, following in (
+        (asked.format(2), [], "A"),
+        (asked.format(2) + "&continue=A", [run("r1")], "B"),
+        (asked.format(1) + "&continue=B", [run("r2")], "C"),
+    ):
+        answer = {"items": items, "continue": following}
+        httpserver.expect_ordered_request("/v1/runs", query_string=query).respond_with_json(answer)
+    assert runs(phase="pending", limit=2, quiet=True, url=httpserver.url_for(""), token="t") == Exit.DONE
+    printed = capsys.readouterr()
+    assert printed.out.split() == ["r1", "r2"]
+    assert printed.err == "there are more: go on with --continue C\n"
 
 
 def test_every_label_is_asked_for(httpserver: HTTPServer) -> None:
