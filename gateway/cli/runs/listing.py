@@ -13,7 +13,7 @@ from gateway.cli.output import colored, command, console, format_duration, print
 from gateway.core.run import RunPhase
 
 PAGES_MAXIMUM: Final = 100
-"""The maximum number of pages asked for in one call: the gateway looks through 2,000 runs at most for each."""
+"""The maximum number of pages asked for by one command; for each the gateway looks through 2,000 runs."""
 
 
 @command
@@ -64,7 +64,7 @@ def _find(client: httpx.Client, query: dict[str, Any], limit: int) -> dict[str, 
     for _ in range(PAGES_MAXIMUM):
         page = read_answer(client.get(api_path("runs"), params=query), "items")
         items += page["items"]
-        # A page with filters may end early: what waits for hours may be behind thousands of runs that are over.
+        # A page with filters may end early: what waits for hours is behind thousands of runs that are over.
         if not page.get("continue") or len(items) >= limit:
             break
         query |= {"limit": limit - len(items), "continue": page["continue"]}

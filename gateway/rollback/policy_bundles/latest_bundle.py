@@ -11,6 +11,8 @@ from gateway.rollback.interface import LatestRelease
 def latest_bundle(rollout: Rollout, *, may_return: bool) -> LatestRelease | None:
     """Returns the policy bundle in canary or the active one, whichever changed last; None without either.
 
+    None, too, for the first bundle where there is nothing to return to (an OPA decides): a person could not
+    roll it back either, and the alert itself has told people.
     `may_return`: whether the gateway can decide without any bundle, by the policy that it was started with.
     """
     active, canary = rollout.active, rollout.candidate
@@ -23,7 +25,10 @@ def latest_bundle(rollout: Rollout, *, may_return: bool) -> LatestRelease | None
         return None
     before = [release for release in rollout.releases if release.state is BundleState.SUPERSEDED]
     returns_to = str(before[-1].sequence) if before else at_start
-    return _latest(active, returns_to=returns_to, restored=_was_restored(rollout, active))
+    restored = _was_restored(rollout, active)
+    if returns_to is None and not restored:
+        return None
+    return _latest(active, returns_to=returns_to, restored=restored)
 
 
 def _latest(release: Release, *, returns_to: str | None, restored: bool = False) -> LatestRelease:

@@ -60,10 +60,20 @@ def test_a_bundle_in_shadow_rules_nothing() -> None:
     assert latest_bundle(step(uploaded(1), Step.SHADOW, 1, 10.0), may_return=True) is None
 
 
-def test_without_rules_of_the_start_there_may_be_none_to_return_to() -> None:
-    found = latest_bundle(step(uploaded(1), Step.ACTIVATE, 1, 10.0), may_return=False)
-    assert found is not None
-    assert found.returns_to is None
+def test_a_first_bundle_with_none_to_return_to_wakes_nobody() -> None:
+    """An OPA that hangs soon after the first release paged twice, and a person could roll back nothing."""
+    rollout = step(uploaded(1, 2), Step.ACTIVATE, 1, 10.0)
+    assert latest_bundle(rollout, may_return=False) is None
+    second = latest_bundle(step(rollout, Step.ACTIVATE, 2, 20.0), may_return=False)
+    assert second is not None
+    assert second.returns_to == "1"
+
+
+def test_a_first_bundle_that_rules_again_is_still_the_last_known_good_one() -> None:
+    rollout = step(step(uploaded(1, 2), Step.ACTIVATE, 1, 10.0), Step.ACTIVATE, 2, 20.0)
+    restored = latest_bundle(step(rollout, Step.ROLL_BACK, 2, 30.0), may_return=False)
+    assert restored is not None
+    assert (restored.restored, restored.returns_to) == (True, None)
 
 
 def test_a_bundle_that_rules_again_is_the_last_known_good_one() -> None:
