@@ -12,7 +12,7 @@ def latest_bundle(rollout: Rollout, *, may_return: bool) -> LatestRelease | None
     """Returns the policy bundle in canary or the active one, whichever changed last; None without either.
 
     None, too, for the first bundle where there is nothing to return to (an OPA decides): a person could not
-    roll it back either, and the alert itself has told people.
+    roll it back either, and the alert itself goes to people.
     `may_return`: whether the gateway can decide without any bundle, by the policy that it was started with.
     """
     active, canary = rollout.active, rollout.candidate
