@@ -136,39 +136,46 @@ def test_each_dashboard_is_shown_by_its_picture() -> None:
     assert [path.name for path in folder.iterdir() if path.stat().st_size > LARGEST_PICTURE_BYTES] == []
 
 
-NIGHTS = """package waypost.hours_test
+CLOSED = """package waypost.closed_test
 
-import data.waypost.house
+import data.waypost.submission
 
-asked(at, regions) := {"at": at, "workflow": {
-	"metadata": {"labels": {"team": "a"}},
-	"spec": {"placement": {"regions": regions}},
-}}
-
-refused(at, regions) if {
-	some refusal in house.submit with input as asked(at, regions)
-	refusal.rule == "hours.shenzhen"
+permitted(at, class) := regions if {
+	question := {
+		"action": "runs:submit",
+		"at": at,
+		"context": {},
+		"principal": {"issuer": "i", "tenant": "t", "scopes": ["workflows:submit"], "groups": []},
+		"workflow": {
+			"metadata": {"name": "w", "tenant": "t", "labels": {"team": "a"}},
+			"spec": {"tasks": [{"type": "delay"}], "dataClass": class, "placement": {"regions": []}},
+		},
+	}
+	decision := submission.decision with input as question
+		with data.tenants as {"t": {"regions": ["beijing", "shanghai", "shenzhen"]}}
+		with data.residency as {"secret": ["beijing", "shanghai"]}
+		with data.house as {"secret_regions": ["beijing"]}
+	decision.allow
+	regions := decision.obligations.regions
 }
 
-test_at_night_other_regions_must_be_named if {
-	refused(1796400000, [])
-	refused(1796400000, ["beijing", "shenzhen"])
-	not refused(1796400000, ["beijing"])
-}
+test_secret_data_stay if permitted(1796356800, "secret") == {"beijing"}
 
-test_by_day_none_must_be if not refused(1796356800, [])
+test_by_day_all_is_open if permitted(1796356800, null) == {"beijing", "shanghai", "shenzhen"}
+
+test_by_night_one_is_closed if permitted(1796400000, null) == {"beijing", "shanghai"}
 """
 
 
 def test_the_rules_in_the_documentation_pass_their_tests() -> None:
     """A security team starts from them: a rule and its test, among the rules that ship."""
     shipped = load_bundle(SHIPPED_POLICIES, None)
-    rule, test, hours = blocks(ROOT / "docs" / "rules.md", "rego")
-    modules = (*shipped.source.modules, ("house/labels.rego", rule), ("house/hours.rego", hours))
+    rule, test, closed = blocks(ROOT / "docs" / "rules.md", "rego")
+    modules = (*shipped.source.modules, ("house/labels.rego", rule), ("house/closed.rego", closed))
     source = msgspec.structs.replace(shipped.source, modules=modules)
     bundle = msgspec.structs.replace(
-        shipped, source=source, tests=(("labels_test.rego", test), ("hours_test.rego", NIGHTS))
+        shipped, source=source, tests=(("labels_test.rego", test), ("closed_test.rego", CLOSED))
     )
     assert check_bundle(bundle) == []
     report = run_rego_tests(bundle)
-    assert (report.tests, report.failures) == (3, ())
+    assert (report.tests, report.failures) == (4, ())

@@ -28,7 +28,7 @@ scopes := {
 
 decision := {
 	"allow": true,
-	"rules": ["scope.granted", "tenant.permitted"],
+	"rules": array.concat(["scope.granted", "tenant.permitted"], closing_rules),
 	"reasons": [],
 	"obligations": reasons.masked(obligations),
 } if {
@@ -150,3 +150,7 @@ obligations := {"tenants": ["*"]} if {
 	input.action == "policy:operate"
 	input.context.policy.operation in {"canary", "activate"}
 } else := {}
+
+closing_rules := document.closing_rules if {
+	input.action == "runs:retry"
+} else := []

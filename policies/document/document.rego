@@ -56,7 +56,7 @@ types := {task.type | some task in input.workflow.spec.tasks}
 
 deny contains {"rule": "residency.unknown", "message": message} if {
 	input.workflow.spec.dataClass != null
-	permitted == set() # a class with a permitted region is known
+	offered == set() # a class with a region is known
 	not data.residency[input.workflow.spec.dataClass]
 	message := sprintf("residency: data class %s is not known here", [input.workflow.spec.dataClass])
 }
@@ -66,13 +66,14 @@ deny contains {"rule": "placement.nowhere", "message": "placement: no region is 
 # Placement chooses among permitted regions by what the document wishes: without one in common it has no place.
 deny contains {"rule": "placement.wishes", "message": message} if {
 	input.workflow.spec.placement.regions != []
-	wishes := {region | some region in input.workflow.spec.placement.regions}
 	permitted != set()
 	permitted & wishes == set()
 	message := sprintf("placement: none of the wished regions is permitted, only %s", [concat(", ", permitted)])
 }
 
-permitted := {region | some region in data.residency[input.workflow.spec.dataClass]; region in caller.limits.regions} if {
+wishes := {region | some region in input.workflow.spec.placement.regions}
+
+offered := {region | some region in data.residency[input.workflow.spec.dataClass]; region in caller.limits.regions} if {
 	input.workflow.spec.dataClass != null
 } else := {region | some region in caller.limits.regions}
 

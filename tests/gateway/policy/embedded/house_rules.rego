@@ -135,3 +135,15 @@ submit contains "weekends are quiet" if {
 	time.weekday(input.at * 1000000000) in {"Saturday", "Sunday"}
 	not "oncall" in input.principal.groups
 }
+
+# Regions that are closed, by data class and by the hour
+closed contains {"region": region, "rule": "h21", "message": sprintf("%s is closed to gold", [region])} if {
+	labels.tier == "gold"
+	some region in {"beijing", "shenzhen"}
+}
+
+closed contains "shanghai" if {
+	spec.dataClass == "public"
+	[hour, _, _] := time.clock([input.at * 1000000000, "Asia/Shanghai"])
+	hour < 12
+}
