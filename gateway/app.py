@@ -36,6 +36,8 @@ from gateway.policy.opa.bundle_feed import BundleFeed
 from gateway.readiness import readiness_checks
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
+from gateway.retention.retention import Retention
+from gateway.retention_settings import RetentionSettings
 from gateway.settings import AuditSettings, GatewaySettings, Secret
 from gateway.start_error import StartError
 from gateway.steady_clock import steady_time
@@ -135,7 +137,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
                 **parts.loops,
                 "controller": lambda: controller.run(wake),
                 **await enter(rollback_loops(services)),
-                **_sealing_loop(settings.audit, store, metrics),
+                **_record_loops(settings, store, metrics),
                 "measurement of the loop's lag": lambda: measure_loop_lag(metrics.loop_lag),
             },
         )
@@ -236,6 +238,14 @@ def _instant() -> Instant:
     return Instant(monotonic=time.monotonic(), wall=steady_time())
 
 
+def _record_loops(settings: GatewaySettings, store: Store, metrics: Metrics) -> Loops:
+    """Builds the background loops on what is recorded: those that seal the audit trail and archive runs."""
+    return {
+        **_sealing_loop(settings.audit, store, metrics),
+        **_retention_loop(settings.retention, store, metrics),
+    }
+
+
 def _sealing_loop(audit: AuditSettings, store: Store, metrics: Metrics) -> Loops:
     """Builds the background loop that seals the audit trail; none without a key in the settings."""
     try:
@@ -243,3 +253,12 @@ def _sealing_loop(audit: AuditSettings, store: Store, metrics: Metrics) -> Loops
     except AuditKeyError as error:
         raise StartError(str(error)) from error
     return {} if sealer is None else {"sealing of the audit trail": sealer.run}
+
+
+def _retention_loop(settings: RetentionSettings, store: Store, metrics: Metrics) -> Loops:
+    """Builds the background loop that archives and deletes ended runs; none where no setting asks for it."""
+    if settings.runs_days is None and settings.runs_maximum is None:
+        return {}
+    if settings.archive is None:
+        raise StartError("the setting retention.archive names no folder: nothing is deleted without a record")
+    return {"retention": Retention(store, settings, metrics, clock=steady_time).run}

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from gateway.reconciling_settings import FailoverSettings as FailoverSettings
 from gateway.reconciling_settings import HealthSettings as HealthSettings
 from gateway.reconciling_settings import PlacingSettings as PlacingSettings
+from gateway.retention_settings import RetentionSettings
 from gateway.rollback_settings import RollbackSettings as RollbackSettings
 from gateway.secret import Secret as Secret
 
@@ -285,5 +286,6 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     failover: FailoverSettings = FailoverSettings()
     placing: PlacingSettings = PlacingSettings()
     rollback: RollbackSettings = RollbackSettings()
+    retention: RetentionSettings = RetentionSettings()
     logging: LoggingSettings = LoggingSettings()
     tracing: TracingSettings = TracingSettings()

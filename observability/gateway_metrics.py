@@ -40,6 +40,11 @@ from observability.metric_declaration import (
     gauge,
     histogram,
 )
+from observability.retention_metrics import RETENTION_BYTES as RETENTION_BYTES
+from observability.retention_metrics import RETENTION_FAILURES as RETENTION_FAILURES
+from observability.retention_metrics import RETENTION_OLDEST as RETENTION_OLDEST
+from observability.retention_metrics import RETENTION_ROWS as RETENTION_ROWS
+from observability.retention_metrics import RETENTION_RUNS as RETENTION_RUNS
 
 # Gateway: calls
 

@@ -86,6 +86,7 @@ RELEASE: Final = Label(
 RELEASE_OUTCOMES: Final = ("succeeded", "failed")
 RELEASE_OUTCOME: Final = Label("outcome", 2, ", ".join(RELEASE_OUTCOMES))
 RULE: Final = Label("rule", 52, "the rules that were seen first; the others are `other`")
+ROWS: Final = Label("kind", 4, "shards, tasks, history, decisions")
 REGION: Final = Label("region", 100, "a region of the settings")
 CONDITION: Final = Label("condition", 8, "a condition of a region")
 PHASE: Final = Label("phase", 9, "a phase of a shard")

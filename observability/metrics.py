@@ -102,6 +102,11 @@ class Metrics:
         for phase in ROLLBACK_PHASES:
             self.rollbacks.labels(phase)  # what appears with its first count, `increase` does not see
         self.audit_alarms = registry.counter(table.AUDIT_ALARMS)
+        self.retention_runs = registry.counter(table.RETENTION_RUNS)
+        self.retention_rows = registry.counter(table.RETENTION_ROWS)
+        self.retention_archive_bytes = registry.counter(table.RETENTION_BYTES)
+        self.retention_failures = registry.counter(table.RETENTION_FAILURES)
+        self.retention_oldest = registry.gauge(table.RETENTION_OLDEST)
 
     def _declare_regions(self, registry: MetricRegistry) -> None:
         self.regions = registry.gauge(table.REGION_CONDITION)

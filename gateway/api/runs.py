@@ -1,6 +1,7 @@
 """The API handlers for accepted runs: list, show, cancel and retry."""
 
 import re
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,7 +13,7 @@ from gateway.api.http.responses import JsonResponse
 from gateway.api.pages import decode_cursor, encode_cursor, visible_tenants
 from gateway.api.views import SHOWN_BYTES, SHOWN_TASKS, RunPage, detail, summary
 from gateway.core.decision import Action
-from gateway.core.errors import Conflict, Malformed
+from gateway.core.errors import Archived, Conflict, Malformed
 from gateway.core.history import CancellationDetail, HistoryEntry, HistoryKind
 from gateway.core.run import Run, RunPhase
 from gateway.documents.checks import LABEL_NAME
@@ -145,15 +146,27 @@ async def retry(call: Call) -> Response:
 
 
 async def visible_run(call: Call) -> Run:
-    """Returns the run with the id in the path. Raises `NotFound` if the caller may not see the run."""
-    run = await call.services.store.run(call.path_parameters["id"])
-    return await readable_run(
-        run,
+    """Returns the run with the id in the path.
+
+    Raises `NotFound` if the caller may not see the run, and `Archived` if it is no longer in the store.
+    """
+    run_id, store = call.path_parameters["id"], call.services.store
+    run = await store.run(run_id)
+    archived = await store.archived_run(run_id) if run is None else None
+    found = await readable_run(
+        run if archived is None else archived.run,
         principal=call.principal,
         at=call.at,
         policy=call.services.policy,
         trace_id=call.trace_id,
     )
+    if archived is not None:
+        day = time.strftime("%Y-%m-%d", time.gmtime(archived.archived_at))
+        raise Archived(
+            f"the run {archived.run.phase} and was archived on {day}: its record is in {archived.file} of the"
+            " gateway's archive"
+        )
+    return found
 
 
 def _id_prefix(text: str | None) -> str:

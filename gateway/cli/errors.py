@@ -29,7 +29,7 @@ class Exit(IntEnum):
 EXIT_BY_STATUS: Final = {
     **dict.fromkeys((400, 413, 415, 422, 431), Exit.USAGE),
     **dict.fromkeys((401, 403), Exit.REFUSED),
-    404: Exit.NOT_FOUND,
+    **dict.fromkeys((404, 410), Exit.NOT_FOUND),
     **dict.fromkeys((429, 502, 503, 504), Exit.UNAVAILABLE),
 }
 """The exit code for each HTTP status of a gateway's error response; any other status is `FAILED`."""

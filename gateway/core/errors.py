@@ -81,6 +81,12 @@ class Conflict(GatewayError):
     status, reason = 409, "Conflict"
 
 
+class Archived(GatewayError):
+    """HTTP 410: the run has ended and was archived; `detail` names the archive's file with its record."""
+
+    status, reason = 410, "Archived"
+
+
 class PreconditionFailed(GatewayError):
     """HTTP 412: the ETag in `If-Match` is out of date, since somebody else changed the resource."""
 

@@ -15,6 +15,7 @@ from gateway.core.decision import Decision
 from gateway.core.history import HistoryEntry, HistoryKind, RunPhaseDetail
 from gateway.core.run import Run, RunPhase
 from gateway.core.shard_states import PLACED, TERMINAL, Event, Phase, Shard, advance
+from gateway.steady_clock import MachineBoot
 from gateway.store.interface import Cursor, ShardWrite
 
 KEY_SECONDS: Final = 72 * 3600
@@ -42,6 +43,9 @@ CANNOT_WRITE: Final = "the store does not take writes now"
 CANNOT_READ: Final = "the store does not answer now"
 RETRY_AFTER_SECONDS: Final = 1.0
 """The seconds that a caller is asked to wait before it tries an unavailable store again."""
+
+STEP_SECONDS: Final = 2.0
+"""The difference between two clock readings above which the wall clock was set, in seconds."""
 
 
 class RunPhaseChange(Struct, frozen=True, kw_only=True):
@@ -185,3 +189,16 @@ def next_era(era: int) -> int:
     eras.
     """
     return era + 1
+
+
+def clock_step(before: MachineBoot | None, now: MachineBoot) -> float:
+    """Returns the seconds by which the wall clock was set forward (below 0: back) between two readings.
+
+    A reading is the machine's latest boot with its time, which changes when the clock is set. Returns
+    0 for at most `STEP_SECONDS`, and where it is unknown: after a reboot nobody can tell a step of the clock
+    from the time that the machine was off.
+    """
+    if before is None or not now.id or before.id != now.id:
+        return 0.0
+    step = now.at - before.at
+    return step if abs(step) > STEP_SECONDS else 0.0

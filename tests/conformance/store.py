@@ -5,6 +5,7 @@ from tests.conformance.store_acts import ActsConformance
 from tests.conformance.store_decisions import DecisionsConformance
 from tests.conformance.store_exceptions import ExceptionsConformance
 from tests.conformance.store_operations import OperationsConformance
+from tests.conformance.store_retention import RetentionConformance
 from tests.conformance.store_rollbacks import RollbacksConformance
 from tests.conformance.store_rollout import RolloutConformance
 from tests.conformance.store_routing import RoutingConformance
@@ -20,6 +21,7 @@ class StoreConformance(
     DecisionsConformance,
     ExceptionsConformance,
     OperationsConformance,
+    RetentionConformance,
     RollbacksConformance,
     RolloutConformance,
     RoutingConformance,

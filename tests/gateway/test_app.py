@@ -15,6 +15,7 @@ from gateway.api.routes import api
 from gateway.app import compose
 from gateway.identity.development_issuer import mint_token
 from gateway.policy.opa.bundle_archive import manifest_of, unpack
+from gateway.retention_settings import RetentionSettings
 from gateway.settings import GatewaySettings, Issuer, PolicySettings, RegionTarget, Secret
 from gateway.start_error import StartError
 from tests.gateway.policy.opa.faulty_opa import faulty_opa
@@ -276,3 +277,18 @@ async def test_an_issuer_that_cannot_be_trusted_stops_the_start(
         async with compose(GatewaySettings(store=settings.store, issuers=issuers)):
             pass
     assert "hunter2" not in str(refused.value)
+
+
+async def test_nothing_is_deleted_without_an_archive(settings: GatewaySettings, tmp_path: Path) -> None:
+    """By default nothing is deleted at all; a limit without a folder stops the start."""
+    async with compose(settings) as gateway:
+        assert "retention" not in gateway.loops
+    limited = structs.replace(settings, retention=RetentionSettings(runs_days=30))
+    with pytest.raises(StartError, match=r"retention\.archive names no folder"):
+        async with compose(limited):
+            pass
+    limited = structs.replace(
+        settings, retention=RetentionSettings(runs_days=30, archive=str(tmp_path / "a"))
+    )
+    async with compose(limited) as gateway:
+        assert "retention" in gateway.loops

@@ -12,8 +12,9 @@ SCANNED_MAXIMUM: Final = 2_000
 
 # The condition on `kind` is the index's own (`audit_of_acts` in migration 17), or SQLite would not take it.
 _SCAN: Final = (
-    "select audit.seq, audit.run, audit.shard, audit.kind, audit.at, audit.actor, audit.detail, run.tenant"
-    " from audit indexed by audit_of_acts left join run on run.id = audit.run"
+    "select audit.seq, audit.run, audit.shard, audit.kind, audit.at, audit.actor, audit.detail,"
+    " coalesce(run.tenant, archived_run.tenant) from audit indexed by audit_of_acts"
+    " left join run on run.id = audit.run left join archived_run on archived_run.id = audit.run"
     f" where ({' or '.join(f'audit.kind = {kind.value!r}' for kind in ACTS)})"
     " and audit.seq < ? order by audit.seq desc limit ?"
 )

@@ -15,7 +15,6 @@ from gateway.core.shard_states import Phase
 from gateway.regions.region_condition import Taint
 from gateway.steady_clock import MachineBoot
 from gateway.store import rules, tenant_limits
-from gateway.store.clock_steps import clock_step
 from gateway.store.interface import Admission, Admitted, Cursor, OpenWork, ShardWrite
 from gateway.store.sqlite import decision_queries, row_mapping
 from gateway.store.sqlite import sql_statements as sql
@@ -39,7 +38,7 @@ def correct_times(db: sqlite3.Connection, boot: MachineBoot) -> float:
     correct add up.
     """
     before = row_mapping.read_boot(db.execute(sql.READ_BOOT).fetchone())
-    step = clock_step(before, boot)
+    step = rules.clock_step(before, boot)
     if step:
         db.execute(sql.MOVE_DEADLINES, (step,))
         db.execute(sql.MOVE_PAUSES, {"step": step})

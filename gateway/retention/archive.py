@@ -1,0 +1,56 @@
+"""Files of an archive: JSON lines, compressed with gzip, which appear under their names when durable."""
+
+import gzip
+import os
+import time
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from waypost.files.permissions import make_private_folder, open_private
+from waypost.sqlite_files.online_copy import sync
+
+NEW: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+
+
+class ArchiveFile:
+    """A new file of an archive, of JSON lines, with mode 0600. One thread at a time may use it.
+
+    Until `finish` it has a name that ends in `.partial`: a file with its own name is complete. All methods
+    raise `OSError`.
+    """
+
+    def __init__(self, folder: Path, kind: str, *, at: float) -> None:
+        """Makes the file, and `folder` if it is not there. `kind` begins its name, with the time `at`."""
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
+        self._path = folder / f"{kind}-{stamp}-{uuid.uuid4().hex[:8]}.jsonl.gz"
+        self._partial = self._path.with_name(f"{self._path.name}.partial")
+        make_private_folder(folder)
+        self._file = os.fdopen(open_private(str(self._partial), NEW), "wb")
+        self._compressed = gzip.GzipFile(fileobj=self._file, mode="wb", filename="", compresslevel=6)
+
+    @property
+    def name(self) -> str:
+        """The file's name when it is finished."""
+        return self._path.name
+
+    def write(self, lines: Iterable[bytes]) -> None:
+        """Appends lines, each without its newline."""
+        for line in lines:
+            self._compressed.write(line + b"\n")
+
+    def finish(self) -> int:
+        """Makes the file durable and gives it its name; returns its size in bytes."""
+        self._compressed.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        os.rename(self._partial, self._path)
+        sync(self._path.parent)
+        return self._path.stat().st_size
+
+    def discard(self) -> None:
+        """Removes the file, unless it was finished."""
+        self._file.close()
+        self._partial.unlink(missing_ok=True)

@@ -1,0 +1,72 @@
+"""The interface by which a store lets ended runs go once they are archived, a few rows at a time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from gateway.core.run import Run
+
+
+class ArchivedRun(Struct, frozen=True, kw_only=True):
+    """What the store keeps of a run whose record is in an archive: enough to say where, and to whom."""
+
+    run: Run
+    """The run as it was when it ended, without its document."""
+    file: str
+    """The name of the archive's file that holds the run's record."""
+    archived_at: float
+    """The time of the archiving, in seconds since 1970."""
+
+
+class RetentionCounts(Struct, frozen=True, kw_only=True):
+    """How many ended runs a store holds, and from when."""
+
+    ended: int
+    """The number of ended runs in the store."""
+    oldest_finished_at: float | None
+    """The end of the run that ended first, in seconds since 1970; None if the store holds no ended run."""
+    archived: int
+    """The number of runs that were archived and are no longer in the store."""
+
+
+class Retains(Protocol):
+    """The interface by which a store lets ended runs go once they are archived.
+
+    No retry opens an archived run again. Its acceptance and what people had done to it, with the decisions
+    behind that, stay in the audit trail; all else of it is deleted.
+    """
+
+    async def ended_runs(self, *, before: float, limit: int) -> Sequence[Run]:
+        """Lists the runs that ended before the time `before`, without documents, the first to end first.
+
+        Left out are runs of which an orphan (a replaced attempt) may still run somewhere.
+        """
+        ...
+
+    async def nth_newest_end(self, number: int) -> float | None:
+        """Returns when the `number`-th newest of the ended runs ended; None if there are fewer."""
+        ...
+
+    async def archive_runs(self, archived: Sequence[ArchivedRun]) -> Sequence[bool]:
+        """Takes runs out of the store whose records are durable in an archive; returns which were taken.
+
+        Not taken is a run that was opened again, or ended at another time than in `archived`. What belongs to
+        a run that was taken is deleted by `purge`.
+        """
+        ...
+
+    async def archived_run(self, run_id: str) -> ArchivedRun | None:
+        """Reads where the record of an archived run is; None if no run with this id was archived."""
+        ...
+
+    async def purge(self, *, limit: int) -> Mapping[str, int]:
+        """Deletes at most `limit` rows of archived runs; returns how many, by kind; empty: nothing is left.
+
+        The kinds are `shards`, `tasks`, `history` and `decisions`.
+        """
+        ...
+
+    async def retention_counts(self) -> RetentionCounts:
+        """Returns how many ended runs the store holds, and from when."""
+        ...

@@ -1,0 +1,124 @@
+"""Lets ended runs go from SQLite once they are archived: lists them, takes them out, deletes their rows."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import structs
+
+from gateway.core.run import Run
+from gateway.store.retention import ArchivedRun, RetentionCounts
+from gateway.store.sqlite import row_mapping
+from gateway.store.sqlite import sql_statements as sql
+from gateway.store.sqlite.access import SqliteAccess
+from gateway.store.trail import TRAIL_KINDS
+
+_TRAIL: Final = f"kind in ({', '.join(repr(kind.value) for kind in TRAIL_KINDS)})"
+_ENDED: Final = (
+    "select phase, deadline_at, cancel_requested_at, finished_at, decision_id, decided_at, permitted, state,"
+    " x'' from run indexed by run_by_end where finished_at is not null and finished_at < ?"
+    " and not exists (select 1 from shard where shard.run = run.id and shard.orphans > 0)"
+    " order by finished_at limit ?"
+)
+_NTH_NEWEST: Final = (
+    "select finished_at from run indexed by run_by_end where finished_at is not null"
+    " order by finished_at desc limit 1 offset ?"
+)
+_COUNTS: Final = (
+    "select (select count(*) from run indexed by run_by_end where finished_at is not null),"
+    " (select min(finished_at) from run indexed by run_by_end where finished_at is not null),"
+    " (select count(*) from archived_run)"
+)
+_MARK: Final = "insert or replace into archived_run (id, tenant, purged, state) values (?, ?, 0, ?)"
+_DELETE_RUN: Final = (
+    "delete from run where id = ? and finished_at = ?"
+    " and not exists (select 1 from shard where shard.run = run.id and shard.orphans > 0)"
+)
+_FIND: Final = "select state from archived_run where id = ?"
+_TO_PURGE: Final = "select id from archived_run where purged = 0 limit 1"
+_PURGED: Final = "update archived_run set purged = 1 where id = ?"
+_DELETE_TASKS: Final = (
+    "delete from task_result where (run, shard, task) in"
+    " (select run, shard, task from task_result where run = ? limit ?)"
+)
+_DELETE_SHARDS: Final = (
+    "delete from shard where (run, idx) in (select run, idx from shard where run = ? limit ?)"
+)
+# The newest entry stays: SQLite would give its number again, and the trail is sealed in the order of numbers.
+_HISTORY: Final = (
+    "select seq, detail ->> '$.decision_id' from audit"
+    f" where run = ? and not {_TRAIL} and seq < (select max(seq) from audit) order by seq limit ?"
+)
+_DELETE_HISTORY: Final = "delete from audit where seq = ?"
+# Those behind acceptance and acts are part of the audit trail.
+_DELETE_DECISION: Final = (
+    "delete from decision where id = ? and not exists (select 1 from audit"
+    f" where run = ? and {_TRAIL} and detail ->> '$.decision_id' = decision.id)"
+)
+
+_decode = msgspec.json.Decoder(ArchivedRun).decode
+
+
+class SqliteRetention(SqliteAccess):
+    """Lets ended runs go from SQLite once they are archived. Implements `Retains`."""
+
+    async def ended_runs(self, *, before: float, limit: int) -> Sequence[Run]:
+        rows = await self._read(lambda db: db.execute(_ENDED, (before, limit)).fetchall())
+        return [row_mapping.read_run(row) for row in rows]
+
+    async def nth_newest_end(self, number: int) -> float | None:
+        row = await self._read(lambda db: db.execute(_NTH_NEWEST, (number - 1,)).fetchone())
+        return None if row is None else float(row[0])
+
+    async def archive_runs(self, archived: Sequence[ArchivedRun]) -> Sequence[bool]:
+        return await self._write(lambda db: [_take_out(db, each) for each in archived])
+
+    async def archived_run(self, run_id: str) -> ArchivedRun | None:
+        row = await self._read(lambda db: db.execute(_FIND, (run_id,)).fetchone())
+        return None if row is None else _decode(row[0])
+
+    async def purge(self, *, limit: int) -> Mapping[str, int]:
+        return await self._write(lambda db: _purge(db, limit))
+
+    async def retention_counts(self) -> RetentionCounts:
+        ended, oldest, archived = await self._read(lambda db: db.execute(_COUNTS).fetchone())
+        return RetentionCounts(ended=ended, oldest_finished_at=oldest, archived=archived)
+
+
+def _take_out(db: sqlite3.Connection, archived: ArchivedRun) -> bool:
+    run = archived.run
+    labels = db.execute(sql.LABELS_OF_RUN, (run.id,)).fetchall()
+    if db.execute(_DELETE_RUN, (run.id, run.finished_at)).rowcount == 0:
+        return False
+    for label in labels:
+        db.execute(sql.DELETE_LABEL, label)
+    without_document = structs.replace(archived, run=structs.replace(run, workflow=b""))
+    db.execute(_MARK, (run.id, run.tenant, row_mapping.to_json(without_document)))
+    return True
+
+
+def _purge(db: sqlite3.Connection, limit: int) -> Mapping[str, int]:
+    deleted: Counter[str] = Counter()
+    while deleted.total() < limit and (found := db.execute(_TO_PURGE).fetchone()):
+        if _purge_run(db, found[0], deleted, limit):
+            db.execute(_PURGED, found)
+    return +deleted
+
+
+def _purge_run(db: sqlite3.Connection, run: str, deleted: Counter[str], limit: int) -> bool:
+    """Deletes rows of an archived run and counts them, up to `limit`; returns whether none is left."""
+    for kind, statement in (("tasks", _DELETE_TASKS), ("shards", _DELETE_SHARDS)):
+        deleted[kind] += db.execute(statement, (run, limit - deleted.total())).rowcount
+    while deleted.total() < limit:
+        # An entry may take a decision with it.
+        several = max(1, (limit - deleted.total()) // 2)
+        entries = db.execute(_HISTORY, (run, several)).fetchall()
+        for seq, decision in entries:
+            deleted["history"] += db.execute(_DELETE_HISTORY, (seq,)).rowcount
+            if decision is not None:
+                deleted["decisions"] += db.execute(_DELETE_DECISION, (decision, run)).rowcount
+        if len(entries) < several:
+            return True
+    return False

@@ -1,0 +1,32 @@
+"""Declares the metrics of retention, which are among those of a gateway (`gateway_metrics.py`)."""
+
+from typing import Final
+
+from observability.metric_declaration import ROWS, counter, gauge
+
+RETENTION_RUNS: Final = counter(
+    "waypost_retention_archived_runs_total",
+    "Ended runs that were archived and taken out of the store.",
+    "how fast retention goes. 0 for days with a setting under [retention]: nothing is due, or it fails",
+)
+RETENTION_ROWS: Final = counter(
+    "waypost_retention_deleted_rows_total",
+    "Rows of archived runs that were deleted, by kind.",
+    "how much of the store becomes free for new rows",
+    ROWS,
+)
+RETENTION_BYTES: Final = counter(
+    "waypost_retention_archive_bytes_total",
+    "Compressed bytes that were written to the archive.",
+    "how large a disk the archive needs",
+)
+RETENTION_FAILURES: Final = counter(
+    "waypost_retention_failures_total",
+    "Passes that ended early, as the archive could not be written: nothing was deleted.",
+    "above 0: its disk is full or its folder may not be written; the log has the reason",
+)
+RETENTION_OLDEST: Final = gauge(
+    "waypost_retention_oldest_run_age_seconds",
+    "How long ago the run ended that ended first of those in the store; 0 if there is none.",
+    "above `retention.runs_days`: retention lags, or something of that run may still run somewhere",
+)
