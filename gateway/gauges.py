@@ -1,16 +1,15 @@
 """Sets metrics from the present state of a gateway: at its start, and at each scrape."""
 
 import time
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version
 from itertools import product
-from pathlib import Path
 
 from clusters.checked_cluster import CheckedCluster
 from clusters.interface import CountsConnections
 from gateway.api.routes import OPERATIONS
+from gateway.certificate_expiries import certificate_expiries
 from gateway.core.decision import Action
 from gateway.core.errors import GatewayError
 from gateway.identity.jwt_verification import JwtAuthenticator
@@ -19,8 +18,6 @@ from gateway.policy.opa.bundle_feed import BundleFeed
 from gateway.settings import GatewaySettings
 from observability.metric_declaration import CAUSES
 from observability.metrics import ANSWERS, Metrics
-from waypost.pki.certificates import read_certificate
-from waypost.tls import gateway_credentials
 
 
 def show_process(metrics: Metrics, settings: GatewaySettings) -> None:
@@ -59,23 +56,6 @@ def start_counters(metrics: Metrics, settings: GatewaySettings) -> None:
 def engine_kind(engine: str) -> str:
     """Returns the kind of policy engine that the setting `policy.engine` names: embedded, or opa."""
     return engine.partition(":")[0].partition("+")[0]
-
-
-def certificate_expiries(settings: GatewaySettings) -> Mapping[str, datetime]:
-    """Returns when each certificate expires that a gateway with these settings reads, by its name.
-
-    The names are `api`, `ca` and `gateway`. Raises `PkiError` where a certificate cannot be read.
-    """
-    return {name: read_certificate(path).not_valid_after_utc for name, path in _certificates(settings)}
-
-
-def _certificates(settings: GatewaySettings) -> Iterator[tuple[str, Path]]:
-    if settings.tls is not None:
-        yield "api", Path(settings.tls.certificate)
-    if settings.pki is not None and settings.regions:
-        credentials = gateway_credentials(Path(settings.pki))
-        yield "ca", credentials.root
-        yield "gateway", credentials.certificate
 
 
 def show_pools(metrics: Metrics, clusters: Mapping[str, CheckedCluster]) -> None:
