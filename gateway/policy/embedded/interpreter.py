@@ -29,7 +29,6 @@ With its quotes it is no part of a longer string, in which quotes are escaped.
 """
 MESSAGE_MAXIMUM: Final = 300
 TOO_MUCH: Final = "write it in several rules (it works on OPA: set policy.engine)"
-BODILESS: Final = "rule must have a body or assignment"
 WHERE_OPA_DOES: Final = " (where OPA can, it works on OPA: set policy.engine, or engine: opa in the bundle)"
 _TOKENS: Final = re.compile(
     r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*|[\[({})\]]|\n(?=[^\s})\]#])|[-+*/%&|.,;]'
@@ -163,21 +162,6 @@ class Interpreter:
         return True
 
 
-def with_body(text: str, line: int) -> str:
-    """Writes `f("a", _)`, a rule in `line` without body or value, as `f("a", _) := true`.
-
-    Both mean the same in Rego; regorus does not read the first.
-    """
-    lines = text.split("\n")
-    rule, depth = "\n".join(lines[line - 1 :]), 0
-    for token in _TOKENS.finditer(rule):
-        depth += {"(": 1, ")": -1}.get(token[0], 0)
-        if token[0] == ")" and not depth:
-            rule = f"{rule[: token.end()]} := true{rule[token.end() :]}"
-            break
-    return "\n".join([*lines[: line - 1], rule])
-
-
 def excess_of(file: str, text: str) -> Diagnostic | None:
     """Returns a diagnostic if a Rego file has so many brackets or operators that regorus crashes, or None."""
     line, at = 1, 0
@@ -210,20 +194,10 @@ def parse_modules(modules: Sequence[tuple[str, str]]) -> list[Module]:
         raise BundleError(too_much)
     engine, diagnostics = _new_engine(), []
     for file, text in modules:
-        error = ""
-        # Each round gives one more rule the body that regorus wants.
-        for _ in range(text.count("\n") + 1):
-            try:
-                engine.add_policy(file, text)
-                error = ""
-                break
-            except RuntimeError as raised:
-                error = one_line(raised)
-                if BODILESS not in error:
-                    break
-                text = with_body(text, int(error.removeprefix(f"{file}:").partition(":")[0]))
-        if error:
-            diagnostics.append(_diagnostic(file, error.removeprefix(f"{file}:")))
+        try:
+            engine.add_policy(file, text)
+        except RuntimeError as error:
+            diagnostics.append(_diagnostic(file, one_line(error).removeprefix(f"{file}:")))
     if diagnostics:
         raise BundleError(diagnostics)
     try:

@@ -51,6 +51,7 @@ REFUSED = {
     "walk in a call": ("x := count(walk(input))", "the values of `walk` have no name here"),
     "walk below not": ("x if not walk(input)", "the values of `walk` have no name here"),
     "interpolation": ('x := $"a {input.a}"', "the embedded engine cannot read this"),
+    "function without body": ("f(1)", "the embedded engine cannot read this: rule must have a body or"),
 }
 
 
