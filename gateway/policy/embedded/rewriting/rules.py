@@ -198,14 +198,10 @@ def _declarations_first(module: Module, query: SyntaxNode) -> Iterator[Edit]:
     regorus fails on a declaration after a loop.
     """
     behind = list(dropwhile(_declares, query["stmts"]))
-    if later := [extent(module, statement) for statement in behind if _declares(statement)]:
-        at = start = extent(module, behind[0])[0]
-        moved, left = "", ""
-        for first, last in later:
-            moved += _between(module, first, last) + "; "
-            left += _between(module, at, first) + "true"
-            at = last
-        yield start, at, moved + left
+    if later := [(*extent(module, statement), "true") for statement in behind if _declares(statement)]:
+        start, end = extent(module, behind[0])[0], later[-1][1]
+        moved = "; ".join(_between(module, first, last) for first, last, _ in later)
+        yield start, end, f"{moved}; {module.edited(later, start, end)}"
 
 
 def _declares(statement: SyntaxNode) -> bool:
@@ -245,24 +241,18 @@ def _head(module: Module, rule: SyntaxNode, single: frozenset[str], names: Itera
     if not moved:
         return None
     first, last = extent(module, rule)
-    places = sorted(extent(module, node) for node in moved)
-    named = [(start, end, next(names)) for start, end in places]
-    moving = "; ".join(f"{name} := {_between(module, start, end)}" for start, end, name in named)
+    named = [(*extent(module, node), next(names)) for node in moved]
+    moving = "; ".join(f"{name} := {_between(module, start, end)}" for start, end, name in sorted(named))
     if not value["bodies"]:
         return first, last, f"{module.edited(named, first, last)} if {{ {moving} }}"
     query = value["bodies"][0]["query"]
-    opening, closing = extent(module, query)
-    inside = _between(module, opening, closing)
-    inside = f" {inside} " if is_bare(module, query) else inside[1:-1]
-    written = inside.rstrip()
-    lines = inside[len(written) :]
-    # Behind a comment in the body's last line nothing can be written.
-    if "#" in written:
-        separator, lines = "\n", lines.removeprefix("\n")
+    end = extent(module, query["stmts"][-1])[1]
+    if is_bare(module, query):
+        start = extent(module, query)[0]
+        edits = [(start, start, "{ "), (end, end, f"; {moving} }}")]
     else:
-        separator = " " if written.endswith(";") else "; "
-    body = f"{{{written}{separator}{moving}{lines}}}"
-    return first, closing, f"{module.edited(named, first, opening)}{body}"
+        edits = [(end, end, f"; {moving}")]
+    return first, end, module.edited([*named, *edits], first, end)
 
 
 def _moved_from_head(module: Module, kind: str, head: SyntaxNode, single: frozenset[str]) -> list[SyntaxNode]:
