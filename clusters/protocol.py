@@ -296,5 +296,6 @@ class LogChunk(Struct, frozen=True, kw_only=True):
     Bytes that are not UTF-8 are replaced. `offset` is the byte at which the next chunk begins.
     """
 
-    text: Annotated[str, Meta(max_length=1_048_576)]
+    # Never empty: without text in them, any number of chunks would fit into a reader's window.
+    text: Annotated[str, Meta(min_length=1, max_length=1_048_576)]
     offset: Count

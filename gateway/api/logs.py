@@ -29,6 +29,8 @@ FIRST_SECONDS: Final = 1.0
 """The seconds that a response that follows a log waits for first output before it begins."""
 WINDOW_CHARACTERS: Final = 262_144
 """The number of characters of a log that are read from a cluster at once and kept for a slow client."""
+WINDOW_CHUNKS: Final = 1_024
+"""The number of chunks after which a window ends, however short they are: each takes memory of its own."""
 FOLLOWERS: Final = RequestSettings(streams_per_tenant=32, streams_maximum=CONNECTIONS[Purpose.FOLLOW] - 8)
 """The limits on followed logs in one region, per tenant and in all: fewer than the connections for them.
 
@@ -171,7 +173,7 @@ async def _read_attempt(
             async for chunk in chunks:
                 window.append(chunk)
                 size, offset = size + len(chunk.text), chunk.offset
-                if size >= WINDOW_CHARACTERS:
+                if size >= WINDOW_CHARACTERS or len(window) == WINDOW_CHUNKS:
                     ended = False
                     break
         with services.unread.hold(tenant, size):

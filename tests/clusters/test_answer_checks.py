@@ -253,3 +253,15 @@ async def test_a_listing_of_another_region_is_a_bad_answer(
     async with cluster_that_says(body, server_tls, client_tls) as cluster:
         with pytest.raises(ClusterError, match="BadAnswer"):
             await cluster.attempts()
+
+
+async def test_a_piece_of_a_log_without_text_is_a_bad_answer(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    """A reader that counts characters would keep any number of them."""
+    said = b'{"text": "", "offset": 1}\n' * 10
+    attempt = AttemptId(run="run", shard=0, epoch=1)
+    async with cluster_that_says(said, server_tls, client_tls) as cluster:
+        with pytest.raises(ClusterError) as refused:
+            [chunk async for chunk in cluster.logs(attempt, "a", offset=0, follow=False)]
+    assert refused.value.reason == "BadAnswer"

@@ -34,9 +34,11 @@ OUTPUT = "x" * 60_000
 class CrowdedRegion:
     """A fake region with few connections for logs, which counts those in use."""
 
-    def __init__(self, *, text: str = "", connections: int = 16) -> None:
-        self.text, self.connections = text, connections
+    def __init__(self, *, text: str = "", connections: int = 16, piece: int = 65_536) -> None:
+        self.text, self.connections, self.piece = text, connections, piece
         self.reading = self.following = 0
+        self.reads: list[int] = []
+        """The number of pieces that each call has read."""
 
     async def logs(
         self, attempt: AttemptId, task: str, *, offset: int, follow: bool
@@ -45,10 +47,13 @@ class CrowdedRegion:
             raise ClusterError("Busy")
         self.reading += not follow
         self.following += follow
+        self.reads.append(0)
+        call = len(self.reads) - 1
         try:
-            for start in range(offset, len(self.text), 65_536):
+            for start in range(offset, len(self.text), self.piece):
                 await asyncio.sleep(0)
-                piece = self.text[start : start + 65_536]
+                piece = self.text[start : start + self.piece]
+                self.reads[call] += 1
                 yield LogChunk(text=piece, offset=start + len(piece))
             if follow:
                 await asyncio.Event().wait()
@@ -191,6 +196,23 @@ async def test_reads_that_nobody_takes_hold_no_connection_to_the_region(
 
     assert statuses == {200}
     assert (read.text, len(whole.text)) == ("y" * 10, 16_000_000)
+
+
+async def test_a_region_that_sends_a_log_in_tiny_pieces_fills_no_memory(
+    services: Services, store: Store, run: str
+) -> None:
+    """A window is bounded by its pieces, too, each of which takes more memory than its text."""
+    await started(store, run, "beijing", 1)
+    region = CrowdedRegion(text="y" * 3_000, piece=1)
+    crowded = structs.replace(services, clusters={"beijing": region})
+    async with Server(api(crowded), host=HOST, port=0) as server, httpx.AsyncClient(timeout=30) as other:
+        whole = await other.get(
+            f"http://{HOST}:{server.port}/v1/runs/{run}/logs?task=a",
+            headers={"authorization": "Bearer payments.ada"},
+        )
+
+    assert whole.text == "y" * 3_000
+    assert region.reads == [logs.WINDOW_CHUNKS, logs.WINDOW_CHUNKS, 3_000 - 2 * logs.WINDOW_CHUNKS]
 
 
 class ShortTokens(Door):
