@@ -293,9 +293,8 @@ ClusterEvent: TypeAlias = Hello | Beat | LeaseAsked | JournalledEvent
 class LogChunk(Struct, frozen=True, kw_only=True):
     """A piece of a task's log: stdout and stderr of its executions, in order, decoded from UTF-8.
 
-    Bytes that are not UTF-8 are replaced. `offset` is the byte at which the next chunk begins.
+    It has text, and bytes that are not UTF-8 are replaced. `offset`: the byte at which the next one begins.
     """
 
-    # Never empty: without text in them, any number of chunks would fit into a reader's window.
     text: Annotated[str, Meta(min_length=1, max_length=1_048_576)]
     offset: Count

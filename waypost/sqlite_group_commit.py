@@ -21,7 +21,8 @@ from waypost.files.permissions import narrow
 from waypost.sqlite_files.disk_space import is_disk_full
 from waypost.sqlite_files.errors import StorageError
 from waypost.sqlite_files.lock import FileLock
-from waypost.sqlite_files.structure_check import check_file
+from waypost.sqlite_files.missing_log import mark_incomplete
+from waypost.sqlite_files.opening import connect, open_for_writing
 from waypost.turns import Turns, turn_key
 
 T = TypeVar("T")
@@ -32,12 +33,8 @@ Results = list[tuple["asyncio.Future[Any]", Any, BaseException | None]]
 GATHER_TURNS = 4
 """The number of event loop iterations to wait before a group of writes is closed.
 
-Measured at 16 connections, where each commit otherwise carried one or two acceptances.
+Measured at 16 connections: otherwise each commit carried one or two acceptances.
 """
-
-
-CHECK_SECONDS = 1.0
-"""The most seconds for which a file is checked when it is opened, enough for about 250 MiB."""
 
 
 class Database:
@@ -62,11 +59,14 @@ class Database:
         # What the process reads for itself (leases, health, placing) waits behind no caller's read.
         self._own_pool = None if inline else ThreadPoolExecutor(1, thread_name_prefix="sqlite-read-own")
         self._turns = Turns(readers, share=max(1, readers // 2))
-        self._local = threading.local()
+        self._local, self._readers = threading.local(), list[sqlite3.Connection]()
         self._closed = True
 
     async def __aenter__(self) -> Self:
-        """Opens and locks the database file. Raises `StorageError` where another process has it locked."""
+        """Opens and locks the database file.
+
+        Raises `StorageError` where another process has it locked, or it is damaged or not complete.
+        """
         self._loop = asyncio.get_running_loop()
         self._lock = None if self._path == ":memory:" else FileLock(self._path)
         if self._lock is not None:
@@ -74,22 +74,11 @@ class Database:
             for suffix in ("", "-wal", "-shm"):
                 narrow(Path(self._path + suffix))
         try:
-            self._db = sqlite3.connect(
-                self._path, isolation_level=None, check_same_thread=False, cached_statements=256
-            )
-            for pragma in (
-                "journal_mode=wal",
-                "synchronous=full",
-                "wal_autocheckpoint=4000",
-                "foreign_keys=off",
-            ):
-                self._db.execute(f"pragma {pragma}")
-            if self._lock is not None:
-                check_file(self._db, CHECK_SECONDS)
-        except sqlite3.Error as error:
+            self._db = open_for_writing(self._path)
+        except (sqlite3.Error, StorageError) as error:
             if self._lock is not None:
                 self._lock.release()
-            raise self._failure("cannot open", error) from error
+            raise error if isinstance(error, StorageError) else self._failure("cannot open", error) from error
         self._closed = False
         if not self._inline:
             self._thread = threading.Thread(target=self._write_loop, name="sqlite-write", daemon=True)
@@ -106,9 +95,23 @@ class Database:
         for pool in (self._pool, self._own_pool):
             if pool is not None:
                 await self._loop.run_in_executor(None, pool.shutdown)
-        self._db.close()
+        # The writer last: who closes last copies the log into the file, and removes the log.
+        for connection in (*self._readers, self._db):
+            connection.close()
         if self._lock is not None:
             self._lock.release()
+
+    async def mark_incomplete(self) -> None:
+        """Makes a later start without the database's write-ahead log fail: until the next checkpoint.
+
+        To be called once the schema is there, before anything else uses the database. Raises `StorageError`.
+        """
+        if self._lock is None:
+            return
+        try:
+            await self._loop.run_in_executor(None, mark_incomplete, self._db)
+        except sqlite3.Error as error:
+            raise self._failure("cannot write to", error) from error
 
     def write(self, work: Callable[[sqlite3.Connection], T], *, brief: bool = False) -> "asyncio.Future[T]":
         """Queues the write `work`; returns a future of the result of `work`, done once that is durable.
@@ -134,8 +137,8 @@ class Database:
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Runs the read `work` in a thread, on a read-only connection, and returns its result.
 
-        Callers take turns by `turn_key`; those without a key have a thread of their own. Raises
-        `StorageError` where the database is closed or cannot be read.
+        Callers take turns by `turn_key`; those without a key have their own thread. Raises `StorageError`
+        where the database is closed or cannot be read.
         """
         if self._closed:
             raise StorageError("the database is closed")
@@ -153,10 +156,11 @@ class Database:
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=256)
+            connection = connect(self._path)
             connection.execute("pragma query_only=1")
             connection.execute("pragma wal_autocheckpoint=0")
             self._local.connection = connection
+            self._readers.append(connection)
         return work(connection)
 
     def _failure(self, what: str, error: sqlite3.Error) -> StorageError:

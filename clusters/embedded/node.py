@@ -121,6 +121,7 @@ class ClusterNode:
             database = await stack.enter_async_context(Database(self._root / "journal.db"))
             self._database = database
             recovered = await database.write(open_journal)
+            await database.mark_incomplete()
             if self._settings.adopt:
                 recovered.owner = Owner()
             context = ExecutorContext(region=self._settings.region, workspaces=self._state_folder.workspaces)

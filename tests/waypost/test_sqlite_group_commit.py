@@ -240,7 +240,7 @@ async def test_damage_that_is_found_later_is_a_failing_store(
 ) -> None:
     """A file can be too large to be checked whole at the start, and a disk can fail later."""
     await damage(tmp_path / "a.db", 1)
-    monkeypatch.setattr("waypost.sqlite_group_commit.check_file", lambda *_: None)
+    monkeypatch.setattr("waypost.sqlite_files.opening.check_file", lambda *_: None)
 
     async with Database(tmp_path / "a.db") as database:
         with pytest.raises(StorageError, match=r"a\.db is damaged"):

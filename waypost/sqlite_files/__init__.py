@@ -1,4 +1,4 @@
-"""Locks SQLite database files, checks their structure and disk space, and defines the error type for them.
+"""Opens and locks SQLite database files, and checks their structure, log and disk space.
 
 Imports nothing else of this project.
 """

@@ -86,6 +86,7 @@ class SqliteStore(
             raise StoreUnusable(str(error)) from error
         try:
             self._identity, self._era = await self._database.write(transactions.prepare)
+            await self._database.mark_incomplete()
         except BaseException as error:
             # A store whose schema is refused must not keep the file's lock: the next start would find it in
             # use.

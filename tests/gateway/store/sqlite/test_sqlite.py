@@ -1,6 +1,7 @@
 """Tests the SQLite store: the conformance suite, and damage to its file."""
 
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -107,6 +108,17 @@ async def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path, open_sto
         db.execute("insert into migration values (9999, '9999_later.sql', '')")
     with pytest.raises(StoreUnusable, match=r"newer version: it has 9999_later\.sql"):
         await open_store().__aenter__()
+
+
+async def test_a_store_copied_without_its_log_is_refused(tmp_path: Path) -> None:
+    """A young one opened as an empty one, which gave the clusters another gateway to obey."""
+    for number in range(2):
+        async with SqliteStore(Database(tmp_path / "new.db")):
+            shutil.copy(tmp_path / "new.db", tmp_path / f"{number}.db")
+
+    for number in range(2):
+        with pytest.raises(StoreUnusable, match=f"{number}.db-wal is missing"):
+            await SqliteStore(Database(tmp_path / f"{number}.db")).__aenter__()
 
 
 async def test_a_changed_migration_is_refused(tmp_path: Path, open_store: Open) -> None:
