@@ -143,6 +143,7 @@ def test_the_inside_port_tells_how_it_is(running: Process) -> None:
         "[+] store",
         "[+] policy",
         "[+] keys",
+        "[+] certificates",
         "[+] regions",
     ]
     assert "waypost_decision_seconds_count" in httpx.get(f"{inside}/metrics").text
