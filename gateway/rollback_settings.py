@@ -105,7 +105,7 @@ class RollbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     that fail, of a routing revision that of the shards it has placed that fail.
     """
     ratio: Ratio = 2.0
-    """The factor by which the release's bad share must exceed the baseline's."""
+    """The factor by which the release's odds (bad results to others) must exceed the baseline's."""
     requests: Count = 200
     """The number of results below which the release's or baseline's share is no evidence.
 

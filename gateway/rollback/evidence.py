@@ -24,6 +24,11 @@ class Shares(Struct, frozen=True, kw_only=True):
         return min(1.0, self.bad / self.total) if self.total else 0.0
 
     @property
+    def odds(self) -> float:
+        """Returns how many events were bad for each that was not; infinite if all were bad."""
+        return self.share / (1 - self.share) if self.share < 1 else math.inf
+
+    @property
     def sound(self) -> bool:
         """Returns whether the numbers can be counts: finite, not negative, `bad` hardly above `total`.
 
@@ -50,10 +55,16 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
     @property
     def ratio(self) -> float:
-        """Returns the release's bad share divided by the baseline's; infinite if the baseline's is zero."""
+        """Returns the release's odds (bad to not bad) divided by the baseline's; infinite if those are zero.
+
+        If all of both were bad, it is 1.
+        """
+        # Not of shares: of a baseline that has more than half bad, no share is the double.
         if self.release.share == 0:
             return 0.0
-        return self.release.share / self.baseline.share if self.baseline.share else math.inf
+        if self.release.share == self.baseline.share:
+            return 1.0
+        return self.release.odds / self.baseline.odds if self.baseline.odds else math.inf
 
     @property
     def other_cause(self) -> str:

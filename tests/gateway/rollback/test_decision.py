@@ -73,7 +73,10 @@ GATES: dict[str, tuple[dict[str, Any], Outcome]] = {
     "too few": ({"found": evidence(submissions=199.0)}, Outcome.WAIT),
     "small baseline": ({"found": evidence(baseline_submissions=199.0)}, Outcome.FREEZE),
     "small share": ({"found": evidence(share=0.05, baseline=0.0)}, Outcome.WAIT),
-    "small ratio": ({"found": evidence(share=0.4, baseline=0.21)}, Outcome.WAIT),
+    "small ratio": ({"found": evidence(share=0.4, baseline=0.26)}, Outcome.WAIT),
+    "small ratio of much": ({"found": evidence(share=0.7, baseline=0.55)}, Outcome.WAIT),
+    "all bad before": ({"found": evidence(share=1.0, baseline=1.0)}, Outcome.WAIT),
+    "better than all bad": ({"found": evidence(share=0.9, baseline=1.0)}, Outcome.WAIT),
     "no evidence": ({"found": NoEvidence(why="down")}, Outcome.FREEZE),
     "NaN": ({"found": evidence(submissions=NAN)}, Outcome.FREEZE),
     "infinite": ({"found": evidence(baseline_submissions=math.inf)}, Outcome.FREEZE),
@@ -99,6 +102,13 @@ def test_gates_are_open_at_their_numbers() -> None:
         found = evidence(submissions=200.0, baseline_submissions=200.0, share=0.06, baseline=0.03)
         opened = verdict(past=past, release=a_release(released_at=released_at), found=found)
         assert opened.outcome is Outcome.ROLL_BACK
+
+
+@pytest.mark.parametrize(("share", "baseline"), [(0.9, 0.6), (1.0, 0.9), (0.4, 0.24), (0.06, 0.0)])
+def test_a_release_is_proven_bad_by_its_odds(share: float, baseline: float) -> None:
+    """Where more than half is bad before, no share is twice as much; the alerts compare odds, too."""
+    found = evidence(share=share, baseline=baseline)
+    assert verdict(found=found).outcome is Outcome.ROLL_BACK
 
 
 def test_what_was_not_done_hinders_nothing() -> None:
