@@ -13,11 +13,14 @@ SEEDS ?= 60
 OPA_VERSION := 1.22.2
 OPA := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost/opa-$(OPA_VERSION)/opa
 
+ENGINE ?= docker
+IMAGE ?= waypost:0.1.0
+
 # Dozens of tests start processes of ours: without bytecode each would compile all of it again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types floors policy opa prometheus helm chart test unit simulation integration demo observe faults failover bench generated pictures lock audit clean
+.PHONY: help setup check lint types floors policy opa prometheus helm chart image test unit simulation integration demo observe faults failover bench generated pictures lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -64,6 +67,11 @@ chart: helm ## the Helm chart, with what it takes from observability/, into dist
 	@$(BIN)/python -m helm.chart dist/chart
 	@$$($(BIN)/python -m helm.tools) package -d dist dist/chart/waypost
 
+image: $(STAMP) ## the container image of all roles (ENGINE=podman, IMAGE=waypost:0.1.0, BASE=python@sha256:...)
+	@rm -f dist/waypost-*.whl
+	$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-build-isolation --no-deps -w dist .
+	$(ENGINE) build $(if $(BASE),--build-arg BASE=$(BASE)) $(BUILD_FLAGS) -t $(IMAGE) -f Containerfile .
+
 prometheus: ## Prometheus and Alertmanager with their tools, Debian's packages: for the tests of rules and alerts
 	@command -v promtool amtool > /dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus prometheus-alertmanager; }
@@ -109,12 +117,13 @@ pictures: $(STAMP) ## draw docs/images/: each dashboard, from the Prometheus of 
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r docs/requirements.lock
 	$(BIN)/python -m docs.dashboard_pictures --speed $(SPEED)
 
-lock: ## resolve pyproject.toml again into requirements.lock, and for pictures into docs/requirements.lock
+lock: ## resolve pyproject.toml again: for development, for pictures (docs/), for the image (helm/)
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra dev --extra otel --python-version 3.11 -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra docs --constraints requirements.lock --python-version 3.11 -o docs/requirements.lock pyproject.toml
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra otel --constraints requirements.lock --python-version 3.11 -o helm/image.lock pyproject.toml
 
 audit: $(STAMP) ## known vulnerabilities of what is locked
 	$(BIN)/pip-audit --require-hashes -r requirements.lock -r docs/requirements.lock
 
 clean: ## remove what was made
-	rm -rf .venv .waypost bench/out
+	rm -rf .venv .waypost bench/out dist
