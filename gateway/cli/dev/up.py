@@ -24,6 +24,7 @@ from gateway.cli.dev.region_folders import remove_regions, set_regions_apart
 from gateway.cli.dev.stack import ROUND_TRIPS, Stack
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, table
+from gateway.settings_loading import NOT_SETTINGS, PREFIX
 from waypost import tls
 from waypost.cancellation import cancel_and_wait
 from waypost.files.permissions import make_private_folder, write_private
@@ -219,3 +220,7 @@ async def _print_end(stack: Stack, name: str) -> None:
     )
     again = shlex.join(stack.start_command(name))
     console().print(f"start it again with: {again}", markup=False)
+    settings = sorted(word for word in os.environ if word.startswith(PREFIX) and word not in NOT_SETTINGS)
+    if name == "gateway" and settings:
+        # Their values may be secrets. Without them it would run with other settings, without a word.
+        console().print(f"in a terminal that has its settings: {', '.join(settings)}", markup=False)

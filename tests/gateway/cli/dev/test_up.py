@@ -160,9 +160,14 @@ async def test_it_says_where_the_metrics_of_each_process_are(
 
 @pytest.mark.integration
 async def test_a_gateway_that_dies_can_be_started_again_beside_its_regions(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The regions are reached through this process: if it ended too, there would be nothing to start for."""
+    """The regions are reached through this process: if it ended too, there would be nothing to start for.
+
+    Started in a terminal without the settings that `up` had it would refuse alerts, and roll nothing back.
+    """
+    monkeypatch.setenv("WAYPOST_ROLLBACK__ALERTS_TOKEN", "quiet")
+    monkeypatch.setenv("WAYPOST_TOKEN", "quiet")
     stack = EmptyStack(tmp_path, ())
     running = asyncio.create_task(_up(stack))
     await stack.started.wait()
@@ -171,7 +176,10 @@ async def test_a_gateway_that_dies_can_be_started_again_beside_its_regions(
     assert not stack.ended
     os.kill(os.getpid(), signal.SIGTERM)
     await running
-    assert f"again with: waypost gateway --config {stack.configuration}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"again with: waypost gateway --config {stack.configuration}" in printed
+    assert "in a terminal that has its settings: WAYPOST_ROLLBACK__ALERTS_TOKEN\n" in printed
+    assert "quiet" not in printed
 
 
 def test_without_an_opa_it_says_how_one_is_made(
