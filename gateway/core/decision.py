@@ -1,6 +1,7 @@
 """The data types of policy evaluation: `Question` (a query to policy) and `Decision` (its answer)."""
 
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final, assert_never
 
 from msgspec import UNSET, Struct, UnsetType
@@ -45,6 +46,7 @@ class ActionKind(StrEnum):
     """
 
 
+@cache
 def kind_of(action: Action) -> ActionKind:
     """Returns the `ActionKind` of an API action: a read, a change, or work for a tenant.
 

@@ -187,6 +187,9 @@ def _type_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[F
     The second is an error only in a workflow that asks for the side effects `exclusive`.
     """
     exclusive = workflow.spec.side_effects is SideEffects.EXCLUSIVE
+    types = {task.type for task in workflow.spec.tasks}
+    if types <= executors.run_types.keys() and not (exclusive and types - executors.exclusive):
+        return
     for index, task in enumerate(workflow.spec.tasks):
         if task.type not in executors.run_types:
             known = ", ".join(sorted(executors.run_types))

@@ -42,7 +42,7 @@ def name_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
         seen: set[str] = set()
         for at, need in enumerate(task.needs):
             if need not in counts:
-                yield FieldError(f"/spec/tasks/{index}/needs/{at}", f"there is no task {need}")
+                yield FieldError(f"/spec/tasks/{index}/needs/{at}", f"there is no task {need[:128]}")
             elif need == task.name:
                 yield FieldError(f"/spec/tasks/{index}/needs/{at}", f"{need} needs itself")
             elif need in seen:

@@ -30,6 +30,10 @@ FREE_FORM_DEPTH: Final = 4
 A shallower free-form value is only checked more strictly than necessary, and then by the strict reader.
 """
 
+LONG_INTEGER: Final = b"0" * len(str(EXACT))
+DIGITS_AS_ZEROS: Final = bytes(ord("0") if byte in b"0123456789" else ord(".") for byte in range(256))
+"""A table for `bytes.translate` that makes zeros of all digits, and dots of all other bytes."""
+
 _CONTAINERS: Final = frozenset({dict, list, tuple})
 
 PartialChecks: TypeAlias = Callable[[Any, list[FieldError]], list[FieldError]]
@@ -79,11 +83,10 @@ def parse_quickly(body: bytes, limits: DocumentLimits) -> Workflow | None:
     try:
         value = _decode_json(body)
         workflow = msgspec.convert(value, Workflow)
+        strict = _is_certainly_strict(workflow, value, body, limits.maximum_nesting - FREE_FORM_DEPTH)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None  # msgspec stops at the first error and names no line: the strict reader reports all
-    if _is_certainly_strict(workflow, value, body, limits.maximum_nesting - FREE_FORM_DEPTH):
-        return workflow
-    return None
+    return workflow if strict else None
 
 
 def parse_json(body: bytes, type_: type[T]) -> T:
@@ -150,7 +153,8 @@ def _is_certainly_strict(workflow: Workflow, value: Any, body: bytes, depth: int
     # A single byte is found ten times as fast as several.
     if b"\\" in body and b"\\u0000" in body:
         return False
-    if not _is_bounded(_free_form_values(workflow), depth):
+    free_form = _free_form_values(workflow)
+    if not (_is_certainly_bounded(free_form, depth) or _is_bounded(free_form, depth)):
         return False
     encoded = msgspec.json.encode(value)
     return encoded == body or encoded == msgspec.json.format(body, indent=-1)
@@ -159,9 +163,22 @@ def _is_certainly_strict(workflow: Workflow, value: Any, body: bytes, depth: int
 def _free_form_values(workflow: Workflow) -> list[Any]:
     """Returns the values in the workflow that may be any JSON; the schema bounds all others."""
     spec = workflow.spec
-    found = [task.run for task in spec.tasks]
-    found += [data for task in spec.tasks for data in (task.source, task.target) if data is not None]
+    found: list[Any] = [task.run for task in spec.tasks]
+    found += [task.source for task in spec.tasks if task.source is not None]
+    found += [task.target for task in spec.tasks if task.target is not None]
     return [*found, spec.params, spec.shards.items]
+
+
+def _is_certainly_bounded(values: list[Any], depth: int) -> bool:
+    """Returns True only if `_is_bounded` would; it sees that of nearly every document in half the time.
+
+    No integer is too large where no 16 digits follow each other. And a value that were nested too deep would
+    have more than `depth` opening brackets, beside those that the other objects and arrays have.
+    """
+    text = msgspec.json.encode(values)
+    others = [type(value) in _CONTAINERS for value in values].count(True)
+    brackets = text.count(b"{") + text.count(b"[") - 1
+    return brackets - (others - 1) <= depth and LONG_INTEGER not in text.translate(DIGITS_AS_ZEROS)
 
 
 def _is_bounded(values: list[Any], depth: int) -> bool:

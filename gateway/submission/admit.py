@@ -67,9 +67,7 @@ async def admit(
     with another document, `TooManyRequests` (429) beyond the tenant's `limits` of open work, `Unavailable`
     (503) where nothing was stored.
     """
-    admitted = await store.admit(
-        structs.replace(admission(submission, decision, run_id), limits=limits_of(decision, limits))
-    )
+    admitted = await store.admit(admission(submission, decision, run_id, limits=limits_of(decision, limits)))
     if admitted.exceeded:
         raise TooManyRequests(admitted.exceeded, retry_after_seconds=QUOTA_RETRY_SECONDS)
     if admitted.replay:
@@ -88,8 +86,13 @@ def _request_digest(sent: Run | Submission) -> bytes:
     return sent.requested or sent.fingerprint
 
 
-def admission(submission: Submission, decision: Decision, run_id: str) -> Admission:
-    """Builds the rows that admit `submission`: run, shards, policy decision and history entry."""
+def admission(
+    submission: Submission, decision: Decision, run_id: str, *, limits: OpenWork | None = None
+) -> Admission:
+    """Builds the rows that admit `submission`: run, shards, policy decision and history entry.
+
+    `limits` are those of the tenant's open work; None: no limits.
+    """
     workflow, principal, at = submission.workflow, submission.principal, submission.at
     run = Run(
         id=run_id,
@@ -117,7 +120,7 @@ def admission(submission: Submission, decision: Decision, run_id: str) -> Admiss
     )
     shards = tuple([Shard(run=run_id, index=index, item=item) for index, item in enumerate(workflow.items)])
     entry = _entry_of(HistoryKind.ACCEPTED, run_id, submission, decision)
-    return Admission(run=run, shards=shards, decision=decision, history=(entry,))
+    return Admission(run=run, shards=shards, decision=decision, history=(entry,), limits=limits)
 
 
 def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run, HistoryEntry]:

@@ -88,13 +88,13 @@ class RecordedPolicy:
             self._offer(decision, question)
             return decision
         match kind_of(question.action):
+            case ActionKind.WORK:
+                pass  # what admits, retries or places the run stores it
             case ActionKind.CHANGE:
                 return await self._record_first(decision)
             case ActionKind.READ:
                 if self._settings.record_permitted_reads:
                     self._offer(decision, question)
-            case ActionKind.WORK:
-                pass  # what admits, retries or places the run stores it
         return decision
 
     async def run(self) -> None:

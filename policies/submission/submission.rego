@@ -32,8 +32,6 @@ decision := {
 
 refusals := (caller.deny | document.deny) | deny
 
-deny contains {"rule": "scope.missing", "message": "scope: workflows:submit is missing"} if not granted
+deny contains {"rule": "scope.missing", "message": "scope: workflows:submit is missing"} if not "workflows:submit" in input.principal.scopes
 
 deny contains reasons.of(refusal) if some refusal in house.submit
-
-granted if "workflows:submit" in input.principal.scopes

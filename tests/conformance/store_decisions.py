@@ -1,5 +1,6 @@
 """Conformance tests of stores about recorded policy decisions."""
 
+import hashlib
 from typing import Any
 
 from msgspec import structs
@@ -50,7 +51,10 @@ class DecisionsConformance:
 
     async def test_an_acceptance_records_what_policy_saw(self, store: Store) -> None:
         """The document that policy saw, also where the run has another since policy changed it."""
-        same = structs.replace(admission("run-1", workflow=DOCUMENT), decision=asked("d1"))
+        digest = hashlib.sha256(DOCUMENT).digest()
+        same = structs.replace(
+            admission("run-1", workflow=DOCUMENT, fingerprint=digest), decision=asked("d1")
+        )
         changed = structs.replace(
             admission("run-2", workflow=b'{"b":2}', idempotency_key=None), decision=asked("d2")
         )

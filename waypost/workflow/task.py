@@ -1,17 +1,18 @@
 """The types of a task in a workflow document, shared by the gateway and the clusters that run it."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
 
-TaskName: TypeAlias = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9._-]{1,128}$(?!\n)",
-        description="a name of 1 to 128 letters, digits, dots, dashes and underscores",
-    ),
-]
+TASK_NAME: Final = r"^[A-Za-z0-9._-]{1,128}$(?!\n)"
+_NAME_TEXT: Final = "a name of 1 to 128 letters, digits, dots, dashes and underscores"
+TaskName: TypeAlias = Annotated[str, Meta(pattern=TASK_NAME, description=_NAME_TEXT)]
+Need: TypeAlias = Annotated[str, Meta(extra_json_schema={"pattern": TASK_NAME}, description=_NAME_TEXT)]
+"""The name of another task of the workflow.
+
+The pattern is in the JSON Schema alone: that there is a task of that name is checked anyway.
+"""
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """An integer that fits a signed 64-bit column of a journal, for counts and sequence numbers."""
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
@@ -68,7 +69,7 @@ class TaskSpec(
     ]
     source: Data | None = None
     target: Data | None = None
-    needs: Annotated[tuple[TaskName, ...], Meta(description="Tasks that come before it.")] = ()
+    needs: Annotated[tuple[Need, ...], Meta(description="Tasks that come before it.")] = ()
     when: Annotated[
         str | None,
         Meta(description='CEL over tasks["name"].output, params and shard. False: the task is skipped.'),

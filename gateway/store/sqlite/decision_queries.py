@@ -65,9 +65,19 @@ class _Document(msgspec.Struct, frozen=True):
 _decode_name = msgspec.json.Decoder(_Document).decode
 
 
-def insert(db: sqlite3.Connection, decision: Decision, run: Run | None, *, passing: bool = False) -> None:
-    """Stores a policy decision, which is about `run` if that is given."""
-    db.execute(_INSERT, _row(decision, run, passing=passing))
+def insert(
+    db: sqlite3.Connection,
+    decision: Decision,
+    run: Run | None,
+    *,
+    asked_about: bytes = b"",
+    passing: bool = False,
+) -> None:
+    """Stores a policy decision, which is about `run` if that is given.
+
+    `asked_about` is the SHA-256 of the document that policy was asked about; it is computed if it is empty.
+    """
+    db.execute(_INSERT, _row(decision, run, asked_about, passing=passing))
 
 
 def insert_passing(
@@ -162,7 +172,7 @@ def _matches(decision: Decision, run: str, query: DecisionQuery) -> bool:
     )
 
 
-def _row(decision: Decision, run: Run | None, *, passing: bool) -> tuple[Any, ...]:
+def _row(decision: Decision, run: Run | None, asked_about: bytes, *, passing: bool) -> tuple[Any, ...]:
     """Returns the parameters of the SQL statement `_INSERT` for a policy decision."""
     question = decision.question
     tenant, run_id, name = "", "", ""
@@ -176,7 +186,7 @@ def _row(decision: Decision, run: Run | None, *, passing: bool) -> tuple[Any, ..
     if run is not None:
         run_id, name, tenant = run.id, run.name, tenant or run.tenant
         if document == run.workflow:
-            document, digest = None, hashlib.sha256(run.workflow).digest()
+            document, digest = None, asked_about or hashlib.sha256(run.workflow).digest()
     state = msgspec.json.encode(decision).decode()
     flags = int(decision.allow is not True), int(passing)
     return decision.id, decision.at, state, tenant, run_id, name, *flags, document, digest

@@ -78,10 +78,9 @@ def admit(db: sqlite3.Connection, admission: Admission) -> Admitted:
         db.execute(sql.INSERT_RUN, row_mapping.run_row(run))
     for shard in admission.shards:
         db.execute(sql.INSERT_SHARD, row_mapping.shard_row(shard, run.priority, run.tenant))
-    for label in row_mapping.label_rows(run):
-        db.execute(sql.INSERT_LABEL, label)
+    db.executemany(sql.INSERT_LABEL, row_mapping.label_rows(run))
     db.execute(sql.OPEN_RUN, (run.tenant, work.runs, work.shards, work.tasks, run.weight))
-    decision_queries.insert(db, admission.decision, run)
+    decision_queries.insert(db, admission.decision, run, asked_about=run.fingerprint)
     append_history(db, admission.history)
     return Admitted(run=run, replay=False)
 

@@ -138,6 +138,21 @@ def test_nesting_is_counted_the_same_everywhere(nesting: int, media_type: str) -
             parse(body, media_type, LIMITS)
 
 
+def test_what_is_nested_as_deep_as_python_recurses_is_refused_as_such() -> None:
+    """Decoding, converting and encoding end at other depths: a document between them is no failure."""
+    for nesting in range(600, 1_000):
+        body = json.dumps(document(params={"p": "v"})).replace('"v"', "[" * nesting + "]" * nesting)
+        with pytest.raises(TooLarge):
+            parse(body.encode(), JSON, LIMITS)
+
+
+def test_texts_that_look_deep_or_like_large_numbers_are_texts() -> None:
+    """A quick look at the brackets and digits of a document must refuse nothing."""
+    params = {"deep": "[{" * 64, "number": "9" * 400, "fraction": 0.1234567890123456}
+
+    assert parse(json.dumps(document(params=params)).encode(), JSON, LIMITS).spec.params == params
+
+
 def test_errors_are_counted_and_the_first_of_them_shown() -> None:
     """The response and the time for it stay small for any input."""
     with pytest.raises(Invalid, match="has 150 errors, the first 100 are shown") as caught:
