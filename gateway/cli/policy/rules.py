@@ -152,7 +152,7 @@ def evaluate(
 @app.command
 @command
 def builtins(*, output: Output = Format.TABLE) -> None:
-    """List the builtin functions of OPA, and whether the embedded engine supports each."""
+    """List the builtin functions that the embedded engine has of OPA's, and where they differ."""
     rows = [
         {"name": name, "embedded": one.support, "note": one.note} for name, one in sorted(BUILTINS.items())
     ]

@@ -1,9 +1,9 @@
-"""The table of the builtin functions of OPA 1.22, with the embedded engine's support for each.
+"""The table of the builtins of OPA 1.22 that regorus has too, with the embedded engine's support for each.
 
 `waypost policy builtins` shows it. It comes from a comparison of the engine with OPA in strict mode, on OPA's
 own conformance cases and on generated arguments with odd strings, numbers, sets and types. A builtin with the
 support `same` gives the value that OPA gives, or fails where OPA fails; such a failure refuses the action. A
-builtin that the table lacks is unknown to OPA too.
+builtin of OPA that the table lacks is absent from the embedded engine.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class Support(StrEnum):
     NEARLY = "nearly"
     """The builtin is usable: it differs from OPA only as its note says."""
     REFUSED = "refused"
-    """The builtin is not usable here: it is absent, or differs from OPA as its note says."""
+    """The builtin is not usable here: it differs from OPA as its note says."""
     NEVER = "never"
     """The builtin is not usable in any bundle, even on OPA: a decision must depend on its input alone."""
 
@@ -94,21 +94,6 @@ _REFUSED: Final = {
     (f"bits.{name}" for name in ("and", "lsh", "negate", "or", "rsh", "xor")),
     "gives nothing for integers beyond 64 bits",
 )
-_ABSENT: Final = """
-all any array.flatten cast_array cast_boolean cast_null cast_object cast_set cast_string crypto.hmac.equal
-crypto.hmac.md5 crypto.hmac.sha1 crypto.hmac.sha256 crypto.hmac.sha512 crypto.md5 crypto.parse_private_keys
-crypto.sha1 crypto.sha256 crypto.x509.parse_and_verify_certificates
-crypto.x509.parse_and_verify_certificates_with_options crypto.x509.parse_certificate_request
-crypto.x509.parse_certificates crypto.x509.parse_keypair crypto.x509.parse_rsa_private_key graphql.is_valid
-graphql.parse graphql.parse_and_verify graphql.parse_query graphql.parse_schema graphql.schema_is_valid
-io.jwt.decode io.jwt.encode_sign io.jwt.encode_sign_raw io.jwt.verify_eddsa io.jwt.verify_es256
-io.jwt.verify_es384 io.jwt.verify_es512 io.jwt.verify_hs256 io.jwt.verify_hs384 io.jwt.verify_hs512
-io.jwt.verify_ps256 io.jwt.verify_ps384 io.jwt.verify_ps512 io.jwt.verify_rs256 io.jwt.verify_rs384
-io.jwt.verify_rs512 net.cidr_contains_matches net.cidr_intersects net.cidr_merge net.cidr_overlap
-providers.aws.sign_req re_match regex.globs_match rego.metadata.chain rego.metadata.rule rego.parse_module
-set_diff strings.render_template strings.split_n uri.is_valid uri.parse
-and assign div eq equal gt gte lt lte minus mul neq or plus rem
-"""
 _NEVER: Final = {
     "http.send": "what a decision needs comes with the question: input or data",
     "io.jwt.decode_verify": "it looks at the clock; the gateway has verified the caller: input.principal",
@@ -123,10 +108,9 @@ BUILTINS: Final[Mapping[str, Builtin]] = {
     **{name: Builtin(support=Support.SAME) for name in _SAME.split()},
     **{name: Builtin(support=Support.NEARLY, note=note) for name, note in _NEARLY.items()},
     **{name: Builtin(support=Support.REFUSED, note=note) for name, note in _REFUSED.items()},
-    **{name: Builtin(support=Support.REFUSED, note="absent") for name in _ABSENT.split()},
     **{name: Builtin(support=Support.NEVER, note=note) for name, note in _NEVER.items()},
 }
-"""Every builtin that rules can call, by name."""
+"""The builtins of OPA that the embedded engine has or that no bundle may call, by name."""
 
 UNBOUNDED: Final = frozenset({"numbers.range", "numbers.range_step"})
 """The builtins whose result may be much larger than their arguments."""

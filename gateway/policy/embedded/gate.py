@@ -136,7 +136,7 @@ def _call(module: Module, call: SyntaxNode, defined: set[Path]) -> Iterator[Prob
         if known.support is Support.REFUSED:
             yield span, f"{name} is not here: {known.note}"
     elif module.resolve(call["fcn"]) not in defined:
-        yield span, f"there is no function {name}, {NEITHER}"
+        yield span, f"{name} is not here: absent, or misspelt"
     # Written in the rule, a broken pattern would fail in each decision.
     if name in PATTERN_BUILTINS:
         pattern = literal(call["params"][name == "regex.replace"])

@@ -22,8 +22,8 @@ def refused(*rules: str) -> list[str]:
     [
         ("r if glob.match(`*`, [], input.x)", "glob.match is not here: reads `[^a]`"),
         ("r if crypto.md5(input.x)", "crypto.md5 is not here: absent"),
-        ("r if nothing.of.the.kind(1)", "there is no function nothing.of.the.kind"),
-        ("r if data.b.f(1)", "there is no function data.b.f"),
+        ("r if nothing.of.the.kind(1)", "nothing.of.the.kind is not here: absent, or misspelt"),
+        ("r if data.b.f(1)", "data.b.f is not here: absent, or misspelt"),
         (r"r if regex.match(`(a`, input.x)", "regex.match: it is no pattern: missing ): (a"),
         ("r := input.xs[_].b if input.y else := 2", "a loop in a value of a rule with `else`"),
         ("r := 1 if input.y else := input.xs[_][0]", "a loop in a value of a rule with `else`"),
