@@ -54,7 +54,9 @@ class ClusterAdapter(Protocol):
     async def apply(self, batch: Batch) -> BatchAnswers:
         """Sends a batch of orders (start or end attempts, lease grants) to the cluster; returns the answers.
 
-        Returns when the orders are durable in the cluster. Idempotent.
+        Returns when the orders are durable in the cluster. Idempotent. An attempt of a run whose side effects
+        are exclusive starts no task before its lease is granted, and none is left when the lease ends. A
+        cluster that cannot promise that refuses the create as `Unsupported`: the shard goes elsewhere.
         """
         ...
 

@@ -21,7 +21,10 @@ class ClusterKind(Struct, Generic[S], frozen=True, kw_only=True):
     """A registry entry: the executors of a kind of cluster, its settings, and the factory of its adapter."""
 
     executors: DeclaredExecutors
-    """The executors of such a cluster; documents are checked against them."""
+    """The executors of such a cluster; documents are checked against those of all kinds together.
+
+    So a cluster gets exclusive attempts for an executor that is exclusive elsewhere alone: it refuses them.
+    """
     settings: type[S]
     """The type of the settings that a region with such a cluster has in its table `cluster`."""
     adapter: Callable[[RegionConnection, S], ClusterAdapter]

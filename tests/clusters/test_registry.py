@@ -58,9 +58,9 @@ def test_a_scheme_picks_the_kind_of_cluster() -> None:
     """And an unknown one is named, with those that there are."""
     assert isinstance(adapter_at(EMBEDDED).adapter, EmbeddedCluster)
     for url in ("unheard-of+https://10.1.0.5", "10.1.0.5:7101", "embedded+https://"):
-        with pytest.raises(ValueError, match=r"there are: embedded\+https"):
+        with pytest.raises(ValueError, match=r"there are: .*embedded\+https"):
             adapter_at(url)
-        with pytest.raises(ValueError, match=r"there are: embedded\+https"):
+        with pytest.raises(ValueError, match=r"there are: .*embedded\+https"):
             executors_at([url])
 
 

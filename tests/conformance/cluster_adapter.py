@@ -1,12 +1,13 @@
 """The conformance suite of `ClusterAdapter`: inherit it, and provide the fixture `adapter`."""
 
 from tests.conformance.cluster_batches import BatchConformance
+from tests.conformance.cluster_leases import LeaseConformance
 from tests.conformance.cluster_lies import LyingClusterConformance
 from tests.conformance.cluster_streams import EventStreamConformance, LogConformance
 
 
 class ClusterAdapterConformance(
-    BatchConformance, EventStreamConformance, LogConformance, LyingClusterConformance
+    BatchConformance, EventStreamConformance, LeaseConformance, LogConformance, LyingClusterConformance
 ):
     """The conformance tests of everything that a cluster promises to the gateway.
 

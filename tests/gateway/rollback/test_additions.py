@@ -1,9 +1,9 @@
 """Tests that a kind of release with checks, a connection and a loop of its own needs only its entry."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from msgspec import structs
@@ -24,14 +24,16 @@ class FeatureFlags(RoutingRevisions):
 
     opened = 0
 
-    @classmethod
-    @asynccontextmanager
-    async def connected(cls, sources: Sources, _: AsksPrometheus) -> AsyncIterator[Releases]:
-        cls.opened += 1
-        try:
-            yield cls(sources.store)
-        finally:
-            cls.opened -= 1
+    async def __aenter__(self) -> Self:
+        FeatureFlags.opened += 1
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        FeatureFlags.opened -= 1
+
+
+def releases_of(sources: Sources, _: AsksPrometheus) -> AbstractAsyncContextManager[Releases]:
+    return FeatureFlags(sources.store)
 
 
 async def stages() -> None: ...
@@ -52,7 +54,7 @@ def mistakes_of(settings: RollbackSettings) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def flags(monkeypatch: pytest.MonkeyPatch) -> None:
     """Registers the example kind in the place of another: the enum of kinds cannot grow in a test."""
-    entry = RegisteredKind(releases=FeatureFlags.connected, loops=loops_of, mistakes=mistakes_of)
+    entry = RegisteredKind(releases=releases_of, loops=loops_of, mistakes=mistakes_of)
     monkeypatch.setattr(composition, "RELEASES", {**RELEASES, ReleaseKind.EXTERNAL: entry})
 
 
