@@ -1,8 +1,10 @@
 """Compares recorded policy decisions with those by other rules: a flip is a decision that differs.
 
-Two decisions are compared by what they allow, by which rules, and with which obligations; not by the texts of
-messages, in which engines format numbers differently.
+Two decisions are compared by what they allow, by which rules of which level, and with which obligations; not
+by the texts of messages, in which engines format numbers differently.
 """
+
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec import Struct
@@ -40,7 +42,7 @@ class Flip(Struct, frozen=True, kw_only=True):
     rules: tuple[str, ...]
     """The ids of the rules that made the difference: those that refuse, else those that only one side has."""
     detail: str = ""
-    """The difference of the obligations, or the reason why there was no answer, as text."""
+    """The difference of levels and obligations, or the reason why there was no answer, as text."""
 
 
 KINDS = ("allowed", "unanswered", "refused", "changed")
@@ -68,7 +70,8 @@ def flip_of(recorded: Recorded, now: Decision) -> Flip | None:
         kind, rules = "refused", now.rules
     else:
         rules = tuple(sorted(set(recorded.rules) ^ set(now.rules)))
-        detail = _differences(recorded.obligations, now.obligations)
+        levels = _level_changes(recorded.reasons, now.reasons)
+        detail = "; ".join([*levels, *_differences(recorded.obligations, now.obligations)])
         if not rules and not detail:
             return None
         kind = "changed"
@@ -77,9 +80,15 @@ def flip_of(recorded: Recorded, now: Decision) -> Flip | None:
     )
 
 
-def _differences(before: Obligations, after: Obligations) -> str:
-    return "; ".join(
-        f"{name}: {getattr(before, name)!r} -> {getattr(after, name)!r}"
-        for name in Obligations.__struct_fields__
-        if getattr(before, name) != getattr(after, name)
-    )
+def _level_changes(before: Iterable[Reason], after: Iterable[Reason]) -> Iterator[str]:
+    """Yields each change of a rule's enforcement level, after which a refusal can be overridden, or not."""
+    former = {reason.rule: reason.level for reason in before}
+    for rule, level in sorted({reason.rule: reason.level for reason in after}.items()):
+        if former.get(rule, level) != level:
+            yield f"level of {rule}: {former[rule]} -> {level}"
+
+
+def _differences(before: Obligations, after: Obligations) -> Iterator[str]:
+    for name in Obligations.__struct_fields__:
+        if getattr(before, name) != getattr(after, name):
+            yield f"{name}: {getattr(before, name)!r} -> {getattr(after, name)!r}"

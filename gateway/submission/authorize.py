@@ -12,6 +12,16 @@ OPTIONS: Final = "--reason WHY --ticket WHERE --expires 7d"
 """The options that the command needs."""
 
 
+def refusal_text(decision: Decision) -> str:
+    """Returns why policy refuses an action, with its warnings, and how to ask for an exception."""
+    refusing = [reason.message for reason in decision.reasons if refuses(reason)]
+    warning = [reason.message for reason in decision.reasons if not refuses(reason)]
+    text = "; ".join(refusing) or "policy does not permit it"
+    if warning:
+        text += f" (a warning only: {'; '.join(warning)})"
+    return text + exception_advice(decision)
+
+
 def exception_advice(decision: Decision) -> str:
     """Returns a sentence on how to request a policy exception, if every refusing rule is soft; else empty."""
     if not can_be_excepted(decision):
@@ -46,7 +56,5 @@ async def authorize(question: Question, *, policy: PolicyEngine) -> Decision:
         detail = TOO_OLD if decision.fault == TOO_OLD else "policy could not answer"
         raise Unavailable(detail, decision=decision) from PolicyFault(decision.fault)
     if decision.allow is not True:
-        detail = "; ".join(reason.message for reason in decision.reasons) or "policy does not permit it"
-        detail += exception_advice(decision)
-        raise Denied(detail, reasons=decision.reasons, decision=decision)
+        raise Denied(refusal_text(decision), reasons=decision.reasons, decision=decision)
     return decision

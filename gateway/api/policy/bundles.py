@@ -49,7 +49,7 @@ async def bundle(call: Call) -> Response:
     if release is None:
         raise NotFound("there is no such bundle")
     counts = services.rollout.shadow_counts(release.sequence)
-    return JsonResponse(bundle_detail(release, counts), etag=etag(rollout.generation))
+    return JsonResponse(bundle_detail(release, rollout, counts), etag=etag(rollout.generation))
 
 
 async def upload(call: Call) -> Response:
@@ -70,8 +70,9 @@ async def upload(call: Call) -> Response:
         await record_refused_bundle(call, act, archive, error)
         raise
     path = f"/v1/policy/bundles/{release.sequence}"
-    tag = etag(services.rollout.current.generation)
-    return JsonResponse(bundle_view(release), status=201, location=path, etag=tag)
+    rollout = services.rollout.current
+    view = bundle_view(release, rollout)
+    return JsonResponse(view, status=201, location=path, etag=etag(rollout.generation))
 
 
 async def shadow(call: Call) -> Response:
@@ -146,8 +147,11 @@ async def _rollout_response(call: Call, taken: Taken) -> Response:
         unknown_tenants(named, await rollout.deciding_bundles()) if named and taken.pending is None else ()
     )
     status = 200 if taken.pending is None else 202
-    tag = etag(call.services.rollout.current.generation)
-    return JsonResponse(step_view(taken.release, taken.pending, unknown), status=status, etag=tag)
+    current, deciding = rollout.current, call.services.policy.revision
+    view = step_view(
+        taken.release, current, deciding=deciding, pending=taken.pending, unknown_tenants=unknown
+    )
+    return JsonResponse(view, status=status, etag=etag(current.generation))
 
 
 async def _authorize(call: Call, operation: dict[str, Any]) -> Act:

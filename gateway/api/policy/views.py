@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from msgspec import Struct, structs
 
 from gateway.core.decision import Action
-from gateway.policy.rollout.bundle_states import BundleState, PendingStep, Release, Rollout, Step
+from gateway.policy.rollout.bundle_states import (
+    BundleState,
+    PendingStep,
+    Release,
+    Rollout,
+    Step,
+    not_in_force,
+    rolled_back_before,
+)
 from gateway.policy.rollout.shadow import ShadowCounts
 
 
@@ -28,6 +36,8 @@ class BundleView(Struct, frozen=True, kw_only=True):
     """The tenants for whom a bundle in canary decides."""
     percent: float
     """The percentage of all other tenants for whom a bundle in canary decides too."""
+    rolled_back_as: tuple[int, ...]
+    """The sequence numbers of rolled-back bundles with the same rules and data as this one."""
 
 
 class PendingView(Struct, frozen=True, kw_only=True):
@@ -52,6 +62,8 @@ class StepResult(BundleView, frozen=True, kw_only=True):
     """The rollout change, if it still waits for approvals."""
     unknown_tenants: tuple[str, ...] = ()
     """The tenants named for the canary that no bundle's data has."""
+    not_in_force: str = ""
+    """A sentence that says which revision decides in place of the active bundle's; empty if none does."""
 
 
 class FlipView(Struct, frozen=True, kw_only=True):
@@ -93,6 +105,8 @@ class BundleList(Struct, frozen=True, kw_only=True):
     """The sequence number of the active bundle; null if the policy of the gateway's start decides."""
     deciding: str
     """The revision of the policy in force."""
+    not_in_force: str
+    """A sentence that says so if that is another revision than the active bundle's; empty if it is not."""
     pending: PendingView | None
     """The rollout change that waits for approval; null if none does."""
     approvals_kept: int
@@ -101,8 +115,8 @@ class BundleList(Struct, frozen=True, kw_only=True):
     """The number of the rollout's state: the ETag without its quotes."""
 
 
-def bundle_view(release: Release) -> BundleView:
-    """Converts a policy bundle to the API's `BundleView`."""
+def bundle_view(release: Release, rollout: Rollout) -> BundleView:
+    """Converts a policy bundle of `rollout` to the API's `BundleView`."""
     return BundleView(
         sequence=release.sequence,
         revision=release.revision,
@@ -115,17 +129,27 @@ def bundle_view(release: Release) -> BundleView:
         changed_at=release.changed_at,
         tenants=release.share.tenants,
         percent=release.share.percent,
+        rolled_back_as=rolled_back_before(rollout, release),
     )
 
 
 def step_view(
-    release: Release, pending: PendingStep | None, unknown_tenants: tuple[str, ...] = ()
+    release: Release,
+    rollout: Rollout,
+    *,
+    deciding: str,
+    pending: PendingStep | None,
+    unknown_tenants: tuple[str, ...] = (),
 ) -> StepResult:
-    """Converts a bundle, the waiting rollout change and its unknown tenants to the API's `StepResult`."""
+    """Converts a bundle, the waiting rollout change and its unknown tenants to the API's `StepResult`.
+
+    `rollout` is the rollout after the change, `deciding` the revision that decides then.
+    """
     return StepResult(
-        **structs.asdict(bundle_view(release)),
+        **structs.asdict(bundle_view(release, rollout)),
         pending=_pending_view(pending),
         unknown_tenants=unknown_tenants,
+        not_in_force=not_in_force(rollout, deciding),
     )
 
 
@@ -145,10 +169,11 @@ def _pending_view(pending: PendingStep | None) -> PendingView | None:
     )
 
 
-def bundle_detail(release: Release, counts: ShadowCounts | None) -> BundleDetail:
+def bundle_detail(release: Release, rollout: Rollout, counts: ShadowCounts | None) -> BundleDetail:
     """Converts a bundle, and the counts of its answers in shadow, to the API's `BundleDetail`."""
     return BundleDetail(
-        **structs.asdict(bundle_view(release)), shadow=None if counts is None else _shadow_view(counts)
+        **structs.asdict(bundle_view(release, rollout)),
+        shadow=None if counts is None else _shadow_view(counts),
     )
 
 
@@ -175,9 +200,10 @@ def bundle_list(rollout: Rollout, deciding: str) -> BundleList:
     """Converts a rollout to the API's `BundleList`; `deciding` is the revision of the bundle that decides."""
     active = rollout.active
     return BundleList(
-        items=tuple(bundle_view(release) for release in reversed(rollout.releases)),
+        items=tuple(bundle_view(release, rollout) for release in reversed(rollout.releases)),
         active=None if active is None else active.sequence,
         deciding=deciding,
+        not_in_force=not_in_force(rollout, deciding),
         pending=_pending_view(rollout.pending),
         approvals_kept=rollout.approvals_kept,
         generation=rollout.generation,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from gateway.cli.arguments import Continued, Format, Limit, Output, Token, Url
+from gateway.cli.arguments import Continued, Format, Limit, Output, Quiet, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import colored, command, console, print_more, print_value, table
@@ -25,6 +25,7 @@ def listing(
     limit: Limit = 50,
     continued: Continued = None,
     output: Output = Format.TABLE,
+    quiet: Quiet = False,
     url: Url = None,
     token: Token = None,
 ) -> None:
@@ -36,12 +37,12 @@ def listing(
     with connect(url, token) as client:
         page = read_answer(client.get(api_path("policy", "exceptions"), params=query), "items")
     print_more(page)
-    if output is Format.TABLE:
+    if output is Format.TABLE and not quiet:
         rows = ([colored(one["state"]), *_cells(one)] for one in page["items"])
         columns = ["STATE", "RULE", "TENANT", "FOR", "UNTIL", "ASKED BY", "APPROVED BY", "TICKET", "ID"]
         console().print(table(columns, rows))
     else:
-        print_value(page["items"], output)
+        print_value(page["items"], Format.NAME if quiet else output)
 
 
 @app.command

@@ -229,8 +229,17 @@ def _print_table(items: Sequence[dict[str, Any]], *, with_reasons: bool) -> None
     if with_reasons:
         columns.append("REASON")
         for row, item in zip(rows, items, strict=True):
-            row.append(_shorten(next((one["message"] for one in item.get("reasons", ())), "")))
+            row.append(_shorten(_first_reason(item.get("reasons", ()))))
     console().print(table(columns, rows))
+    if any(item["allow"] and not item["action"].startswith("runs:") for item in items):
+        note = "permitted is what policy said of an act; that it was done then: waypost audit list"
+        console(stderr=True).print(note, markup=False)
+
+
+def _first_reason(reasons: Sequence[dict[str, Any]]) -> str:
+    """Returns the sentence of the first rule that refuses, before those of advisory rules."""
+    ordered = sorted(reasons, key=lambda reason: reason.get("level") == "advisory")
+    return next((str(reason["message"]) for reason in ordered), "")
 
 
 def _shorten(text: str) -> str:

@@ -40,7 +40,7 @@ def bundles(
             [
                 bundle["sequence"],
                 bundle["revision"],
-                bundle["state"] + share_text(bundle),
+                _state_text(bundle),
                 bundle["uploaded_by"],
                 format_time(bundle["changed_at"]),
                 bundle["changed_by"],
@@ -50,11 +50,24 @@ def bundles(
         console().print(table(["SEQUENCE", "REVISION", "STATE", "UPLOADED BY", "SINCE", "BY"], rows))
         deciding = f"generation {answer['generation']}; deciding: revision {answer['deciding']}"
         console().print(deciding, markup=False)
+        if lag := answer.get("not_in_force"):
+            console().print(f"warning: {lag}", markup=False)
         if kept := answer.get("approvals_kept"):
             needs = f"the next canary or activation needs {format_count(kept, 'approval')}"
             console().print(f"{needs}: so the rules that were rolled back asked", markup=False)
         if pending := answer.get("pending"):
             console().print(f"waiting: {describe_pending(pending)}", markup=False)
+
+
+def _state_text(bundle: dict[str, Any]) -> str:
+    former = bundle.get("rolled_back_as")
+    return f"{bundle['state']}{share_text(bundle)}{f'; as {rolled_back_text(former)}' if former else ''}"
+
+
+def rolled_back_text(sequences: list[int]) -> str:
+    """Formats for people the rolled-back bundles that have the rules and data of another one."""
+    named = ", ".join(map(str, sequences))
+    return f"bundle {named}, rolled back" if len(sequences) == 1 else f"bundles {named}, rolled back"
 
 
 def describe_pending(pending: dict[str, Any]) -> str:

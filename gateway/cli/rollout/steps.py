@@ -1,5 +1,6 @@
 """`waypost policy upload|shadow|canary|activate|promote|rollback|approve`: changes a gateway's rollout."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from gateway.cli.arguments import Format, Output, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, print_names, print_value
-from gateway.cli.rollout.listing import Sequence, describe_pending, share_text
+from gateway.cli.rollout.listing import Sequence, describe_pending, rolled_back_text, share_text
 
 Generation = Annotated[
     int | None,
@@ -170,8 +171,17 @@ def _show(bundle: dict[str, Any], output: Format) -> None:
         state = bundle["state"] + share_text(bundle)
         line = f"bundle {bundle['sequence']}: {state}, revision {bundle['revision']}"
         console().print(line, markup=False)
-        if unknown := bundle.get("unknown_tenants"):
-            warning = f"warning: no data has a tenant {', '.join(unknown)}: is the name right?"
-            console(stderr=True).print(warning, markup=False)
+        for warning in _warnings(bundle):
+            console(stderr=True).print(f"warning: {warning}", markup=False)
         if pending := bundle.get("pending"):
             console().print(f"not done yet: {describe_pending(pending)}", markup=False)
+
+
+def _warnings(bundle: dict[str, Any]) -> Iterator[str]:
+    """Yields what a person should know of a bundle that was uploaded, or of a change of its rollout."""
+    if unknown := bundle.get("unknown_tenants"):
+        yield f"no data has a tenant {', '.join(unknown)}: is the name right?"
+    if former := bundle.get("rolled_back_as"):
+        yield f"its rules and data are those of {rolled_back_text(former)}"
+    if lag := bundle.get("not_in_force"):
+        yield lag

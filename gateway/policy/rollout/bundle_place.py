@@ -15,7 +15,7 @@ from gateway.core.errors import GatewayError, Unavailable
 from gateway.policy.bundle import OPA_ENGINE
 from gateway.policy.opa.bundle_archive import ARCHIVE_MAXIMUM_BYTES, ArchiveError
 from gateway.policy.rollout.acts import Act
-from gateway.policy.rollout.bundle_states import BundleState, Step
+from gateway.policy.rollout.bundle_states import BundleState, Step, rolled_back_before
 from gateway.policy.rollout.rollout import BundleRollout
 
 LOOK_SECONDS: Final = 1.0
@@ -108,6 +108,11 @@ class BundlePlace:
             return False
         if starting and release.engine == OPA_ENGINE and self._rollout.current.active is not None:
             raise Unavailable("an OPA compiles it first, which fetches it when this gateway listens")
+        if former := rolled_back_before(self._rollout.current, release):
+            named = ", ".join(map(str, former))
+            logger.warning(
+                "the bundle {} has the rules and data of {}, which was rolled back", self._place, named
+            )
         expected = self._rollout.current.generation
         # The very first bundle counts before an OPA has it; `HeldBundleWatch` says where it is not taken.
         await self._rollout.take(Step.ACTIVATE, release.sequence, act, expected=expected, wait=not starting)

@@ -181,6 +181,35 @@ class Rollout(Struct, frozen=True, kw_only=True):
         return next((release for release in self.releases if release.state is state), None)
 
 
+def rolled_back_before(rollout: Rollout, release: Release) -> tuple[int, ...]:
+    """Returns the sequence numbers of the rolled-back bundles that have the rules and data of `release`.
+
+    Empty for a bundle that was rolled back itself. Only bundles that are still kept count.
+    """
+    if release.state is BundleState.ROLLED_BACK:
+        return ()
+    return tuple(
+        other.sequence
+        for other in rollout.releases
+        if other.state is BundleState.ROLLED_BACK and other.revision == release.revision
+    )
+
+
+def not_in_force(rollout: Rollout, deciding: str) -> str:
+    """Returns a sentence if policy decides by another revision than the active bundle's; empty if not.
+
+    `deciding` is the revision that decides: an OPA goes on with the bundle that it holds until it has taken
+    the next.
+    """
+    active = rollout.active
+    if active is None or not deciding or active.revision == deciding:
+        return ""
+    return (
+        f"bundle {active.sequence} is active, and revision {deciding} decides: its engine has not taken"
+        f" revision {active.revision} (/readyz?verbose has the reason)"
+    )
+
+
 def after_upload(rollout: Rollout, release: Release) -> Rollout:
     """Returns the rollout with a new bundle, and without the oldest unused ones beyond `KEPT_MAXIMUM`.
 

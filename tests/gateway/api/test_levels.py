@@ -91,6 +91,17 @@ async def test_a_soft_rule_refuses_with_the_command_that_asks_for_an_exception(
     assert answer.json()["reasons"][0]["level"] == "soft"
 
 
+async def test_a_refusal_tells_advisory_rules_from_those_that_refuse(
+    client: httpx.AsyncClient, document: Document
+) -> None:
+    """Whoever mends what only warns is refused again."""
+    document["spec"]["deadlineSeconds"] = 3_600
+    detail = (await client.post("/v1/runs", json=document)).json()["detail"]
+    refusing, warning = detail.split(" (a warning only: ")
+    assert refusing.startswith("shards: ") and "deadline" not in refusing
+    assert warning.startswith("deadline: 3600 s") and "asks for an exception" in warning
+
+
 async def test_an_exception_lets_a_run_in_and_the_record_says_which(
     client: httpx.AsyncClient, services: Services, store: Store, document: Document
 ) -> None:

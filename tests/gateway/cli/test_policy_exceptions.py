@@ -82,6 +82,8 @@ def test_the_list_says_for_what_until_when_and_by_whom(
     out = capsys.readouterr().out
     assert "Pending  image.banned  payments  nightly document abababababab  1970-01-0" in out
     assert "ada       bob          OPS-7   e1" in out
+    assert listing(ended=True, quiet=True, url=httpserver.url_for(""), token="t") == Exit.DONE
+    assert capsys.readouterr().out == "e1\n"
 
 
 def test_an_approval_says_what_is_still_missing(

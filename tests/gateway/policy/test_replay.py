@@ -107,6 +107,15 @@ def test_the_same_answer_is_no_flip() -> None:
     assert isinstance(flip_of(recorded(), decided(allow=False)), Flip)
 
 
+def test_a_refusal_that_became_overridable_is_a_flip() -> None:
+    """The rules are the same, and what was certain to be refused no longer is."""
+    hard, soft = (Reason(rule="a", message="no", level=level) for level in (Level.HARD, Level.SOFT))
+    before = recorded(allow=False, reasons=(hard,))
+    flip = flip_of(before, decided(allow=False, reasons=(soft,)))
+    assert flip is not None and (flip.kind, flip.detail) == ("changed", "level of a: hard -> soft")
+    assert flip_of(before, decided(allow=False, reasons=(hard,))) is None
+
+
 def test_what_an_exception_let_in_is_no_flip_by_the_same_rules_and_one_where_the_rule_is_hard() -> None:
     """A replay enforces levels as the gateway does, with the exceptions that counted then."""
     soft = decided(allow=False, reasons=(Reason(rule="a", message="no", level=Level.SOFT),))

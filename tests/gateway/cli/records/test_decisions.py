@@ -39,6 +39,28 @@ def test_refusals_are_listed_by_who_and_why(
     assert "--continue abc" in err
 
 
+def test_an_act_that_was_permitted_may_not_have_been_done(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The state of the rollout may refuse it then, with 409: the acts are in the audit trail."""
+    permitted = ITEM | {"allow": True, "action": "policy:operate", "operation": "activate 7"}
+    for item, said in ((permitted, True), (permitted | {"allow": False}, False), (ITEM, False)):
+        httpserver.expect_oneshot_request("/v1/decisions").respond_with_json({"items": [item]})
+        assert listing(url=httpserver.url_for(""), token="t") == Exit.DONE
+        assert ("waypost audit list" in capsys.readouterr().err) is said
+
+
+def test_the_reason_of_a_refusal_is_one_that_refuses(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reasons = [{"message": "warned of", "level": "advisory"}, {"message": "refused for", "level": "soft"}]
+    page = {"items": [ITEM | {"reasons": reasons}]}
+    httpserver.expect_request("/v1/decisions").respond_with_json(page)
+    assert listing(filters=Filters(refused=True), url=httpserver.url_for(""), token="t") == Exit.DONE
+    out = capsys.readouterr().out
+    assert "refused for" in out and "warned of" not in out
+
+
 def test_ids_are_listed_for_scripts(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
     """One a line."""
     httpserver.expect_request("/v1/decisions").respond_with_json({"items": [ITEM], "continue": None})

@@ -162,3 +162,21 @@ def test_approvals_that_are_kept_after_a_rollback_are_shown(
     httpserver.expect_request(BUNDLES).respond_with_json(LIST | {"approvals_kept": 2})
     assert bundles(url=httpserver.url_for(""), token="t") == Exit.DONE
     assert "the next canary or activation needs 2 approvals" in capsys.readouterr().out
+
+
+def test_rules_that_were_rolled_back_and_those_not_in_force_are_warned_of(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At the step, and in the list: a release that was bad once looks like a new one."""
+    bundle = ACTIVE | {"rolled_back_as": [5], "not_in_force": "revision 00ff decides"}
+    listed = LIST | {"items": [bundle], "not_in_force": "revision 00ff decides"}
+    httpserver.expect_request(BUNDLES).respond_with_json(listed)
+    httpserver.expect_request(f"{BUNDLES}/7/activate", method="POST").respond_with_json(bundle)
+    url = httpserver.url_for("")
+    assert activate(7, url=url, token="t") == Exit.DONE
+    assert capsys.readouterr().err == (
+        "warning: its rules and data are those of bundle 5, rolled back\nwarning: revision 00ff decides\n"
+    )
+    assert bundles(url=url, token="t") == Exit.DONE
+    out = capsys.readouterr().out
+    assert "Active; as bundle 5, rolled back" in out and "warning: revision 00ff decides" in out

@@ -206,3 +206,23 @@ async def test_without_any_good_one_it_does_not_start(place: Place) -> None:
     with pytest.raises(ArchiveError, match="there is no good bundle at"):
         async with place.watched():
             pass
+
+
+async def test_a_file_with_rules_that_were_rolled_back_is_warned_of(place: Place) -> None:
+    """It decides at once: who wrote it may not know of the rollback."""
+    lines: list[str] = []
+    handler = logger.add(lines.append, level="WARNING", format="{message}")
+    place.put(archive(7))
+    try:
+        async with place.watched() as (watched, gateway):
+            place.put(archive(8, rules("r8")))
+            await watched.look()
+            generation = gateway.rollout.current.generation
+            await gateway.rollout.take(Step.ROLL_BACK, 8, ADA, expected=generation)
+            assert lines == []
+            place.put(archive(9, rules("r8")))
+            await watched.look()
+            assert active(gateway) == 9
+    finally:
+        logger.remove(handler)
+    assert "has the rules and data of 8, which was rolled back" in lines[0]
