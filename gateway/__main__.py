@@ -60,6 +60,7 @@ COMMANDS: Final = (
     ),
     ("audit", "gateway.cli.records.audit:app", OPERATE, "Who had what done to runs and regions."),
     ("decisions", "gateway.cli.records.decisions:app", OPERATE, "What policy decided, about whom and why."),
+    ("retention", "gateway.cli.records.retention:app", OPERATE, "Which ended runs are archived and deleted."),
     ("rollbacks", "gateway.cli.records.rollbacks:app", OPERATE, "What was taken back by itself, and why."),
     (
         "up",

@@ -101,8 +101,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         store, spans = await enter(_store(settings.store)), await enter(_spans(settings, metrics))
         parts = await enter(policy_composition(settings, store, metrics))
         policy, feed = parts.engine, parts.feed
-        authenticator = await enter(issuers_authenticator(settings))
-        mutual_tls = mutual_tls_of(settings)
+        authenticator, mutual_tls = await enter(issuers_authenticator(settings)), mutual_tls_of(settings)
         clusters = await _clusters(exits, clusters_of(settings, store, mutual_tls), metrics)
         links = [await enter(_link(name, cluster, settings, wake)) for name, cluster in clusters.items()]
         controller = _controller(settings, store, policy, links, metrics=metrics, spans=spans)
@@ -113,6 +112,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             policy=policy,
             rollout=parts.rollout,
             store=store,
+            retention=_retention(settings.retention, store, metrics),
             exceptions=policy.exceptions,
             metrics=metrics,
             spans=spans,
@@ -137,7 +137,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
                 **parts.loops,
                 "controller": lambda: controller.run(wake),
                 **await enter(rollback_loops(services)),
-                **_record_loops(settings, store, metrics),
+                **_record_loops(services),
                 "measurement of the loop's lag": lambda: measure_loop_lag(metrics.loop_lag),
             },
         )
@@ -238,12 +238,10 @@ def _instant() -> Instant:
     return Instant(monotonic=time.monotonic(), wall=steady_time())
 
 
-def _record_loops(settings: GatewaySettings, store: Store, metrics: Metrics) -> Loops:
+def _record_loops(services: Services) -> Loops:
     """Builds the background loops on what is recorded: those that seal the audit trail and archive runs."""
-    return {
-        **_sealing_loop(settings.audit, store, metrics),
-        **_retention_loop(settings.retention, store, metrics),
-    }
+    sealing = _sealing_loop(services.settings.audit, services.store, services.metrics)
+    return sealing if services.retention is None else {**sealing, "retention": services.retention.run}
 
 
 def _sealing_loop(audit: AuditSettings, store: Store, metrics: Metrics) -> Loops:
@@ -255,10 +253,10 @@ def _sealing_loop(audit: AuditSettings, store: Store, metrics: Metrics) -> Loops
     return {} if sealer is None else {"sealing of the audit trail": sealer.run}
 
 
-def _retention_loop(settings: RetentionSettings, store: Store, metrics: Metrics) -> Loops:
-    """Builds the background loop that archives and deletes ended runs; none where no setting asks for it."""
+def _retention(settings: RetentionSettings, store: Store, metrics: Metrics) -> Retention | None:
+    """Builds what archives and deletes ended runs; None where no setting asks for it."""
     if settings.runs_days is None and settings.runs_maximum is None:
-        return {}
+        return None
     if settings.archive is None:
         raise StartError("the setting retention.archive names no folder: nothing is deleted without a record")
-    return {"retention": Retention(store, settings, metrics, clock=steady_time).run}
+    return Retention(store, settings, metrics, clock=steady_time)

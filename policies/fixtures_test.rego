@@ -19,7 +19,7 @@ principal := {
 	"issuer": "https://issuer.test",
 	"tenant": "payments",
 	"client": "ci-runner",
-	"scopes": ["workflows:submit", "workflows:read", "workflows:cancel", "regions:read", "regions:operate", "routing:operate", "audit:read", "exceptions:ask", "exceptions:approve", "workflows:release", "policy:read", "policy:operate"],
+	"scopes": ["workflows:submit", "workflows:read", "workflows:cancel", "regions:read", "regions:operate", "routing:operate", "audit:read", "retention:operate", "exceptions:ask", "exceptions:approve", "workflows:release", "policy:read", "policy:operate"],
 	"groups": ["/platform/etl"],
 	"expires_at": 1764003600,
 }

@@ -16,6 +16,7 @@ from gateway.api.logs import LogLine
 from gateway.api.policy.exceptions import ExceptionPage, ExceptionRecord, ExceptionRequest
 from gateway.api.policy.views import BundleDetail, BundleList, BundleView, StepResult
 from gateway.api.query_parameters import QUERY, REQUIRED, TEXT
+from gateway.api.records.retention import RetentionStatus
 from gateway.api.records.trail import TrailPage
 from gateway.api.records.views import DecisionPage, DecisionRecord
 from gateway.api.rollbacks.alerts import AlertsTaken
@@ -69,6 +70,7 @@ BODIES: Final = (
     RunOfRelease,
     RunPage,
     RunStory,
+    RetentionStatus,
     RunSummary,
     Share,
     StepResult,

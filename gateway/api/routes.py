@@ -34,6 +34,7 @@ from gateway.api.policy.exceptions import (
 )
 from gateway.api.records.audit import audit
 from gateway.api.records.decisions import decision, decisions
+from gateway.api.records.retention import begin_retention, retention
 from gateway.api.records.trail import trail
 from gateway.api.regions import cordon, drain, forget, regions, replace, uncordon
 from gateway.api.rollbacks.alerts import receive_alerts
@@ -106,6 +107,10 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/v1/routing/{revision}/rollback": {"POST": Operation(handler=rollback_routing, sheds=False)},
     "/v1/audit": {"GET": Operation(handler=audit, query_parameters=AUDIT_QUERY)},
     "/v1/audit/trail": {"GET": Operation(handler=trail, query_parameters=frozenset({"entry", "seal"}))},
+    "/v1/retention": {
+        "GET": Operation(handler=retention),
+        "POST": Operation(handler=begin_retention, query_parameters=frozenset({"dryRun"})),
+    },
     "/v1/decisions": {"GET": Operation(handler=decisions, query_parameters=DECISIONS_QUERY)},
     "/v1/decisions/{id}": {"GET": Operation(handler=decision)},
     "/v1/policy/bundles": {

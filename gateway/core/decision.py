@@ -22,6 +22,7 @@ class Action(StrEnum):
     REGIONS_OPERATE = "regions:operate"
     ROUTING_OPERATE = "routing:operate"
     AUDIT_READ = "audit:read"
+    RETENTION_OPERATE = "retention:operate"
     EXCEPTIONS_READ = "exceptions:read"
     EXCEPTIONS_ASK = "exceptions:ask"
     EXCEPTIONS_APPROVE = "exceptions:approve"
@@ -59,6 +60,7 @@ def kind_of(action: Action) -> ActionKind:
             Action.RUNS_CANCEL
             | Action.REGIONS_OPERATE
             | Action.ROUTING_OPERATE
+            | Action.RETENTION_OPERATE
             | Action.EXCEPTIONS_ASK
             | Action.EXCEPTIONS_APPROVE
             | Action.EXCEPTIONS_REVOKE

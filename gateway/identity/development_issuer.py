@@ -29,6 +29,7 @@ SCOPES: Final = (
     "regions:operate",
     "routing:operate",
     "audit:read",
+    "retention:operate",
     "exceptions:ask",
     "exceptions:approve",
     "workflows:release",

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -49,14 +50,15 @@ class Retention:
         self, store: Store, settings: RetentionSettings, metrics: Metrics, *, clock: Callable[[], float]
     ) -> None:
         self._store, self._settings, self._metrics, self._clock = store, settings, metrics, clock
-        self._passing = asyncio.Lock()
+        self._passing, self._asked = asyncio.Lock(), asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"Retention({self._settings}, passing={self._passing.locked()})"
+        return f"Retention({self._settings}, passing={self.passing})"
 
     async def run(self) -> None:
         """Makes a pass every `pass_seconds` until cancelled; a failure of store or disk does not end it."""
         while True:
+            self._asked.clear()
             try:
                 await self.make_pass()
             except Unavailable as error:
@@ -64,7 +66,18 @@ class Retention:
             except OSError as error:
                 self._metrics.retention_failures.inc()
                 logger.error("no run is archived: the archive cannot be written: {}", error)
-            await asyncio.sleep(self._settings.pass_seconds)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.pass_seconds):
+                    await self._asked.wait()
+
+    def ask_for_pass(self) -> None:
+        """Makes the loop begin its next pass at once, or as soon as the one that is being made has ended."""
+        self._asked.set()
+
+    @property
+    def passing(self) -> bool:
+        """Returns whether a pass is being made."""
+        return self._passing.locked()
 
     async def make_pass(self) -> Passed:
         """Archives and deletes all runs that are due; returns what was done.

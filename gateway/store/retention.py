@@ -28,6 +28,8 @@ class RetentionCounts(Struct, frozen=True, kw_only=True):
     """The end of the run that ended first, in seconds since 1970; None if the store holds no ended run."""
     archived: int
     """The number of runs that were archived and are no longer in the store."""
+    due: int = 0
+    """The number of ended runs that ended before the time that was asked about, orphans or not."""
 
 
 class Retains(Protocol):
@@ -67,6 +69,6 @@ class Retains(Protocol):
         """
         ...
 
-    async def retention_counts(self) -> RetentionCounts:
-        """Returns how many ended runs the store holds, and from when."""
+    async def retention_counts(self, *, before: float | None = None) -> RetentionCounts:
+        """Returns how many ended runs the store holds, from when, and how many ended before `before`."""
         ...

@@ -16,6 +16,7 @@ scopes := {
 	"regions:operate": "regions:operate",
 	"routing:operate": "routing:operate",
 	"audit:read": "audit:read",
+	"retention:operate": "retention:operate",
 	"exceptions:read": "workflows:read",
 	"exceptions:ask": "exceptions:ask",
 	"exceptions:approve": "exceptions:approve",
@@ -67,6 +68,12 @@ deny contains reason if {
 deny contains {"rule": "policy.security", "message": "policy: only security operators change it"} if {
 	input.action == "policy:operate"
 	not caller.security_operator
+}
+
+# What is deleted is of all tenants.
+deny contains {"rule": "retention.operator", "message": "retention: only operators look at it and begin it"} if {
+	input.action == "retention:operate"
+	not caller.operator
 }
 
 deny contains {"rule": "run.missing", "message": "run: it is not said which"} if {
@@ -124,6 +131,7 @@ deny contains reasons.of(refusal) if {
 		"runs:cancel",
 		"regions:operate",
 		"routing:operate",
+		"retention:operate",
 		"exceptions:ask",
 		"exceptions:approve",
 		"exceptions:revoke",

@@ -107,6 +107,18 @@ test_operating_the_routing_without_the_scope if case(
 	fixtures.refused(["scope.missing"]),
 )
 
+test_operating_retention if case(
+	fixtures.asking("retention:operate", {"principal": {"groups": ["/waypost/operators"]}}),
+	allowed({}),
+)
+
+test_operating_retention_without_the_scope if case(
+	fixtures.asking("retention:operate", {"principal": {"groups": ["/waypost/operators"], "scopes": ["regions:operate"]}}),
+	fixtures.refused(["scope.missing"]),
+)
+
+test_operating_retention_by_who_is_no_operator if case(fixtures.asking("retention:operate", {}), fixtures.refused(["retention.operator"]))
+
 test_reading_policy if case(fixtures.asking("policy:read", {}), allowed({}))
 
 test_reading_policy_without_the_scope if case(

@@ -76,9 +76,10 @@ class RetentionConformance:
         assert len(await store.ended_runs(before=ENDED + 1, limit=1)) == 1
         assert await store.ended_runs(before=ENDED, limit=9) == []
         assert [await store.nth_newest_end(number) for number in (1, 3, 4)] == [ENDED, ENDED, None]
-        assert await store.retention_counts() == RetentionCounts(
-            ended=3, oldest_finished_at=ENDED, archived=0
-        )
+        counts = RetentionCounts(ended=3, oldest_finished_at=ENDED, archived=0)
+        assert await store.retention_counts() == counts
+        assert await store.retention_counts(before=ENDED + 1) == structs.replace(counts, due=3)
+        assert await store.retention_counts(before=ENDED) == counts
 
     async def test_an_archived_run_is_gone_but_for_where_it_is(self, store: Store) -> None:
         """At once for readers, and its rows a few at a time; what else is there stays."""

@@ -88,6 +88,11 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
     ),
     "rollback_routing": (_json("It is done, and durable", "Routing"),),
     "audit": (_json("A page of what people had done", "ActPage"),),
+    "retention": (_json("What is due", "RetentionStatus"),),
+    "begin_retention": (
+        _json("What was due when it was asked; a pass begins", "RetentionStatus", status=202),
+        _json("What is due (dryRun)", "RetentionStatus"),
+    ),
     "trail": (_json("A stretch of the trail", "TrailPage"),),
     "ask_exception": (_json("Stored, and not approved yet", "ExceptionRecord", status=201, location=True),),
     "exceptions": (_json("A page of exceptions", "ExceptionPage"),),

@@ -19,6 +19,7 @@ from gateway.identity.unknown_callers import UnknownCallers
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.rollout.rollout import BundleRollout
 from gateway.regions.region_view import RegionView
+from gateway.retention.retention import Retention
 from gateway.settings import GatewaySettings
 from gateway.steady_clock import steady_time
 from gateway.store.interface import Store
@@ -72,6 +73,8 @@ class Services(Struct, frozen=True, kw_only=True):
     executors: DeclaredExecutors
     engines: Mapping[str, str]
     """The engine of each region's cluster, by the region's name."""
+    retention: Retention | None = None
+    """Archives and deletes ended runs; None where no setting asks for it."""
     reader: DocumentReader
     regions: Callable[[], Sequence[RegionView]]
     clusters: Mapping[str, ClusterAdapter]

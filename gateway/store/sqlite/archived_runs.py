@@ -29,7 +29,8 @@ _NTH_NEWEST: Final = (
 _COUNTS: Final = (
     "select (select count(*) from run indexed by run_by_end where finished_at is not null),"
     " (select min(finished_at) from run indexed by run_by_end where finished_at is not null),"
-    " (select count(*) from archived_run)"
+    " (select count(*) from archived_run),"
+    " (select count(*) from run indexed by run_by_end where finished_at is not null and finished_at < ?)"
 )
 _MARK: Final = "insert or replace into archived_run (id, tenant, purged, state) values (?, ?, 0, ?)"
 _DELETE_RUN: Final = (
@@ -82,9 +83,9 @@ class SqliteRetention(SqliteAccess):
     async def purge(self, *, limit: int) -> Mapping[str, int]:
         return await self._write(lambda db: _purge(db, limit))
 
-    async def retention_counts(self) -> RetentionCounts:
-        ended, oldest, archived = await self._read(lambda db: db.execute(_COUNTS).fetchone())
-        return RetentionCounts(ended=ended, oldest_finished_at=oldest, archived=archived)
+    async def retention_counts(self, *, before: float | None = None) -> RetentionCounts:
+        ended, oldest, archived, due = await self._read(lambda db: db.execute(_COUNTS, (before,)).fetchone())
+        return RetentionCounts(ended=ended, oldest_finished_at=oldest, archived=archived, due=due)
 
 
 def _take_out(db: sqlite3.Connection, archived: ArchivedRun) -> bool:

@@ -101,6 +101,7 @@ def test_a_development_token_can_do_what_the_command_line_can(
         "regions:operate",
         "routing:operate",
         "audit:read",
+        "retention:operate",
         "exceptions:ask",
         "exceptions:approve",
         "workflows:release",

@@ -1,0 +1,64 @@
+"""`waypost retention`: shows which ended runs are due to be archived and deleted, and has it done at once."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from gateway.cli.arguments import Format, Output, Token, Url
+from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.output import command, console, format_time, print_value
+
+app = App(
+    name="retention", help="Which ended runs are archived and deleted: what is due, and a pass at once."
+)
+
+
+@app.command
+@command
+def show(*, output: Output = Format.TABLE, url: Url = None, token: Token = None) -> None:
+    """Show how many ended runs the store holds, and how many are due to be archived and deleted."""
+    with connect(url, token) as client:
+        _print(read_answer(client.get(api_path("retention")), "due"), output)
+
+
+@app.command
+@command
+def run(
+    *,
+    dry_run: Annotated[bool, Parameter(name="--dry-run", help="Only show what is due.")] = False,
+    output: Output = Format.TABLE,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Archive and delete now what is due, in place of waiting for the gateway's next pass.
+
+    The gateway does it in the background: `waypost retention show` says when it is done.
+    """
+    query = {"dryRun": "true"} if dry_run else {}
+    with connect(url, token) as client:
+        _print(read_answer(client.post(api_path("retention"), params=query), "due"), output)
+
+
+def _print(status: Mapping[str, Any], output: Format) -> None:
+    if output is not Format.TABLE:
+        print_value(status, output)
+        return
+    for line in _lines(status):
+        console().print(line, markup=False)
+
+
+def _lines(status: Mapping[str, Any]) -> list[str]:
+    oldest = status["oldest_finished_at"]
+    since = "" if oldest is None else f", the oldest of {format_time(oldest)}"
+    kept = [
+        f"{status['runs_days']:g} days" if status["runs_days"] is not None else "",
+        f"{status['runs_maximum']} runs" if status["runs_maximum"] is not None else "",
+    ]
+    limits = " and ".join(filter(None, kept))
+    before = "" if status["before"] is None else f", those that ended before {format_time(status['before'])}"
+    return [
+        f"ended runs in the store: {status['ended']}{since}; archived: {status['archived']}",
+        f"kept: {limits}" if limits else "kept: all, as no setting under [retention] says otherwise",
+        f"due: {status['due']}{before}{', being archived now' if status['passing'] else ''}",
+    ]

@@ -1,0 +1,49 @@
+"""Tests what `waypost retention` prints."""
+
+from typing import Any
+
+import pytest
+
+from gateway.cli.output import format_time
+from gateway.cli.records.retention import _lines
+
+STATUS: dict[str, Any] = {
+    "runs_days": 30.0,
+    "runs_maximum": 1000,
+    "before": 1_800_000_000.0,
+    "due": 7,
+    "ended": 1007,
+    "oldest_finished_at": 1_700_000_000.0,
+    "archived": 12,
+    "passing": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {},
+            [
+                f"ended runs in the store: 1007, the oldest of {format_time(1_700_000_000.0)}; archived: 12",
+                "kept: 30 days and 1000 runs",
+                f"due: 7, those that ended before {format_time(1_800_000_000.0)}, being archived now",
+            ],
+        ),
+        (
+            {
+                **dict.fromkeys(("runs_days", "runs_maximum", "before", "oldest_finished_at")),
+                "passing": False,
+            },
+            [
+                "ended runs in the store: 1007; archived: 12",
+                "kept: all, as no setting under [retention] says otherwise",
+                "due: 7",
+            ],
+        ),
+    ],
+    ids=["on", "off"],
+)
+def test_what_is_due_and_why_is_said(changes: dict[str, Any], expected: list[str]) -> None:
+    """In three lines."""
+    assert _lines(STATUS | changes) == expected
