@@ -68,7 +68,8 @@ chart: helm ## the Helm chart, with what it takes from observability/, into dist
 	@$$($(BIN)/python -m helm.tools) package -d dist dist/chart/waypost
 
 image: $(STAMP) ## the container image of all roles (ENGINE=podman, IMAGE=waypost:0.1.0, BASE=python@sha256:...)
-	@rm -f dist/waypost-*.whl
+	@rm -f dist/waypost-*.whl && mkdir -p dist
+	@$(BIN)/python -m helm.sbom dist/waypost.cdx.json
 	$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-build-isolation --no-deps -w dist .
 	$(ENGINE) build $(if $(BASE),--build-arg BASE=$(BASE)) $(BUILD_FLAGS) -t $(IMAGE) -f Containerfile .
 

@@ -5,8 +5,12 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
+from helm.sbom import bill_of_materials
 from tests.helm.rendering import Object, containers, of_kind, rendered
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -15,7 +19,7 @@ CONTAINERFILE: Final = (ROOT / "Containerfile").read_text()
 
 def locked(path: Path) -> dict[str, str]:
     """Returns the versions in a lock file by the names of the packages."""
-    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", path.read_text(), re.MULTILINE))
+    return dict(re.findall(r"^([a-z0-9-]+)==([^\s\\]+)", path.read_text(), re.MULTILINE))
 
 
 def test_the_image_has_the_versions_that_are_tested() -> None:
@@ -56,3 +60,14 @@ def test_the_user_of_the_image_is_that_of_the_pods(chart: Path) -> None:
     assert f"USER {context['runAsUser']}:{context['runAsGroup']}\n" in CONTAINERFILE
     assert {one["command"][0] for one in containers(objects)} == {"waypost"}
     assert 'ENTRYPOINT ["waypost"]' in CONTAINERFILE
+
+
+def test_the_image_says_what_is_in_it() -> None:
+    """As a CycloneDX document that its own library takes; the same each time, so that it can be compared."""
+    written = msgspec.json.encode(bill_of_materials()).decode()
+    # Its schema takes any version for its own.
+    assert bill_of_materials()["specVersion"] == SchemaVersion.V1_5.to_version()
+    assert JsonStrictValidator(SchemaVersion.V1_5).validate_str(written) is None
+    listed = {one["name"]: one["version"] for one in bill_of_materials()["components"]}
+    assert listed == locked(ROOT / "helm" / "image.lock")
+    assert written == msgspec.json.encode(bill_of_materials()).decode()
