@@ -21,6 +21,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, dropwhile
+from operator import itemgetter
 from typing import Final, TypeAlias
 
 from msgspec import structs
@@ -39,6 +40,7 @@ from gateway.policy.embedded.syntax_tree import (
     Module,
     SyntaxNode,
     bound_walks,
+    expressions,
     extent,
     indices,
     is_bare,
@@ -217,15 +219,18 @@ def _with_before(
     """
     start, end = extent(module, statement)
     modifiers = _between(module, extent(module, statement["literal"])[1], end)
-    before, rest, at = "", "", start
+    before, rest, at = list[tuple[bool, str]](), "", start
     for (a, b), name, node in sorted((extent(module, node), name, node) for name, node in first.items()):
         value = _between(module, a, b)
         evaluation = f"{value[:-1]}, {name})" if is_walk(node) else f"{name} := {value}"
-        before += f"{evaluation}{modifiers}; "
+        # OPA evaluates calls before references: one that fails must not be hidden by what is missing.
+        calls = any(kind == "Call" for kind, _ in expressions(node))
+        before.append((not calls, f"{evaluation}{modifiers}; "))
         # A name at the end of a line would be called by a bracket at the beginning of the next.
         rest += _between(module, at, a) + (f"({name})" if b == end else name)
         at = b
-    text = before + rest + _between(module, at, end)
+    before.sort(key=itemgetter(0))
+    text = "".join(one for _, one in before) + rest + _between(module, at, end)
     return start, end, f"{{ {text} }}" if is_bare(module, query) else text
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.policy.embedded.interpreter import UNDEFINED, Interpreter, parse_modules
+from gateway.policy.embedded.interpreter import UNDEFINED, Interpreter, RuleFailed, parse_modules
 from gateway.policy.embedded.rewriting import rules as rewriting
 from gateway.policy.embedded.rewriting.rules import rewrite_rules
 from gateway.policy.source import BundleError, PolicySource
@@ -141,6 +141,16 @@ def test_opa_gives_these_answers(tmp_path: Path, rule: str) -> None:
     result = msgspec.json.decode(printed).get("result")
     found = result[0]["expressions"][0]["value"] if result else msgspec.json.decode(UNDEFINED)
     assert found == msgspec.json.decode(ANSWERS[rule])
+
+
+@pytest.mark.parametrize("operand", ["f(1 / input.none)", '{"n": f(1 / input.none)}'])
+def test_a_call_that_fails_is_not_hidden_by_a_missing_value(operand: str) -> None:
+    """OPA evaluates calls first: a comprehension must not be empty where it fails."""
+    source = PolicySource(
+        modules=modules(f"r := [1 | not input.absent != {operand}]"), data="{}", entry_points=()
+    )
+    with pytest.raises(RuleFailed):
+        Interpreter(source).evaluate("data.a.r", msgspec.json.encode(DOCUMENT))
 
 
 def test_names_are_announced_once_and_for_all() -> None:
