@@ -29,16 +29,22 @@ The controller reads taints twice a second: a cordon is in force well within 40 
 
 
 async def regions(call: Call) -> Response:
-    """List the regions with their condition and placement score."""
+    """List the regions with their condition and placement score.
+
+    `cordoned_by` is empty for callers whom policy does not let see all tenants: those who may not operate
+    regions.
+    """
     services = call.services
     question = call.question(Action.REGIONS_READ)
-    await authorize(question, policy=services.policy)
+    decision = await authorize(question, policy=services.policy)
+    names_operators = "*" in (decision.obligations.tenants or ())
     floor = services.settings.placing.latency_floor_seconds
     items = []
     for view in services.regions():
         operator, routing = await _cordoned_by(services.store, view)
         found = score(view, floor_seconds=floor)
-        items.append(region_state(view, found, cordoned_by=operator, cordoned_by_routing=routing))
+        shown = operator if names_operators else ""
+        items.append(region_state(view, found, cordoned_by=shown, cordoned_by_routing=routing))
     return JsonResponse(RegionList(items=tuple(items), cut_off=services.cut_off()))
 
 

@@ -173,7 +173,7 @@ class RegionState(Struct, frozen=True, kw_only=True):
     forgotten: bool
     executors: tuple[str, ...]
     cordoned_by: str = ""
-    """The subject of the operator who has cordoned it last; empty if none has, or it is not known."""
+    """The subject of the operator who has cordoned it last; empty if none has, or the caller may not know."""
     cordoned_by_routing: int | None = None
     """The number of the routing revision in force, if that cordons the region."""
 

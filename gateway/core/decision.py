@@ -125,7 +125,10 @@ class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     side_effects: str | None = None
     labels: dict[str, str] = {}
     tenants: tuple[str, ...] | None = None
-    """The tenants whose runs the caller may see, in lists. `*`: all; None: the caller's own."""
+    """The tenants whose runs the caller may see, in lists. `*`: all; None: the caller's own.
+
+    In the list of regions `*` permits the names of those who have cordoned them.
+    """
     warnings: tuple[str, ...] = ()
     approvals: int | None = None
     """The number of other people who must approve a change of a policy bundle's rollout before it is made."""

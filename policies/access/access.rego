@@ -152,12 +152,20 @@ obligations := {"tenants": ["*"]} if {
 	caller.operator
 } else := {"tenants": [input.principal.tenant]} if {
 	input.action in {"runs:list", "audit:read", "exceptions:read", "releases:read"}
+} else := {"tenants": ["*"]} if {
+	input.action == "regions:read"
+	sees_operators
 } else := document.obligations if {
 	input.action == "runs:retry"
 } else := {"approvals": data.security.approvals} if {
 	input.action == "policy:operate"
 	input.context.policy.operation in {"canary", "activate"}
 } else := {}
+
+# Who may end a cordon sees who has set it; others see that there is one.
+sees_operators if caller.operator
+
+sees_operators if "regions:operate" in input.principal.scopes
 
 closing_rules := document.closing_rules if {
 	input.action == "runs:retry"

@@ -79,7 +79,20 @@ test_trying_again_what_is_no_longer_permitted if case(
 	fixtures.refused(["priority.cap"]),
 )
 
-test_reading_regions if case(fixtures.asking("regions:read", {}), allowed({}))
+test_reading_regions if case(
+	fixtures.asking("regions:read", scoped(["regions:read"])),
+	allowed({}),
+)
+
+test_an_operator_sees_who_has_cordoned if case(
+	fixtures.asking("regions:read", object.union(operator, scoped(["regions:read"]))),
+	allowed({"tenants": ["*"]}),
+)
+
+test_who_may_cordon_sees_who_has if case(
+	fixtures.asking("regions:read", scoped(["regions:read", "regions:operate"])),
+	allowed({"tenants": ["*"]}),
+)
 
 test_reading_regions_without_the_scope if case(
 	fixtures.asking("regions:read", scoped(["regions:operate"])),

@@ -52,5 +52,7 @@ def _format_reason(region: dict[str, Any]) -> str:
     by = [region["cordoned_by"]] if region.get("cordoned_by") else []
     if (number := region.get("cordoned_by_routing")) is not None:
         by.append(f"routing {number}")
+    if region.get("cordoned") and not by:
+        by = ["an operator"]
     cordon = f"cordoned by {' and by '.join(by)}" if by else ""
     return "; ".join(filter(None, (region["reason"], cordon)))

@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from gateway.api.http.services import Services
-from gateway.core.decision import Action, Reason
+from gateway.core.decision import Action, Obligations, Reason
 from gateway.core.history import RoutingDetail
 from gateway.regions.region_condition import Taint
 from gateway.regions.region_view import RegionView
@@ -55,14 +55,25 @@ async def test_a_revision_is_applied_once_and_rolled_back(client: httpx.AsyncCli
     assert [act["actor"] for act in acts] == ["ada"]
 
 
-async def test_a_cordon_says_by_whom_and_by_what(client: httpx.AsyncClient, views: list[RegionView]) -> None:
-    """An operator's cordon and that of a routing revision end in different ways."""
+@pytest.mark.parametrize(("tenants", "name"), [(("*",), "ada"), (("demo",), ""), (None, "")])
+async def test_a_cordon_says_by_whom_and_by_what(
+    client: httpx.AsyncClient,
+    views: list[RegionView],
+    rules: Rules,
+    tenants: tuple[str, ...] | None,
+    name: str,
+) -> None:
+    """An operator's cordon and that of a routing revision end in different ways.
+
+    Names of operators are for those who may end a cordon, as policy says.
+    """
+    rules.obligations = Obligations(tenants=tenants)
     await applied(client, 1)
     await client.post("/v1/regions/beijing/cordon")
     views[0] = structs.replace(views[0], taints=frozenset({Taint.CORDONED}))
     views[1] = structs.replace(views[1], routing=RegionRouting(cordon=True))
     found = (await client.get("/v1/regions")).json()["items"]
-    assert [(one["cordoned_by"], one["cordoned_by_routing"]) for one in found] == [("ada", None), ("", 1)]
+    assert [(one["cordoned_by"], one["cordoned_by_routing"]) for one in found] == [(name, None), ("", 1)]
 
 
 async def test_what_cannot_be_done_is_refused(client: httpx.AsyncClient) -> None:

@@ -16,6 +16,7 @@ def test_a_cordon_is_shown_with_whoever_has_set_it(
     found = [
         state | {"cordoned_by": "", "cordoned_by_routing": 4},
         state | {"cordoned_by": "ada", "cordoned_by_routing": 4, "reason": "slow start"},
+        state | {"cordoned_by": "", "cordoned_by_routing": None},
         state | {"cordoned": False, "cordoned_by": "", "cordoned_by_routing": None},
     ]
     httpserver.expect_request("/v1/regions").respond_with_json({"items": found, "cut_off": False})
@@ -24,5 +25,6 @@ def test_a_cordon_is_shown_with_whoever_has_set_it(
     assert [row[head.index("REASON") :].strip() for row in rows] == [
         "cordoned by routing 4",
         "slow start; cordoned by ada and by routing 4",
+        "cordoned by an operator",
         "",
     ]
