@@ -28,19 +28,20 @@ from gateway.cli.runs.run_ids import resolve_run
 from gateway.core.history import HistoryKind
 
 TERMINAL: Final = ("Succeeded", "Failed", "Cancelled")
-LIVE_KINDS: Final = (
-    HistoryKind.REGION_LOST,
-    HistoryKind.ABANDONED,
-    HistoryKind.PLACED,
-    HistoryKind.COMPLETED,
-    HistoryKind.FAILED,
-    HistoryKind.TASK_RETRYING,
-    HistoryKind.UNPLACEABLE,
-    HistoryKind.LOST,
-    HistoryKind.EXHAUSTED,
-    HistoryKind.EXPIRED,
+TABLE_KINDS: Final = frozenset(
+    {
+        HistoryKind.ACCEPTED,
+        HistoryKind.INTENDED,
+        HistoryKind.CONFIRMED,
+        HistoryKind.TASK_FINISHED,
+        HistoryKind.RUN_PHASE,
+        HistoryKind.REAPED,
+    }
 )
-"""The kinds of history entries that the live view shows below its table."""
+"""The kinds of history entries that the live view leaves out: its table shows what they say.
+
+All others, and whatever kind is added, are shown below the table.
+"""
 LIVE_SHARDS: Final = 20
 LIVE_ENTRIES: Final = 5
 LIVE_TASKS: Final = 4
@@ -244,7 +245,7 @@ def _live_view(run: dict[str, Any], history: list[Entry]) -> RenderableType:
         ]
         for shard in run["shards"][:LIVE_SHARDS]
     ]
-    entries = [entry for entry in history if entry["kind"] in LIVE_KINDS][-LIVE_ENTRIES:]
+    entries = [entry for entry in history if entry["kind"] not in TABLE_KINDS][-LIVE_ENTRIES:]
     return Group(
         Text(visible(f"{run['name']}  {run['id']}  {run['phase']}  {done}/{total} tasks")),
         # padded: a progress bar alone (rich 15) does not end its line

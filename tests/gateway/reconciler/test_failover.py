@@ -75,3 +75,24 @@ def test_what_may_run_or_may_start_stays(changes: dict[str, Any]) -> None:
 def test_without_a_region_that_answered_all_the_time_nothing_moves(third: dict[str, Any]) -> None:
     """The gateway's whole network may have been lost: the others are back in a moment."""
     assert phase_after(suspect(), *healths(**third)) is Phase.SUSPECT
+
+
+@pytest.mark.parametrize(
+    ("successes", "admitted", "phase"),
+    [(0, True, Phase.PENDING), (1, True, Phase.SUSPECT), (1, False, Phase.PENDING)],
+    ids=["silent", "answers again", "another journal answers"],
+)
+def test_what_waits_for_a_region_that_answers_again_stays(
+    successes: int, admitted: bool, phase: Phase
+) -> None:
+    """It takes several answers until the region counts as reachable: a restart of two seconds moved its
+    shards although it had answered after one."""
+    shard = suspect(running_since={"t0": AGO - 1.0})
+    ws = working_set(shard)
+    beijing = ws.regions["beijing"]
+    beijing.stream_opened = admitted
+    beijing.health = structs.replace(beijing.health, successes=successes)
+    answered = [structs.replace(one, answered_at=NOW.monotonic - 1.0) for one in healths()]
+
+    fail_over(ws, answered, NOW, SETTINGS, cut_off=False)
+    assert shard.shard.phase is phase

@@ -128,3 +128,10 @@ def test_a_param_of_a_released_workflow_is_sent_as_it_is_written() -> None:
     body, media_type = named_submission("nightly", given)
     sent = b'{"build":1.10,"tag":1e5,"flag":true,"day":"2026-02-01","quoted":"7","list":[1],"text":"NaN"}'
     assert (body, media_type) == (b'{"workflow":"nightly","params":%b}' % sent, "application/json")
+
+
+@pytest.mark.parametrize("given", ["build", "=7", "="])
+def test_a_param_of_a_released_workflow_has_a_name(given: str) -> None:
+    """The gateway would be sent a parameter without one."""
+    with pytest.raises(CliError, match="write name=value"):
+        named_submission("nightly", (given,))

@@ -3,15 +3,17 @@
 import json
 import time
 from collections.abc import Iterator
+from io import StringIO
 from threading import Event
 from typing import Any
 
 import httpx
 import pytest
+from rich.console import Console
 
 from gateway.cli.arguments import Format
 from gateway.cli.errors import CliError, Exit
-from gateway.cli.runs.watch import follow
+from gateway.cli.runs.watch import _live_view, follow
 
 
 def entry(seq: int, kind: str) -> dict[str, Any]:
@@ -118,3 +120,15 @@ def test_a_watch_ends_in_time(capsys: pytest.CaptureFixture[str]) -> None:
         follow(Gateway(stream(entry(1, "Accepted"))).client(), "r", ends_at=time.monotonic() + 60)
         == Exit.DONE
     )
+
+
+@pytest.mark.parametrize("kind", ["Lost", "Refused", "Unreadable", "RegionBack", "SomethingNew"])
+def test_the_live_view_shows_whatever_its_table_cannot(kind: str) -> None:
+    """With a list of kinds to show, an end that nobody had thought of was not seen."""
+    run = {"id": "r", "name": "n", "phase": "Running", "shard_count": 1, "task_phases": {}, "tasks": []}
+    run |= {"workflow": {"spec": {"tasks": [{}]}}, "shards": []}
+    shown = Console(width=100, file=StringIO())
+    shown.print(_live_view(run, [entry(1, "Intended"), entry(2, kind), entry(3, "Confirmed")]))
+
+    assert isinstance(shown.file, StringIO)
+    assert [kind in line for line in shown.file.getvalue().splitlines()[-1:]] == [True]

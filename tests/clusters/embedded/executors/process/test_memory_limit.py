@@ -1,11 +1,13 @@
 """Tests the memory limit of a task: it holds from the command's start on, and failures name it."""
 
+import resource
 import sys
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from clusters.embedded.executors.process.memory_limit import memory_reason
+from clusters.embedded.executors.process.memory_limit import limited_command, memory_reason
 from clusters.embedded.executors.process.process_spec import ProcessSpec
 from clusters.embedded.node import ClusterNode
 from clusters.protocol import TaskPhase
@@ -100,3 +102,14 @@ def test_what_a_program_wrote_last_says_whether_memory_was_short(
     assert reason.startswith("out of memory: ") is out_of_memory
     assert "exit code 1" in reason
     assert "64 MiB" in reason
+
+
+def test_a_cluster_below_a_limit_of_its_own_sets_no_higher_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process without privileges cannot, and no command would be started."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1 << 20, 1 << 30))
+    spec = ProcessSpec(command=["true"], directory=tmp_path, environment={}, log=tmp_path / "log")
+
+    limits = [limited_command(structs.replace(spec, memory_bytes=size))[4] for size in (1 << 29, 1 << 31)]
+    assert limits == [str(1 << 19), str(1 << 20)]
