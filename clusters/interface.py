@@ -56,7 +56,8 @@ class ClusterAdapter(Protocol):
 
         Returns when the orders are durable in the cluster. Idempotent. An attempt of a run whose side effects
         are exclusive starts no task before its lease is granted, and none is left when the lease ends. A
-        cluster that cannot promise that refuses the create as `Unsupported`: the shard goes elsewhere.
+        cluster that cannot promise that for an executor leaves it out of `ClusterStatus.exclusive`, so that
+        no such shard is placed there, and refuses the create as `Unsupported`.
         """
         ...
 

@@ -181,6 +181,8 @@ class ClusterStatus(Struct, frozen=True, kw_only=True):
     """The number of tasks that are ready and wait for a processor."""
     executors: Annotated[tuple[Name, ...], Meta(max_length=1_000)] = ()
     """The task types that the cluster can run."""
+    exclusive: Annotated[tuple[Name, ...], Meta(max_length=1_000)] | None = None
+    """The task types that may be exclusive there, as they hold to run-leases. None: not reported."""
     cpu: Processors | None = None
     """The number of processors; a task that asks for more never starts there. None: not reported."""
 

@@ -23,7 +23,7 @@ class ClusterKind(Struct, Generic[S], frozen=True, kw_only=True):
     executors: DeclaredExecutors
     """The executors of such a cluster; documents are checked against those of all kinds together.
 
-    So a cluster gets exclusive attempts for an executor that is exclusive elsewhere alone: it refuses them.
+    Which of them run exclusive tasks in a region, its cluster reports (`ClusterStatus.exclusive`).
     """
     settings: type[S]
     """The type of the settings that a region with such a cluster has in its table `cluster`."""

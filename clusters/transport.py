@@ -29,7 +29,7 @@ ANSWER_BYTES: Final = 8 * 1_048_576
 
 A faulty cluster must not fill our memory.
 """
-PROBE_BYTES: Final = 128 * 1_024
+PROBE_BYTES: Final = 272 * 1_024
 """The largest answer to a probe, in bytes: a status with a thousand executors of the longest names."""
 PROBLEM_BYTES: Final = 64 * 1_024
 """The largest body, in bytes, of an answer that refuses a stream."""

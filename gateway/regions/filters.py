@@ -77,8 +77,13 @@ def within_share(demand: Demand, region: RegionView) -> str | None:
 
 
 def has_executors(demand: Demand, region: RegionView) -> str | None:
-    missing = demand.executors.difference(region.executors)
-    return f"has no executor {', '.join(sorted(missing))}" if missing else None
+    if missing := demand.executors.difference(region.executors):
+        return f"has no executor {', '.join(sorted(missing))}"
+    # A cluster that does not report them refuses the shard itself, which fails then.
+    if not demand.exclusive or region.exclusive_executors is None:
+        return None
+    missing = demand.executors.difference(region.exclusive_executors)
+    return f"runs {', '.join(sorted(missing))} without run-leases" if missing else None
 
 
 def has_processors(demand: Demand, region: RegionView) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from gateway.documents.workflow import ANY_ENGINE, Workflow
+from waypost.workflow.task import SideEffects
 
 
 class Demand(Struct, frozen=True, kw_only=True):
@@ -20,6 +21,8 @@ class Demand(Struct, frozen=True, kw_only=True):
     """The engine that the region's cluster must have."""
     executors: frozenset[str] = frozenset()
     """The types of the workflow's tasks, for each of which the region must have an executor."""
+    exclusive: bool = False
+    """Whether the tasks are exclusive, so that the region's executors must hold to run-leases."""
     cpu: float = 0.0
     """The number of processors that the workflow's largest task needs."""
     used_up: frozenset[str] = frozenset()
@@ -54,6 +57,7 @@ def demand_of(
         avoid=frozenset(asked.avoid),
         engine=workflow.spec.engine,
         executors=frozenset(task.type for task in workflow.spec.tasks),
+        exclusive=workflow.spec.side_effects is SideEffects.EXCLUSIVE,
         cpu=max((task.resources.cpu for task in workflow.spec.tasks), default=0.0),
         spread=spread,
         used_up=used_up,

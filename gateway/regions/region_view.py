@@ -61,6 +61,11 @@ class RegionView(Struct, frozen=True, kw_only=True):
         return () if self.status is None else self.status.executors
 
     @property
+    def exclusive_executors(self) -> tuple[str, ...] | None:
+        """The types of tasks that may be exclusive there; None where its cluster does not report them."""
+        return None if self.status is None else self.status.exclusive
+
+    @property
     def cpu(self) -> float | None:
         """The number of the region's processors; None where its cluster does not report it."""
         return None if self.status is None else self.status.cpu

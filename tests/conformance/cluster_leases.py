@@ -23,7 +23,7 @@ class LeaseConformance(CheckedAdapter):
     async def test_an_exclusive_attempt_starts_nothing_without_a_lease(self, cluster: ClusterAdapter) -> None:
         """The gateway may have moved the shard, and grants no lease then: nothing may run twice.
 
-        A cluster that cannot hold to leases refuses the create as `Unsupported`, and it goes elsewhere.
+        A cluster that cannot hold to leases says so, which keeps such shards away, and refuses the create.
         """
         status = await cluster.probe()
         run = RunSpec(run="run", tasks=(delay("a"),), side_effects=SideEffects.EXCLUSIVE)
@@ -32,7 +32,10 @@ class LeaseConformance(CheckedAdapter):
             (answer,) = (await cluster.apply(Batch(runs=(run,), creates=(spec,)))).creates
             if answer.outcome is CreateOutcome.REFUSED:
                 assert answer.reason == "Unsupported"
+                assert status.exclusive is not None
+                assert "delay" not in status.exclusive
                 return
+            assert "delay" in (status.exclusive or ())
             async for event in stream:
                 # The first event about the attempt.
                 if isinstance(event, LeaseAsked | TaskChanged | AttemptEnded):

@@ -41,6 +41,10 @@ class Capabilities:
     def executors(self) -> tuple[str, ...]:
         return tuple(sorted(self._executors))
 
+    @property
+    def exclusive(self) -> tuple[str, ...]:
+        return tuple(name for name in self.executors if name in self._exclusive)
+
     def mismatch(self, run: RunSpec | None) -> Mismatch | None:
         """Returns the reason why a run cannot run on this cluster, or None if it can.
 

@@ -272,6 +272,7 @@ class Scheduler:
             queued=self._lifecycle.queue.size,
             seq=self.seq,
             executors=self._capabilities.executors,
+            exclusive=self._capabilities.exclusive,
             cpu=self._capabilities.cpu,
         )
 
