@@ -1,8 +1,7 @@
 """The messages between a gateway and a cluster, as frozen values that are sent as JSON.
 
 An **attempt** is one hand-over of a shard to a cluster, named by (run, shard, epoch). Seconds named `uptime`
-count on the cluster's monotonic clock from its `boot`; deadlines are in uptime, so that no wall clock decides
-anything.
+count on the cluster's monotonic clock from its `boot`; deadlines are in uptime: no wall clock decides them.
 """
 
 from enum import StrEnum
@@ -120,7 +119,6 @@ class Batch(Struct, frozen=True, kw_only=True):
     """
 
     incarnation: str = ""
-
     runs: tuple[RunSpec, ...] = ()
     creates: tuple[ShardSpec, ...] = ()
     renewals: tuple[Renewal, ...] = ()

@@ -1,9 +1,8 @@
 """The scheduler of an embedded cluster, as a state machine without I/O, clock or randomness.
 
 Each call takes what has happened and when (`now`: the cluster's uptime; `wall`: seconds since 1970), changes
-the state, and returns a `Step`: what to journal first, and what to do once that is durable. A crash between
-the two is a restart from the journal: finished tasks stay finished, and every attempt that has not ended
-sleeps until the gateway creates it again.
+the state, and returns a `Step`: what to journal first, and what to do once that is durable. After a crash in
+between, finished tasks stay finished, and attempts that have not ended sleep until created again.
 """
 
 from collections.abc import Iterable, Sequence
