@@ -93,7 +93,8 @@ def _show_one(bundle: dict[str, Any], output: Format) -> None:
     if (shadow := bundle["shadow"]) is None:
         return
     flips = ", ".join(f"{count} {kind}" for kind, count in shadow["flips"].items()) or "nothing"
-    counts = f"in shadow: {shadow['compared']} decisions compared, {shadow['skipped']} skipped"
+    when = "in shadow" if bundle["state"] == "Shadow" else "while it was in shadow"
+    counts = f"{when}: {shadow['compared']} decisions compared, {shadow['skipped']} skipped"
     console().print(f"{counts}; otherwise: {flips}", markup=False)
     names = ("kind", "action", "tenant", "rules", "decision_id", "detail")
     rows = (

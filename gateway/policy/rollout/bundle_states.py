@@ -205,8 +205,8 @@ def not_in_force(rollout: Rollout, deciding: str) -> str:
     if active is None or not deciding or active.revision == deciding:
         return ""
     return (
-        f"bundle {active.sequence} is active, and revision {deciding} decides: its engine has not taken"
-        f" revision {active.revision} (/readyz?verbose has the reason)"
+        f"bundle {active.sequence} is active, and revision {deciding} decides: its engine has not"
+        f" taken revision {active.revision} yet (/readyz?verbose has the reason)"
     )
 
 

@@ -120,10 +120,13 @@ def test_what_a_bundle_in_shadow_would_change_is_shown(
     flip = {"kind": "refused", "action": "runs:submit", "tenant": "payments", "rules": ["image.banned"]}
     flip |= {"decision_id": "d1", "detail": ""}
     seen = {"compared": 5, "skipped": 2, "flips": {"refused": 1}, "latest": [flip]}
-    httpserver.expect_request(f"{BUNDLES}/7").respond_with_json(BUNDLE | {"state": "Shadow", "shadow": seen})
-    assert bundles(7, url=httpserver.url_for(""), token="t") == Exit.DONE
-    out = capsys.readouterr().out
-    assert "5 decisions compared, 2 skipped; otherwise: 1 refused" in out
+    for state, when in (("Shadow", "in shadow"), ("Canary", "while it was in shadow")):
+        httpserver.expect_oneshot_request(f"{BUNDLES}/7").respond_with_json(
+            BUNDLE | {"state": state, "shadow": seen}
+        )
+        assert bundles(7, url=httpserver.url_for(""), token="t") == Exit.DONE
+        out = capsys.readouterr().out
+        assert f"\n{when}: 5 decisions compared, 2 skipped; otherwise: 1 refused" in out
     assert all(word in out for word in ("image.banned", "payments", "d1"))
 
 
