@@ -93,7 +93,7 @@ demo: $(STAMP) ## submit a real backup, lose a region, end complete (POLICY=opa:
 	$(BIN)/python examples/demo.py --policy $(POLICY)
 
 observe: $(STAMP) ## bad releases and a lost region under load, with real Prometheus and Alertmanager (SPEED=1: usual times)
-	$(BIN)/python examples/observe.py --speed $(SPEED)
+	$(BIN)/python -m examples.observe --speed $(SPEED)
 
 faults: $(STAMP) ## ten rounds of each fault on real processes, measured; 10,000 faults, decisions, questions of policy
 	$(BIN)/python -m pytest tests/integration -s --rounds 10 --decisions 10000 --timeout 1800 --policy $(POLICY)

@@ -2,9 +2,10 @@
 
 A stack under load is watched by a real Prometheus and Alertmanager with the rules that ship. A policy bundle
 that refuses what it should not is released to one tenant, then a version of a workflow whose tasks become
-slow and fail; the gateway takes both back by itself. Then a region is killed, and started again. Prints each
-page as it comes, with its runbook and panel. All times are those that ship, divided by `--speed`: two and a
-half minutes at 10, a quarter of an hour and more at 1.
+slow and fail, then a routing revision that sends most work to a region which cannot do some of it; the
+gateway takes each back by itself. Then a region is killed, and started again. Prints each
+page as it comes, with its runbook and panel. All times are those that ship, divided by `--speed`: four
+minutes at 10, half an hour and more at 1.
 """
 
 import argparse
@@ -12,83 +13,40 @@ import asyncio
 import secrets
 import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
-from rich.console import Console
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from examples.observed_load import POOR, Load, TimeLine, caller, load_on, nightly, regional_load_on, screen
 from gateway.cli.dev.monitoring import Monitoring, choose_addresses, monitoring, monitoring_programs
 from gateway.cli.dev.shipped_monitoring import rollback_variables
 from gateway.cli.dev.stack import Stack
 from gateway.cli.errors import CliError
-from gateway.identity.development_issuer import mint_token
 from gateway.policy.bundle import SHIPPED_POLICIES, read_bundle
 from gateway.policy.opa.bundle_archive import pack_bundle
-from waypost.cancellation import cancel_and_wait
 from waypost.serving import Server
 
 REGIONS = ("beijing", "shanghai", "shenzhen")
 LOST = "beijing"
-TENANTS = ("demo", "payments")
 CANARY = "payments"
-SCOPE = ("workflows:submit",)
-OPERATES = ("policy:operate", "policy:read", "workflows:read", "workflows:release")
+OPERATES = (
+    "policy:operate",
+    "policy:read",
+    "workflows:read",
+    "workflows:release",
+    "regions:read",
+    "routing:operate",
+)
 WARM_UP_SECONDS = 10.0
-LIMIT_SECONDS = 1_800.0
-WORK = {
-    "apiVersion": "waypost/v1",
-    "kind": "Workflow",
-    "metadata": {"name": "load"},
-    "spec": {"shards": {"count": 3}, "tasks": [{"name": "wait", "type": "delay", "run": {"seconds": 2}}]},
-}
-
-EXCLUSIVE = WORK | {
-    "metadata": {"name": "exclusive"},
-    "spec": {
-        "sideEffects": "exclusive",
-        "tasks": [
-            {
-                "name": "do",
-                "type": "process",
-                "run": {"command": ["sh", "-c", 'test "$WAYPOST_TRY" -gt 1']},
-                "retry": {"limit": 1},
-            }
-        ],
-    },
-}
-"""Work of which no two attempts run at once. Its task fails once."""
-
-NIGHTLY = {"workflow": "nightly"}
-
-screen = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
-
-
-class TimeLine:
-    """Prints what happens, each line with the seconds since the start.
-
-    `events` are the times (Unix) and the texts of what was done to the stack.
-    """
-
-    def __init__(self) -> None:
-        self.began, self.began_at = time.monotonic(), time.time()
-        self.events: list[tuple[float, str]] = []
-
-    def say(self, text: str) -> None:
-        screen.print(f"{time.monotonic() - self.began:6.1f} s  {text}", markup=False)
-
-    def act(self, text: str) -> None:
-        """Prints and notes an event."""
-        self.events.append((time.time(), text))
-        self.say(text)
+LIMIT_SECONDS = 3_600.0
 
 
 class Receiver:
@@ -112,40 +70,6 @@ class Receiver:
             self.line.say(f"  {notes['runbook_url']}, in Grafana {notes['dashboard_url']}")
         if labels["alertname"] == "WaypostRegionDown":
             (self.over if over else self.firing).set()
-
-
-class Load:
-    """Submits work again and again; notes which were bad: refused, or of a bad version."""
-
-    def __init__(self, line: TimeLine) -> None:
-        self.line, self.submitted = line, 0
-        self.bad_at = dict[str, list[float]](policy=[], workflow=[])
-
-    async def submit_all_the_time(
-        self, client: httpx.AsyncClient, work: Mapping[str, Any], pause: float
-    ) -> None:
-        while True:
-            with suppress(httpx.TransportError):
-                answer = await client.post("/v1/runs", json=work)
-                self.submitted += 1
-                if answer.status_code == httpx.codes.FORBIDDEN:
-                    self.note("policy", f"refused: {answer.json()['detail']}")
-                elif answer.json().get("released") == "nightly@2":
-                    self.note("workflow", "a submission by name runs nightly@2")
-            await asyncio.sleep(pause)
-
-    def note(self, kind: str, text: str) -> None:
-        if not self.bad_at[kind]:
-            self.line.say(text)
-        self.bad_at[kind].append(time.monotonic())
-
-
-def caller(stack: Stack, tenant: str, scopes: Sequence[str], *groups: str) -> httpx.AsyncClient:
-    token = mint_token(
-        stack.state / "development", subject="load", tenant=tenant, scopes=scopes, groups=groups
-    )
-    headers = {"authorization": f"Bearer {token}"}
-    return httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=10)
 
 
 async def observe(root: Path, speed: float) -> None:
@@ -177,28 +101,9 @@ async def observed(root: Path, speed: float) -> AsyncIterator[tuple[Monitoring, 
                 await asyncio.sleep(WARM_UP_SECONDS)
                 await release_a_bad_bundle(stack, line, load)
                 await release_a_bad_workflow(stack, line, load)
+                await apply_a_bad_routing(stack, line, load)
                 await lose_a_region(stack, line, receiver)
             yield servers, line
-
-
-@asynccontextmanager
-async def load_on(stack: Stack, line: TimeLine) -> AsyncIterator[Load]:
-    """Submits documents as two tenants, and a workflow by its name as the first of them."""
-    load = Load(line)
-    async with caller(stack, TENANTS[0], SCOPE) as one, caller(stack, TENANTS[1], SCOPE) as other:
-        tasks = [
-            asyncio.create_task(load.submit_all_the_time(client, work, pause))
-            for client, work, pause in (
-                *((one, WORK, 0.5), (other, WORK, 0.5)),
-                # Two of them: the evidence about a version is of its own runs alone.
-                *((one, NIGHTLY, 0.5), (one, NIGHTLY, 0.5)),
-                (one, EXCLUSIVE, 2.0),
-            )
-        ]
-        try:
-            yield load
-        finally:
-            await cancel_and_wait(tasks)
 
 
 def bundle(folder: Path, sequence: int, **data: Any) -> bytes:
@@ -222,12 +127,6 @@ async def release_a_bad_bundle(stack: Stack, line: TimeLine, load: Load) -> None
         await see_it_taken_back(client, line, load, "policy")
 
 
-def nightly(*command: str) -> dict[str, Any]:
-    """The workflow `nightly`, with one task that is tried once."""
-    task = {"name": "do", "type": "process", "run": {"command": list(command)}, "retry": {"limit": 0}}
-    return WORK | {"metadata": {"name": "nightly"}, "spec": {"tasks": [task]}}
-
-
 async def release_a_bad_workflow(stack: Stack, line: TimeLine, load: Load) -> None:
     """Gives a bad version of a workflow half of the submissions, and waits until it is taken back."""
     async with caller(stack, "demo", OPERATES) as client:
@@ -237,6 +136,23 @@ async def release_a_bad_workflow(stack: Stack, line: TimeLine, load: Load) -> No
         (await client.post(path, headers=head, json={"percent": 50})).raise_for_status()
         line.act("nightly@2 is in canary for half of the submissions: its task takes a second and fails")
         await see_it_taken_back(client, line, load, "workflow")
+
+
+async def apply_a_bad_routing(stack: Stack, line: TimeLine, load: Load) -> None:
+    """Applies a good routing, then one that prefers a region where some work fails; waits for its end."""
+    async with caller(stack, "demo", OPERATES) as client:
+        await route(client, {POOR: {"avoid": True}})
+        line.act(f"routing 1 avoids {POOR}, which has not what some of the work needs")
+        async with regional_load_on(stack, line):
+            await asyncio.sleep(2 * WARM_UP_SECONDS)
+            await route(client, {POOR: {"weight": 5}})
+            line.act(f"routing 2 gives {POOR} five times the share of others")
+            await see_it_taken_back(client, line, load, "routing")
+        await route(client, {POOR: {"weight": 1}})
+
+
+async def route(client: httpx.AsyncClient, regions: dict[str, Any]) -> None:
+    (await client.post("/v1/routing", json={"regions": regions})).raise_for_status()
 
 
 async def see_it_taken_back(client: httpx.AsyncClient, line: TimeLine, load: Load, kind: str) -> None:
@@ -251,9 +167,10 @@ async def see_it_taken_back(client: httpx.AsyncClient, line: TimeLine, load: Loa
                 line.say(f"rollback of {kind} {found['release']}: {step['phase']}: {step['detail']}")
             shown = len(found["steps"])
             if found["phase"] not in ("Intended", "Done"):
-                bad = load.bad_at[kind]
-                seconds = f"{bad[-1] - bad[0]:.1f} s"
-                line.say(f"from the first bad submission to the last: {seconds}, {len(bad)} of them")
+                # What a routing makes fail is not known at its submission.
+                if bad := load.bad_at.get(kind):
+                    seconds = f"{bad[-1] - bad[0]:.1f} s"
+                    line.say(f"from the first bad submission to the last: {seconds}, {len(bad)} of them")
                 return
         await asyncio.sleep(0.2)
 
