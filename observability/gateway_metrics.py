@@ -172,6 +172,12 @@ REGION_CONDITION: Final = gauge(
     REGION,
     CONDITION,
 )
+REGION_CORDONED: Final = gauge(
+    "waypost_region_cordoned",
+    "1 while an operator or the routing keeps new work from a region.",
+    "a cordon was forgotten",
+    REGION,
+)
 REGION_SCORE: Final = gauge(
     "waypost_region_score",
     "What placement compares, lower is better: expected seconds until served.",

@@ -23,10 +23,13 @@ SLOW_SECONDS: Final = 0.1
 
 
 class RegionGauges(Protocol):
-    """The interface of a region as far as gauges show it: its condition and latency."""
+    """The interface of a region as far as gauges show it: its condition, cordon and latency."""
 
     @property
     def condition(self) -> str: ...
+
+    @property
+    def cordoned(self) -> bool: ...
 
     @property
     def peak_ewma_seconds(self) -> float: ...
@@ -110,6 +113,7 @@ class Metrics:
 
     def _declare_regions(self, registry: MetricRegistry) -> None:
         self.regions = registry.gauge(table.REGION_CONDITION)
+        self.region_cordoned = registry.gauge(table.REGION_CORDONED)
         self.region_score = registry.gauge(table.REGION_SCORE)
         self.region_latency = registry.gauge(table.REGION_LATENCY)
         self.cut_off = registry.gauge(table.CUT_OFF)
@@ -187,13 +191,14 @@ class Metrics:
         child.observe(seconds)
 
     def observe_region(self, name: str, region: RegionGauges) -> None:
-        """Sets the gauges of the region `name`: its condition and its latency."""
+        """Sets the gauges of the region `name`: its condition, its cordon and its latency."""
         before = self._shown_conditions.get(name)
         if before != region.condition:
             if before is not None:
                 self.regions.labels(name, before).set(0)
             self.regions.labels(name, str(region.condition)).set(1)
             self._shown_conditions[name] = region.condition
+        self.region_cordoned.labels(name).set(region.cordoned)
         self.region_latency.labels(name).set(region.peak_ewma_seconds)
 
     def show_revision(self, engine: str, revision: str) -> None:

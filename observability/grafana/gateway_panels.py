@@ -79,6 +79,12 @@ REGIONS: Final = (
         alerts=("WaypostRegionDown", "WaypostRegionEjected", "WaypostRegionDegraded"),
     ),
     Panel(
+        title="Cordoned regions",
+        text="1 while an operator or the routing keeps new work from a region.",
+        lines=(("max by (region) (waypost_region_cordoned)", "{{region}}"),),
+        alerts=("WaypostRegionCordoned",),
+    ),
+    Panel(
         title="Round trips",
         text="Peak EWMA of each region's round trips: it rises at once and falls slowly.",
         lines=(("max by (region) (waypost_region_peak_ewma_seconds)", "{{region}}"),),

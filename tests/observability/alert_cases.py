@@ -224,6 +224,13 @@ CASES: Final = (
     condition("WaypostRegionDown", "Unreachable", "3m"),
     condition("WaypostRegionEjected", "Ejected", "7m"),
     condition("WaypostRegionDegraded", "Degraded", "12m"),
+    gauge(
+        'waypost_region_cordoned{region="beijing"}',
+        "1x3000",
+        "1x40 0x1 1x3000",
+        "12h2m",
+        "WaypostRegionCordoned",
+    ),
     gauge('waypost_failover_frozen{instance="g"}', "1x40", "1x3 0x40", "3m", "WaypostFailoverFrozen"),
     gauge('waypost_event_lag{region="beijing"}', "2001x40", "2000x40", "7m", "WaypostEventsLate"),
     AlertCase(

@@ -29,6 +29,7 @@ OF_CLUSTERS = [
 
 class Health(Struct, frozen=True, kw_only=True):
     condition: str
+    cordoned: bool = False
     peak_ewma_seconds: float = 0.1
 
 
@@ -53,6 +54,15 @@ def test_a_region_is_in_one_condition() -> None:
 
     assert value(metrics, "waypost_region_condition", region="beijing", condition="Healthy") == 0
     assert value(metrics, "waypost_region_condition", region="beijing", condition="Unreachable") == 1
+
+
+def test_a_cordon_is_shown_until_it_ends() -> None:
+    """Nothing else tells of one that was forgotten, as long as work fits elsewhere."""
+    metrics, shown = Metrics(), list[float | None]()
+    for cordoned in (False, True, False):
+        metrics.observe_region("beijing", Health(condition="Healthy", cordoned=cordoned))
+        shown.append(value(metrics, "waypost_region_cordoned", region="beijing"))
+    assert shown == [0, 1, 0]
 
 
 def test_what_is_declared_is_made_and_nothing_else() -> None:
