@@ -12,11 +12,20 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from clusters.answer_checks import REASON_CHARACTERS
+from clusters.answer_checks import REASON_CHARACTERS, checked_answers
 from clusters.checked_cluster import CheckedCluster
 from clusters.embedded.http.client import EmbeddedCluster
 from clusters.errors import ClusterError
-from clusters.protocol import AttemptEnded, AttemptId, Batch, Hello, TaskChanged
+from clusters.protocol import (
+    AttemptEnded,
+    AttemptId,
+    Batch,
+    BatchAnswers,
+    Fence,
+    Hello,
+    ShardSpec,
+    TaskChanged,
+)
 from waypost.serving import Server
 
 HOST = "127.0.0.1"
@@ -231,6 +240,16 @@ async def test_answers_are_those_to_the_batch(
     async with cluster_that_says(msgspec.json.encode(answer), server_tls, client_tls) as cluster:
         with pytest.raises(ClusterError, match="BadAnswer"):
             await cluster.apply(BATCH)
+
+
+def test_that_an_answer_is_unknown_is_for_the_gateway_to_say() -> None:
+    """A create that a cluster answers so would be sent again for ever, and the cluster pass for well."""
+    attempt = AttemptId(run="run", shard=0, epoch=1)
+    batch = Batch(creates=(ShardSpec(attempt=attempt, fence=Fence(boot="boot", not_after=9.0)),))
+    said = {"status": STATUS, "creates": [{"attempt": ATTEMPT, "outcome": "Unknown"}]}
+
+    with pytest.raises(ClusterError, match="no cluster answers a create with Unknown"):
+        checked_answers(msgspec.convert(said, BatchAnswers), batch, "beijing")
 
 
 async def test_a_listing_of_very_many_attempts_is_a_bad_answer(
