@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from gateway.cli.arguments import Format, Output, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
-from gateway.cli.output import command, console, format_time, print_value
+from gateway.cli.output import command, console, format_time, print_names, print_value
 
 app = App(
     name="retention", help="Which ended runs are archived and deleted: what is due, and a pass at once."
@@ -41,6 +41,9 @@ def run(
 
 
 def _print(status: Mapping[str, Any], output: Format) -> None:
+    if output is Format.NAME:
+        print_names(["retention"])
+        return
     if output is not Format.TABLE:
         print_value(status, output)
         return
