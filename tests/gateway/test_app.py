@@ -108,7 +108,7 @@ async def test_a_place_is_left_to_other_tenants_everywhere(
 @pytest.mark.parametrize("url", ["oracle:u:swordfish@h", "swordfish", "sqlite:"])
 async def test_an_unknown_store_stops_the_start_with_those_there_are(url: str) -> None:
     """The setting itself is a secret."""
-    with pytest.raises(StartError, match="there are: .*sqlite:PATH") as refused:
+    with pytest.raises(StartError, match=r"there are: .*sqlite:PATH") as refused:
         async with compose(GatewaySettings(store=Secret(url))):
             pass
     assert "swordfish" not in str(refused.value)
