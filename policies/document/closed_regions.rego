@@ -3,7 +3,12 @@ package waypost.document
 
 import data.waypost.house
 
-permitted := offered - {closure.region | some closure in closures}
+permitted := offered - {closure.region | some closure in closures} if {
+	closing
+} else := offered
+
+# Whether house rules say anything of regions. Asked first: mostly they do not, and nothing below is evaluated.
+closing if house.closed != set()
 
 closures contains closure_of(entry) if some entry in entries
 
@@ -17,10 +22,12 @@ closure_of(entry) := object.union({"rule": "house", "message": sprintf("placemen
 closure_of(entry) := {"region": entry, "rule": "house", "message": sprintf("placement: %s is closed", [entry])} if is_string(entry)
 
 # The ids of the rules that have closed a region which the data offer.
-closing_rules := [rule | some rule in {closure.rule | some closure in closures; closure.region in offered}]
+closing_rules := [rule | some rule in {closure.rule | some closure in closures; closure.region in offered}] if {
+	closing
+} else := []
 
 # Where nothing is left: by whom what would have been a place was closed.
-deny contains {"rule": closure.rule, "message": closure.message} if {
+complaints contains {"rule": closure.rule, "message": closure.message} if {
 	some closure in closures
 	permitted & wanted == set()
 	closure.region in (offered & wanted)
@@ -31,9 +38,14 @@ wanted := wishes if {
 } else := offered
 
 # What cannot be read would close nothing.
-deny contains {"rule": "closed.unreadable", "message": "placement: an entry of `closed` in the house rules names no region"} if {
+complaints contains {"rule": "closed.unreadable", "message": "placement: an entry of `closed` in the house rules names no region"} if {
 	some entry in entries
 	not closure_of(entry)
 }
 
-deny contains {"rule": "closed.unreadable", "message": "placement: `closed` in the house rules is no set"} if type_name(house.closed) != "set"
+complaints contains {"rule": "closed.unreadable", "message": "placement: `closed` in the house rules is no set"} if not is_set(house.closed)
+
+deny contains complaint if {
+	closing
+	some complaint in complaints
+}
