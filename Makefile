@@ -20,7 +20,7 @@ IMAGE ?= waypost:0.1.0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types floors policy opa prometheus helm chart image test unit simulation integration demo observe faults failover bench generated pictures lock audit clean
+.PHONY: help setup check lint types floors policy opa prometheus helm chart kubernetes image test unit simulation integration demo observe faults failover bench generated pictures lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -66,6 +66,10 @@ helm: $(STAMP) ## find Helm on PATH, or take the pinned release into a cache; Ku
 chart: helm ## the Helm chart, with what it takes from observability/, into dist/
 	@$(BIN)/python -m helm.chart dist/chart
 	@$$($(BIN)/python -m helm.tools) package -d dist dist/chart/waypost
+
+kubernetes: $(STAMP) ## a real API server for tests of the chart, into a cache (a quarter of an hour, once; needs Go), and etcd
+	@command -v etcd > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends etcd-server; }
+	@$(BIN)/python -m helm.kubernetes
 
 image: $(STAMP) ## the container image of all roles (ENGINE=podman, IMAGE=waypost:0.1.0, BASE=python@sha256:...)
 	@rm -f dist/waypost-*.whl && mkdir -p dist

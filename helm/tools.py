@@ -19,6 +19,7 @@ from typing import Final
 
 HELM_VERSION: Final = "4.3.1"
 KUBERNETES_VERSION: Final = "1.37.0"
+API_SERVER_VERSION: Final = "1.37.2"
 OLDEST: Final = (3, 18, 0)
 """The oldest Helm that is used: older ones check values against an older draft of JSON Schema."""
 LOCK: Final = Path(__file__).parent / "tools.lock"
@@ -40,6 +41,12 @@ def find_schemas() -> Path | None:
     """Returns the folder of Kubernetes' JSON schemas, one file a kind of object; None before `make helm`."""
     folder = cache() / "schemas"
     return folder if folder.is_dir() else None
+
+
+def find_kubernetes() -> Path | None:
+    """Returns the folder with the API server and the types of operators; None before `make kubernetes`."""
+    folder = cache().parent / f"kubernetes-{API_SERVER_VERSION}"
+    return folder if (folder / "kube-apiserver").is_file() else None
 
 
 def _candidates() -> Iterator[Path]:
