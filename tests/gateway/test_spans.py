@@ -1,7 +1,7 @@
 """Tests the trace of a submission from the caller to its task, as a receiver of OTLP gets it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from clusters.checked_cluster import CheckedCluster
 from clusters.embedded.node import ClusterNode, ClusterNodeSettings
-from clusters.interface import ClusterAdapter
 from gateway import app
 from gateway.app import compose
 from gateway.identity.development_issuer import mint_token
@@ -58,7 +58,7 @@ async def running(
     settings: GatewaySettings, node: ClusterNode, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Runs a gateway whose one region is `node`; yields a client of its API."""
-    clusters: Mapping[str, ClusterAdapter] = {"beijing": node}
+    clusters = {"beijing": CheckedCluster(node, region="beijing")}
     monkeypatch.setattr(app, "clusters_of", lambda *_: clusters)
     async with compose(settings) as gateway:
         controller = asyncio.create_task(gateway.loops["controller"]())
