@@ -81,7 +81,7 @@ def flip_of(recorded: Recorded, now: Decision) -> Flip | None:
 
 
 def _level_changes(before: Iterable[Reason], after: Iterable[Reason]) -> Iterator[str]:
-    """Yields each change of a rule's enforcement level, after which a refusal can be overridden, or not."""
+    """Yields a text for each rule whose level (advisory, soft, hard) differs between two answers."""
     former = {reason.rule: reason.level for reason in before}
     for rule, level in sorted({reason.rule: reason.level for reason in after}.items()):
         if former.get(rule, level) != level:

@@ -1,4 +1,7 @@
-"""The parts of the interface of a store, grouped: policy, releases, and what keeps the store in order."""
+"""Protocols that are parts of the interface `Store`: for policy data, for releases, and for upkeep.
+
+Upkeep is the correction of times after a clock was set, the mark of a restored copy, and retention.
+"""
 
 from typing import Protocol
 

@@ -1,6 +1,6 @@
-"""Takes shards from tenants in fair turns, and limits a tenant's open work, alike in every store.
+"""The rules by which every store picks shards to be placed next, in fair turns, and limits open work.
 
-Performs no I/O.
+They are pure functions: a store reads the rows, and asks them.
 """
 
 import heapq

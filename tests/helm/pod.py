@@ -37,6 +37,12 @@ class Network:
     def __init__(self, stack: ExitStack) -> None:
         if os.geteuid() or not all(map(shutil.which, TOOLS)):
             pytest.skip(f"needs root and {', '.join(TOOLS)}")
+        tried = subprocess.run(
+            ["unshare", "--net", "--mount", "sh", "-c", BEGIN], capture_output=True, text=True, check=False
+        )
+        if tried.returncode:
+            # Root in a container, for instance.
+            pytest.skip(f"needs namespaces and overlays: {tried.stderr.strip()}")
         hold = "ip link set lo up; echo; exec sleep 600"
         words = ["unshare", "--net", "sh", "-c", hold]
         holder = stack.enter_context(subprocess.Popen(words, stdout=subprocess.PIPE))
@@ -73,10 +79,11 @@ def container(
     words = [*made.get("command", [made["name"]]), *made.get("args", ())]
     words[0] = programs[words[0]]
     given = [f"{one['name']}={one['value']}" for one in made.get("env", ())]
-    script = BEGIN + _made_reachable(programs.values())
+    keep, bring_back = _kept_below(Path("/tmp"), programs.values())
+    script = BEGIN + _made_reachable(programs.values()) + keep
     # /tmp last: it hides the folders that the others are made of.
     mounts = sorted(made["volumeMounts"], key=lambda mount: bool(mount["mountPath"] == "/tmp"))
-    script += "".join(_mounted(mount, volumes) for mount in mounts)
+    script += "".join(_mounted(mount, volumes) for mount in mounts) + bring_back
     script += "".join(f"echo 127.0.0.1 {host} >> /etc/hosts\n" for host in hosts)
     script += "mount -o remount,bind,ro /\n"
     user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--no-new-privs"]
@@ -116,16 +123,29 @@ def _made_reachable(programs: Collection[str]) -> str:
     That is Python, our code and the programs, also where they are in a home folder that is closed to others:
     it is hidden by one that has nothing else.
     """
-    needed = sorted({ROOT, Path(sys.base_prefix), Path(sys.prefix), *map(Path, programs)})
     closed = next(
-        (above for path in needed for above in path.parents if not above.stat().st_mode & 0o001), None
+        (above for path in _needed(programs) for above in path.parents if not above.stat().st_mode & 0o001),
+        None,
     )
     if closed is None:
         return ""
+    keep, bring = _kept_below(closed, programs)
+    return f"{keep}mount -t tmpfs -o mode=755 tmpfs {closed}\n{bring}"
+
+
+def _kept_below(folder: Path, programs: Collection[str]) -> tuple[str, str]:
+    """Returns the commands that keep what is needed below a folder, and those that bring it back.
+
+    In between another folder is mounted over it.
+    """
     keep, bring = "", ""
-    for number, path in enumerate(path for path in needed if closed in path.parents):
-        kept = f"/mnt/kept/{number}"
+    for number, path in enumerate(path for path in _needed(programs) if folder in path.parents):
+        kept = f"/mnt/kept/{folder.name}-{number}"
         make = "mkdir -p {0}" if path.is_dir() else "mkdir -p $(dirname {0}); touch {0}"
         keep += f"{make.format(kept)}; mount --rbind {path} {kept}\n"
         bring += f"{make.format(path)}; mount --rbind {kept} {path}\n"
-    return f"{keep}mount -t tmpfs -o mode=755 tmpfs {closed}\n{bring}"
+    return keep, bring
+
+
+def _needed(programs: Collection[str]) -> list[Path]:
+    return sorted({ROOT, Path(sys.base_prefix), Path(sys.prefix), *map(Path, programs)})

@@ -176,9 +176,9 @@ class ReadyQueue:
         attempt.queued.clear()
 
     def forget_idle(self) -> None:
-        """Drops the stored turns of runs and keys without tasks, so that ended runs use no memory.
+        """Drops the places in the rotation of runs and fairness keys without tasks: ended runs use no memory.
 
-        The next task of such a run or key gets the present turn, with or without a stored one.
+        The next task of such a run or key is placed as if its run or key were new, which makes no difference.
         """
         self._next_turns = {key: turn for key, turn in self._next_turns.items() if turn > self._now}
         for queue in self._keys.values():
