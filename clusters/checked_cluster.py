@@ -9,6 +9,7 @@ from typing import Final, Self, TypeVar
 from msgspec.json import Decoder
 
 from clusters.answer_checks import StreamChecks, check_status, checked_answers, within_bounds
+from clusters.errors import ClusterError
 from clusters.interface import ClusterAdapter
 from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, ClusterStatus, Hello, LogChunk
 
@@ -63,10 +64,15 @@ class CheckedCluster:
     async def logs(
         self, attempt: AttemptId, task: str, *, offset: int, follow: bool
     ) -> AsyncIterator[LogChunk]:
-        chunks = self.adapter.logs(attempt, task, offset=offset, follow=follow)
+        chunks, last = self.adapter.logs(attempt, task, offset=offset, follow=follow), offset
         try:
             async for chunk in chunks:
-                yield self._read(chunk, CHUNK)
+                checked = self._read(chunk, CHUNK)
+                # A reader goes on at the last offset: with one that does not grow it would go on for ever.
+                if checked.offset <= last:
+                    raise ClusterError("BadAnswer", f"a piece of a log at {last} ends at {checked.offset}")
+                last = checked.offset
+                yield checked
         finally:
             await _close(chunks)
 

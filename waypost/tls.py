@@ -3,6 +3,7 @@
 The certificates come from `waypost.pki`; a process that only uses them needs nothing but this module.
 """
 
+import os
 import re
 import ssl
 from pathlib import Path
@@ -191,22 +192,28 @@ def _context(protocol: int, credentials: Credentials) -> ssl.SSLContext:
 
 
 def key_permission_problems(key: Path) -> list[str]:
-    """Returns one sentence, in a list, if other users can read the key file `key`; else an empty list."""
-    return [f"{key} can be read by others: chmod 600"] if key.stat().st_mode & 0o077 else []
+    """Returns one sentence, in a list, if other users can read the key file `key`; else an empty list.
+
+    A file of another owner may be readable by its group: so Kubernetes gives a pod the files of a Secret.
+    Raises `OSError` where there is no such file.
+    """
+    found = key.stat()
+    unwanted = 0o077 if found.st_uid == os.geteuid() else 0o007
+    return [f"{key} can be read by others: chmod 600"] if found.st_mode & unwanted else []
 
 
 def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
-    for path in (certificate, key):
-        if not path.exists():
-            raise PkiError(f"{path} is missing")
-    for problem in key_permission_problems(key):
-        logger.warning("{}", problem)
     try:
-        context.load_cert_chain(
-            certificate, key, password=""
-        )  # an encrypted key fails instead of asking at the terminal
-    except OSError as error:
+        for path in (certificate, key):
+            if not path.exists():
+                raise PkiError(f"{path} is missing")
+        # An encrypted key fails with an empty password, in place of asking at the terminal.
+        context.load_cert_chain(certificate, key, password="")
+        problems = key_permission_problems(key)
+    except OSError as error:  # also where the folder cannot be searched, or a file is just being replaced
         raise PkiError(f"{certificate} with {key} cannot be used: {error.strerror or error}") from error
+    for problem in problems:
+        logger.warning("{}", problem)
 
 
 def _valid_region(region: str) -> str:

@@ -200,7 +200,10 @@ class LyingClusterConformance(CheckedAdapter):
         with pytest.raises(ClusterError, match="BadAnswer"):
             await lied_to.attempts()
 
-    async def test_a_false_piece_of_a_log_is_refused(self, liar: Liar, lied_to: ClusterAdapter) -> None:
-        liar.chunk = LogChunk(text="x", offset=-1)
+    @pytest.mark.parametrize("end", [-1, 6, 7])
+    async def test_a_piece_of_a_log_that_ends_where_it_began_is_refused(
+        self, liar: Liar, lied_to: ClusterAdapter, end: int
+    ) -> None:
+        liar.chunk = LogChunk(text="x", offset=end)
         with pytest.raises(ClusterError, match="BadAnswer"):
-            await anext(lied_to.logs(attempt(), "a", offset=0, follow=False))
+            await anext(lied_to.logs(attempt(), "a", offset=7, follow=False))

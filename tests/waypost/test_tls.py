@@ -120,3 +120,17 @@ def test_a_key_that_others_can_read_is_told(folder: Path) -> None:
     tls.client_context(credentials)
     logger.remove(sink)
     assert told == [f"{credentials.key} can be read by others: chmod 600\n"]
+
+
+def test_a_key_of_another_owner_may_be_read_by_the_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So Kubernetes gives the files of a Secret to a pod: they belong to root and to the pod's group."""
+    key = tmp_path / "tls.key"
+    key.write_text("")
+    key.chmod(0o440)
+    assert tls.key_permission_problems(key) != []
+    monkeypatch.setattr("os.geteuid", lambda: key.stat().st_uid + 1)
+    assert tls.key_permission_problems(key) == []
+    key.chmod(0o444)
+    assert tls.key_permission_problems(key) == [f"{key} can be read by others: chmod 600"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import sys
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -136,6 +137,28 @@ def test_a_file_that_is_gone_changes_nothing(folder: Path, name: str) -> None:
 
     assert not client.reload()
     handshake(server, client, NAME)
+
+
+@pytest.mark.parametrize(
+    ("method", "error"), [("exists", PermissionError(13, "Permission denied")), ("stat", FileNotFoundError())]
+)
+def test_a_folder_that_cannot_be_read_changes_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, method: str, error: OSError
+) -> None:
+    """A folder that is closed for a moment, or a file that goes while it is read, must end no process."""
+    _, client = ends(folder)
+    authority.issue_again(folder, "gateway")
+    real = getattr(Path, method)
+
+    def failing(path: Path, **options: object) -> object:
+        if path.suffix == ".key" and sys._getframe(1).f_code.co_name != "_state":
+            raise error
+        return real(path, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, method, failing)
+        assert not client.reload()
+    assert client.reload()
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
