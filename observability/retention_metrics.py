@@ -22,8 +22,9 @@ RETENTION_BYTES: Final = counter(
 )
 RETENTION_FAILURES: Final = counter(
     "waypost_retention_failures_total",
-    "Passes that ended early, as the archive could not be written: nothing was deleted.",
-    "above 0: its disk is full or its folder may not be written; the log has the reason",
+    "Passes that ended early, and, in each pass, runs that stay as a row of theirs is damaged.",
+    "above 0: its disk is full, its folder may not be written, the store does not answer or has a damaged"
+    " row; the log has the reason",
 )
 RETENTION_OLDEST: Final = gauge(
     "waypost_retention_oldest_run_age_seconds",

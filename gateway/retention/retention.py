@@ -7,8 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from loguru import logger
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.core.errors import Unavailable
 from gateway.core.run import Run
@@ -19,6 +20,7 @@ from gateway.retention_settings import RetentionSettings
 from gateway.store.interface import Store
 from gateway.store.retention import ArchivedRun
 from observability.metrics import Metrics
+from waypost.turns import turn_key
 
 FILE_RUNS: Final = 1_000
 """The most runs whose records are in one file of the archive."""
@@ -26,8 +28,13 @@ TAKEN_AT_ONCE: Final = 20
 """The number of runs that one write takes out of the store, in about a millisecond."""
 ROWS_AT_ONCE: Final = 200
 """The most rows that one write deletes, in a few milliseconds: a submission waits no longer for it."""
+TURN_KEY: Final = "(retention)"
+"""The key in whose turn a pass reads the store, as one of its callers: leases and placing read beside it."""
 REST: Final = 3.0
 """The pause after a write, as a multiple of its duration: most of the time is left to others."""
+
+DAMAGE: Final = (msgspec.MsgspecError, ValueError)
+"""The errors that decoding a damaged row raises."""
 
 
 class Passed(Struct, frozen=True, kw_only=True):
@@ -56,16 +63,15 @@ class Retention:
         return f"Retention({self._settings}, passing={self.passing})"
 
     async def run(self) -> None:
-        """Makes a pass every `pass_seconds` until cancelled; a failure of store or disk does not end it."""
+        """Makes a pass every `pass_seconds` until cancelled; one that fails is logged and counted."""
+        turn_key.set(TURN_KEY)
         while True:
             self._asked.clear()
             try:
                 await self.make_pass()
-            except Unavailable as error:
-                logger.warning("no run is archived now: {}", error)
-            except OSError as error:
+            except Exception as error:  # whatever it is, the gateway runs on without this pass
                 self._metrics.retention_failures.inc()
-                logger.error("no run is archived: the archive cannot be written: {}", error)
+                _log_failure(error)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.pass_seconds):
                     await self._asked.wait()
@@ -82,22 +88,23 @@ class Retention:
     async def make_pass(self) -> Passed:
         """Archives and deletes all runs that are due; returns what was done.
 
-        What an earlier pass has left undone is done first. Raises `Unavailable` where the store does not
-        answer, and `OSError` where the archive cannot be written: of the runs whose record is not durable
-        nothing is deleted.
+        What an earlier pass has left undone is done first. A run of which a row does not decode stays in the
+        store; it is logged and counted as a failure. Raises `Unavailable` where the store does not answer,
+        and `OSError` where the archive cannot be written: of the runs whose record is not durable nothing is
+        deleted.
         """
         async with self._passing:
             rows, runs, files = await self._purge(), 0, list[str]()
+            # Those that were damaged, or opened again meanwhile: no run is looked at twice in a pass.
+            left = list[str]()
             before = await self.cutoff()
-            while before is not None and (due := await self._due(before)):
+            while before is not None and (due := await self._due(before, left)):
                 name, taken = await self._archive(due)
-                files.append(name)
-                runs += taken
+                files += [name] if name else []
+                left += [run for run in due if run not in taken]
+                runs += len(taken)
                 rows += await self._purge()
-                if taken == 0:
-                    # All of them were opened again meanwhile, or the store lists what it does not take out.
-                    break
-            await self._show_counts()
+            await self._show_oldest()
             return Passed(before=before, runs=runs, rows=rows, files=tuple(files))
 
     async def cutoff(self) -> float | None:
@@ -106,31 +113,61 @@ class Retention:
         last_kept = None if maximum is None else await self._store.nth_newest_end(maximum)
         return archive_before(self._settings, now=self._clock(), last_kept=last_kept)
 
-    async def _due(self, before: float) -> Sequence[Run]:
-        return await self._store.ended_runs(before=before, limit=FILE_RUNS)
+    async def _due(self, before: float, left: Sequence[str]) -> Sequence[str]:
+        return await self._store.ended_runs(before=before, limit=FILE_RUNS, without=left)
 
-    async def _archive(self, due: Sequence[Run]) -> tuple[str, int]:
-        """Writes the records of runs to a new file, then takes them out of the store; returns how many."""
+    async def _archive(self, due: Sequence[str]) -> tuple[str | None, frozenset[str]]:
+        """Writes the records of runs to a new file, then takes them out of the store.
+
+        Returns the file's name, None where no run could be written, and the ids of those that were taken.
+        """
         assert self._settings.archive is not None
         now = self._clock()
         file = await asyncio.to_thread(ArchiveFile, Path(self._settings.archive), "runs", at=now)
         try:
-            for run in due:
-                async for lines in run_lines(self._store, run.id):
-                    await asyncio.to_thread(file.write, lines)
+            found = [await self._write_record(file, run_id) for run_id in due]
+            written = [run for run in found if run is not None]
+            if not written:
+                return None, frozenset()
             size = await asyncio.to_thread(file.finish)
         finally:
             await asyncio.to_thread(file.discard)
         self._metrics.retention_archive_bytes.inc(size)
-        taken = 0
-        for start in range(0, len(due), TAKEN_AT_ONCE):
-            some = due[start : start + TAKEN_AT_ONCE]
-            archived = [ArchivedRun(run=run, file=file.name, archived_at=now) for run in some]
+        return file.name, await self._take_out(written, file.name, at=now)
+
+    async def _write_record(self, file: ArchiveFile, run_id: str) -> Run | None:
+        """Writes the record of a run; returns the run, without its document.
+
+        Returns None where the run is gone, or a row of it does not decode: then the file may hold a part of
+        its record.
+        """
+        try:
+            run = await self._store.run(run_id)
+            if run is None:
+                return None
+            async for lines in run_lines(self._store, run):
+                await asyncio.to_thread(file.write, lines)
+        except (Unavailable, *DAMAGE) as error:
+            # The store says `Unavailable` of most rows that it cannot decode, and of a disk that is gone.
+            if isinstance(error, Unavailable) and not isinstance(error.__cause__, DAMAGE):
+                raise
+            self._metrics.retention_failures.inc()
+            logger.error("the run {} is not archived, since a row of it is damaged: {}", run_id, error)
+            return None
+        return structs.replace(run, workflow=b"")
+
+    async def _take_out(self, runs: Sequence[Run], file: str, *, at: float) -> frozenset[str]:
+        """Takes runs out of the store whose records are in `file`; returns the ids of those it took."""
+        ids = list[str]()
+        for start in range(0, len(runs), TAKEN_AT_ONCE):
+            some = runs[start : start + TAKEN_AT_ONCE]
+            archived = [ArchivedRun(run=run, file=file, archived_at=at) for run in some]
             began = time.monotonic()
-            taken += sum(await self._store.archive_runs(archived))
+            taken = await self._store.archive_runs(archived)
+            self._metrics.retention_runs.inc(sum(taken))
+            ids += [run.id for run, was_taken in zip(some, taken, strict=True) if was_taken]
             await asyncio.sleep(REST * (time.monotonic() - began))
-        self._metrics.retention_runs.inc(taken)
-        return file.name, taken
+        return frozenset(ids)
 
     async def _purge(self) -> int:
         """Deletes the rows of all archived runs; returns how many they were."""
@@ -145,7 +182,15 @@ class Retention:
                 rows += count
             await asyncio.sleep(REST * (time.monotonic() - began))
 
-    async def _show_counts(self) -> None:
-        counts = await self._store.retention_counts()
-        oldest = counts.oldest_finished_at
+    async def _show_oldest(self) -> None:
+        oldest = await self._store.oldest_end()
         self._metrics.retention_oldest.set(0.0 if oldest is None else max(0.0, self._clock() - oldest))
+
+
+def _log_failure(error: Exception) -> None:
+    if isinstance(error, Unavailable):
+        logger.warning("no run is archived now: {}", error)
+    elif isinstance(error, OSError):
+        logger.error("no run is archived: the archive cannot be written: {}", error)
+    else:
+        logger.error("no run is archived: {}: {}", type(error).__name__, error)

@@ -7,21 +7,19 @@ import msgspec
 from msgspec import UNSET, structs
 
 from gateway.core.decision import Decision
+from gateway.core.run import Run
 from gateway.store.interface import Store
 
 PAGE: Final = 500
 """The number of history entries that are read at once."""
 
 
-async def run_lines(store: Store, run_id: str) -> AsyncIterator[Sequence[bytes]]:
+async def run_lines(store: Store, run: Run) -> AsyncIterator[Sequence[bytes]]:
     """Yields the record of a run, in parts: a line of JSON for the run, each shard, task, entry and decision.
 
-    Each line is an object with one member, whose name says what it is, and the run's id as `of`. Nothing is
-    yielded for a run that the store does not have.
+    Each line is an object with one member, whose name says what it is, and the run's id as `of`.
     """
-    run = await store.run(run_id)
-    if run is None:
-        return
+    run_id = run.id
     yield [_line(run_id, "run", structs.replace(run, workflow=b""))]
     yield [_line(run_id, "document", msgspec.Raw(run.workflow))]
     shards = await store.shards(run_id)

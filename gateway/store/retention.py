@@ -39,11 +39,16 @@ class Retains(Protocol):
     behind that, stay in the audit trail; all else of it is deleted.
     """
 
-    async def ended_runs(self, *, before: float, limit: int) -> Sequence[Run]:
-        """Lists the runs that ended before the time `before`, without documents, the first to end first.
+    async def ended_runs(self, *, before: float, limit: int, without: Sequence[str] = ()) -> Sequence[str]:
+        """Lists the ids of the runs that ended before the time `before`, the first to end first.
 
-        Left out are runs of which an orphan (a replaced attempt) may still run somewhere.
+        Left out are those in `without`, and runs of which an orphan (a replaced attempt) may still run
+        somewhere. Nothing is decoded, so a damaged run is among them.
         """
+        ...
+
+    async def oldest_end(self) -> float | None:
+        """Returns when the run ended that ended first of those in the store; None if none has ended."""
         ...
 
     async def nth_newest_end(self, number: int) -> float | None:
@@ -70,5 +75,8 @@ class Retains(Protocol):
         ...
 
     async def retention_counts(self, *, before: float | None = None) -> RetentionCounts:
-        """Returns how many ended runs the store holds, from when, and how many ended before `before`."""
+        """Returns how many ended runs the store holds, from when, and how many ended before `before`.
+
+        It counts them one by one, so it is for a caller that asks, not for a loop.
+        """
         ...

@@ -8,7 +8,6 @@ from typing import Final
 import msgspec
 from msgspec import structs
 
-from gateway.core.run import Run
 from gateway.store.retention import ArchivedRun, RetentionCounts
 from gateway.store.sqlite import row_mapping
 from gateway.store.sqlite import sql_statements as sql
@@ -17,14 +16,18 @@ from gateway.store.trail import TRAIL_KINDS
 
 _TRAIL: Final = f"kind in ({', '.join(repr(kind.value) for kind in TRAIL_KINDS)})"
 _ENDED: Final = (
-    "select phase, deadline_at, cancel_requested_at, finished_at, decision_id, decided_at, permitted, state,"
-    " x'' from run indexed by run_by_end where finished_at is not null and finished_at < ?"
+    "select id from run indexed by run_by_end where finished_at is not null and finished_at < ?"
+    " and id not in (select value from json_each(?))"
     " and not exists (select 1 from shard where shard.run = run.id and shard.orphans > 0)"
     " order by finished_at limit ?"
 )
 _NTH_NEWEST: Final = (
     "select finished_at from run indexed by run_by_end where finished_at is not null"
     " order by finished_at desc limit 1 offset ?"
+)
+_OLDEST: Final = (
+    "select finished_at from run indexed by run_by_end where finished_at is not null"
+    " order by finished_at limit 1"
 )
 _COUNTS: Final = (
     "select (select count(*) from run indexed by run_by_end where finished_at is not null),"
@@ -65,9 +68,13 @@ _decode = msgspec.json.Decoder(ArchivedRun).decode
 class SqliteRetention(SqliteAccess):
     """Lets ended runs go from SQLite once they are archived. Implements `Retains`."""
 
-    async def ended_runs(self, *, before: float, limit: int) -> Sequence[Run]:
-        rows = await self._read(lambda db: db.execute(_ENDED, (before, limit)).fetchall())
-        return [row_mapping.read_run(row) for row in rows]
+    async def ended_runs(self, *, before: float, limit: int, without: Sequence[str] = ()) -> Sequence[str]:
+        where = (before, row_mapping.to_json(without), limit)
+        return await self._read(lambda db: [name for (name,) in db.execute(_ENDED, where)])
+
+    async def oldest_end(self) -> float | None:
+        row = await self._read(lambda db: db.execute(_OLDEST).fetchone())
+        return None if row is None else float(row[0])
 
     async def nth_newest_end(self, number: int) -> float | None:
         row = await self._read(lambda db: db.execute(_NTH_NEWEST, (number - 1,)).fetchone())
