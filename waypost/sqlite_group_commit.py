@@ -13,16 +13,17 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from waypost.files.permissions import narrow
 from waypost.sqlite_files.disk_space import is_disk_full
-from waypost.sqlite_files.errors import StorageError
+from waypost.sqlite_files.errors import StorageError, is_fault
 from waypost.sqlite_files.lock import FileLock
-from waypost.sqlite_files.missing_log import mark_incomplete
-from waypost.sqlite_files.opening import connect, open_for_writing
+from waypost.sqlite_files.missing_log import mark_incomplete, unmark
+from waypost.sqlite_files.opening import open_for_reading, open_for_writing
 from waypost.turns import Turns, turn_key
 
 T = TypeVar("T")
@@ -50,8 +51,7 @@ class Database:
         self._path = str(path)
         self._group_size, self._inline = group_size, inline
         self._waiting: list[Item] = []
-        self._brief = True
-        self._shared = False
+        self._brief, self._shared = True, False
         self._idle = asyncio.Event()
         self._idle.set()
         self._jobs: queue.SimpleQueue[Callable[[], Results] | None] = queue.SimpleQueue()
@@ -92,9 +92,10 @@ class Database:
             await self._idle.wait()
             self._jobs.put(None)
             await self._loop.run_in_executor(None, self._thread.join)
-        for pool in (self._pool, self._own_pool):
-            if pool is not None:
-                await self._loop.run_in_executor(None, pool.shutdown)
+        for pool in filter(None, (self._pool, self._own_pool)):
+            await self._loop.run_in_executor(None, pool.shutdown)
+        with suppress(sqlite3.Error):
+            unmark(self._db)
         # The writer last: who closes last copies the log into the file, and removes the log.
         for connection in (*self._readers, self._db):
             connection.close()
@@ -102,16 +103,24 @@ class Database:
             self._lock.release()
 
     async def mark_incomplete(self) -> None:
-        """Makes a later start without the database's write-ahead log fail: until the next checkpoint.
+        """Makes a later start without the write-ahead log of a file fail, until the next checkpoint.
 
         To be called once the schema is there, before anything else uses the database. Raises `StorageError`.
         """
-        if self._lock is None:
+        if self._lock is None or self._inline:
             return
+        done: asyncio.Future[None] = self._loop.create_future()
+        # A job of the writer's: closing waits for it, even where nobody waits for the mark any more.
+        self._idle.clear()
+        self._jobs.put(partial(self._mark, done))
+        await done
+
+    def _mark(self, done: "asyncio.Future[None]") -> Results:
         try:
-            await self._loop.run_in_executor(None, mark_incomplete, self._db)
+            mark_incomplete(self._db)
         except sqlite3.Error as error:
-            raise self._failure("cannot write to", error) from error
+            return [(done, None, self._failure("cannot write to", error))]
+        return [(done, None, None)]
 
     def write(self, work: Callable[[sqlite3.Connection], T], *, brief: bool = False) -> "asyncio.Future[T]":
         """Queues the write `work`; returns a future of the result of `work`, done once that is durable.
@@ -156,10 +165,7 @@ class Database:
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = connect(self._path)
-            connection.execute("pragma query_only=1")
-            connection.execute("pragma wal_autocheckpoint=0")
-            self._local.connection = connection
+            connection = self._local.connection = open_for_reading(self._path)
             self._readers.append(connection)
         return work(connection)
 
@@ -264,7 +270,7 @@ def _run_all(db: sqlite3.Connection, group: list[Item]) -> Results:
     try:
         return [(done, work(db), None) for work, done in group]
     except Exception as error:
-        if _is_fault(error):
+        if is_fault(error):
             raise
         raise _ItemFailedError from error
 
@@ -276,7 +282,7 @@ def _run_each(db: sqlite3.Connection, group: list[Item]) -> Results:
         try:
             results.append((done, work(db), None))
         except Exception as error:  # what a write raises is for its caller, not for the group
-            if _is_fault(error):
+            if is_fault(error):
                 raise
             db.execute("rollback to item")
             results.append((done, None, error))
@@ -292,8 +298,3 @@ def _resolve(results: Results) -> None:
             done.set_result(value)
         else:
             done.set_exception(error)
-
-
-def _is_fault(error: Exception) -> bool:
-    """Returns whether an error is a fault of the database (locked, full, damaged), not of a statement."""
-    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError

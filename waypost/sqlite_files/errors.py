@@ -1,4 +1,6 @@
-"""The error `StorageError`, raised for a database file that cannot be read or written."""
+"""The error `StorageError`, raised for a database file that cannot be read or written; SQLite's errors."""
+
+import sqlite3
 
 
 class StorageError(Exception):
@@ -7,3 +9,8 @@ class StorageError(Exception):
     The disk is full or failing, the file is in use or damaged, or the database is closed. The same call may
     succeed later.
     """
+
+
+def is_fault(error: Exception) -> bool:
+    """Returns whether an error is a fault of the database (locked, full, damaged), not of a statement."""
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError

@@ -8,6 +8,7 @@ the file, therefore sees no mark: SQLite when the database is closed, `sqlite3 D
 checkpoint. So the mark lasts until that checkpoint.
 """
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,8 @@ MARK: Final = 0x57414C21
 def has_log(path: Path) -> bool:
     """Returns whether a database has a write-ahead log that is not empty; to be asked before it is opened."""
     try:
-        return path.with_name(f"{path.name}-wal").stat().st_size > 0
+        # SQLite keeps it beside the file itself, not beside a symbolic link to that.
+        return os.stat(f"{os.path.realpath(path)}-wal").st_size > 0
     except OSError:
         return False
 
@@ -31,7 +33,7 @@ def check_complete(db: sqlite3.Connection, path: Path, *, logged: bool) -> None:
 
     `logged` is what `has_log` returned before the database was opened.
     """
-    if not logged and _application_id(db) == MARK:
+    if not logged and is_marked(db):
         raise StorageError(
             f"{path}-wal is missing, and with it what was committed last: put that file back beside"
             f" {path.name}, or go on without what was in it after: sqlite3 {path} 'pragma application_id=0'"
@@ -43,14 +45,26 @@ def mark_incomplete(db: sqlite3.Connection) -> None:
 
     To be called outside of a transaction, while nobody else uses the database.
     """
-    _set_application_id(db, MARK)
-    # Not `truncate`: killed at this point, it would leave a marked file with an empty log.
-    db.execute("pragma wal_checkpoint(full)").fetchone()
-    _set_application_id(db, 0)
+    try:
+        _set_application_id(db, MARK)
+        # Not `truncate`: killed at this point, it would leave a marked file with an empty log.
+        db.execute("pragma wal_checkpoint(full)").fetchone()
+    finally:
+        unmark(db)
 
 
-def _application_id(db: sqlite3.Connection) -> int:
-    return int(db.execute("pragma application_id").fetchone()[0])
+def unmark(db: sqlite3.Connection) -> None:
+    """Removes the mark of a database whose log is there, or is in the file.
+
+    A start that was interrupted in `mark_incomplete` leaves it: a complete file would be refused.
+    """
+    if is_marked(db):
+        _set_application_id(db, 0)
+
+
+def is_marked(db: sqlite3.Connection) -> bool:
+    """Returns whether a database, with its log, is marked as incomplete without that."""
+    return int(db.execute("pragma application_id").fetchone()[0]) == MARK
 
 
 def _set_application_id(db: sqlite3.Connection, number: int) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from waypost.sqlite_files.errors import StorageError
+from waypost.sqlite_files.missing_log import check_complete, has_log, unmark
 
 WAIT_SECONDS: Final = 30.0
 """The seconds for which a copy waits for a lock on the database, such as that of a starting writer."""
@@ -17,9 +18,10 @@ def copy_database(source: Path, target: Path) -> None:
     """Copies the database `source` into the new file `target` (mode 0600), durably, as it is at one moment.
 
     A process that writes to it goes on meanwhile; its write-ahead log grows until the copy is done. The copy
-    is in the new file alone: it has no log of its own. Raises `StorageError` where `source` cannot be read or
-    `target` cannot be written.
+    is in the new file alone: it has no log of its own. Raises `StorageError` where `source` cannot be read,
+    its log is missing, or `target` cannot be written.
     """
+    logged = has_log(source)
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         # Opened to be read only, it takes no part in checkpoints, not even when it is closed: two connections
@@ -30,7 +32,11 @@ def copy_database(source: Path, target: Path) -> None:
             # In one step, which is one read transaction. In several, each commit of another process between
             # two of them makes the copy begin again.
             reading.backup(writing, pages=-1)
+            # Asked again: a writer may have started meanwhile, which makes the log.
+            check_complete(writing, source, logged=logged or has_log(source))
             writing.execute("pragma journal_mode=delete")
+            # A starting writer may just have marked the source. The copy needs no log.
+            unmark(writing)
         sync(target)
     except (OSError, sqlite3.Error) as error:
         raise StorageError(f"{source} cannot be copied to {target}: {error}") from error

@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from waypost.sqlite_files.missing_log import check_complete, has_log
+from waypost.sqlite_files.missing_log import check_complete, has_log, unmark
 from waypost.sqlite_files.structure_check import check_file
 
 CHECK_SECONDS: Final = 1.0
@@ -15,6 +15,14 @@ PRAGMAS: Final = ("journal_mode=wal", "synchronous=full", "wal_autocheckpoint=40
 def connect(path: str) -> sqlite3.Connection:
     """Connects to a database, for use by any thread, one at a time; transactions begin explicitly."""
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+
+
+def open_for_reading(path: str) -> sqlite3.Connection:
+    """Opens a further connection to a database, which writes nothing and makes no checkpoints."""
+    db = connect(path)
+    for pragma in ("query_only=1", "wal_autocheckpoint=0"):
+        db.execute(f"pragma {pragma}")
+    return db
 
 
 def open_for_writing(path: str) -> sqlite3.Connection:
@@ -30,6 +38,8 @@ def open_for_writing(path: str) -> sqlite3.Connection:
             db.execute(f"pragma {pragma}")
         if path != ":memory:":
             check_complete(db, Path(path), logged=logged)
+            if logged:
+                unmark(db)
             check_file(db, CHECK_SECONDS)
     except BaseException:
         db.close()

@@ -18,10 +18,13 @@ from gateway.store.sqlite.schema_migrations import check_known
 from waypost.files.permissions import make_private_folder
 from waypost.sqlite_files.errors import StorageError
 from waypost.sqlite_files.lock import FileLock
+from waypost.sqlite_files.missing_log import has_log, is_marked, unmark
 from waypost.sqlite_files.online_copy import check_whole, open_readonly, sync
 
 LOGS = ("-wal", "-shm")
 """The suffixes of the files that SQLite keeps beside a database."""
+WAIT_SECONDS = 5.0
+"""The seconds for which a restore waits until no other process has the replaced store open."""
 
 
 def verify_backup(folder: Path) -> Manifest:
@@ -37,10 +40,16 @@ def verify_backup(folder: Path) -> Manifest:
             found = describe(copy, db, made_at=manifest.made_at, version=manifest.waypost)
             check_known(db)
             check_whole(db)
+            marked = is_marked(db)
     except StorageError as error:
         raise BackupError(f"{folder} cannot be restored by this version of Waypost: {error}") from error
     except (OSError, sqlite3.Error) as error:
         raise BackupError(f"{folder} is a damaged backup: {STORE} cannot be read ({error})") from error
+    if marked:
+        raise BackupError(
+            f"{folder} may not be whole: its {STORE} was copied without its write-ahead log, and what was"
+            " committed last may be missing: restore another backup"
+        )
     if found != manifest:
         raise BackupError(f"{folder} is a damaged backup: its manifest is not that of its {STORE}")
     return manifest
@@ -54,6 +63,9 @@ def restore_backup(folder: Path, store: Path, *, force: bool, actor: str) -> Res
     """
     manifest = verify_backup(folder)
     now = time.time()
+    if store.is_symlink():
+        # The file itself is replaced: SQLite keeps its log beside that.
+        store = Path(os.path.realpath(store))
     new = store.with_name(f".{store.name}.restoring-{os.getpid()}")
     try:
         make_private_folder(store.absolute().parent)
@@ -62,8 +74,11 @@ def restore_backup(folder: Path, store: Path, *, force: bool, actor: str) -> Res
             _copy(folder / STORE, new)
             _mark(new, manifest, replaced_seal, at=now, actor=actor)
             _give_to_owner_of(store if exists else store.absolute().parent, new)
-            kept = _set_aside(store, now) if exists else None
-            _put(new, store, replace=exists)
+            kept = _replace(store, new, now) if exists else None
+            if not exists:
+                # A link fails where somebody has made a store there meanwhile.
+                os.link(new, store)
+            sync(store.absolute().parent)
     except (OSError, StorageError, sqlite3.Error) as error:
         raise BackupError(f"{store} was not restored: {error}") from error
     finally:
@@ -96,13 +111,25 @@ def _locked(store: Path, *, force: bool) -> Iterator[bool]:
 def _newest_seal(store: Path) -> int | None:
     """Moves the log of the store that is replaced into its file, and reads its newest seal.
 
-    What is damaged or foreign cannot be read, and is replaced all the same.
+    What is damaged or foreign cannot be read, and is replaced all the same. Raises `BackupError` where
+    another process has the store open: SQLite would delete the new store's log when that closes it.
     """
-    with suppress(sqlite3.Error, msgspec.MsgspecError), closing(sqlite3.connect(store)) as db:
-        db.execute("pragma wal_checkpoint(truncate)")
-        seal = last_seal(db)
-        return None if seal is None else seal.number
-    return None
+    logged, busy = has_log(store), BackupError(f"{store} is open in another process: end that first")
+    try:
+        with closing(sqlite3.connect(store, timeout=WAIT_SECONDS, isolation_level=None)) as db:
+            db.execute("pragma locking_mode=exclusive")
+            if logged:
+                unmark(db)
+            if db.execute("pragma wal_checkpoint(truncate)").fetchone()[0]:
+                raise busy
+            seal = last_seal(db)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise busy from error
+        return None
+    except (sqlite3.Error, msgspec.MsgspecError):
+        return None
+    return None if seal is None else seal.number
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -137,27 +164,28 @@ def _give_to_owner_of(path: Path, new: Path) -> None:
         os.chown(new, owner.st_uid, owner.st_gid)
 
 
-def _set_aside(store: Path, now: float) -> Path:
-    """Keeps the store that is replaced in a new folder beside it, under a second name as yet.
+def _replace(store: Path, new: Path, now: float) -> Path:
+    """Puts the file `new` in the place of `store`, which is kept in a new folder beside it; returns that.
 
-    The store's own name goes from the old file to the new one at once, when that is put there.
+    The store's own name goes from the old file to the new one at once. Where that fails, `store` is what it
+    was.
     """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     kept = store.with_name(f"{store.name}.replaced-{stamp}")
     kept.mkdir(mode=0o700)
-    os.link(store, kept / store.name)
-    for suffix in LOGS:
-        # A log must not stay beside the new file: SQLite would replay it there.
-        with suppress(FileNotFoundError):
-            os.rename(f"{store}{suffix}", kept / f"{store.name}{suffix}")
-    sync(kept)
-    return kept
-
-
-def _put(new: Path, store: Path, *, replace: bool) -> None:
-    if replace:
+    moved: list[str] = []
+    try:
+        os.link(store, kept / store.name)
+        for name in (f"{store.name}{suffix}" for suffix in LOGS):
+            # A log must not stay beside the new file: SQLite would replay it there.
+            with suppress(FileNotFoundError):
+                os.rename(store.with_name(name), kept / name)
+                moved.append(name)
+        sync(kept)
         os.replace(new, store)
-    else:
-        # A link fails where somebody has made a store there meanwhile.
-        os.link(new, store)
-    sync(store.absolute().parent)
+    except OSError:
+        for name in moved:
+            os.rename(kept / name, store.with_name(name))
+        shutil.rmtree(kept)
+        raise
+    return kept
