@@ -26,7 +26,7 @@ class ArchiveFile:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
         self._path = folder / f"{kind}-{stamp}-{uuid.uuid4().hex[:8]}.jsonl.gz"
         self._partial = self._path.with_name(f"{self._path.name}.partial")
-        make_private_folder(folder)
+        _make_durable(folder)
         self._file = os.fdopen(open_private(str(self._partial), NEW), "wb")
         self._compressed = gzip.GzipFile(fileobj=self._file, mode="wb", filename="", compresslevel=6)
 
@@ -54,3 +54,20 @@ class ArchiveFile:
         """Removes the file, unless it was finished."""
         self._file.close()
         self._partial.unlink(missing_ok=True)
+
+
+def remove_partial(folder: Path) -> None:
+    """Removes the files that were never finished from an archive; the folder may be missing.
+
+    Nobody may be writing to one of them. Raises `OSError`.
+    """
+    for path in folder.glob("*.jsonl.gz.partial"):
+        path.unlink(missing_ok=True)
+
+
+def _make_durable(folder: Path) -> None:
+    """Makes a folder, and those above it that are missing, and makes their names durable."""
+    missing = [each for each in (folder, *folder.parents) if not each.is_dir()]
+    make_private_folder(folder)
+    for made in missing:
+        sync(made.parent)

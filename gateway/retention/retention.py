@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 
 from gateway.core.errors import Unavailable
 from gateway.core.run import Run
-from gateway.retention.archive import ArchiveFile
+from gateway.retention.archive import ArchiveFile, remove_partial
 from gateway.retention.cutoff import archive_before
 from gateway.retention.run_records import run_lines
 from gateway.retention_settings import RetentionSettings
@@ -65,9 +65,13 @@ class Retention:
     async def run(self) -> None:
         """Makes a pass every `pass_seconds` until cancelled; one that fails is logged and counted."""
         turn_key.set(TURN_KEY)
+        swept = False
         while True:
             self._asked.clear()
             try:
+                if not swept:
+                    await self._sweep()
+                    swept = True
                 await self.make_pass()
             except Exception as error:  # whatever it is, the gateway runs on without this pass
                 self._metrics.retention_failures.inc()
@@ -75,6 +79,12 @@ class Retention:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.pass_seconds):
                     await self._asked.wait()
+
+    async def _sweep(self) -> None:
+        """Removes what a killed gateway has left half written in the archive."""
+        assert self._settings.archive is not None
+        async with self._passing:
+            await asyncio.to_thread(remove_partial, Path(self._settings.archive))
 
     def ask_for_pass(self) -> None:
         """Makes the loop begin its next pass at once, or as soon as the one that is being made has ended."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.core.errors import Unavailable
+from gateway.retention import archive
 from gateway.retention.retention import TURN_KEY, Retention
 from gateway.store.sqlite import archived_runs
 from gateway.store.sqlite.store import SqliteStore
@@ -66,6 +67,32 @@ async def test_damaged_runs_are_not_in_the_way_of_later_ones(
         await ended_run(store, f"run-{number}")
     await store._write(lambda db: db.execute("update run set state = '{' where id < 'run-3'"))
     assert (await retention(store, tmp_path).make_pass()).runs == 2
+
+
+async def test_a_killed_gateways_half_files_are_removed_at_the_start(
+    tmp_path: Path, store: SqliteStore
+) -> None:
+    """Finished files and those of others stay."""
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    for name in ("runs-1.jsonl.gz.partial", "runs-2.jsonl.gz", "note.partial"):
+        (folder / name).touch()
+    await ended_run(store, "run-1")
+    loop = asyncio.create_task(retention(store, tmp_path).run())
+    while (found := await store.archived_run("run-1")) is None and not loop.done():
+        await asyncio.sleep(0)
+    await cancel_and_wait([loop])
+    assert found is not None
+    assert {path.name for path in folder.iterdir()} == {"note.partial", "runs-2.jsonl.gz", found.file}
+
+
+def test_the_names_of_new_folders_are_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut after runs were deleted must not take the folder of their records."""
+    synced: list[Path] = []
+    monkeypatch.setattr(archive, "sync", synced.append)
+    file = archive.ArchiveFile(tmp_path / "a" / "b", "runs", at=0.0)
+    file.discard()
+    assert set(synced) == {tmp_path, tmp_path / "a"}
 
 
 class OnceFailing:
