@@ -4,7 +4,6 @@ A label takes the words of a closed list, or the names that operators have confi
 else that any caller chooses. Each label says how many values it has at most; tests hold it to that.
 """
 
-from bisect import bisect_left
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -123,20 +122,6 @@ def histogram(
     return Declaration(name=name, kind="histogram", help=text, look=look, labels=labels, buckets=buckets)
 
 
-class QuickHistogram(Histogram):
-    """A histogram that finds the bucket of an observation by bisection: a submission makes six observations.
-
-    prometheus_client 0.26 compares with one bound after the other.
-    """
-
-    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
-        if exemplar:
-            super().observe(amount, exemplar)
-            return
-        self._sum.inc(amount)
-        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
-
-
 class MetricRegistry(CollectorRegistry):
     """A registry of the Prometheus client library that creates metrics from their declarations."""
 
@@ -153,7 +138,7 @@ class MetricRegistry(CollectorRegistry):
 
     def histogram(self, declared: Declaration) -> Histogram:
         names = self._label_names(declared)
-        return QuickHistogram(declared.name, declared.help, names, buckets=declared.buckets, registry=self)
+        return Histogram(declared.name, declared.help, names, buckets=declared.buckets, registry=self)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Renders all metrics in the format that the scraper accepts; returns the text and its media type."""

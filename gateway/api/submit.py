@@ -164,7 +164,7 @@ def _read_quickly(body: bytes, tenant: str, services: Services) -> Reading | Non
     limits = services.settings.documents
     if (workflow := parse_quickly(body, limits)) is None or workflow.spec.shards.items is not None:
         return None
-    if [task.when for task in workflow.spec.tasks if task.when is not None]:
+    if any(task.when is not None for task in workflow.spec.tasks):
         return None
     workflow = with_tenant(workflow, tenant)
     canonical = msgspec.json.encode(workflow)

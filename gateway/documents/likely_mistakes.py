@@ -38,7 +38,7 @@ def likely_mistakes(workflow: Workflow, canonical: bytes) -> Iterator[str]:
         looks.append(_foreign_placeholder)
     if b'"WAYPOST_' in canonical:
         looks.append(_own_variable)
-    if "delay" in [task.type for task in workflow.spec.tasks]:
+    if any(task.type == "delay" for task in workflow.spec.tasks):
         looks.append(_delay_beyond_timeout)
     for look in looks:
         found = (f"task {task.name}: {text}" for task in workflow.spec.tasks if (text := look(task)))

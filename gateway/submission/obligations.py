@@ -35,7 +35,7 @@ def obliged_workflow(workflow: Workflow, obligations: Obligations) -> Workflow:
         if spec.priority > cap:
             spec = structs.replace(spec, priority=cap)
         # A task's priority orders it among the tasks of other runs too.
-        if max([task.priority for task in spec.tasks], default=0) > cap:
+        if any(task.priority > cap for task in spec.tasks):
             tasks = tuple(structs.replace(task, priority=min(task.priority, cap)) for task in spec.tasks)
             spec = structs.replace(spec, tasks=tasks)
     # Only made stricter: a document that asks for exclusive keeps it, whatever policy says.

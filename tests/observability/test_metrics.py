@@ -1,10 +1,9 @@
 """Tests the metrics of one gateway: what it counts, under which labels."""
 
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, Histogram
 
-from observability import cluster_metrics, gateway_metrics, metric_declaration, process_metrics
-from observability.metric_declaration import Declaration, MetricRegistry
+from observability import cluster_metrics, gateway_metrics, process_metrics
+from observability.metric_declaration import Declaration
 from observability.metrics import Metrics
 
 CALLERS_WORDS = {
@@ -140,22 +139,3 @@ def test_submissions_are_counted_by_the_revision_that_decided() -> None:
         metrics.count_decision(Decided(revision=f"r{number}"))
     kept = [value(metrics, name, revision=f"r{number}", outcome="permitted") for number in range(21)]
     assert kept == [None, *[1.0] * 20]
-
-
-def test_an_observation_is_counted_where_prometheus_client_counts_it() -> None:
-    """A bound belongs to its own bucket; what is beyond the last bound is counted in the last bucket."""
-    registry, theirs = MetricRegistry(), CollectorRegistry()
-    declared = metric_declaration.histogram("seconds", "Seconds.", "never", buckets=(0.1, 0.5, 1.0))
-    ours = registry.histogram(declared)
-    plain = Histogram("seconds", "Seconds.", buckets=declared.buckets, registry=theirs)
-    for seconds in (0.0, 0.1, 0.100001, 0.5, 1.0, 7.0):
-        ours.observe(seconds)
-        plain.observe(seconds)
-    ours.observe(0.2, {"trace_id": "t"})
-    plain.observe(0.2, {"trace_id": "t"})
-
-    assert _samples(registry) == _samples(theirs)
-
-
-def _samples(registry: CollectorRegistry) -> list[tuple[str, dict[str, str], float]]:
-    return [(one.name, one.labels, one.value) for metric in registry.collect() for one in metric.samples]
