@@ -153,7 +153,10 @@ class ClusterNode:
             boot=uuid.uuid4().hex,
             slots=settings.slots,
             capabilities=Capabilities(
-                cpu=settings.cpu, executors=executors.run_types, exclusive=executors.exclusive
+                cpu=settings.cpu,
+                executors=executors.run_types,
+                exclusive=executors.exclusive,
+                waiting=executors.waiting,
             ),
         )
         journal_seconds = self.metrics.journal_seconds.observe

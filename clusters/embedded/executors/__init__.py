@@ -1,7 +1,8 @@
 """The executors of the embedded cluster: each runs the tasks of one type, such as `delay` or `process`.
 
 `registry.py` lists them, `interface.py` defines their interface. `delay` waits; `process` runs commands and
-has a room (package) of its own. `run_lease.py` is the time until which an exclusive attempt may run. Each
-executor passes `tests/conformance/executor.py`. May import `clusters.embedded.storage`, the values `Launch`
-and `Outcome` of `clusters.embedded.scheduling`, `clusters.protocol` and `waypost`.
+has a room (package) of its own. `output.py` reads what a try has written as
+its result, `log_limits.py` bounds its log. `run_lease.py` is the time until which an exclusive attempt may
+run. Each executor passes `tests/conformance/executor.py`. May import `clusters.embedded.storage`, the
+values `Launch` and `Outcome` of `clusters.embedded.scheduling`, `clusters.protocol` and `waypost`.
 """

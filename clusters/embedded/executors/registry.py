@@ -28,6 +28,8 @@ class RegisteredExecutor(Struct, Generic[S], frozen=True, kw_only=True):
     """Whether exclusive workflows may use it, since it ends a task before the task's lease expires."""
     settings: type[S]
     """The type of the executor's settings, which a cluster gets as `--executor.NAME.SETTING=VALUE`."""
+    waits: bool = False
+    """Whether its tasks only wait: they occupy no processor, whatever their `resources` say."""
     build: Callable[[ExecutorContext, S], Executor]
     unavailable: Callable[[ExecutorContext, S], str] = lambda *_: ""
     """Returns a sentence that says why this host cannot run the executor; empty if it can.
@@ -44,7 +46,7 @@ EXECUTORS: Final[Mapping[str, RegisteredExecutor[Any]]] = {
         build=lambda context, settings: ProcessExecutor(context.region, context.workspaces, settings),
     ),
     "delay": RegisteredExecutor(
-        run_type=DelayRun, exclusive=True, settings=NoSettings, build=lambda *_: DelayExecutor()
+        run_type=DelayRun, exclusive=True, settings=NoSettings, waits=True, build=lambda *_: DelayExecutor()
     ),
 }
 """The registered executors, by the task type that each of them runs."""
@@ -55,6 +57,7 @@ def declare(executors: Mapping[str, RegisteredExecutor[Any]]) -> DeclaredExecuto
     return DeclaredExecutors(
         run_types={name: entry.run_type for name, entry in executors.items()},
         exclusive=frozenset(name for name, entry in executors.items() if entry.exclusive),
+        waiting=frozenset(name for name, entry in executors.items() if entry.waits),
     )
 
 

@@ -26,13 +26,20 @@ class Mismatch(Struct, frozen=True, kw_only=True):
 class Capabilities:
     """The capabilities of a cluster: its processors, and its executors with the types of their `run`.
 
-    `exclusive`: the executors that may run tasks of exclusive runs.
+    `exclusive`: the executors that may run tasks of exclusive runs; `waiting`: those whose tasks only wait,
+    and occupy no processor.
     """
 
     def __init__(
-        self, *, cpu: float, executors: Mapping[str, type[Struct]], exclusive: Container[str]
+        self,
+        *,
+        cpu: float,
+        executors: Mapping[str, type[Struct]],
+        exclusive: Container[str],
+        waiting: Container[str] = (),
     ) -> None:
-        self.cpu, self._executors, self._exclusive = cpu, executors, exclusive
+        self.cpu, self.waiting = cpu, waiting
+        self._executors, self._exclusive = executors, exclusive
 
     def __repr__(self) -> str:
         return f"Capabilities({self.cpu:g} processors, executors {self.executors})"

@@ -22,6 +22,8 @@ class Launch(Struct, frozen=True, kw_only=True):
     input: dict[str, Any]
     """The JSON input of the task: params, shard, source, target, and outputs of earlier tasks."""
     exclusive: bool
+    fairness_key: str = ""
+    """The key of its run, else the run's name: what serves one key must not serve another after it."""
     span: TraceContext | None = None
     """The span of this try; None if the gateway gave the run none."""
     waited_seconds: float = 0.0
@@ -36,6 +38,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     reason: str = ""
     killed: bool = False
     """Whether the cluster itself ended the try (lease, order of the gateway, shutdown): no failure."""
+    final: bool = False
+    """Whether a failed task must not be tried again: the try may have had an effect that must come once."""
     lost: bool = False
     """Whether this cluster cannot run the task (disk full, no descriptors left); another may."""
 
@@ -78,6 +82,7 @@ def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Laun
             "outputs": attempt.outputs_for(task),
         },
         exclusive=attempt.exclusive,
+        fairness_key=attempt.run.fairness_key or attempt.run.run,
         span=of_run and of_run.of_attempt(*attempt.shard, attempt.id.epoch).of_try(task.name, tries),
         waited_seconds=waited_seconds,
     )

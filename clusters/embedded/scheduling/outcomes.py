@@ -76,7 +76,7 @@ def consequence_of(outcome: Outcome, attempt: Attempt, task: str, now: float) ->
         # By the cluster itself: no failure of the task, so it runs again at once, whatever its retry limit.
         return RetryTask(pause_seconds=0.0)
     retry, tries = attempt.tasks[task].retry, attempt.tries[task]
-    if tries > retry.limit:
+    if outcome.final or tries > retry.limit:
         return FailTask(reason=outcome.reason)
     return RetryTask(pause_seconds=retry_pause(retry, tries), reason=outcome.reason)
 

@@ -6,6 +6,7 @@ A key with too many unacknowledged events is held back.
 import heapq
 import itertools
 from collections import Counter, deque
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -244,23 +245,29 @@ class UnacknowledgedEvents:
 
 
 class Processors:
-    """Counts a cluster's free and busy processors, in thousandths (millicpu), which add up exactly."""
+    """Counts a cluster's free and busy processors, in thousandths (millicpu), which add up exactly.
 
-    def __init__(self, cpu: float) -> None:
-        self.cpu = cpu
+    Tasks of the types in `waiting` only wait, and occupy no processor.
+    """
+
+    def __init__(self, cpu: float, *, waiting: Container[str] = ()) -> None:
+        self.cpu, self._waiting = cpu, waiting
         self._capacity, self._busy = millicpu(cpu), 0
 
     def __repr__(self) -> str:
         return f"Processors({self._busy} of {self._capacity} millicpu busy)"
 
     def has_room_for(self, task: TaskSpec) -> bool:
-        return self._busy + millicpu(task.resources.cpu) <= self._capacity
+        return self._busy + self._occupied_by(task) <= self._capacity
 
     def acquire(self, task: TaskSpec) -> None:
-        self._busy += millicpu(task.resources.cpu)
+        self._busy += self._occupied_by(task)
 
     def release(self, task: TaskSpec) -> None:
-        self._busy -= millicpu(task.resources.cpu)
+        self._busy -= self._occupied_by(task)
+
+    def _occupied_by(self, task: TaskSpec) -> int:
+        return 0 if task.type in self._waiting else millicpu(task.resources.cpu)
 
     @property
     def busy(self) -> float:
@@ -269,7 +276,7 @@ class Processors:
 
     def close(self) -> None:
         """Sets the free processors to none, for good, so that no further task starts."""
-        self._capacity = 0
+        self._capacity = -1  # a task that only waits would start with 0
 
 
 def millicpu(cpu: float) -> int:

@@ -63,7 +63,7 @@ class Scheduler:
         for attempt in recovered.attempts:
             attempt.awake = attempt.end_seq > 0
         self._attempts = Attempts(recovered.attempts)
-        self._processors = Processors(capabilities.cpu)
+        self._processors = Processors(capabilities.cpu, waiting=capabilities.waiting)
         self._lifecycle = AttemptLifecycle(self._attempts, self._processors, seq=recovered.seq)
         self._lease_requests = LeaseRequests(boot)
         self._fencing = Fencing(boot=boot, highest=recovered.highest)

@@ -11,17 +11,16 @@ import msgspec
 from msgspec import Meta, Struct
 
 from clusters.embedded.executors.interface import Lease
+from clusters.embedded.executors.log_limits import LogLimits, is_too_long, shorten_log
+from clusters.embedded.executors.output import read_output, remove, write_new
 from clusters.embedded.executors.process.child_exit import signal_name, wait_for_exit
 from clusters.embedded.executors.process.lease_guard import LeaseGuard
 from clusters.embedded.executors.process.leftovers import ADOPTED, find_leftovers
-from clusters.embedded.executors.process.log_limits import LogLimits, is_too_long, shorten_log
 from clusters.embedded.executors.process.memory_limit import log_size, memory_reason
-from clusters.embedded.executors.process.output import read_output, remove
 from clusters.embedded.executors.process.process_spec import (
     MACHINE_FAULTS,
     ProcessSpec,
     process_spec,
-    write_new,
 )
 from clusters.embedded.executors.process.process_start import start_process
 from clusters.embedded.executors.process.termination import finish_despite_cancellation, terminate

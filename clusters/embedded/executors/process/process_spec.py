@@ -8,7 +8,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from clusters.embedded.executors.process.output import remove
 from clusters.embedded.scheduling.launch import Launch
 from clusters.embedded.storage.state_folder import TaskFolders
 from waypost.files.permissions import make_private_folder
@@ -100,13 +99,6 @@ def process_spec(
         log=folders.log,
         memory_bytes=(launch.task.resources.memory_mib or 0) << 20,
     )
-
-
-def write_new(path: Path, content: bytes) -> None:
-    """Writes `content` to a new file at `path`, after removing whatever a task has put at that path."""
-    remove(path)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(content)
 
 
 def _working_directory(workspace: Path, relative: str | None) -> Path:

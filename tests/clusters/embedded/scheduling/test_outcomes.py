@@ -102,3 +102,10 @@ def test_a_task_in_its_pause_says_why_and_until_when(cluster: SteppedCluster) ->
 def test_a_pause_after_very_many_tries_is_the_longest(tries: int) -> None:
     """Tries that the cluster itself has ended are not limited: their number must not overflow a float."""
     assert retry_pause(Retry(limit=100, backoff_seconds=1.0, factor=10.0, max_seconds=60.0), tries) == 60.0
+
+
+def test_a_final_failure_is_not_tried_again(cluster: SteppedCluster) -> None:
+    """Nobody knows whether a request whose answer was lost had its effect: it must not come twice."""
+    cluster.create(task("a", retry=Retry(limit=5)))
+    cluster.end("a", Outcome(succeeded=False, final=True, reason="no answer"))
+    assert (cluster.events[-1].end, cluster.events[-1].reason) == (AttemptEndKind.FAILED, "task a: no answer")

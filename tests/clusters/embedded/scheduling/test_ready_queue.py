@@ -2,7 +2,12 @@
 
 import random
 
-from clusters.embedded.scheduling.ready_queue import PATIENCE_SECONDS, REPORTS_UNDER_WAY, UNDER_WAY_ALONE
+from clusters.embedded.scheduling.ready_queue import (
+    PATIENCE_SECONDS,
+    REPORTS_UNDER_WAY,
+    UNDER_WAY_ALONE,
+    Processors,
+)
 from clusters.protocol import AttemptEndKind, AttemptId
 from tests.clusters.embedded.scheduling.stepped_cluster import BROKEN, SteppedCluster, task
 from waypost.workflow.task import Resources, TaskSpec
@@ -179,3 +184,20 @@ def test_a_gateway_that_is_away_holds_up_no_work(cluster: SteppedCluster) -> Non
     while cluster.running:
         cluster.end(cluster.names[0])
     assert len(cluster.launched) == 1_100
+
+
+def test_tasks_that_only_wait_occupy_no_processor() -> None:
+    """A pause of an hour must not keep a command from a processor."""
+    processors = Processors(1.0, waiting=frozenset({"delay"}))
+    for number in range(1_000):
+        pause = TaskSpec(name=f"d{number}", type="delay", run={"seconds": 3600})
+        assert processors.has_room_for(pause)
+        processors.acquire(pause)
+    command = TaskSpec(name="a", type="process", run={"command": ["true"]})
+    assert processors.busy == 0.0
+    processors.acquire(command)
+    assert processors.has_room_for(pause)
+    assert not processors.has_room_for(command)
+    processors.close()
+    processors.release(command)
+    assert not processors.has_room_for(pause)

@@ -1,4 +1,4 @@
-"""Reads and checks the JSON result that a task has written to its output file.
+"""Writes the JSON input of a try; reads and checks the JSON output that it has written to a file.
 
 The task created the file, so it may be anything: a pipe that nobody writes to, a link to a file of the
 cluster, gigabytes.
@@ -42,6 +42,14 @@ def read_output(path: Path) -> Outcome:
         text = os.read(descriptor, OUTPUT_BYTES + 1)
     finally:
         os.close(descriptor)
+    return checked_output(text)
+
+
+def checked_output(text: bytes) -> Outcome:
+    """Parses the JSON output of a try that succeeded; returns the outcome: that value, or what is wrong.
+
+    `text` may be cut off after `OUTPUT_BYTES + 1`, which says that there is more.
+    """
     if len(text) > OUTPUT_BYTES:
         return _failure(f"has more than {OUTPUT_BYTES // 1024} KiB")
     try:
@@ -59,6 +67,13 @@ def read_output(path: Path) -> Outcome:
     except RecursionError:
         return _failure(f"is nested more than {NESTING} deep")
     return Outcome(succeeded=True, output=output) if fault is None else _failure(fault)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Writes `content` to a new file at `path`, after removing whatever a task has put at that path."""
+    remove(path)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(content)
 
 
 def remove(path: Path) -> None:
