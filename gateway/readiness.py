@@ -35,11 +35,17 @@ def readiness_checks(
 async def _check_store(store: Store, controller: Controller) -> str:
     """Checks that the store accepts writes; returns, for people, the number of shards under way.
 
-    Raises `Unavailable` if the store accepts no writes.
+    Raises `Unavailable`, with the reason, if the store accepts no writes.
     """
-    if controller.stuck:
-        raise Unavailable("it does not take what the controller writes")
-    await store.check_writable()
+    if controller.outage:
+        raise Unavailable(f"it does not take what the controller writes: {controller.outage}")
+    try:
+        await store.check_writable()
+    except Unavailable as error:
+        # Callers of the API are not shown the cause, which names files; who asks here is to mend it.
+        raise Unavailable(
+            f"{error.detail}: {error.__cause__}" if error.__cause__ else error.detail
+        ) from error
     counts = await store.shard_counts()
     return f"{sum(counts.values())} shards under way"
 

@@ -32,6 +32,10 @@ WRONG_TIME: Final = (9, 10)
 """OpenSSL's error codes for a certificate that is not valid yet, or has expired."""
 
 
+PAGES_MAXIMUM: Final = 100
+"""The maximum number of pages that are read for one list: behind them a person goes on with --continue."""
+
+
 class ProblemFields(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of a problem document (RFC 9457) that the command line prints from an error response.
 
@@ -187,6 +191,22 @@ def _tls_error(error: BaseException) -> ssl.SSLError | None:
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
     return cause
+
+
+def read_pages(client: httpx.Client, path: str, query: dict[str, Any], limit: int) -> dict[str, Any]:
+    """Requests pages of a list until there are `limit` items or no more; returns them as one page.
+
+    A page with filters may end early: the gateway looks at a bounded number of entries for one. Raises
+    `CliError` like `read_answer`.
+    """
+    items, page = list[Any](), dict[str, Any]()
+    for _ in range(PAGES_MAXIMUM):
+        page = read_answer(client.get(path, params=query | {"limit": limit - len(items)}), "items")
+        items += page["items"]
+        if not page.get("continue") or len(items) >= limit:
+            break
+        query = query | {"continue": page["continue"]}
+    return {**page, "items": items}
 
 
 def read_answer(response: httpx.Response, *names: str) -> Any:

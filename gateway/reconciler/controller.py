@@ -101,7 +101,7 @@ class Controller:
         )
         self._inflight, self._logged_step = Counter[str](), wall_clock_step()
         self._ticked_at = self._scanned_at = self._recovery_tried_at = NEVER
-        self._stuck = self._cut_off = False
+        self._outage, self._cut_off = "", False
         self._enough_answer, self._store_restored = True, store_restored
 
     @property
@@ -113,9 +113,12 @@ class Controller:
         return self._cut_off
 
     @property
-    def stuck(self) -> bool:
-        """Returns whether the store has failed and not recovered; meanwhile nothing is committed."""
-        return self._stuck
+    def outage(self) -> str:
+        """Returns why the store does not take writes, such as a full disk; empty where it takes them.
+
+        Until it has recovered, nothing is committed.
+        """
+        return self._outage
 
     def views(self, now: Instant) -> list[RegionView]:
         """Returns each region's condition, latency, load and taints at `now`, for placement and API.
@@ -135,7 +138,7 @@ class Controller:
             self._metrics.event_lag.labels(view.name).set(self._ws.regions[view.name].event_lag)
         self._metrics.cut_off.set(self._cut_off)
         self._metrics.failover_frozen.set(self._cut_off or not self._enough_answer)
-        self._metrics.store_writable.set(not self._stuck)
+        self._metrics.store_writable.set(not self._outage)
 
     async def run(self, wake: asyncio.Event) -> None:
         """Makes passes until cancelled: soon after `wake` is set, and every `PASS_SECONDS` in any case."""
@@ -185,7 +188,7 @@ class Controller:
         If the store fails in it, the changes that were not committed are dropped when the store is back.
         """
         try:
-            if self._stuck and not await self._recover(now):
+            if self._outage and not await self._recover(now):
                 return
             await self._inbox.process(now)
             self._update_regions(now)
@@ -207,9 +210,10 @@ class Controller:
         self._inflight = self._ws.count_inflight()
 
     def _note_outage(self, error: Unavailable) -> None:
-        if not self._stuck:
-            logger.error("the store does not answer or take writes: {}", error.__cause__ or error)
-        self._stuck = True
+        reason = str(error.__cause__ or error) or type(error).__name__
+        if not self._outage:
+            logger.error("the store does not answer or take writes: {}", reason)
+        self._outage = reason
 
     async def _recover(self, now: Instant) -> bool:
         """Checks whether the store that failed takes writes again; if so, loads everything and returns True.
@@ -224,7 +228,7 @@ class Controller:
         self._recovery_tried_at = now.monotonic
         await self._store.check_writable()
         await self.start(now)
-        self._stuck = False
+        self._outage = ""
         logger.info("the store takes writes again")
         return True
 

@@ -35,8 +35,9 @@ async def test_a_gateway_whose_store_takes_no_writes_shows_it(world: World, stor
     assert world.controller is not None
     store.names = {"taints", "check_writable"}
     await run(world, 5)
-    assert (world.controller.stuck, gauge(world, "waypost_store_writable")) == (True, 0)
+    assert world.controller.outage
+    assert gauge(world, "waypost_store_writable") == 0
 
     store.names = set()
     await run(world, 10)
-    assert (world.controller.stuck, gauge(world, "waypost_store_writable")) == (False, 1)
+    assert (world.controller.outage, gauge(world, "waypost_store_writable")) == ("", 1)

@@ -213,7 +213,7 @@ class World(Invariants):
                 await self.controller.reconcile_once(self.now)
             except GatewayKilled:
                 self.kill_gateway()
-        if self.controller is None or self.controller.stuck:
+        if self.controller is None or self.controller.outage:
             self.steady_since = self.timeline.now
         else:
             regions = self.controller._ws.regions.values()

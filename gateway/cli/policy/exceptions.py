@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from gateway.cli.arguments import Continued, Format, Limit, Output, Quiet, Token, Url
-from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.client import api_path, connect, read_answer, read_pages
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import colored, command, console, print_more, print_value, table
 from gateway.cli.records.audit import UNITS
@@ -30,12 +30,12 @@ def listing(
     token: Token = None,
 ) -> None:
     """List policy exceptions, newest first: those pending or active; with --ended all."""
-    filters: dict[str, Any] = {"tenant": tenant, "limit": limit, "continue": continued}
+    filters: dict[str, Any] = {"tenant": tenant, "continue": continued}
     query = {name: value for name, value in filters.items() if value is not None}
     if ended:
         query["ended"] = "true"
     with connect(url, token) as client:
-        page = read_answer(client.get(api_path("policy", "exceptions"), params=query), "items")
+        page = read_pages(client, api_path("policy", "exceptions"), query, limit)
     print_more(page)
     if output is Format.TABLE and not quiet:
         rows = ([colored(one["state"]), *_cells(one)] for one in page["items"])

@@ -9,7 +9,7 @@ import httpx
 from cyclopts import App, Parameter
 
 from gateway.cli.arguments import Continued, Format, Limit, Output, Since, Token, Url
-from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.client import api_path, connect, read_pages
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, format_time, print_more, print_names, print_value, table
 from gateway.cli.records import audit_trail
@@ -54,14 +54,13 @@ def listing(
         "actor": actor,
         "region": region,
         "since": None if since is None else parse_since(since),
-        "limit": limit,
         "continue": continued,
     }
     query = {name: value for name, value in filters.items() if value is not None}
     with connect(url, token) as client:
         if run is not None:
             query["run"] = _known_run(client, run)
-        page = read_answer(client.get(api_path("audit"), params=query), "items")
+        page = read_pages(client, api_path("audit"), query, limit)
     print_more(page)
     if output is Format.TABLE:
         _print_table(page["items"])

@@ -10,7 +10,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from gateway.cli.arguments import Continued, Format, Limit, Output, Quiet, Since, Token, Url
-from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.client import api_path, connect, read_answer, read_pages
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, format_time, print_more, print_names, print_value, table
 from gateway.cli.records.audit import parse_since
@@ -102,11 +102,11 @@ def listing(
 
     If there are more, standard error names the option that shows the next page.
     """
-    query = (filters or Filters()).query() | {"limit": limit}
+    query = (filters or Filters()).query()
     if continued is not None:
         query["continue"] = continued
     with connect(url, token) as client:
-        page = read_answer(client.get(api_path("decisions"), params=query), "items")
+        page = read_pages(client, api_path("decisions"), query, limit)
     print_more(page)
     if output is Format.TABLE and not quiet:
         _print_table(page["items"], with_reasons=bool(filters and filters.refused))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from gateway.cli.arguments import Continued, Format, Limit, Output, Token, Url
-from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.client import api_path, connect, read_answer, read_pages
 from gateway.cli.output import command, console, format_time, print_more, print_names, print_value, table
 
 app = App(name="rollbacks", help="What the gateway has taken back by itself, and why.")
@@ -25,9 +25,9 @@ def listing(
 
     If there are more, standard error names the option that shows the next page.
     """
-    query: dict[str, Any] = {"limit": limit} | ({} if continued is None else {"continue": continued})
+    query: dict[str, Any] = {} if continued is None else {"continue": continued}
     with connect(url, token) as client:
-        page = read_answer(client.get(api_path("rollbacks"), params=query), "items")
+        page = read_pages(client, api_path("rollbacks"), query, limit)
     print_more(page)
     found = page["items"]
     if output is Format.NAME:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from gateway.cli.arguments import Continued, Format, Limit, Output, Token, Url
-from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.client import api_path, connect, read_answer, read_pages
 from gateway.cli.documents import detect_media_type, read_bytes
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, format_time, print_more, print_names, print_value, table
@@ -58,9 +58,9 @@ def listing(
     token: Token = None,
 ) -> None:
     """List the released workflows that you may see, with their stable and canary versions."""
-    query: dict[str, Any] = {"limit": limit} | ({} if continued is None else {"continue": continued})
+    query = _of(tenant) | ({} if continued is None else {"continue": continued})
     with connect(url, token) as client:
-        page = read_answer(client.get(api_path("workflows"), params=query | _of(tenant)), "items")
+        page = read_pages(client, api_path("workflows"), query, limit)
     print_more(page)
     found = page["items"]
     if output is Format.NAME:

@@ -2,18 +2,14 @@
 
 import time
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
-import httpx
 from cyclopts import Parameter
 
 from gateway.cli.arguments import Continued, Format, Output, Quiet, Token, Url
-from gateway.cli.client import api_path, connect, read_answer
+from gateway.cli.client import api_path, connect, read_pages
 from gateway.cli.output import colored, command, console, format_duration, print_more, print_value, table
 from gateway.core.run import RunPhase
-
-PAGES_MAXIMUM: Final = 100
-"""The maximum number of pages asked for by one command; for each the gateway looks through 2,000 runs."""
 
 
 @command
@@ -43,10 +39,10 @@ def runs(
     If there are more, standard error names the option that shows the next page.
     """
     phase = phase and _phase_name(phase)
-    filters = {"tenant": tenant, "phase": phase, "label": label, "limit": limit, "continue": continued}
+    filters = {"tenant": tenant, "phase": phase, "label": label, "continue": continued}
     query = {name: value for name, value in filters.items() if value is not None}
     with connect(url, token) as client:
-        page = _find(client, query, limit)
+        page = read_pages(client, api_path("runs"), query, limit)
     print_more(page)
     # As kubectl writes selectors; here they are a label's value, which no run has.
     if not page["items"] and any(pair.partition("=")[2].startswith("=") or "," in pair for pair in label):
@@ -56,19 +52,6 @@ def runs(
         print_value(page["items"], Format.NAME if quiet else output)
         return
     _print_table(page["items"])
-
-
-def _find(client: httpx.Client, query: dict[str, Any], limit: int) -> dict[str, Any]:
-    """Asks for pages until there are `limit` runs, or no more; returns them as one page."""
-    items, page = list[Any](), dict[str, Any]()
-    for _ in range(PAGES_MAXIMUM):
-        page = read_answer(client.get(api_path("runs"), params=query), "items")
-        items += page["items"]
-        # A page with filters may end early: what waits for hours is behind thousands of runs that are over.
-        if not page.get("continue") or len(items) >= limit:
-            break
-        query |= {"limit": limit - len(items), "continue": page["continue"]}
-    return {**page, "items": items}
 
 
 def _print_table(runs: Sequence[dict[str, Any]]) -> None:

@@ -1,5 +1,7 @@
 """Tests `waypost audit list`, which lists people's acts."""
 
+from typing import Any
+
 import pytest
 from pytest_httpserver import HTTPServer
 
@@ -17,12 +19,13 @@ ENTRY = {
 
 def test_acts_are_listed_with_who(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
     """The filters go with the call; the next page is named on standard error."""
-    query = {"limit": "50", "kind": "Cordoned", "region": "beijing", "since": "1800000000"}
+    query = {"limit": "1", "kind": "Cordoned", "region": "beijing", "since": "1800000000"}
     page = {"items": [ENTRY], "continue": "abc"}
     httpserver.expect_request("/v1/audit", query_string=query).respond_with_json(page)
     url = httpserver.url_for("")
 
-    assert listing(kind=("Cordoned",), region="beijing", since="1800000000", url=url, token="t") == Exit.DONE
+    filters: dict[str, Any] = {"kind": ("Cordoned",), "region": "beijing", "since": "1800000000"}
+    assert listing(**filters, limit=1, url=url, token="t") == Exit.DONE
     out, err = capsys.readouterr()
     assert all(word in out for word in ("Cordoned", "beijing", "ada", "d1"))
     assert "--continue abc" in err

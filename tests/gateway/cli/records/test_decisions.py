@@ -28,15 +28,33 @@ def test_refusals_are_listed_by_who_and_why(
     httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The filters go with the call; the next page is named on standard error."""
-    query = {"limit": "50", "refused": "true", "rule": "image.banned", "since": "1800000000"}
+    query = {"limit": "1", "refused": "true", "rule": "image.banned", "since": "1800000000"}
     page = {"items": [ITEM], "continue": "abc"}
     httpserver.expect_request("/v1/decisions", query_string=query).respond_with_json(page)
     filters = Filters(refused=True, rule="image.banned", since="1800000000")
 
-    assert listing(filters=filters, url=httpserver.url_for(""), token="t") == Exit.DONE
+    assert listing(filters=filters, limit=1, url=httpserver.url_for(""), token="t") == Exit.DONE
     out, err = capsys.readouterr()
     assert all(word in out for word in ("refused", "payments", "ada", "nightly", "image.banned", "d1"))
     assert "--continue abc" in err
+
+
+def test_a_page_that_ends_early_is_followed_by_the_next(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gateway looks at 2,000 decisions for a page: an empty one does not mean that there are none."""
+    page = httpserver.expect_ordered_request
+    page("/v1/decisions", query_string={"limit": "50", "rule": "image.banned"}).respond_with_json(
+        {"items": [], "continue": "abc"}
+    )
+    page(
+        "/v1/decisions", query_string={"limit": "50", "rule": "image.banned", "continue": "abc"}
+    ).respond_with_json({"items": [ITEM]})
+
+    assert listing(filters=Filters(rule="image.banned"), url=httpserver.url_for(""), token="t") == Exit.DONE
+    out, err = capsys.readouterr()
+    assert "d1" in out
+    assert not err
 
 
 def test_an_act_that_was_permitted_may_not_have_been_done(

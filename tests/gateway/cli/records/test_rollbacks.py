@@ -24,11 +24,11 @@ ONE = {
 
 def test_rollbacks_are_listed(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
     httpserver.expect_request("/v1/rollbacks").respond_with_json({"items": [ONE], "continue": "MTQ"})
-    assert listing(url=httpserver.url_for(""), token="t") == Exit.DONE
+    assert listing(limit=1, url=httpserver.url_for(""), token="t") == Exit.DONE
     out, err = capsys.readouterr()
     assert all(word in out for word in ("4", "Done", "policy 7", "RefusalsJump", "6 decides again"))
     assert "--continue MTQ" in err
-    assert listing(output=Format.NAME, url=httpserver.url_for(""), token="t") == Exit.DONE
+    assert listing(limit=1, output=Format.NAME, url=httpserver.url_for(""), token="t") == Exit.DONE
     assert capsys.readouterr().out == "4\n"
 
 

@@ -19,7 +19,7 @@ def test_the_next_page_is_a_copied_word_away(
     """On standard error, so that a program reads one list whatever there is more."""
     page = {"items": [run("r1")], "continue": "Cursor"}
     httpserver.expect_request("/v1/runs", query_string="limit=1").respond_with_json(page)
-    httpserver.expect_request("/v1/runs", query_string="limit=1&continue=Cursor").respond_with_json(
+    httpserver.expect_request("/v1/runs", query_string="continue=Cursor&limit=1").respond_with_json(
         {"items": [], "continue": None}
     )
 
@@ -37,14 +37,15 @@ def test_pages_that_end_early_are_gone_on_with(
     httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What waits for hours is behind thousands of runs that are over: who is on call would not see it."""
-    asked = "phase=Pending&limit={}"
     for query, items, following in (
-        (asked.format(2), [], "A"),
-        (asked.format(2) + "&continue=A", [run("r1")], "B"),
-        (asked.format(1) + "&continue=B", [run("r2")], "C"),
+        ("limit=2", [], "A"),
+        ("continue=A&limit=2", [run("r1")], "B"),
+        ("continue=B&limit=1", [run("r2")], "C"),
     ):
         answer = {"items": items, "continue": following}
-        httpserver.expect_ordered_request("/v1/runs", query_string=query).respond_with_json(answer)
+        httpserver.expect_ordered_request(
+            "/v1/runs", query_string=f"phase=Pending&{query}"
+        ).respond_with_json(answer)
     assert runs(phase="pending", limit=2, quiet=True, url=httpserver.url_for(""), token="t") == Exit.DONE
     printed = capsys.readouterr()
     assert printed.out.split() == ["r1", "r2"]
