@@ -114,10 +114,7 @@ class Controller:
 
     @property
     def outage(self) -> str:
-        """Returns why the store does not take writes, such as a full disk; empty where it takes them.
-
-        Until it has recovered, nothing is committed.
-        """
+        """Returns why the store takes no writes, and so nothing is committed; empty where it takes them."""
         return self._outage
 
     def views(self, now: Instant) -> list[RegionView]:
@@ -210,10 +207,9 @@ class Controller:
         self._inflight = self._ws.count_inflight()
 
     def _note_outage(self, error: Unavailable) -> None:
-        reason = str(error.__cause__ or error) or type(error).__name__
         if not self._outage:
-            logger.error("the store does not answer or take writes: {}", reason)
-        self._outage = reason
+            logger.error("the store does not answer or take writes: {}", error.__cause__ or error)
+        self._outage = str(error.__cause__ or error)
 
     async def _recover(self, now: Instant) -> bool:
         """Checks whether the store that failed takes writes again; if so, loads everything and returns True.
