@@ -164,7 +164,8 @@ class TaskRunner:
             async with asyncio.timeout(launch.task.timeout_seconds):
                 outcome = await executor.execute(launch, folders, lease)
         except TimeoutError:
-            return Outcome(succeeded=False, reason=f"timed out after {launch.task.timeout_seconds:g} s")
+            reason = f"timed out after {launch.task.timeout_seconds:g} s"
+            return Outcome(succeeded=False, timed_out=True, reason=reason)
         if outcome.succeeded or outcome.killed or outcome.lost or not self._state_folder.short_of_room:
             return outcome
         # Programs that find no room on the disk end as they like: "exit code 1" does not say it.

@@ -41,6 +41,7 @@ class HistoryKind(StrEnum):
     CANCELLED = "Cancelled"
     STOPPED = "Stopped"
     EXPIRED = "Expired"
+    EXPIRY_ENFORCED = "ExpiryEnforced"
     UNREADABLE = "Unreadable"
 
     PLACED = "Placed"

@@ -60,6 +60,7 @@ class Event(StrEnum):
     CANCELLED = "Cancelled"
     STOPPED = "Stopped"
     EXPIRED = "Expired"
+    EXPIRY_ENFORCED = "ExpiryEnforced"
     UNREADABLE = "Unreadable"
     RETRIED = "Retried"
 
@@ -107,8 +108,10 @@ RULES: Final[Sequence[Rule]] = (
     Rule("T10", Event.CANCELLED, _ACTIVE, Phase.CANCELLING, "the cancellation is committed on the run", True),
     Rule("T10", Event.STOPPED, _CANCELLING, Phase.CANCELLED,
          "every attempt is confirmed as gone, or listed where its region is out of reach"),
-    Rule("T12", Event.EXPIRED, _ACTIVE, Phase.FAILED,
+    Rule("T12", Event.EXPIRED, _ACTIVE, Phase.CANCELLING,
          "the deadline has passed, and the cluster has reported what ended in time or is out of reach", True),
+    Rule("T12", Event.EXPIRY_ENFORCED, _CANCELLING, Phase.FAILED,
+         "it expired, and every attempt is confirmed as gone, or listed where its region is out of reach"),
     Rule("T13", Event.RETRIED, frozenset({Phase.FAILED, Phase.QUARANTINED, Phase.CANCELLED}), Phase.PENDING,
          "an operator retries the run, with a fresh decision, deadline and counts"),
     Rule("T14", Event.UNCONFIRMED, _DISPATCHING, Phase.PENDING,

@@ -25,6 +25,11 @@ No abbreviation has a meaning here.
 """
 
 MAXIMUM_TAG_DIRECTIVES: Final = 100
+FIELD_NAMES: Final = frozenset({"on"})
+"""The plain scalars that are taken for names of fields, since documents have such fields (`retry.on`).
+
+YAML 1.1 reads them as booleans, which cannot be names in JSON: only one meaning is left.
+"""
 
 
 class InvalidValue:
@@ -229,9 +234,14 @@ class _Composer:
             return self._error(fault) if fault else text
         value, fault = plain_scalar(text)
         if fault:
-            return self._error(fault)
+            return text if text in FIELD_NAMES and self._at_name else self._error(fault)
         self._plain[text] = value
         return value
+
+    @property
+    def _at_name(self) -> bool:
+        """Returns whether what is read now is the name of a field."""
+        return bool(self._open) and type(self._open[-1].value) is dict and self._open[-1].key is None
 
     def _error(self, detail: str) -> InvalidValue:
         """Records the error `detail` for the value at the current position; returns `INVALID`."""

@@ -7,7 +7,7 @@ is left.
 
 from collections.abc import Set
 
-from clusters.protocol import AttemptId, Hello, TombstoneAnswer
+from clusters.protocol import DEADLINE_EXCEEDED, AttemptId, Hello, TombstoneAnswer
 from gateway.core.history import HistoryKind, OrphanDetail
 from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Event, Phase
@@ -117,14 +117,18 @@ def forget_orphans(ws: WorkingSet, region: Region, now: Instant, settings: Failo
 
 
 def stop_cancelled(ws: WorkingSet, lost: frozenset[str], now: Instant, settings: FailoverSettings) -> None:
-    """Ends Cancelling shards as Cancelled (T10) once all their orphans, if any, are in `lost` regions.
+    """Ends Cancelling shards once all their orphans, if any, are in `lost` regions.
 
+    Those that a passed deadline has ended become Failed (T12), all others Cancelled (T10).
     An exclusive shard also waits until its orphans' leases have ended. Orphans in a lost region stay listed.
     A region that has not been heard since the gateway's start is not lost: it is soon heard, or Unreachable.
     """
     for tracked in ws.shards.values():
-        if tracked.shard.phase is Phase.CANCELLING and _has_stopped(tracked, lost, now, settings):
-            tracked.apply_event(now, Event.STOPPED)
+        shard = tracked.shard
+        if shard.phase is Phase.CANCELLING and _has_stopped(tracked, lost, now, settings):
+            expired = shard.reason == DEADLINE_EXCEEDED
+            event = Event.EXPIRY_ENFORCED if expired else Event.STOPPED
+            tracked.apply_event(now, event, reason=shard.reason)
 
 
 def _has_stopped(

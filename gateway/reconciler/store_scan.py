@@ -1,5 +1,6 @@
 """Applies cancellations, taints, routing and passed deadlines from the store to the working set."""
 
+from clusters.protocol import DEADLINE_EXCEEDED
 from gateway.core.history import HistoryEntry, HistoryKind, RegionEventDetail
 from gateway.core.instant import Instant
 from gateway.core.shard_states import Event, Phase
@@ -45,12 +46,13 @@ async def scan_store(ws: WorkingSet, store: Store, now: Instant, settings: Failo
             cancelled += 1
     for shard in await store.overdue(now=now.wall, limit=SCAN_LIMIT):
         tracked = await track_shard(ws, store, shard, now, settings, runs=runs)
-        # T12, but what was cancelled ends as Cancelled, however long that takes.
+        # T12: the attempt becomes an orphan, which is ended before the shard is Failed. What was cancelled
+        # ends as Cancelled, however long that takes.
         if tracked.shard.phase.terminal or tracked.shard.phase is Phase.CANCELLING:
             continue
         if _may_have_ended_in_time(ws, tracked, now):
             continue
-        tracked.apply_event(now, Event.EXPIRED, reason="DeadlineExceeded")
+        tracked.apply_event(now, Event.EXPIRED, reason=DEADLINE_EXCEEDED)
         expired += 1
     # Those that stayed as they were come again with the next scan: they would come with each pass.
     return SCAN_LIMIT in (cancelled, expired)

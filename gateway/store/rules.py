@@ -25,13 +25,13 @@ FIRST_ERA: Final = 0
 """The era of a store that was never restored from a copy."""
 
 UNFINISHED: Final = frozenset(Phase) - TERMINAL
-"""The phases of shards that have not ended: a deadline can end them, and the gauge counts them."""
+"""The phases of shards that have not ended, which the gauge counts."""
 
 ACTIVE: Final = PLACED | {Phase.CANCELLING}
 """The phases of shards whose current attempt may be in a cluster."""
 
 CANCELLABLE: Final = PLACED | {Phase.PENDING}
-"""The phases of shards that a cancellation of their run has not reached yet."""
+"""The phases of shards that a cancellation or the deadline of their run has not reached yet."""
 
 RETRYABLE: Final = frozenset({RunPhase.FAILED, RunPhase.CANCELLED})
 """The phases of runs that a retry opens again (T13)."""

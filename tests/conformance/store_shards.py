@@ -225,11 +225,12 @@ class ShardsConformance:
         ]
 
     async def test_what_is_out_of_time_is_found(self, store: Store) -> None:
-        """Every shard that has not ended, of runs whose deadline has passed and that are not cancelled."""
-        await store.admit(admission("run-1", shards=2, deadline_at=NOW + 10))
+        """Every shard that is neither ended nor being ended, of runs whose deadline has passed."""
+        await store.admit(admission("run-1", shards=3, deadline_at=NOW + 10))
         await store.admit(admission("run-2", deadline_at=NOW + 20))
         await store.admit(admission("run-3"))
         await move(store, "run-1", Phase.SUCCEEDED)
+        await move(store, "run-1", Phase.CANCELLING, index=2)
 
         assert keys(await store.overdue(now=NOW + 9, limit=9)) == []
         assert keys(await store.overdue(now=NOW + 10, limit=9)) == [("run-1", 1)]

@@ -1,10 +1,13 @@
 """Tests in virtual time when a cancelled run is over."""
 
+from msgspec import structs
+
 from gateway.core.history import HistoryKind
 from gateway.core.shard_states import Phase, Shard
 from tests.gateway.core.history_entries import history_entry
 from tests.simulation.scenario import cut, heal, run, workflow
 from tests.simulation.world import World
+from waypost.workflow.task import Retry
 
 
 async def cancel(world: World) -> None:
@@ -73,3 +76,28 @@ async def test_a_region_that_is_not_heard_yet_is_waited_for(world: World) -> Non
 def lost(world: World) -> set[str]:
     assert world.controller is not None
     return {one.name for one in world.controller.views(world.now) if one.condition == "Unreachable"}
+
+
+async def test_a_retry_after_a_cancellation_gives_fresh_tries(world: World) -> None:
+    """As after a failure: who cancels and mends what was wrong wants all of them."""
+    given = workflow(0.3, shards=1)
+    task = structs.replace(
+        given.spec.tasks[0], run={"seconds": 0.3, "failing": 1.0}, retry=Retry(limit=100, backoff_seconds=0.0)
+    )
+    await world.submit(structs.replace(given, spec=structs.replace(given.spec, tasks=(task,))))
+    await run(world, 3)
+    assert (await world.store.tasks("run-000"))[0].tries > 2
+    await cancel(world)
+    while not shard(world).phase.terminal:
+        await world.tick()
+    stored = await world.store.run("run-000")
+    assert stored is not None
+    decision = world._decision("d-again")
+    reopened = history_entry(HistoryKind.REOPENED, run="run-000", at=world.now.wall)
+    assert await world.store.retry("run-000", run=stored, decision=decision, entry=reopened)
+    world.shards |= {one.key: one for one in await world.store.shards("run-000")}
+    while shard(world).phase is not Phase.RUNNING:
+        await world.tick()
+
+    (attempt,) = world.clusters[shard(world).region or ""].journal.attempts.values()
+    assert attempt.spec.tries == {}

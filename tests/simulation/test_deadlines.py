@@ -48,7 +48,7 @@ async def test_what_ended_in_time_has_succeeded_though_its_report_comes_later(wo
     end = world.timeline.now + 3.4
     await run(world, 1)
     slow(world)
-    await run(world, 6)
+    await run(world, 12)
 
     in_time = {start.attempt.shard for start in world.starts if start.ended and start.ended <= end}
     succeeded = {shard.index for shard in world.shards.values() if shard.phase is Phase.SUCCEEDED}
@@ -77,3 +77,18 @@ async def test_the_deadline_of_work_in_a_region_that_is_lost_is_the_gateways(wor
     await run(world, 5)
 
     assert phases(world) == {Phase.FAILED}
+
+
+async def test_what_expired_has_failed_once_nothing_of_it_runs(world: World) -> None:
+    """As what was cancelled: who sees that a run has failed may start it anew."""
+    for cluster in world.clusters.values():
+        cluster.linger_seconds = 6.0
+    await world.submit(within(8.0, workflow(300.0, shards=20)))
+    await run(world, 9)
+    assert Phase.CANCELLING in phases(world)
+    while phases(world) != {Phase.FAILED}:
+        failed = {shard.key for shard in world.shards.values() if shard.phase is Phase.FAILED}
+        alive = {(one.run, one.shard) for cluster in world.clusters.values() for one in cluster.alive()}
+        assert not failed & alive
+        await world.tick()
+    assert {shard.reason for shard in world.shards.values()} == {"DeadlineExceeded"}

@@ -21,6 +21,10 @@ Data: TypeAlias = Annotated[
 ]
 
 
+RetryCause: TypeAlias = Literal["failure", "timeout", "lost"] | Annotated[int, Meta(ge=1, le=255)]
+"""A way in which a try fails, as `retry.on` names it: a word, or the exit code of a command."""
+
+
 class Retry(
     Struct,
     frozen=True,
@@ -32,13 +36,24 @@ class Retry(
 ):
     """The rule by which a failed task is retried: at most `limit` times, with a pause before each retry.
 
-    The pause after try number n is `backoff_seconds * factor ** (n - 1)`, and at most `max_seconds`.
+    The pause after try number n is `backoff_seconds * factor ** (n - 1)`, and at most `max_seconds`; `jitter`
+    shortens it by chance, by that share of it at most.
     """
 
     limit: Annotated[int, Meta(ge=0, le=100)] = 0
     backoff_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 1.0
     factor: Annotated[float, Meta(ge=1, le=10)] = 2.0
     max_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 60.0
+    jitter: Annotated[
+        float, Meta(ge=0, le=1, description="The share of a pause that chance may take off: 0 is none.")
+    ] = 0.0
+    on: Annotated[
+        Annotated[tuple[RetryCause, ...], Meta(min_length=1, max_length=259)] | None,
+        Meta(
+            description="What is tried again: exit codes; `timeout`; `lost`: a region cannot run it, another "
+            "one may; `failure`: every other failure. By default everything.",
+        ),
+    ] = None
 
 
 class Resources(

@@ -42,6 +42,10 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """Whether a failed task must not be tried again: the try may have had an effect that must come once."""
     lost: bool = False
     """Whether this cluster cannot run the task (disk full, no descriptors left); another may."""
+    timed_out: bool = False
+    """Whether the try took longer than the task's `timeoutSeconds`."""
+    exit_code: int | None = None
+    """The exit code of a command that failed, 128 + N for signal N as shells have it; None for no command."""
 
     @property
     def word(self) -> str:

@@ -1,5 +1,6 @@
 """Decides what follows for a task and its attempt after an execution (try) of the task; changes nothing."""
 
+import hashlib
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -68,23 +69,46 @@ def consequence_of(outcome: Outcome, attempt: Attempt, task: str, now: float) ->
         return FinishTask(result=result)
     if attempt.failure:
         return NoConsequence()
+    retry, tries = attempt.tasks[task].retry, attempt.tries[task]
     if outcome.lost:
+        if not is_retried(retry, outcome):
+            return FailTask(reason=outcome.reason)
         return LoseAttempt(reason=f"task {task}: {outcome.reason}")
     if outcome.killed and attempt.exclusive and attempt.awake and lease_is_ending(attempt, now):
         return LoseLease()
     if outcome.killed:
         # By the cluster itself: no failure of the task, so it runs again at once, whatever its retry limit.
         return RetryTask(pause_seconds=0.0)
-    retry, tries = attempt.tasks[task].retry, attempt.tries[task]
-    if outcome.final or tries > retry.limit:
+    if outcome.final or tries > retry.limit or not is_retried(retry, outcome):
         return FailTask(reason=outcome.reason)
-    return RetryTask(pause_seconds=retry_pause(retry, tries), reason=outcome.reason)
+    pause = retry_pause(retry, tries) * (1 - retry.jitter * _chance(attempt, task, tries))
+    return RetryTask(pause_seconds=pause, reason=outcome.reason)
+
+
+def is_retried(retry: Retry, outcome: Outcome) -> bool:
+    """Returns whether `retry.on` names the way in which a try failed; by default it names all."""
+    if retry.on is None:
+        return True
+    if outcome.timed_out:
+        return "timeout" in retry.on
+    if outcome.lost:
+        return "lost" in retry.on
+    return "failure" in retry.on or outcome.exit_code in retry.on
 
 
 def retry_pause(retry: Retry, tries: int) -> float:
-    """Returns the seconds of pause after execution number `tries` of a task: exponential back-off.
+    """Returns the seconds of pause after execution number `tries`, without jitter: exponential back-off.
 
     The pause grows by `retry.factor` with each execution, and is `retry.max_seconds` at most.
     """
     # Tries that the cluster killed itself are not limited: the power of many would overflow.
     return min(retry.backoff_seconds * retry.factor ** min(tries - 1, 100), retry.max_seconds)
+
+
+def _chance(attempt: Attempt, task: str, tries: int) -> float:
+    """Returns a number from 0 to 1 that differs between shards, tasks and tries as if by chance.
+
+    The same try always has the same one: the scheduler draws no random numbers.
+    """
+    digest = hashlib.sha256(f"{attempt.id} {task} {tries}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32

@@ -233,7 +233,7 @@ def _live_view(run: dict[str, Any], history: list[Entry]) -> RenderableType:
     running: dict[int, list[str]] = {}
     for task in run["tasks"]:
         if task["phase"] in ("Running", "Retrying"):
-            again = " (to be tried again)" if task["phase"] == "Retrying" else ""
+            again = f" ({_next_try(task)})" if task["phase"] == "Retrying" else ""
             running.setdefault(task["shard"], []).append(f"{task['task']}{again}")
     rows = [
         [
@@ -263,4 +263,12 @@ def _format_entry(entry: Entry) -> str:
     # a kind is often the phase it led to: `Failed Failed beijing` would say no more
     words += [entry["kind"], *(str(value) for value in values if value and value != entry["kind"])]
     words += [f"in {format_duration(detail['seconds'])}"] if detail.get("seconds") is not None else []
+    words += [_next_try(detail)] if detail.get("next_try_at") else []
     return " ".join(words)
+
+
+def _next_try(task: dict[str, Any]) -> str:
+    """Formats when a task whose try has failed is tried again: `try 2 at 12:00:03`."""
+    at = task.get("next_try_at")
+    when = f" at {time.strftime('%H:%M:%S', time.localtime(at))}" if at else ""
+    return f"try {task['tries'] + 1}{when}"

@@ -96,7 +96,7 @@ PENDING_SHARDS: Final = (
 OVERDUE_SHARDS: Final = (
     "select shard.state from shard join run on run.id = shard.run"
     " where run.tenant = ? and run.deadline_at <= ? and run.finished_at is null"
-    f" and run.cancel_requested_at is null and +shard.{_UNFINISHED} limit ?"
+    f" and run.cancel_requested_at is null and +shard.phase {_in(rules.CANCELLABLE)} limit ?"
 )
 SHARDS_TO_CANCEL: Final = (
     "select shard.state from shard join run on run.id = shard.run"

@@ -11,9 +11,9 @@ from clusters.protocol import (
     AttemptEndKind,
     Batch,
 )
-from tests.clusters.embedded.working_node import SHARD, ended, process, start
+from tests.clusters.embedded.working_node import SHARD, ended, finished, process, start
 from waypost.tracing.context import TraceContext
-from waypost.workflow.task import TaskSpec
+from waypost.workflow.task import Retry, TaskSpec
 
 
 async def test_a_try_is_killed_once(node: ClusterNode, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,3 +96,14 @@ async def test_without_its_executor_an_attempt_is_lost(
     await start(node, process("a", "true"))
 
     assert (await ended(node)).end is AttemptEndKind.LOST
+
+
+async def test_a_try_that_takes_too_long_is_told_from_one_that_fails(node: ClusterNode) -> None:
+    """`retry.on` may name the one without the other."""
+    retry = Retry(limit=1, backoff_seconds=0, on=("failure",))
+    await start(
+        node, TaskSpec(name="a", type="delay", run={"seconds": 600}, timeout_seconds=0.01, retry=retry)
+    )
+
+    assert (await ended(node)).reason == "task a: timed out after 0.01 s"
+    assert (await finished(node))["a"].tries == 1

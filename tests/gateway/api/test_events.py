@@ -29,7 +29,7 @@ async def submitted(client: httpx.AsyncClient, document: Document) -> str:
 
 async def end(store: Store, run_id: str) -> None:
     for shard in await store.shards(run_id):
-        over = advance(shard, Event.EXPIRED, reason="DeadlineExceeded")
+        over = advance(advance(shard, Event.EXPIRED), Event.EXPIRY_ENFORCED, reason="DeadlineExceeded")
         entry = history_entry(HistoryKind.EXPIRED, run=run_id, shard=shard.index, at=2.0)
         await store.record([ShardWrite(shard=over.with_rev(shard.rev + 1), history=(entry,))], {})
 

@@ -84,3 +84,14 @@ def test_every_schema_error_is_reported_at_once() -> None:
 def test_an_error_is_a_sentence(value: Any, expected: dict[str, str]) -> None:
     """The errors use the document's words, not those of a schema library."""
     assert schema_errors_in(json.dumps(value).encode()) == expected
+
+
+def test_what_a_retry_cannot_name_is_refused() -> None:
+    """A word that nobody knows would leave the task without its retries."""
+    broken = document(task(retry={"on": [75, "timout", 300], "jitter": 2}))
+
+    assert schema_errors_in(broken) == {
+        "/spec/tasks/0/retry/on/1": "must be one of failure, lost, timeout; did you mean timeout?",
+        "/spec/tasks/0/retry/on/2": "must be one of failure, lost, timeout; must be at most 255",
+        "/spec/tasks/0/retry/jitter": "must be at most 1",
+    }

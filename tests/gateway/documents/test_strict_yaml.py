@@ -135,3 +135,16 @@ def test_what_would_grow_or_never_end_is_refused(text: str, error: type[GatewayE
     """Ten lines of aliases can stand for a billion values, and an alias could refer to its own container."""
     with pytest.raises(error):
         read(text, nesting=8, expansion=1_000)
+
+
+def test_a_field_may_be_named_on() -> None:
+    """Nobody writes quotes around it: YAML 1.1 reads a boolean there, which cannot be a name in JSON."""
+    text = "retry: {on: [75, timeout]}\nnotify:\n- on: [Failed]\n"
+
+    assert read(text) == {"retry": {"on": [75, "timeout"]}, "notify": [{"on": ["Failed"]}]}
+
+
+@pytest.mark.parametrize("text", ["a: on", "a: [on]", "On: 1", "off: 1", "yes: 1", "a: {on: on}"])
+def test_other_words_that_are_booleans_to_some_are_refused(text: str) -> None:
+    _, errors = read_yaml(text, maximum_nesting=9, maximum_expansion=0, maximum_values=99)
+    assert "is a boolean to some readers of YAML" in errors[0].detail

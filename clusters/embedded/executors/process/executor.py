@@ -144,4 +144,4 @@ def _failure(exit_code: int, spec: ProcessSpec, log_begin: int) -> Outcome:
     # An exit code alone does not say that memory ran out.
     if spec.memory_bytes:
         reason = memory_reason(spec, reason, log_begin)
-    return Outcome(succeeded=False, reason=reason)
+    return Outcome(succeeded=False, reason=reason, exit_code=exit_code if exit_code >= 0 else 128 - exit_code)

@@ -1,9 +1,11 @@
 """Tests what follows from the outcome of a try: a retry, a failure, or a lost attempt."""
 
+from typing import Any
+
 import pytest
 
 from clusters.embedded.scheduling.launch import Outcome
-from clusters.embedded.scheduling.outcomes import retry_pause
+from clusters.embedded.scheduling.outcomes import is_retried, retry_pause
 from clusters.protocol import (
     AttemptEnded,
     AttemptEndKind,
@@ -109,3 +111,69 @@ def test_a_final_failure_is_not_tried_again(cluster: SteppedCluster) -> None:
     cluster.create(task("a", retry=Retry(limit=5)))
     cluster.end("a", Outcome(succeeded=False, final=True, reason="no answer"))
     assert (cluster.events[-1].end, cluster.events[-1].reason) == (AttemptEndKind.FAILED, "task a: no answer")
+
+
+FAILED_75 = Outcome(succeeded=False, exit_code=75)
+TIMED_OUT = Outcome(succeeded=False, timed_out=True)
+LOST = Outcome(succeeded=False, lost=True, reason="no disk")
+
+
+@pytest.mark.parametrize(
+    ("on", "outcome", "retried"),
+    [
+        (None, FAILED_75, True),
+        (None, TIMED_OUT, True),
+        (None, LOST, True),
+        ((75,), FAILED_75, True),
+        ((74, 76), FAILED_75, False),
+        ((75,), TIMED_OUT, False),
+        ((75,), Outcome(succeeded=False), False),
+        (("failure",), FAILED_75, True),
+        (("failure",), Outcome(succeeded=False), True),
+        (("failure",), TIMED_OUT, False),
+        (("failure",), LOST, False),
+        (("timeout",), TIMED_OUT, True),
+        (("timeout",), FAILED_75, False),
+        (("timeout", "lost"), LOST, True),
+    ],
+)
+def test_only_what_a_retry_names_is_tried_again(on: Any, outcome: Outcome, retried: bool) -> None:
+    """A mistake in the task fails the same way each time; a service that is away is back soon."""
+    assert is_retried(Retry(on=on), outcome) is retried
+
+
+def test_a_failure_that_its_retry_does_not_name_fails_the_task_at_once(cluster: SteppedCluster) -> None:
+    cluster.create(task("a", retry=Retry(limit=9, on=(75, "lost"))))
+    cluster.end("a", FAILED_75)
+    cluster.tick(1.0)
+    assert cluster.names == ["a"]
+    cluster.end("a", Outcome(succeeded=False, exit_code=1, reason="exit code 1"))
+
+    assert (cluster.events[-1].end, cluster.events[-1].reason) == (
+        AttemptEndKind.FAILED,
+        "task a: exit code 1",
+    )
+
+
+def test_a_task_that_no_other_region_is_to_run_fails_where_it_cannot_run(cluster: SteppedCluster) -> None:
+    cluster.create(task("a", retry=Retry(limit=9, on=("failure",))))
+    cluster.end("a", LOST)
+
+    assert (cluster.events[-1].end, cluster.events[-1].reason) == (AttemptEndKind.FAILED, "task a: no disk")
+
+
+def test_jitter_shortens_each_pause_by_another_share(cluster: SteppedCluster) -> None:
+    """Tasks that fail together must not come back together."""
+    names = [f"t{number:02}" for number in range(40)]
+    retry = Retry(limit=1, backoff_seconds=100.0, factor=1.0, max_seconds=100.0, jitter=0.5)
+    cluster.create(*(task(name, retry=retry) for name in names))
+    pauses = []
+    while cluster.names:
+        cluster.end(cluster.names[0], BROKEN)
+        said = next(event for event in reversed(cluster.events) if event.phase is TaskPhase.RETRYING)
+        pauses.append(said.next_try_at - said.ended_at)
+
+    assert len(set(pauses)) == len(names)
+    assert all(50.0 <= pause <= 100.0 for pause in pauses)
+    assert min(pauses) < 60.0
+    assert max(pauses) > 90.0

@@ -132,3 +132,14 @@ def test_the_live_view_shows_whatever_its_table_cannot(kind: str) -> None:
 
     assert isinstance(shown.file, StringIO)
     assert [kind in line for line in shown.file.getvalue().splitlines()[-1:]] == [True]
+
+
+def test_a_line_about_a_failed_try_says_why_and_when_the_next_begins(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    detail = {"task": "a", "phase": "Retrying", "tries": 1, "reason": "exit code 75", "next_try_at": 3_600.0}
+    retrying = entry(1, "TaskRetrying") | {"shard": 0, "detail": detail}
+    assert follow(Gateway(stream(retrying)).client(), "r") == Exit.DONE
+    at = time.strftime("%H:%M:%S", time.localtime(3_600.0))
+    line = capsys.readouterr().out.splitlines()[0]
+    assert line[9:] == f"shard 0 TaskRetrying a Retrying exit code 75 try 2 at {at}"
