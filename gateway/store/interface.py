@@ -207,7 +207,7 @@ class Store(ListsActs, KeepsInOrder, KeepsPolicy, KeepsReleases, KeepsTrail, Pro
         ...
 
     async def overdue(self, *, now: float, limit: int) -> Sequence[Shard]:
-        """Lists shards past their deadline, neither ended nor Cancelling nor cancelled. Tenants take turns."""
+        """Lists shards past their deadline, not ended, Cancelling or cancelled. Tenants take turns."""
         ...
 
     async def to_cancel(self, *, limit: int) -> Sequence[Shard]:
