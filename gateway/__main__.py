@@ -75,6 +75,12 @@ COMMANDS: Final = (
     ("healthcheck", "gateway.cli.healthcheck:healthcheck", OPERATE, "Ask a gateway whether it is ready."),
     ("pki", "gateway.cli.pki:app", BUILD, "Make and check certificates."),
     ("policy", "gateway.cli.policy.rules:app", BUILD, "Rego: try the rules before they rule."),
+    (
+        "mesh",
+        "gateway.cli.mesh.services:app",
+        BUILD,
+        "Istio: who may reach which service, from YAML in Git.",
+    ),
     ("token", "gateway.cli.token:app", BUILD, "Make tokens for development."),
     ("convert", "gateway.cli.convert:convert", BUILD, "Turn a recorded workflow (WfFormat) into a document."),
 )

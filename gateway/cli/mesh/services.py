@@ -1,0 +1,88 @@
+"""`waypost mesh render|check|schema`: renders services into Istio's resources, and finds drift from them."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import App, Parameter
+
+from gateway.cli.arguments import Format, Output
+from gateway.cli.errors import Exit
+from gateway.cli.mesh.folders import (
+    Services,
+    found_files,
+    rendered_files,
+    service_catalog,
+    write_files,
+)
+from gateway.cli.output import command, console, format_count, print_names, print_value
+from gateway.mesh.drift import Difference, compare_files, name_of
+from gateway.mesh.rendering import render_all
+from gateway.mesh.service import Service
+
+app = App(name="mesh", synonym=("istio",), help="Istio: who may reach which service, from YAML in Git.")
+
+
+@app.command
+@command
+def render(
+    directory: Services,
+    /,
+    *,
+    folder: Annotated[
+        Path | None,
+        Parameter(name=("--folder", "-f"), help="Write a file for each service there. Default: print all."),
+    ] = None,
+    output: Annotated[Format, Parameter(name=["--output", "-o"], help="yaml, json or name")] = Format.YAML,
+) -> int:
+    """Render the services in DIRECTORY into Istio's resources: who may reach them, and nobody else."""
+    catalog = service_catalog(directory)
+    if folder is not None:
+        for line in write_files(folder, rendered_files(catalog)):
+            console().print(line, markup=False)
+        return Exit.DONE
+    resources = [one for several in render_all(catalog).values() for one in several]
+    if output is Format.NAME:
+        print_names(map(name_of, resources))
+    elif output is Format.JSON:
+        print_value(resources, output)
+    else:
+        print("---\n".join(rendered_files(catalog).values()), end="")
+    return Exit.DONE
+
+
+@app.command
+@command
+def check(
+    directory: Services,
+    /,
+    *,
+    rendered: Annotated[Path, Parameter(help="The folder that `render --folder` has written.")],
+    output: Output = Format.TABLE,
+) -> int:
+    """Compare the services in DIRECTORY with what was rendered; exit code 1 where they differ."""
+    catalog = service_catalog(directory)
+    differences = list(compare_files(rendered_files(catalog), found_files(rendered)))
+    _print(differences, output)
+    if output is Format.TABLE and not differences:
+        print(f"{format_count(len(catalog.services), 'service')}: {rendered} is as rendered")
+    return Exit.FAILED if differences else Exit.DONE
+
+
+@app.command
+@command
+def schema() -> int:
+    """Print the JSON Schema of a service file, for editors: it is made from the same types that read it."""
+    described: dict[str, Any] = msgspec.json.schema(dict[str, Service])
+    print_value({"$schema": "https://json-schema.org/draft/2020-12/schema"} | described, Format.JSON)
+    return Exit.DONE
+
+
+def _print(differences: list[Difference], output: Format) -> None:
+    if output is not Format.TABLE:
+        print_value(msgspec.to_builtins(differences), output)
+        return
+    for one in differences:
+        print(f"{one.name}: {one.change}")
+        if one.diff:
+            print(one.diff)
