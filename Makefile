@@ -20,7 +20,7 @@ IMAGE ?= waypost:0.1.0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types floors policy opa prometheus helm chart kubernetes image test unit simulation integration demo observe faults failover bench generated pictures lock audit clean
+.PHONY: help setup check lint types floors policy opa prometheus helm chart kubernetes image test unit simulation integration demo observe faults failover bench generated pictures docs lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -122,7 +122,11 @@ pictures: $(STAMP) ## draw docs/images/: each dashboard, from the Prometheus of 
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r docs/requirements.lock
 	$(BIN)/python -m docs.dashboard_pictures --speed $(SPEED)
 
-lock: ## resolve pyproject.toml again: for development, for pictures (docs/), for the image (helm/)
+docs: $(STAMP) ## the documentation as a site, into docs/_build/html; warnings are errors, and so are links that lead nowhere
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r docs/requirements.lock
+	$(BIN)/sphinx-build -q -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
+
+lock: ## resolve pyproject.toml again: for development, for site and pictures (docs/), for the image (helm/)
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra dev --extra otel --python-version 3.11 -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra docs --constraints requirements.lock --python-version 3.11 -o docs/requirements.lock pyproject.toml
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra otel --constraints requirements.lock --python-version 3.11 -o helm/image.lock pyproject.toml
@@ -131,4 +135,4 @@ audit: $(STAMP) ## known vulnerabilities of what is locked
 	$(BIN)/pip-audit --require-hashes -r requirements.lock -r docs/requirements.lock
 
 clean: ## remove what was made
-	rm -rf .venv .waypost bench/out dist
+	rm -rf .venv .waypost bench/out dist docs/_build docs/reference

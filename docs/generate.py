@@ -53,14 +53,22 @@ def shard_diagram() -> str:
 
 def error_reasons() -> str:
     """The table of all reasons that a refusal of the API can have, from `gateway/core/errors.py`."""
-    rows = ["| status | reason | retryable | meaning |", "| --- | --- | --- | --- |"]
+    rows = ["| status | reason | retryable | meaning | what to do |", "| --- | --- | --- | --- | --- |"]
     for kind in sorted(_descendants(GatewayError), key=lambda kind: (kind.status, kind.reason)):
-        meaning = (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ")
+        text, _, remedy = (inspect.getdoc(kind) or "").partition("What to do: ")
         # The first column has the status.
-        meaning = meaning.removeprefix(f"HTTP {kind.status}: ")
-        meaning = meaning[:1].upper() + meaning[1:]
-        rows.append(f"| {kind.status} | `{kind.reason}` | {'yes' if kind.retryable else 'no'} | {meaning} |")
+        meaning = text.partition("\n\n")[0].removeprefix(f"HTTP {kind.status}: ")
+        retryable = "yes" if kind.retryable else "no"
+        rows.append(
+            f"| {kind.status} | `{kind.reason}` | {retryable} | {_sentence(meaning)} | {_sentence(remedy)} |"
+        )
     return "\n".join(rows)
+
+
+def _sentence(text: str) -> str:
+    """`text` on one line, with a capital letter."""
+    line = " ".join(text.split())
+    return line[:1].upper() + line[1:]
 
 
 def _descendants(kind: type[GatewayError]) -> list[type[GatewayError]]:
