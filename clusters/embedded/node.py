@@ -48,6 +48,7 @@ from observability.cluster_metrics import ClusterMetrics
 from observability.spans.exporter import SpanRecorder
 from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.files.permissions import make_private_folder, narrow
+from waypost.output_validation.validator import OutputValidator
 from waypost.sqlite_group_commit import Database
 from waypost.workflow.run_types import DeclaredExecutors
 
@@ -131,7 +132,8 @@ class ClusterNode:
                 name: await stack.enter_async_context(entry.build(context, settings[name]))
                 for name, entry in registered.items()
             }
-            self._task_runner = TaskRunner(self._state_folder, executors, self._record_outcome)
+            validator = await stack.enter_async_context(OutputValidator())
+            self._task_runner = TaskRunner(self._state_folder, executors, self._record_outcome, validator)
             evaluator = await stack.enter_async_context(
                 ConditionEvaluator(budget_seconds=self._settings.condition_seconds, maximum_waiting=WAITING)
             )

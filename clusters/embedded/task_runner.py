@@ -16,7 +16,12 @@ from clusters.protocol import AttemptId
 from observability.spans.builders import try_span
 from observability.spans.finished_span import FinishedSpan
 from waypost.files.permissions import make_private_folder
+from waypost.output_validation.validator import OutputValidator
 from waypost.tracing.context import trace_fields
+from waypost.worker_pool import WorkerError
+
+VALIDATION_PAUSE_SECONDS = 1.0
+"""The pause before an output is checked again, when no process is there to do it."""
 
 
 def span_of_try(
@@ -54,8 +59,10 @@ class TaskRunner:
         state_folder: StateFolder,
         executors: Mapping[str, Executor],
         report: Callable[[Launch, Outcome, float], None],
+        validator: OutputValidator,
     ) -> None:
         self._state_folder, self._executors, self._report = state_folder, executors, report
+        self._validator = validator
         self._running: dict[tuple[AttemptId, str], asyncio.Task[Outcome]] = {}
         self._leases: dict[AttemptId, RunLease] = {}
         self._evicted: dict[AttemptId, str] = {}
@@ -166,7 +173,22 @@ class TaskRunner:
         except TimeoutError:
             reason = f"timed out after {launch.task.timeout_seconds:g} s"
             return Outcome(succeeded=False, timed_out=True, reason=reason)
+        if outcome.succeeded and launch.task.outputs is not None:
+            return await self._check_output(launch, outcome)
         if outcome.succeeded or outcome.killed or outcome.lost or not self._state_folder.short_of_room:
             return outcome
         # Programs that find no room on the disk end as they like: "exit code 1" does not say it.
         return structs.replace(outcome, reason=f"{outcome.reason}; the disk of this cluster is nearly full")
+
+    async def _check_output(self, launch: Launch, outcome: Outcome) -> Outcome:
+        """Returns the outcome of a try that succeeded: a failure if its output does not fit its schema."""
+        schema = launch.task.outputs or {}
+        while True:
+            try:
+                fault = await self._validator.fault(schema, outcome.output, caller=launch.fairness_key)
+            except WorkerError as error:
+                # No fault of the task: memory or processes are short on this machine.
+                logger.error("the output of task {} cannot be checked: {}", launch.task.name, error)
+                await asyncio.sleep(VALIDATION_PAUSE_SECONDS)
+                continue
+            return outcome if fault is None else Outcome(succeeded=False, reason=f"the output {fault}")

@@ -158,13 +158,13 @@ def _idempotency_key(call: Call) -> str | None:
 def _read_quickly(body: bytes, tenant: str, services: Services) -> Reading | None:
     """Parses a small JSON document on the event loop; returns None if a worker process must read it.
 
-    A worker process must read an invalid document, and one with conditions of tasks (`when`) or items of
-    shards.
+    A worker process must read an invalid document, and one with conditions of tasks (`when`), schemas of
+    their outputs or items of shards.
     """
     limits = services.settings.documents
     if (workflow := parse_quickly(body, limits)) is None or workflow.spec.shards.items is not None:
         return None
-    if any(task.when is not None for task in workflow.spec.tasks):
+    if any(task.when is not None or task.outputs is not None for task in workflow.spec.tasks):
         return None
     workflow = with_tenant(workflow, tenant)
     canonical = msgspec.json.encode(workflow)

@@ -13,6 +13,8 @@ from msgspec import Struct
 
 from gateway.documents.condition_checks import condition_text_errors
 from gateway.documents.graph_checks import cycle_errors, is_in_topological_order, name_errors
+from gateway.documents.outputs.references import awaits_output
+from gateway.documents.outputs.schemas import output_schema_errors
 from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_shards
 from gateway.documents.schema_errors import field_error, schema_errors
 from gateway.documents.workflow import ANY_ENGINE, Workflow
@@ -93,6 +95,8 @@ def _errors(
         yield from name_errors(workflow.spec.tasks)
         yield from cycle_errors(workflow.spec.tasks)
     yield from _type_errors(workflow, executors)
+    if b'"outputs":' in canonical:
+        yield from output_schema_errors(workflow.spec.tasks)
     if workflow.shard_count:  # without a shard there is nothing to fill placeholders from
         # A single byte is found ten times as fast as several.
         templated = b"$" in canonical and b"${" in canonical
@@ -255,8 +259,9 @@ def _rendered_run_errors(
         reported: set[str] = set()
         for shard in shards[: max(left // characters, 1)] if varied else shards[:1]:
             run = render(task.run, {"params": workflow.spec.params, "shard": shard}, last=True)
-            for error in _schema_errors_of_run(run, run_type, f"/spec/tasks/{index}/run"):
-                if error.pointer in reported:
+            at = f"/spec/tasks/{index}/run"
+            for error in _schema_errors_of_run(run, run_type, at):
+                if error.pointer in reported or awaits_output(run, error.pointer.removeprefix(at)):
                     continue
                 reported.add(error.pointer)
                 where = f", in shard {shard['index']}" if varied else ""

@@ -115,9 +115,7 @@ def _is_consequence(found: tuple[str, ...], invalid: set[tuple[str, ...]]) -> bo
     task, field = found[:3], found[3]
     reads: set[tuple[str, ...]] = set()
     if field in RENDERED:
-        reads |= {("spec", "params"), ("spec", "shards")}
+        reads |= {("spec", "params"), ("spec", "shards"), (*task, "needs")}
     if field == "run":
         reads |= {(*task, "type"), (*task, "run")}
-    if field == "when":
-        reads.add((*task, "needs"))
     return any(pointer[: len(read)] == read for pointer in invalid for read in reads)

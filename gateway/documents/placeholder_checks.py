@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.documents.outputs.references import OutputReferences
 from gateway.documents.workflow import Workflow
 from waypost.json_pointer import FieldError, below
 from waypost.workflow.placeholders import PlaceholderError, lookup, malformed, references, shown
@@ -27,34 +28,44 @@ class PlaceholderChecks:
         self._has_items = workflow.spec.shards.items is not None
         self._sizes: dict[tuple[str, ...], int] = {}
         self._faults: dict[tuple[str, ...], str] = {}
+        self._outputs = OutputReferences(workflow.spec.tasks)
         self.added = 0
         """The most characters that placeholders checked so far add to one shard."""
 
     def errors(self, task: TaskSpec, at: str) -> Iterator[FieldError]:
         """Yields the errors in the placeholders of `task`, which is at the JSON pointer `at`."""
         for field in ("run", "source", "target"):
-            yield from self._errors_in_value(getattr(task, field), at, (field,))
+            yield from self._errors_in_value(getattr(task, field), task, at, (field,))
 
-    def _errors_in_value(self, value: Any, at: str, path: tuple[str | int, ...]) -> Iterator[FieldError]:
-        """Yields the placeholder errors in `value`, which is at `path` below the JSON pointer `at`."""
+    def _errors_in_value(
+        self, value: Any, task: TaskSpec, at: str, path: tuple[str | int, ...]
+    ) -> Iterator[FieldError]:
+        """Yields the placeholder errors in a part of `task`, at `path` below the JSON pointer `at`."""
         if isinstance(value, str):
             if "${" in value:
-                yield from self._errors_in_text(value, at, path)
+                yield from self._errors_in_text(value, task, at, path)
         elif isinstance(value, Mapping):
             for name, inner in value.items():
                 if "${" in name:
                     detail = "placeholders are filled in in values, not in names"
                     yield FieldError(below(at, *path, name), detail)
                 if isinstance(inner, WITH_TEXT):
-                    yield from self._errors_in_value(inner, at, (*path, name))
+                    yield from self._errors_in_value(inner, task, at, (*path, name))
         elif isinstance(value, list | tuple):
             for index, inner in enumerate(value):
                 if isinstance(inner, WITH_TEXT):
-                    yield from self._errors_in_value(inner, at, (*path, index))
+                    yield from self._errors_in_value(inner, task, at, (*path, index))
 
-    def _errors_in_text(self, text: str, at: str, path: tuple[str | int, ...]) -> Iterator[FieldError]:
+    def _errors_in_text(
+        self, text: str, task: TaskSpec, at: str, path: tuple[str | int, ...]
+    ) -> Iterator[FieldError]:
         wrong = set[tuple[str, ...]]()
+        of_outputs: list[str] = []
         for names, count in references(text).items():
+            # Which outputs there are depends on the task; how long they will be is not known.
+            if names[0] == "tasks":
+                of_outputs += filter(None, (self._outputs.fault(names, task),))
+                continue
             if names in self._faults:
                 wrong.add(names)
                 continue
@@ -64,6 +75,7 @@ class PlaceholderChecks:
                 self._faults[names] = str(error)
                 wrong.add(names)
         details = [self._faults[names] for names in nsmallest(TEXT_ERRORS, wrong)]
+        details += nsmallest(TEXT_ERRORS, of_outputs)
         # Each looks at the rest of the text, which may be a megabyte of them.
         details += islice(malformed(text), TEXT_ERRORS)
         if details:
@@ -79,10 +91,7 @@ class PlaceholderChecks:
         if names not in self._sizes:
             # Refused here although `lookup` would say so too: this sentence lists the names that there are.
             if names[0] != "params" and (names[0] != "shard" or names[1] not in SHARD_FIELDS):
-                known = "there are params.NAME, shard.index, shard.count and shard.item"
-                # as argo writes it; documents are rendered before any task runs
-                if names[0] in ("tasks", "steps", "outputs", "inputs"):
-                    known += "; a task reads the outputs of what it needs from the JSON file in WAYPOST_INPUT"
+                known = "there are params.NAME, tasks.NAME.output, shard.index, shard.count and shard.item"
                 raise PlaceholderError(f"${{{shown(names)}}} names nothing: {known}")
             if names[:2] == ("shard", "item") and not self._has_items:
                 raise PlaceholderError(f"${{{shown(names)}}} names nothing: spec.shards has no items")

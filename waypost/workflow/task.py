@@ -93,6 +93,10 @@ class TaskSpec(
         Seconds | None, Meta(description="All processes of a try are killed after so long.")
     ] = None
     retry: Retry = Retry()
+    outputs: Annotated[
+        dict[str, Any] | None,
+        Meta(description="A JSON Schema of its output. An output that does not fit fails the try."),
+    ] = None
     result_scope: Annotated[
         Literal["global", "region"],
         Meta(

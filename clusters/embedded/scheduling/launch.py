@@ -1,6 +1,6 @@
 """The values `Launch` (one execution of a task, for an executor to run) and `Outcome` (how it ended)."""
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -9,6 +9,12 @@ from clusters.protocol import AttemptId
 from waypost.tracing.context import TraceContext
 from waypost.workflow.placeholders import render
 from waypost.workflow.task import TaskSpec
+
+FILLED_CHARACTERS: Final = 262_144
+"""The most characters that outputs may add to one task through placeholders.
+
+A task that needs more reads it from its input.
+"""
 
 
 class Launch(Struct, frozen=True, kw_only=True):
@@ -58,12 +64,13 @@ class Outcome(Struct, frozen=True, kw_only=True):
 def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Launch:
     """Builds the next execution of `task`, with the placeholders of its shard filled in.
 
-    Raises `PlaceholderError` for a placeholder that is malformed, or names a value that the shard lacks.
+    Raises `PlaceholderError` for a placeholder that is malformed, or names a value that the shard or the
+    outputs of the tasks that it needs lack, and where outputs would add too much.
     """
-    shard = attempt.shard_values
-    run, source, target = (
-        render(value, {"shard": shard}, last=True) for value in (task.run, task.source, task.target)
-    )
+    shard, outputs = attempt.shard_values, attempt.outputs_for(task)
+    values = {"shard": shard, "tasks": outputs}
+    parts = (task.run, task.source, task.target)
+    run, source, target = render(parts, values, last=True, maximum=FILLED_CHARACTERS)
     tries, of_run = attempt.tries.get(task.name, 0) + 1, attempt.run.span
     # Only what an executor reads: when, needs and priority have had their effect.
     rendered = TaskSpec(
@@ -71,6 +78,7 @@ def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Laun
         type=task.type,
         run=run,
         timeout_seconds=task.timeout_seconds,
+        outputs=task.outputs,
         resources=task.resources,
         retry=task.retry,
     )
@@ -83,7 +91,7 @@ def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Laun
             "shard": shard,
             "source": source,
             "target": target,
-            "outputs": attempt.outputs_for(task),
+            "outputs": outputs,
         },
         exclusive=attempt.exclusive,
         fairness_key=attempt.run.fairness_key or attempt.run.run,

@@ -21,7 +21,9 @@ def outline_of(workflow: Workflow) -> Workflow:
     for task in workflow.spec.tasks:
         seen = tasks.get(task.type)
         if seen is None:
-            tasks[task.type] = structs.replace(task, run={}, source=None, target=None, needs=(), when=None)
+            tasks[task.type] = structs.replace(
+                task, run={}, source=None, target=None, needs=(), when=None, outputs=None
+            )
         elif task.priority > seen.priority or task.resources.cpu > seen.resources.cpu:
             tasks[task.type] = structs.replace(
                 seen,

@@ -107,3 +107,31 @@ async def test_a_try_that_takes_too_long_is_told_from_one_that_fails(node: Clust
 
     assert (await ended(node)).reason == "task a: timed out after 0.01 s"
     assert (await finished(node))["a"].tries == 1
+
+
+@pytest.mark.integration
+async def test_an_output_that_does_not_fit_its_schema_fails_the_try(node: ClusterNode) -> None:
+    """The next try may write a better one; what needs it never sees a wrong one."""
+    schema = {"type": "object", "properties": {"rows": {"type": "integer"}}}
+    first, later = '{"rows": "x"}', '{"rows": 2}'
+    write = f"([ $WAYPOST_TRY = 1 ] && echo '{first}' || echo '{later}') > $WAYPOST_OUTPUT"
+    retry = Retry(limit=1, backoff_seconds=0.0)
+    read = process("b", "sh", "-c", "echo ${tasks.a.output.rows} > $WAYPOST_OUTPUT", needs=("a",))
+    await start(node, process("a", "sh", "-c", write, outputs=schema, retry=retry), read)
+    found = await finished(node)
+
+    assert (found["a"].tries, found["a"].output) == (2, {"rows": 2})
+    assert found["b"].output == 2
+
+
+@pytest.mark.integration
+async def test_a_wrong_output_is_reported_with_its_place(node: ClusterNode) -> None:
+    """A pattern that takes for ever fails its own task alone."""
+    wrong = process(
+        "a", "sh", "-c", "echo [1,true] > $WAYPOST_OUTPUT", outputs={"items": {"type": "integer"}}
+    )
+    await start(node, wrong)
+
+    assert (await ended(node)).reason == (
+        "task a: the output does not fit its schema: /1 True is not of type 'integer'"
+    )

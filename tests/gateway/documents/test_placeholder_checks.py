@@ -17,11 +17,13 @@ from waypost.workflow.placeholders import lookup
         ("${params.deep.x.y}", "${params.deep.x.y} names nothing: there is no params.deep.x"),
         (
             "${shard.number}",
-            "${shard.number} names nothing: there are params.NAME, shard.index, shard.count and shard.item",
+            "${shard.number} names nothing: there are params.NAME, tasks.NAME.output, "
+            "shard.index, shard.count and shard.item",
         ),
         (
             "${secrets.x}",
-            "${secrets.x} names nothing: there are params.NAME, shard.index, shard.count and shard.item",
+            "${secrets.x} names nothing: there are params.NAME, tasks.NAME.output, "
+            "shard.index, shard.count and shard.item",
         ),
         ("${shard.item.b}", "${shard.item.b} names nothing: there is no shard.item.b in shard 1"),
         ("a ${params.deep", "'${params.deep' is not a placeholder: its } is missing"),

@@ -1,0 +1,74 @@
+"""Checks the placeholders that read outputs of tasks: that the task is needed, and the path is declared."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from gateway.documents.outputs.schemas import OutputPaths
+from waypost.json_pointer import parts_of
+from waypost.suggestions import closest
+from waypost.workflow.placeholders import output_reference, shown
+from waypost.workflow.task import TaskSpec
+
+SUGGESTED: Final = 20
+"""The most unknown names for which a similar name is suggested."""
+AWAITED: Final = ("${tasks.",)
+"""The beginnings of placeholders whose values are not known before the task starts."""
+
+
+class OutputReferences:
+    """Finds the faults of placeholders such as `${tasks.export.output.rows}` in one workflow's tasks."""
+
+    def __init__(self, tasks: Sequence[TaskSpec]) -> None:
+        self._tasks = {task.name: task for task in tasks}
+        self._paths: dict[str, OutputPaths] = {}
+        self._suggestions = SUGGESTED
+
+    def fault(self, names: tuple[str, ...], task: TaskSpec) -> str | None:
+        """Returns why `task` cannot read what the placeholder `names` names; None if it can."""
+        found = output_reference(names, task.needs)
+        if found is None:
+            return f"${{{shown(names)}}} names nothing: {self._why_not(names, task)}"
+        needed, path = found
+        missing = self._missing(needed, path)
+        if missing is None:
+            return None
+        declared = shown(missing)
+        return f"${{{shown(names)}}} names nothing: the outputs of {needed} declare no {declared}"
+
+    def _why_not(self, names: tuple[str, ...], task: TaskSpec) -> str:
+        """Says why the placeholder `names` leads to no task that `task` needs."""
+        elsewhere = output_reference(names, self._tasks)
+        if elsewhere is not None:
+            own = elsewhere[0] == task.name
+            return "a task has no output before it ends" if own else f"put {elsewhere[0]} among the needs"
+        if "output" not in names[2:]:
+            return "write tasks.NAME.output for the output of a task that it needs"
+        name = ".".join(names[1 : names.index("output", 2)])
+        self._suggestions -= 1
+        alike = closest(name, task.needs) if self._suggestions >= 0 else None
+        return f"there is no task {name[:128]}" + (f"; did you mean {alike}?" if alike else "")
+
+    def _missing(self, name: str, path: tuple[str, ...]) -> tuple[str, ...] | None:
+        """Returns the part of `path` that the declared outputs of a task cannot have; None if all of it."""
+        schema = self._tasks[name].outputs if name in self._tasks else None
+        if schema is None or not path:
+            return None
+        if name not in self._paths:
+            self._paths[name] = OutputPaths(schema)
+        return self._paths[name].missing(path)
+
+
+def awaits_output(run: Any, pointer: str) -> bool:
+    """Returns whether the value at `pointer` in a task's `run` is a text with a placeholder for an output.
+
+    Its type shows only when the task starts.
+    """
+    found = run
+    for part in parts_of(pointer):
+        if isinstance(found, Mapping) and part in found:
+            found = found[part]
+        elif isinstance(found, list) and part.isdecimal() and int(part) < len(found):
+            found = found[int(part)]
+        else:
+            return False
+    return isinstance(found, str) and any(awaited in found for awaited in AWAITED)
