@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+from clusters.embedded.node import ClusterNode
+from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, Batch, Fence, RunSpec, ShardSpec
 from waypost.workflow.task import TaskSpec
 

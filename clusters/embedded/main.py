@@ -14,7 +14,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from clusters.embedded.http.internal import internal_application
 from clusters.embedded.http.server import application
-from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+from clusters.embedded.node import ClusterNode
+from clusters.embedded.node_settings import ClusterNodeSettings
 from observability.cluster_metrics import ClusterMetrics
 from observability.logs import configure
 from observability.loop_lag import measure_loop_lag
@@ -52,6 +53,10 @@ class ClusterSettings(ClusterNodeSettings, frozen=True, kw_only=True):
     """
     tracing_endpoint: str | None = None
     """The URL that OpenTelemetry spans are sent to over OTLP/HTTP; None: none are."""
+
+    @property
+    def own_folders(self) -> tuple[Path, ...]:
+        return (*super().own_folders, Path(self.pki).resolve())
 
 
 class Ready(Struct, frozen=True, kw_only=True):

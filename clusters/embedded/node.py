@@ -5,16 +5,14 @@ suite tests it, like any adapter.
 """
 
 import asyncio
-import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from loguru import logger
-from msgspec import Struct
 
 from clusters.embedded.commit_loop import CommitLoop
 from clusters.embedded.condition_runner import ConditionRunner
@@ -23,6 +21,7 @@ from clusters.embedded.event_streams import EventStreams
 from clusters.embedded.executors.interface import ExecutorContext
 from clusters.embedded.executors.registry import declare, executor_settings, executors_of_this_host
 from clusters.embedded.garbage_collection import GarbageCollector
+from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.embedded.ownership import Owner, after_claim
 from clusters.embedded.scheduling.capabilities import Capabilities
 from clusters.embedded.scheduling.launch import Launch, Outcome
@@ -43,7 +42,6 @@ from clusters.protocol import (
     Hello,
     LogChunk,
 )
-from clusters.protocol_bounds import CPU_MAXIMUM, SLOTS_MAXIMUM
 from observability.cluster_metrics import ClusterMetrics
 from observability.spans.exporter import SpanRecorder
 from waypost.condition_evaluation.evaluator import ConditionEvaluator
@@ -54,40 +52,6 @@ from waypost.workflow.run_types import DeclaredExecutors
 
 WAITING = 4_096
 """The most runs whose conditions may wait for an evaluator process: more than a cluster holds."""
-
-
-class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of a node: region, state folder, limits, owner, executors.
-
-    Creating them raises `ValueError` for executor settings that are unknown or wrong, and for numbers of
-    processors or slots out of range.
-    """
-
-    region: str
-    state: str
-    """The folder of the journal, the workspaces and the logs."""
-    cpu: float = float(os.cpu_count() or 1)
-    """The number of processors that tasks may occupy at once."""
-    slots: int = 2_000
-    """The most attempts that the cluster holds."""
-    condition_seconds: float = 0.1
-    """The processor time that evaluating one condition may take; its task fails if it takes more."""
-    adopt: bool = False
-    """Whether the first calling gateway becomes the owner, although the journal names another.
-
-    For when the owner's store is lost for good.
-    """
-    executors: Mapping[str, Mapping[str, Any]] = {}
-    """The settings of each executor, by its name, in the types that `EXECUTORS` declares."""
-
-    def __post_init__(self) -> None:
-        executor_settings(self.executors)
-        # A gateway takes a cluster that reports more for one that lies.
-        if not 0.001 <= self.cpu <= CPU_MAXIMUM or not 1 <= self.slots <= SLOTS_MAXIMUM:
-            raise ValueError(
-                f"a cluster needs processors and slots, {SLOTS_MAXIMUM} slots at most:"
-                f" it has {self.cpu:g} and {self.slots}"
-            )
 
 
 class ClusterNode:
@@ -125,7 +89,11 @@ class ClusterNode:
             await database.mark_incomplete()
             if self._settings.adopt:
                 recovered.owner = Owner()
-            context = ExecutorContext(region=self._settings.region, workspaces=self._state_folder.workspaces)
+            context = ExecutorContext(
+                region=self._settings.region,
+                workspaces=self._state_folder.workspaces,
+                hidden=self._settings.own_folders,
+            )
             settings = executor_settings(self._settings.executors)
             registered = await executors_of_this_host(context, settings)
             executors = {

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from clusters.checked_cluster import CheckedCluster
-from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+from clusters.embedded.node import ClusterNode
+from clusters.embedded.node_settings import ClusterNodeSettings
 from gateway import app
 from gateway.app import compose
 from gateway.identity.development_issuer import mint_token

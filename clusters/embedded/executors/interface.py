@@ -18,6 +18,8 @@ class ExecutorContext(Struct, frozen=True, kw_only=True):
     region: str
     workspaces: Path
     """The folder below which every shard's workspace lies."""
+    hidden: tuple[Path, ...] = ()
+    """The cluster's own folders (journal, keys), which no task may see."""
 
 
 class Lease(Protocol):

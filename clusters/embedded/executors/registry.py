@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from clusters.embedded.executors.delay import DelayExecutor
 from clusters.embedded.executors.interface import Executor, ExecutorContext
-from clusters.embedded.executors.process.executor import ProcessExecutor, ProcessSettings
+from clusters.embedded.executors.process.executor import ProcessExecutor
+from clusters.embedded.executors.process.settings import ProcessSettings
 from clusters.plugin_settings import NoSettings, S, plugin_settings
 from waypost.workflow.run_types import DeclaredExecutors, DelayRun, ProcessRun
 
@@ -43,7 +44,9 @@ EXECUTORS: Final[Mapping[str, RegisteredExecutor[Any]]] = {
         run_type=ProcessRun,
         exclusive=True,
         settings=ProcessSettings,
-        build=lambda context, settings: ProcessExecutor(context.region, context.workspaces, settings),
+        build=lambda context, settings: ProcessExecutor(
+            context.region, context.workspaces, settings, context.hidden
+        ),
     ),
     "delay": RegisteredExecutor(
         run_type=DelayRun, exclusive=True, settings=NoSettings, waits=True, build=lambda *_: DelayExecutor()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+from clusters.embedded.node import ClusterNode
+from clusters.embedded.node_settings import ClusterNodeSettings
 
 
 @pytest.fixture

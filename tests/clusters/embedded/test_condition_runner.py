@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+from clusters.embedded.node import ClusterNode
+from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.protocol import Batch, TaskPhase
 from tests.clusters.embedded.working_node import SHARD, ended, finished, process, start
 

@@ -8,7 +8,8 @@ import pytest
 
 from clusters.embedded import disk_pressure
 from clusters.embedded.disk_pressure import next_eviction
-from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+from clusters.embedded.node import ClusterNode
+from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.embedded.storage import state_folder
 from clusters.embedded.storage.disk_usage import FreeSpace, usage_of_shards
 from clusters.protocol import AttemptId, Batch, Fence, RunSpec, ShardSpec, TaskChanged, TaskPhase

@@ -8,7 +8,8 @@ from msgspec import structs
 
 from clusters.embedded.executors import registry
 from clusters.embedded.executors.registry import EXECUTORS
-from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+from clusters.embedded.node import ClusterNode
+from clusters.embedded.node_settings import ClusterNodeSettings
 from tests.clusters.embedded.working_node import SHARD, finished, process, start
 from waypost.workflow.task import TaskSpec
 

@@ -8,7 +8,8 @@ import pytest
 
 from clusters.embedded.http.client import EmbeddedCluster
 from clusters.embedded.http.server import application
-from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+from clusters.embedded.node import ClusterNode
+from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.embedded.ownership import Owner, after_claim
 from clusters.errors import ClusterError
 from clusters.protocol import Batch, CreateOutcome, Hello

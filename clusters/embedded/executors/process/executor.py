@@ -1,28 +1,36 @@
 """The executor of `process` tasks: runs a command in its own process group with its own environment."""
 
+import asyncio
 import contextlib
-import os
 import subprocess
-from collections.abc import Coroutine
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import msgspec
-from msgspec import Meta, Struct
+from loguru import logger
 
 from clusters.embedded.executors.interface import Lease
 from clusters.embedded.executors.log_limits import LogLimits, is_too_long, shorten_log
 from clusters.embedded.executors.output import read_output, remove, write_new
-from clusters.embedded.executors.process.child_exit import signal_name, wait_for_exit
+from clusters.embedded.executors.process.child_exit import wait_for_exit
 from clusters.embedded.executors.process.lease_guard import LeaseGuard
 from clusters.embedded.executors.process.leftovers import ADOPTED, find_leftovers
-from clusters.embedded.executors.process.memory_limit import log_size, memory_reason
+from clusters.embedded.executors.process.memory_limit import log_size
+from clusters.embedded.executors.process.outcome import outcome_of_failure
 from clusters.embedded.executors.process.process_spec import (
     MACHINE_FAULTS,
     ProcessSpec,
     process_spec,
 )
 from clusters.embedded.executors.process.process_start import start_process
+from clusters.embedded.executors.process.sandbox.command_line import Sandbox
+from clusters.embedded.executors.process.sandbox.confinement import Confinement
+from clusters.embedded.executors.process.sandbox.init_process import SandboxStatus, is_gone
+from clusters.embedded.executors.process.sandbox.probe import make_sandbox
+from clusters.embedded.executors.process.sandbox.start_script import Limits
+from clusters.embedded.executors.process.sandbox.task_user import give_to, user_of
+from clusters.embedded.executors.process.settings import ProcessSettings
 from clusters.embedded.executors.process.termination import finish_despite_cancellation, terminate
 from clusters.embedded.executors.process.watchdog_client import WatchdogClient
 from clusters.embedded.scheduling.launch import Launch, Outcome
@@ -30,25 +38,20 @@ from clusters.embedded.storage.state_folder import TaskFolders
 from waypost.workflow.run_types import ProcessRun
 
 
-class ProcessSettings(Struct, frozen=True, kw_only=True):
-    """The settings of the executor of `process` tasks: the time between SIGTERM and SIGKILL."""
-
-    grace_seconds: Annotated[float, Meta(ge=0, le=600)] = 2.0
-    """The seconds that a command gets to end after SIGTERM, before SIGKILL.
-
-    A lease that expires kills at once all the same. A cluster that stops waits as long.
-    """
-
-
 class ProcessExecutor:
     """Executes `process` tasks by running their commands. Implements `Executor`.
 
     A watchdog process kills the commands that still run when this process is killed. `workspaces` is the
-    folder that contains the workspaces of all tasks.
+    folder that contains the workspaces of all tasks. Each try runs in a sandbox, where this machine can make
+    one and the settings do not say otherwise.
     """
 
-    def __init__(self, region: str, workspaces: Path, settings: ProcessSettings) -> None:
-        self._region, self._settings = region, settings
+    def __init__(
+        self, region: str, workspaces: Path, settings: ProcessSettings, hidden: Sequence[Path] = ()
+    ) -> None:
+        self._region, self._workspaces, self._settings = region, workspaces, settings
+        self._hidden = (*map(str, hidden), *settings.hidden)
+        self._sandbox: Sandbox | None = None
         self._watchdog = WatchdogClient(workspaces)
         self._log_limits = LogLimits()
 
@@ -56,6 +59,12 @@ class ProcessExecutor:
         return f"ProcessExecutor({self._region}, {self._watchdog!r})"
 
     async def __aenter__(self) -> Self:
+        if self._settings.isolation != "none":
+            found = await asyncio.to_thread(make_sandbox, self._settings, self._workspaces, self._hidden)
+            if isinstance(found, str):
+                logger.warning("tasks of this cluster run without a sandbox: {}", found)
+            else:
+                self._sandbox = found
         await self._watchdog.__aenter__()
         await self._log_limits.__aenter__()
         return self
@@ -71,11 +80,25 @@ class ProcessExecutor:
         try:
             run = msgspec.convert(launch.task.run, ProcessRun)
             spec = process_spec(
-                launch, run, folders, region=self._region, input_file=input_file, output_file=output_file
+                launch,
+                run,
+                folders,
+                region=self._region,
+                input_file=input_file,
+                output_file=output_file,
+                make_directory=self._sandbox is None,
             )
             failing = f"cannot run {spec.command[0]}"
             write_new(input_file, msgspec.json.encode(launch.input))
-            return await self._run(spec, output_file, lease)
+            if self._sandbox is None:
+                return await self._run(spec, output_file, lease, None)
+            with SandboxStatus() as status:
+                confinement = self._confinement(self._sandbox, status, launch, spec, folders)
+                if confinement.user is not None:
+                    await asyncio.to_thread(
+                        give_to, confinement.user, (folders.workspace, folders.scratch), input_file
+                    )
+                return await self._run(spec, output_file, lease, confinement)
         # ValueError: the run has another form, or holds what no process can be given, such as a variable with
         # `=` in its name (msgspec.ValidationError is one too).
         except (ValueError, OSError) as error:
@@ -89,16 +112,37 @@ class ProcessExecutor:
             remove(input_file)
             remove(output_file)
 
-    async def _run(self, spec: ProcessSpec, output_file: Path, lease: Lease | None) -> Outcome:
+    def _confinement(
+        self, sandbox: Sandbox, status: SandboxStatus, launch: Launch, spec: ProcessSpec, folders: TaskFolders
+    ) -> Confinement:
+        settings = self._settings
+        return Confinement(
+            sandbox=sandbox,
+            status=status,
+            workspace=folders.workspace,
+            scratch=folders.scratch,
+            user=user_of(launch.fairness_key) if sandbox.setpriv else None,
+            limits=Limits(
+                processes=settings.processes,
+                memory_bytes=spec.memory_bytes,
+                file_bytes=settings.workspace_mib << 20,
+                cpu_seconds=settings.cpu_seconds,
+            ),
+        )
+
+    async def _run(
+        self, spec: ProcessSpec, output_file: Path, lease: Lease | None, confinement: Confinement | None
+    ) -> Outcome:
         """Starts a task's process, waits until it and its descendants have ended, and returns the outcome.
 
         Raises `OSError` where the process cannot be started or watched, and `ValueError` where its command or
         environment holds what no process can be given, such as a NUL character.
         """
+        status = None if confinement is None else confinement.status
         with contextlib.ExitStack() as stack:
             guard = None if lease is None else stack.enter_context(LeaseGuard(lease, self._watchdog.watch))
             log_begin = log_size(spec.log)
-            child = start_process(spec, guard)
+            child = start_process(spec, guard, confinement)
             self._log_limits.add(spec.log)
             try:
                 # A guard is not on the watchdog's list: it kills its command by itself when this process ends
@@ -107,41 +151,35 @@ class ProcessExecutor:
                     self._watchdog.watch(child.pid)
                 exit_code = await wait_for_exit(child)
             finally:
-                nothing_left = False
-                if child.returncode is not None and guard is None:
-                    # Most commands leave no process behind: looking is cheaper than a task that kills them.
-                    ADOPTED.refresh()
-                    nothing_left = not find_leftovers([child.pid], spec.identity)
-                if not nothing_left:
-                    await finish_despite_cancellation(self._terminate(child, guard, spec))
-                if (group := child.pid if guard is None else guard.group) is not None:
-                    self._watchdog.unwatch(group)
-                self._log_limits.discard(spec.log)
-                # What it wrote since the last check may be as much as the disk holds.
-                if is_too_long(spec.log):
-                    await finish_despite_cancellation(shorten_log(spec.log))
-            if guard is not None and guard.start_error is not None:
-                raise OSError(guard.start_error, os.strerror(guard.start_error))
-            # No failure of the task: another attempt may run it.
-            if guard is not None and guard.lease_expired:
-                return Outcome(succeeded=False, killed=True, reason="its lease has ended")
-            # A guard that was killed itself has not reported: then its own exit code says what happened.
-            if guard is not None and guard.exit_code is not None:
-                exit_code = guard.exit_code
+                await self._end(child, guard, spec, status)
             # A command that failed may have written half of its output: that is not read.
-            return read_output(output_file) if exit_code == 0 else _failure(exit_code, spec, log_begin)
+            return outcome_of_failure(exit_code, guard, status, spec, log_begin) or read_output(output_file)
 
-    def _terminate(
-        self, child: "subprocess.Popen[Any]", guard: LeaseGuard | None, spec: ProcessSpec
-    ) -> Coroutine[Any, Any, None]:
-        return terminate(child, guard, spec.identity, grace_seconds=self._settings.grace_seconds)
+    async def _end(
+        self,
+        child: "subprocess.Popen[Any]",
+        guard: LeaseGuard | None,
+        spec: ProcessSpec,
+        status: SandboxStatus | None,
+    ) -> None:
+        """Ends what is left of a try, also where it was cancelled, and shortens its log."""
+        # Most commands leave no process behind: looking is cheaper than a task that kills them.
+        if child.returncode is None or guard is not None or not _is_gone(child, spec, status):
+            grace_seconds = self._settings.grace_seconds
+            await finish_despite_cancellation(
+                terminate(child, guard, spec.identity, status, grace_seconds=grace_seconds)
+            )
+        if (group := child.pid if guard is None else guard.group) is not None:
+            self._watchdog.unwatch(group)
+        self._log_limits.discard(spec.log)
+        # What it wrote since the last check may be as much as the disk holds.
+        if is_too_long(spec.log):
+            await finish_despite_cancellation(shorten_log(spec.log))
 
 
-def _failure(exit_code: int, spec: ProcessSpec, log_begin: int) -> Outcome:
-    """Builds the outcome of a command that failed; `log_begin` is where its log began, in bytes."""
-    killed_by = signal_name(-exit_code) if exit_code < 0 else ""
-    reason = f"killed by {killed_by}" if killed_by else f"exit code {exit_code}"
-    # An exit code alone does not say that memory ran out.
-    if spec.memory_bytes:
-        reason = memory_reason(spec, reason, log_begin)
-    return Outcome(succeeded=False, reason=reason, exit_code=exit_code if exit_code >= 0 else 128 - exit_code)
+def _is_gone(child: "subprocess.Popen[Any]", spec: ProcessSpec, status: SandboxStatus | None) -> bool:
+    """Returns whether no process is left of a command that has ended."""
+    if status is not None:
+        return status.init is not None and is_gone(status.init)
+    ADOPTED.refresh()
+    return not find_leftovers([child.pid], spec.identity)

@@ -53,13 +53,15 @@ class LeaseGuard:
         state = f"group={self.group}, exit_code={self.exit_code}, lease_expired={self.lease_expired}"
         return f"LeaseGuard({state}, start_error={self.start_error}, lease={self._lease!r})"
 
-    def command_line(self, memory_bytes: int, descriptor: int, command: Sequence[str]) -> list[str]:
+    def command_line(
+        self, memory_bytes: int, descriptors: Sequence[int], command: Sequence[bytes | str]
+    ) -> list[bytes | str]:
         """Returns the command line of the guard process that runs `command` under the lease.
 
-        `memory_bytes` is the command's memory limit, 0 for none. `descriptor` is an open file with the
-        environment of the command, for the guard to inherit.
+        `memory_bytes` is the command's memory limit, 0 for none. `descriptors` are open files for the guard
+        to inherit: the environment of the command, its standard input if it has any, and what it inherits.
         """
-        numbers = [repr(self._lease.expires_at), str(memory_bytes), str(descriptor)]
+        numbers = [repr(self._lease.expires_at), str(memory_bytes), ":".join(map(str, descriptors))]
         return [*PROGRAM, "lease", *numbers, *command]
 
     def close_input(self) -> None:

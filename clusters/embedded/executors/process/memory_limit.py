@@ -1,10 +1,9 @@
 """Runs commands under a memory limit, and recognizes commands that failed for lack of memory."""
 
-import errno
 import os
 import re
 import resource
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -39,33 +38,26 @@ def limited_command(spec: ProcessSpec) -> list[bytes | str]:
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     # A limit above the cluster's own cannot be set, and would allow no more.
     bound = spec.memory_bytes if hard == resource.RLIM_INFINITY else min(spec.memory_bytes, hard)
-    return ["/bin/sh", "-c", LIMITER, "sh", str(bound >> 10), *environment_block(spec), *spec.command]
+    return [
+        "/bin/sh",
+        "-c",
+        LIMITER,
+        "sh",
+        str(bound >> 10),
+        *environment_block(spec.environment),
+        *spec.command,
+    ]
 
 
-def environment_block(spec: ProcessSpec) -> list[bytes]:
-    """Returns a command's environment as a list of `NAME=value`.
+def environment_block(environment: Mapping[str, str]) -> list[bytes]:
+    """Returns an environment as a list of `NAME=value`.
 
     Raises `ValueError` for a variable with a NUL character, or whose name is empty or has `=` in it.
     """
-    block = [os.fsencode(f"{name}={value}") for name, value in spec.environment.items()]
-    if any("=" in name or not name for name in spec.environment) or any(b"\0" in item for item in block):
+    block = [os.fsencode(f"{name}={value}") for name, value in environment.items()]
+    if any("=" in name or not name for name in environment) or any(b"\0" in item for item in block):
         raise ValueError("env holds a NUL character, or a name that no variable can have")
     return block
-
-
-def check_program(spec: ProcessSpec) -> None:
-    """Checks that the program of `spec` exists and is executable.
-
-    Raises the `OSError` that starting the program directly would raise: ENOENT or EACCES.
-    Without this check the shell that sets the memory limit would start, and could only exit with 126 or 127.
-    """
-    name = spec.command[0]
-    folders = [""] if "/" in name else spec.environment["PATH"].split(":")
-    candidates = [spec.directory / folder / name for folder in folders]
-    if any(shutil.which(path) for path in candidates):
-        return
-    number = errno.EACCES if any(path.exists() for path in candidates) else errno.ENOENT
-    raise OSError(number, os.strerror(number))
 
 
 def log_size(log: Path) -> int:
@@ -86,6 +78,12 @@ def memory_reason(spec: ProcessSpec, reason: str, log_begin: int) -> str:
     if SAYS_MEMORY.search(_tail(spec.log, log_begin)):
         return f"out of memory: {reason}, its memory is limited to {bound}"
     return f"{reason}; its memory was limited to {bound}"
+
+
+def last_line(log: Path, begin: int) -> str:
+    """Returns the last line of a log after byte `begin`; empty if there is none."""
+    lines = _tail(log, begin).decode(errors="replace").splitlines()
+    return lines[-1] if lines else ""
 
 
 def _tail(log: Path, begin: int) -> bytes:

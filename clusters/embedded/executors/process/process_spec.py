@@ -67,10 +67,18 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
 
 
 def process_spec(
-    launch: Launch, run: ProcessRun, folders: TaskFolders, *, region: str, input_file: Path, output_file: Path
+    launch: Launch,
+    run: ProcessRun,
+    folders: TaskFolders,
+    *,
+    region: str,
+    input_file: Path,
+    output_file: Path,
+    make_directory: bool,
 ) -> ProcessSpec:
-    """Builds the description of the process for one execution of a task, and makes its working directory.
+    """Builds the description of the process for one execution of a task.
 
+    Makes its working directory if `make_directory`: in a sandbox that is made inside, by the task's user.
     Raises `ValueError` where the workspace can have no such directory, and `OSError` where this machine fails
     to make it, such as for lack of space.
     """
@@ -94,15 +102,15 @@ def process_spec(
     }
     return ProcessSpec(
         command=[argument_text(word) for word in run.command],
-        directory=_working_directory(folders.workspace, run.working_directory),
+        directory=_working_directory(folders.workspace, run.working_directory, make=make_directory),
         environment=environment,
         log=folders.log,
         memory_bytes=(launch.task.resources.memory_mib or 0) << 20,
     )
 
 
-def _working_directory(workspace: Path, relative: str | None) -> Path:
-    """Makes the working directory of a task and returns its resolved path.
+def _working_directory(workspace: Path, relative: str | None, *, make: bool) -> Path:
+    """Returns the resolved path of a task's working directory, which it makes if `make`.
 
     Raises `ValueError` for a directory that lies outside the workspace, or cannot be made because of what is
     in its place; `OSError` for a fault of this machine (`MACHINE_FAULTS`).
@@ -111,7 +119,10 @@ def _working_directory(workspace: Path, relative: str | None) -> Path:
         directory = (workspace / (relative or ".")).resolve()
         if not directory.is_relative_to(workspace.resolve()):
             raise ValueError("workingDirectory leads out of the workspace")
-        make_private_folder(directory)
+        if make:
+            make_private_folder(directory)
+        elif any(part.exists() and not part.is_dir() for part in (directory, *directory.parents)):
+            raise NotADirectoryError(errno.EEXIST, os.strerror(errno.EEXIST))
     except RuntimeError:  # `Path.resolve` (Python 3.11) for a loop of links
         raise ValueError("workingDirectory is a link that leads to itself") from None
     except OSError as error:

@@ -1,61 +1,114 @@
-"""Starts the process of a task's execution: the command itself, or a wrapper that sets its limits."""
+"""Starts the process of a try: its command, or what makes its sandbox or sets its limits first."""
 
-import contextlib
 import os
 import subprocess
 from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from clusters.embedded.executors.process.lease_guard import LeaseGuard
-from clusters.embedded.executors.process.memory_limit import (
-    check_program,
-    environment_block,
-    limited_command,
-)
+from clusters.embedded.executors.process.memory_limit import environment_block, limited_command
 from clusters.embedded.executors.process.process_spec import ProcessSpec
+from clusters.embedded.executors.process.program_check import check_program
+from clusters.embedded.executors.process.sandbox.confinement import Confinement
 from clusters.embedded.executors.process.watchdog_client import AWAITED_CHILDREN
 from clusters.embedded.storage.task_logs import open_regular
 
 
-def start_process(spec: ProcessSpec, guard: LeaseGuard | None) -> "subprocess.Popen[Any]":
+class Program(Struct, frozen=True, kw_only=True):
+    """What is executed: a command line with its environment, directory and open files."""
+
+    command: Sequence[bytes | str]
+    environment: dict[str, str]
+    directory: Path
+    stdin: int = subprocess.DEVNULL
+    inherited: tuple[int, ...] = ()
+    memory_bytes: int = 0
+    """The limit of memory that is still to be set."""
+
+
+def start_process(
+    spec: ProcessSpec, guard: LeaseGuard | None, confinement: Confinement | None
+) -> "subprocess.Popen[Any]":
     """Starts a task's command in a new session, or the lease guard process that will start the command.
 
-    Raises `OSError` where the log cannot be opened or the process cannot be started, and `ValueError` where
-    the command or the environment holds what no process can be given, such as a NUL character.
+    With `confinement` the command runs in that sandbox. Raises `OSError` where the log cannot be opened or
+    the process cannot be started, and `ValueError` where the command or the environment holds what no process
+    can be given, such as a NUL character.
     """
-    with contextlib.ExitStack() as descriptors:
+    with ExitStack() as descriptors:
         log = open_regular(spec.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         descriptors.callback(os.close, log)
-        command: Sequence[bytes | str] = spec.command
-        inherited, environment = tuple[int, ...](), spec.environment
+        if confinement is None:
+            program = Program(
+                command=spec.command,
+                environment=spec.environment,
+                directory=spec.directory,
+                memory_bytes=spec.memory_bytes,
+            )
+        else:
+            program = _confined(spec, confinement, descriptors)
         if guard is not None:
-            # Only the guard may hold this end: else the exit of the guard would not close the connection.
-            descriptors.callback(guard.guard_end.close)
-            handed = _environment_file(spec)
-            descriptors.callback(os.close, handed)
-            command = guard.command_line(spec.memory_bytes, handed, spec.command)
-            inherited, environment = (handed,), spec.wrapper_environment
-        elif spec.memory_bytes:
-            command, environment = limited_command(spec), spec.wrapper_environment
+            program = _guarded(program, spec, guard, descriptors)
+        elif program.memory_bytes:
+            program = Program(
+                command=limited_command(spec),
+                environment=spec.wrapper_environment,
+                directory=spec.directory,
+            )
             check_program(spec)
         child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL if guard is None else guard.guard_end.fileno(),
+            program.command,
+            stdin=program.stdin,
             stdout=log,
             stderr=log,
-            cwd=spec.directory,
-            env=environment,
-            pass_fds=inherited,
+            cwd=program.directory,
+            env=program.environment,
+            pass_fds=program.inherited,
             start_new_session=True,
         )
     AWAITED_CHILDREN.add(child.pid)
     return child
 
 
-def _environment_file(spec: ProcessSpec) -> int:
-    """Writes a command's environment to a file in memory; returns the file's descriptor."""
-    descriptor = os.memfd_create("environment")
+def _confined(spec: ProcessSpec, confinement: Confinement, descriptors: ExitStack) -> Program:
+    """Returns the program that makes a sandbox, in which the limits are set and the command is run."""
+    check_program(spec, confinement)
+    script = _file_in_memory(confinement.script(spec.command, spec.environment, spec.directory), descriptors)
+    return Program(
+        command=confinement.command_line(),
+        environment=spec.wrapper_environment,
+        # Only inside may a folder be used that a task has made.
+        directory=Path("/"),
+        stdin=script,
+        inherited=(confinement.status.descriptor,),
+    )
+
+
+def _guarded(program: Program, spec: ProcessSpec, guard: LeaseGuard, descriptors: ExitStack) -> Program:
+    """Returns the lease guard, which starts `program`."""
+    # Only the guard may hold this end: else the exit of the guard would not close the connection.
+    descriptors.callback(guard.guard_end.close)
+    block = b"".join(variable + b"\0" for variable in environment_block(program.environment))
+    kept = (_file_in_memory(block, descriptors), *((program.stdin,) if program.stdin >= 0 else ()))
+    kept += program.inherited
+    return Program(
+        command=guard.command_line(program.memory_bytes, kept, program.command),
+        environment=spec.wrapper_environment,
+        directory=program.directory,
+        stdin=guard.guard_end.fileno(),
+        inherited=kept,
+    )
+
+
+def _file_in_memory(content: bytes, descriptors: ExitStack) -> int:
+    """Writes `content` to a file in memory; returns its descriptor, which stands at the file's beginning."""
+    descriptor = os.memfd_create("waypost")
+    descriptors.callback(os.close, descriptor)
     with open(descriptor, "wb", closefd=False) as file:
-        file.write(b"".join(variable + b"\0" for variable in environment_block(spec)))
+        file.write(content)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor

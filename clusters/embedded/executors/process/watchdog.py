@@ -8,13 +8,15 @@ still listed, and then every process that was given a workspace below FOLDER. Ne
 PR_SET_PDEATHSIG (prctl(2)) would do: a thread dies with its process, and the signal is already sent when the
 thread ends that started the child.
 
-`python watchdog.py lease EXPIRES_AT BYTES DESCRIPTOR COMMAND...` is a lease guard. It runs COMMAND in a
+`python watchdog.py lease EXPIRES_AT BYTES DESCRIPTORS COMMAND...` is a lease guard. It runs COMMAND in a
 process group of its own, with at most BYTES of memory (0: no limit), and kills it with all its descendants at
 EXPIRES_AT (seconds of the machine's monotonic clock) or when its standard input, a socket, closes. It reads
-COMMAND's environment from the open file DESCRIPTOR, `NAME=value` and a NUL byte each; the guard's own
-environment is another, so that nothing in a document's `env` (LD_PRELOAD) acts on the guard. Each line that
-it reads is a later EXPIRES_AT. It writes to the same socket: `+PGID` when the command runs, then `=CODE` when
-the command has ended, or `!` when the lease has; `-ERRNO` alone when the command could not be started.
+COMMAND's environment from an open file, `NAME=value` and a NUL byte each; the guard's own environment is
+another, so that nothing in a document's `env` (LD_PRELOAD) acts on the guard. DESCRIPTORS are numbers of open
+files, joined by colons: the environment, then COMMAND's standard input if it has one, then others that it
+inherits. Each line that the guard reads is a later EXPIRES_AT. It writes to the same socket: `+PGID` when the
+command runs, then `=CODE` when it has ended, or `!` when the lease has; `-ERRNO` alone when the command could
+not be started.
 """
 
 import contextlib
@@ -182,13 +184,13 @@ def _read_environment(descriptor: int) -> dict[bytes, bytes]:
     return {name: value for name, _, value in pairs}
 
 
-def guard_lease(expires_at: float, memory_bytes: int, descriptor: int, command: list[str]) -> int:
+def guard_lease(expires_at: float, memory_bytes: int, descriptors: list[int], command: list[str]) -> int:
     """Runs `command`, and kills it if its run-lease ends first; returns the guard process's exit code.
 
     The exit code says nothing about the command.
     """
     become_subreaper()
-    environment = _read_environment(descriptor)
+    environment = _read_environment(descriptors[0])
     lease = LeaseInput(expires_at)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     # A limit above the guard's own cannot be set, and would allow no more.
@@ -209,8 +211,9 @@ def guard_lease(expires_at: float, memory_bytes: int, descriptor: int, command: 
     try:
         child = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=descriptors[1] if len(descriptors) > 1 else subprocess.DEVNULL,
             env=environment,
+            pass_fds=descriptors[2:],
             start_new_session=True,
             preexec_fn=prepare,
         )
@@ -253,5 +256,7 @@ if __name__ == "__main__":
     sys.exit(
         watch_groups(sys.argv[2])
         if sys.argv[1] == "groups"
-        else guard_lease(float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:])
+        else guard_lease(
+            float(sys.argv[2]), int(sys.argv[3]), list(map(int, sys.argv[4].split(":"))), sys.argv[5:]
+        )
     )

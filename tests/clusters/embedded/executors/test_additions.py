@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ from clusters.embedded.executors.interface import ExecutorContext, Lease
 from clusters.embedded.executors.process import executor as process_executor
 from clusters.embedded.executors.process.termination import terminate
 from clusters.embedded.executors.registry import EXECUTORS, RegisteredExecutor
-from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+from clusters.embedded.node import ClusterNode
+from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import TaskFolders
 from tests.clusters.embedded.working_node import finished, process, start
@@ -94,9 +94,9 @@ async def test_the_grace_of_a_command_is_a_setting(tmp_path: Path, monkeypatch: 
     """What has to save its work may need longer than two seconds."""
     graces: list[float] = []
 
-    async def recorded(child: Any, guard: Any, identity: Collection[bytes], *, grace_seconds: float) -> None:
+    async def recorded(*ended: Any, grace_seconds: float) -> None:
         graces.append(grace_seconds)
-        await terminate(child, guard, identity, grace_seconds=grace_seconds)
+        await terminate(*ended, grace_seconds=grace_seconds)
 
     monkeypatch.setattr(process_executor, "terminate", recorded)
     for executors in ({"process": {"grace_seconds": "30"}}, {}):

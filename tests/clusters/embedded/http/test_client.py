@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from clusters.embedded.http.client import EmbeddedCluster
-from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+from clusters.embedded.node import ClusterNode
+from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.errors import ClusterError
 from clusters.interface import ClusterAdapter
 from clusters.protocol import AttemptId, Beat, LogChunk

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+from clusters.embedded.node import ClusterNode
+from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.embedded.storage.state_folder import StateFolder
 from clusters.protocol import AttemptId
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+from clusters.embedded.node import ClusterNode
+from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.embedded.scheduling.launch import Outcome
 from clusters.embedded.storage.task_logs import LOG_BYTES
 from clusters.errors import ClusterError
@@ -256,7 +257,8 @@ async def test_an_exclusive_task_starts_under_its_lease_alone(node: ClusterNode)
 NODE = """
 import asyncio, sys
 from clusters.embedded.storage.task_logs import LOG_BYTES
-from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+from clusters.embedded.node import ClusterNode
+from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.protocol import AttemptId, Batch, Fence, RunSpec, ShardSpec, TaskSpec
 
 async def main():

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from clusters.embedded.executors.process.watchdog_client import PROGRAM, WatchdogClient
-from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+from clusters.embedded.node import ClusterNode
+from clusters.embedded.node_settings import ClusterNodeSettings
 from tests.clusters.embedded.executors.process.escaping_commands import (
     pids_in,
 )

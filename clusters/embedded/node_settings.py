@@ -1,0 +1,50 @@
+"""The settings of a node (an embedded cluster in one process)."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from clusters.embedded.executors.registry import executor_settings
+from clusters.protocol_bounds import CPU_MAXIMUM, SLOTS_MAXIMUM
+
+
+class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of a node: region, state folder, limits, owner, executors.
+
+    Creating them raises `ValueError` for executor settings that are unknown or wrong, and for numbers of
+    processors or slots out of range.
+    """
+
+    region: str
+    state: str
+    """The folder of the journal, the workspaces and the logs."""
+    cpu: float = float(os.cpu_count() or 1)
+    """The number of processors that tasks may occupy at once."""
+    slots: int = 2_000
+    """The most attempts that the cluster holds."""
+    condition_seconds: float = 0.1
+    """The processor time that evaluating one condition may take; its task fails if it takes more."""
+    adopt: bool = False
+    """Whether the first calling gateway becomes the owner, although the journal names another.
+
+    For when the owner's store is lost for good.
+    """
+    executors: Mapping[str, Mapping[str, Any]] = {}
+    """The settings of each executor, by its name, in the types that `EXECUTORS` declares."""
+
+    @property
+    def own_folders(self) -> tuple[Path, ...]:
+        """Returns the folders that no task may see: journal, logs, and in a subclass keys."""
+        return (Path(self.state).resolve(),)
+
+    def __post_init__(self) -> None:
+        executor_settings(self.executors)
+        # A gateway takes a cluster that reports more for one that lies.
+        if not 0.001 <= self.cpu <= CPU_MAXIMUM or not 1 <= self.slots <= SLOTS_MAXIMUM:
+            raise ValueError(
+                f"a cluster needs processors and slots, {SLOTS_MAXIMUM} slots at most:"
+                f" it has {self.cpu:g} and {self.slots}"
+            )
