@@ -13,6 +13,10 @@ from gateway.mesh.rendering import render_all
 
 SUFFIXES: Final = (".yaml", ".yml")
 Services: TypeAlias = Annotated[Path, Parameter(help="A folder of service files, such as policies/services.")]
+ServicesOption: TypeAlias = Annotated[
+    Path, Parameter(name=("--services", "-d"), help="The folder of service files.")
+]
+DEFAULT_SERVICES: Final = Path("policies/services")
 SHOWN_PROBLEMS: Final = 50
 
 

@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 
 from gateway.cli.arguments import Format, Output
 from gateway.cli.errors import Exit
+from gateway.cli.mesh.evaluate import evaluate_request
 from gateway.cli.mesh.folders import (
     Services,
     found_files,
@@ -21,6 +22,7 @@ from gateway.mesh.rendering import render_all
 from gateway.mesh.service import Service
 
 app = App(name="mesh", synonym=("istio",), help="Istio: who may reach which service, from YAML in Git.")
+app.command(evaluate_request, name="evaluate")
 
 
 @app.command

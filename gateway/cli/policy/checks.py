@@ -12,6 +12,7 @@ from gateway.cli.dev.opa_program import find_opa
 from gateway.cli.policy import opa_program
 from gateway.cli.policy.cost import Cost, check_cost
 from gateway.cli.policy.opa_cost import check_cost_in_opa
+from gateway.mesh.request import SERVICES_RULE
 from gateway.policy.bundle import DATA_FILE, MANIFEST_FILE, OPA_ENGINE, SHIPPED_POLICIES, Bundle, read_bundle
 from gateway.policy.embedded.gate import check_rules, nondeterministic_calls, unused_rules
 from gateway.policy.embedded.interpreter import Interpreter, parse_modules
@@ -114,7 +115,9 @@ def _check_rules(bundle: Bundle) -> tuple[list[Diagnostic], list[str], bool]:
     missing = list(missing_rules(modules, bundle))
     deciding = len(missing) < len(bundle.source.entry_points)
     problems = nondeterministic_calls(modules) + (missing if deciding else [])
-    notes = [str(unused) for unused in unused_rules(modules, bundle.source.entry_points)] if deciding else []
+    # What is asked about services of a mesh is no action of a gateway.
+    asked = (*bundle.source.entry_points, SERVICES_RULE)
+    notes = [str(unused) for unused in unused_rules(modules, asked)] if deciding else []
     if bundle.engine != OPA_ENGINE:
         problems += check_rules(modules)
         problems += () if problems else _embedded_problems(bundle)

@@ -1,0 +1,204 @@
+"""Tests that the rule in `policies/services` and the rendered resources decide every request alike."""
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from gateway.cli.dev.opa_program import find_opa
+from gateway.cli.mesh.rule import decide, services_source
+from gateway.mesh.evaluation import evaluate, pods_of
+from gateway.mesh.matrix import requests_to, sample
+from gateway.mesh.reading import MeshError, ServiceCatalog
+from gateway.mesh.rendering import Resource, render_all
+from gateway.mesh.request import SERVICES_RULE, Request
+from tests.gateway.mesh.service_files import catalog, shipped
+from tests.opa_fixture import needs_opa
+
+CELLS = 10_000
+REFUSED_SAMPLE = 300
+SHIPPED = sorted(shipped().services)
+
+
+def by_istio(services: ServiceCatalog, requests: Sequence[Request]) -> list[bool]:
+    """By all resources together, as in a cluster."""
+    resources: list[Resource] = [one for several in render_all(services).values() for one in several]
+    return [
+        evaluate(resources, pods_of(services.services[request.service]), request).allow
+        for request in requests
+    ]
+
+
+def by_rule(services: ServiceCatalog, requests: Sequence[Request]) -> list[bool]:
+    return [answer.allow for answer in decide(services_source(services), requests)]
+
+
+def different(requests: Sequence[Request], one: Sequence[bool], other: Sequence[bool]) -> list[Request]:
+    return [
+        request for request, first, second in zip(requests, one, other, strict=True) if first is not second
+    ]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_both_agree_in_what_is_allowed_and_in_many_near_misses(name: str) -> None:
+    """Every cell of the matrix that Istio allows, and some hundred of those that it refuses."""
+    services = shipped()
+    cells = sample(list(requests_to(name, services.services[name])), CELLS)
+    verdicts = dict(enumerate(by_istio(services, cells)))
+    allowed = [index for index, yes in verdicts.items() if yes]
+    refused = sample([index for index, yes in verdicts.items() if not yes], REFUSED_SAMPLE)
+    requests = [cells[index] for index in (*allowed, *refused)]
+    assert allowed
+    assert different(requests, by_istio(services, requests), by_rule(services, requests)) == []
+
+
+BATCH = f"""package waypost.cells
+
+allowed := [decision.allow |
+	some cell in input
+	decision := {SERVICES_RULE} with input as cell
+]
+"""
+
+
+@needs_opa
+@pytest.mark.integration
+@pytest.mark.parametrize("name", SHIPPED)
+def test_both_agree_in_every_cell(name: str, tmp_path: Path) -> None:
+    """As OPA decides: thousands of requests, in which every part is as it should be, or near it, or not."""
+    services, opa = shipped(), find_opa()
+    assert opa is not None
+    cells = sample(list(requests_to(name, services.services[name])), CELLS)
+    source = services_source(services)
+    (tmp_path / "services.rego").write_text(source.modules[0][1])
+    (tmp_path / "cells.rego").write_text(BATCH)
+    (tmp_path / "data.json").write_text(source.data)
+    answer = subprocess.run(
+        [
+            opa,
+            "eval",
+            "--strict-builtin-errors",
+            "--data",
+            tmp_path,
+            "--stdin-input",
+            "data.waypost.cells.allowed",
+        ],
+        input=msgspec.json.encode(cells),
+        capture_output=True,
+        check=True,
+    ).stdout
+    allowed = json.loads(answer)["result"][0]["expressions"][0]["value"]
+    assert len(cells) > 200
+    assert different(cells, by_istio(services, cells), allowed) == []
+
+
+ISSUERS = ["https://a", "https://a/", "https://a/b", "b"]
+AUDIENCES = ["x", "https://x", "https://x/", "y"]
+WORDS = ["a", "a:b", "A", "a b", ""]
+WORKLOADS = ["spiffe://t/ns/a/sa/b", "spiffe://t/ns/a/sa/bb", "spiffe://t/ns/ab/sa/b"]
+PATHS = ["/", "/*", "/a", "/a/*", "/a/b", "/ab/", "/a/b/*"]
+METHODS = ["GET", "PUT"]
+
+
+def some(values: Sequence[str], most: int = 3) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(values), min_size=1, max_size=most, unique=True)
+
+
+def accesses() -> st.SearchStrategy[dict[str, Any]]:
+    ways = {
+        "issuers": some(ISSUERS),
+        "audiences": some(AUDIENCES),
+        "scopes": some(["a", "a:b", "A"]),
+        "tenants": some(["a", "a:b", "A"]),
+        "workloads": some(WORKLOADS),
+        "methods": some(METHODS),
+        "paths": some(PATHS),
+        "ports": st.lists(st.sampled_from([1, 2, 3]), min_size=1, max_size=2, unique=True),
+    }
+    needed = st.fixed_dictionaries({}, optional=ways)
+    not_needed = st.fixed_dictionaries(
+        {"token": st.just("optional"), "workloads": ways["workloads"]},
+        optional={field: ways[field] for field in ("methods", "paths", "ports")},
+    )
+    return st.one_of(needed, not_needed)
+
+
+@st.composite
+def services(draw: st.DrawFn) -> ServiceCatalog:
+    ways = draw(st.lists(accesses(), min_size=1, max_size=3))
+    issuers = draw(
+        st.lists(
+            st.fixed_dictionaries({"issuer": st.sampled_from(ISSUERS), "audiences": some(AUDIENCES)}),
+            max_size=3,
+            unique_by=lambda one: one["issuer"],
+        )
+    )
+    described = {
+        "namespace": "n",
+        "workload": {"app": "a"},
+        "ports": draw(st.sampled_from([{"http": [1, 2]}, {"http": [1], "tcp": [2, 3]}, {"tcp": [3]}])),
+        "allow": [{"name": f"w{index}", **way} for index, way in enumerate(ways)],
+        "tenantClaim": draw(st.sampled_from(["tenant", "org", "https://x/tenant"])),
+    }
+    if issuers:
+        described["issuers"] = [
+            one if one["issuer"] != "b" else one | {"jwksUri": "https://b"} for one in issuers
+        ]
+    try:
+        return catalog(s=described)
+    except MeshError:
+        assume(False)
+        raise
+
+
+def claims_of(tenant_claim: str) -> st.SearchStrategy[dict[str, Any]]:
+    word = st.sampled_from([*WORDS, None, 1])
+    words = st.one_of(word, st.lists(word, max_size=2))
+    parts = {
+        "iss": st.sampled_from([*ISSUERS, "c", 1]),
+        "sub": st.sampled_from(["a", "a/b", "", 1]),
+        "aud": st.one_of(
+            st.sampled_from([*AUDIENCES, 1]), st.lists(st.sampled_from([*AUDIENCES, 1]), max_size=2)
+        ),
+        "scope": words,
+        tenant_claim: words,
+    }
+    return st.fixed_dictionaries({}, optional=parts)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[ServiceCatalog, list[Request]]:
+    world = draw(services())
+    service = world.services["s"]
+    paths = ["/", "/a", "/a/", "/a/b", "/a/b/c", "/ab/", "/abc", "/a?b", "/*"]
+    http = st.builds(
+        Request,
+        service=st.just("s"),
+        port=st.sampled_from([*service.ports.http, 9]),
+        method=st.sampled_from([*METHODS, "get"]),
+        path=st.sampled_from(paths),
+        workload=st.sampled_from([*WORKLOADS, None]),
+        claims=st.one_of(st.none(), claims_of(service.tenant_claim)),
+    )
+    tcp = st.builds(
+        Request,
+        service=st.just("s"),
+        port=st.sampled_from(service.ports.tcp or (9,)),
+        workload=st.sampled_from([*WORKLOADS, None]),
+    )
+    near = st.sampled_from(sample(list(requests_to("s", service)), 5_000))
+    return world, draw(st.lists(st.one_of(near, http, tcp), min_size=20, max_size=20))
+
+
+@given(worlds())
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_both_agree_about_generated_services(world: tuple[ServiceCatalog, list[Request]]) -> None:
+    """Issuers that are beginnings of others, audiences that are equal to proxies, lists in place of texts."""
+    described, requests = world
+    assert different(requests, by_istio(described, requests), by_rule(described, requests)) == []
