@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -83,11 +84,18 @@ def _claims(token: str | None, claims: str | None, now: float) -> dict[str, Any]
         _, found = parse_jws(token.encode())
     except (TokenRejected, HeaderTooLarge, UnicodeEncodeError) as error:
         raise CliError(f"--token is no token: {str(error) or 'it is too large'}", code=Exit.USAGE) from error
-    for claim, is_over in (("exp", lambda at: at <= now), ("nbf", lambda at: at > now)):
-        at = found.get(claim)
-        if isinstance(at, int | float) and is_over(at):
-            raise CliError(f"refused: the token's {claim} says that it is not valid now", code=Exit.REFUSED)
+    for claim in _claims_over(found, now):
+        raise CliError(f"refused: the token's {claim} says that it is not valid now", code=Exit.REFUSED)
     return found
+
+
+def _claims_over(claims: dict[str, Any], now: float) -> Iterator[str]:
+    """Yields the claims that say that a token is not valid at `now`, in seconds since 1970."""
+    expires, begins = claims.get("exp"), claims.get("nbf")
+    if isinstance(expires, int | float) and expires <= now:
+        yield "exp"
+    if isinstance(begins, int | float) and begins > now:
+        yield "nbf"
 
 
 def _request(

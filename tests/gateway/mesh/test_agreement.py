@@ -50,10 +50,9 @@ def test_both_agree_in_what_is_allowed_and_in_many_near_misses(name: str) -> Non
     """Every cell of the matrix that Istio allows, and some hundred of those that it refuses."""
     services = shipped()
     cells = sample(list(requests_to(name, services.services[name])), CELLS)
-    verdicts = dict(enumerate(by_istio(services, cells)))
-    allowed = [index for index, yes in verdicts.items() if yes]
-    refused = sample([index for index, yes in verdicts.items() if not yes], REFUSED_SAMPLE)
-    requests = [cells[index] for index in (*allowed, *refused)]
+    verdicts = list(zip(cells, by_istio(services, cells), strict=True))
+    allowed = [cell for cell, yes in verdicts if yes]
+    requests = [*allowed, *sample([cell for cell, yes in verdicts if not yes], REFUSED_SAMPLE)]
     assert allowed
     assert different(requests, by_istio(services, requests), by_rule(services, requests)) == []
 
