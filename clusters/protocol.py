@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from clusters.protocol_bounds import Held, Name, Processors, Queued, Seq, Slots, Tries, Uptime, WallTime
 from waypost.tracing.context import TraceContext
-from waypost.workflow.task import Count, SideEffects, TaskSpec
+from waypost.workflow.task import Count, Places, Seconds, SideEffects, TaskSpec
 
 ERA_BITS: Final = 32
 """The number of bits of an epoch below its era: an epoch is `era << ERA_BITS | n`.
@@ -61,12 +61,13 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     priority: int = 5
     """The run's priority after policy has capped it; a higher one starts first among tasks of one key."""
     fairness_key: str = ""
-    """The opaque name under which runs share the processors: tasks of different keys start in turn.
-
-    That holds whatever their priorities and their number.
-    """
+    """The opaque name under which runs share the processors; each key has its share, whatever it runs."""
     fairness_weight: float = 1.0
-    """The number of turns that its key has for each turn of a key of weight 1."""
+    """The share of its key for each share of a key of weight 1."""
+    semaphores: dict[str, Places] = {}
+    """How many tasks that name a semaphore may run at once, by the semaphore's name."""
+    period_seconds: Seconds | None = None
+    """How often the workflow is submitted; None where it is not periodic."""
     span: TraceContext | None = None
     """The span of its submission; those of its attempts are children."""
 
@@ -170,7 +171,7 @@ class ClusterStatus(Struct, frozen=True, kw_only=True):
     boot: Name
     uptime: Uptime
     slots: Slots
-    """The most attempts that the cluster holds."""
+    """The most attempts that it holds; while its queue is full, those that it holds now."""
     held: Held
     """The number of attempts that the cluster holds now."""
     seq: Count
@@ -183,6 +184,8 @@ class ClusterStatus(Struct, frozen=True, kw_only=True):
     """The task types that may be exclusive there, as they hold to run-leases. None: not reported."""
     cpu: Processors | None = None
     """The number of processors; a task that asks for more never starts there. None: not reported."""
+    full: bool = False
+    """Whether so many tasks wait there that it takes no further attempt for now, whatever its slots."""
 
 
 class BatchAnswers(Struct, frozen=True, kw_only=True):
@@ -291,10 +294,7 @@ ClusterEvent: TypeAlias = Hello | Beat | LeaseAsked | JournalledEvent
 
 
 class LogChunk(Struct, frozen=True, kw_only=True):
-    """A piece of a task's log: stdout and stderr of its executions, in order, decoded from UTF-8.
-
-    It has text, and bytes that are not UTF-8 are replaced. `offset`: the byte at which the next one begins.
-    """
+    """A piece of a task's log, with text: bytes that are not UTF-8 are replaced. `offset` is its end."""
 
     text: Annotated[str, Meta(min_length=1, max_length=1_048_576)]
     offset: Count

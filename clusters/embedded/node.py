@@ -128,6 +128,7 @@ class ClusterNode:
                 exclusive=executors.exclusive,
                 waiting=executors.waiting,
             ),
+            queue=settings.queue,
         )
         journal_seconds = self.metrics.journal_seconds.observe
         self._commits = CommitLoop(
@@ -157,7 +158,7 @@ class ClusterNode:
         A gateway could neither see nor end these tasks without the node.
         """
         # First: each try that is killed frees a processor, on which the next would start.
-        self._scheduler.close()
+        self._scheduler.queue.close()
         self._closing = True
         await self._conditions.close()
         await self._task_runner.kill_all()
@@ -173,9 +174,9 @@ class ClusterNode:
         status, metrics = self._scheduler.status(self._uptime()), self.metrics
         metrics.queued.set(status.queued)
         metrics.attempts.set(status.held)
-        metrics.slots.set(status.slots)
+        metrics.slots.set(self._settings.slots)
         metrics.processors.set(self._settings.cpu)
-        metrics.processors_busy.set(self._scheduler.processors_busy)
+        metrics.processors_busy.set(self._scheduler.queue.processors_busy)
         metrics.leases.set(self._scheduler.leases(self._uptime()))
 
     def _uptime(self) -> float:

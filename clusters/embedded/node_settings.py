@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from clusters.embedded.executors.registry import executor_settings
+from clusters.embedded.queueing.queue_settings import DEFAULT_QUEUE, QueueSettings
 from clusters.protocol_bounds import CPU_MAXIMUM, SLOTS_MAXIMUM
 
 
@@ -27,6 +28,7 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The most attempts that the cluster holds."""
     condition_seconds: float = 0.1
     """The processor time that evaluating one condition may take; its task fails if it takes more."""
+    queue: QueueSettings = DEFAULT_QUEUE
     adopt: bool = False
     """Whether the first calling gateway becomes the owner, although the journal names another.
 

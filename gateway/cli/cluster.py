@@ -7,8 +7,32 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from clusters.embedded.main import ClusterSettings, run_cluster
+from clusters.embedded.queueing.policies import QueuePolicy
+from clusters.embedded.queueing.queue_settings import DEFAULT_QUEUE, QueueSettings
 from gateway.cli.errors import CliError
 from gateway.cli.output import command
+
+Policy = Annotated[QueuePolicy, Parameter(help="The order of one tenant's ready tasks.")]
+AgingSeconds = Annotated[
+    float, Parameter(help="After so long a task is overdue: each tenth start goes to the oldest such task.")
+]
+QueueTasks = Annotated[int, Parameter(help="While so many tasks wait, the cluster takes no further attempt.")]
+Rates = Annotated[
+    dict[str, float] | None,
+    Parameter(help="Starts a second of one tenant's tasks of an executor, as --queue-rate.process=20."),
+]
+
+ExecutorSettings = Annotated[
+    dict[str, dict[str, str]] | None,
+    Parameter(help="A setting of an executor, as --executor.process.grace_seconds=10."),
+]
+Adopt = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        help="Work for the gateway that calls first, where the store of the one before is lost for good.",
+    ),
+]
 
 
 @command
@@ -30,17 +54,12 @@ def cluster(
         os.cpu_count() or 1
     ),
     slots: Annotated[int, Parameter(help="Attempts held at once.")] = 2_000,
-    executor: Annotated[
-        dict[str, dict[str, str]] | None,
-        Parameter(help="A setting of an executor, as --executor.process.grace_seconds=10."),
-    ] = None,
-    adopt: Annotated[
-        bool,
-        Parameter(
-            negative="",
-            help="Work for the gateway that calls first, where the store of the one before is lost for good.",
-        ),
-    ] = False,
+    queue_policy: Policy = DEFAULT_QUEUE.policy,
+    queue_aging_seconds: AgingSeconds = DEFAULT_QUEUE.aging_seconds,
+    queue_tasks: QueueTasks = DEFAULT_QUEUE.tasks,
+    queue_rate: Rates = None,
+    executor: ExecutorSettings = None,
+    adopt: Adopt = False,
 ) -> int:
     """Run the embedded scheduler cluster of one region."""
     try:
@@ -55,6 +74,12 @@ def cluster(
             tracing_endpoint=tracing_endpoint,
             cpu=cpu,
             slots=slots,
+            queue=QueueSettings(
+                policy=queue_policy,
+                aging_seconds=queue_aging_seconds,
+                tasks=queue_tasks,
+                rates=queue_rate or {},
+            ),
             executors=executor or {},
             adopt=adopt,
         )

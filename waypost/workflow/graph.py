@@ -26,6 +26,22 @@ def topological_order(tasks: Iterable[GraphTask]) -> list[str]:
         raise ValueError(f"cycle: {' -> '.join(_in_reading_order(error))}") from error
 
 
+def longest_paths(tasks: Sequence[GraphTask]) -> dict[str, int]:
+    """Returns the number of tasks on the longest path that begins with each task, along those that need it.
+
+    Tasks that none needs are left out: their path is of one task.
+    """
+    paths: dict[str, int] = {}
+    needs = {task.name: task.needs for task in tasks}
+    names = list(needs) if _already_ordered(tasks) else topological_order(tasks)
+    for name in reversed(names):
+        longer = paths.get(name, 1) + 1
+        for need in needs[name]:
+            if paths.get(need, 1) < longer:
+                paths[need] = longer
+    return paths
+
+
 def find_cycle(tasks: Sequence[GraphTask]) -> tuple[str, ...] | None:
     """Returns a cycle of task names as (a, b, ..., a), each needing the next; None if there is no cycle."""
     if _already_ordered(tasks):

@@ -15,6 +15,8 @@ The pattern is in the JSON Schema alone: that there is a task of that name is ch
 """
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """An integer that fits a signed 64-bit column of a journal, for counts and sequence numbers."""
+Places: TypeAlias = Annotated[int, Meta(ge=1, le=10_000)]
+"""The number of tasks that may hold a semaphore at once."""
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 Data: TypeAlias = Annotated[
     dict[str, Any], Meta(description="Data in or out: handed to the task as JSON, and visible to policy.")
@@ -106,6 +108,10 @@ class TaskSpec(
     ] = "global"
     priority: Annotated[int, Meta(ge=0, le=9, description="Higher starts first, within its cluster.")] = 5
     resources: Resources = Resources()
+    semaphore: Annotated[
+        TaskName | None,
+        Meta(description="One of spec.semaphores, of which it holds a place while a try runs."),
+    ] = None
 
 
 class SideEffects(StrEnum):

@@ -3,8 +3,9 @@
 `scheduler` takes calls, outcomes and the time, and returns a `scheduler_step`: records to journal and actions
 to take after that. It starts from a `recovered_state`. `attempt_creation` decides about create requests
 (`fencing`: too late or superseded; `capabilities`: whether the cluster can run the work), `attempt_lifecycle`
-moves an `attempt` from its ready tasks (`readiness`, `ready_queue`, `launch`) to its end, `outcomes` decides
+moves an `attempt` from its ready tasks (`readiness`, `launch`) to its end, `outcomes` decides
 what follows from an execution (try), `lease_requests` requests the run-leases of exclusive attempts,
-`retention` keeps records of ended attempts. Imports `clusters.protocol`, `clusters.embedded.ownership` and
+`retention` keeps records of ended attempts. Imports `clusters.protocol`,
+`clusters.embedded.ownership`, `clusters.embedded.queueing` and
 `waypost.workflow`; journal, executors and node import it.
 """

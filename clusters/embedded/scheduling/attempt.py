@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from clusters.protocol import AttemptId, RunSpec, ShardSpec, TaskResult
+from waypost.workflow.graph import longest_paths
 from waypost.workflow.task import SideEffects, TaskSpec
 
 NEVER = float("-inf")
@@ -22,6 +23,8 @@ class TaskGraph:
         for task in run.tasks:
             for need in task.needs:
                 self.dependents[need].append(task.name)
+        self.paths = longest_paths(run.tasks)
+        """The number of tasks on the longest path that begins with each task, where that is more than one."""
 
 
 @dataclass(kw_only=True, slots=True, repr=False)
@@ -48,6 +51,8 @@ class Attempt:
     """Whether its tasks may start; false after a restart, until the gateway creates the attempt again."""
     running: dict[str, float] = field(default_factory=dict)
     """The tasks with a try under way, and when the try began, in seconds since 1970."""
+    started: dict[str, float] = field(default_factory=dict)
+    """The uptimes at which the tries under way began."""
     evaluating: set[str] = field(default_factory=set)
     """The tasks whose condition is being evaluated. Not journalled: a restart evaluates it again."""
     queued: set[str] = field(default_factory=set)

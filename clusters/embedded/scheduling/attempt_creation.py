@@ -7,6 +7,7 @@ from weakref import WeakValueDictionary
 from msgspec import Struct
 from msgspec.structs import replace
 
+from clusters.embedded.queueing.task_queue import TaskQueue
 from clusters.embedded.scheduling.attempt import Attempt, TaskGraph
 from clusters.embedded.scheduling.attempt_lifecycle import AttemptLifecycle
 from clusters.embedded.scheduling.attempt_table import Attempts
@@ -56,7 +57,7 @@ CreateDecision: TypeAlias = Refuse | Ignore | Wake | Create
 class AttemptCreation:
     """Decides whether a requested attempt is created, resumed or refused, and carries the decision out.
 
-    The cluster has at most `slots` attempts at a time.
+    The cluster has at most `slots` attempts at a time, and takes none while its queue is full.
     """
 
     def __init__(
@@ -65,10 +66,11 @@ class AttemptCreation:
         lifecycle: AttemptLifecycle,
         fencing: Fencing,
         retention: Retention,
+        queue: TaskQueue,
         *,
         slots: int,
     ) -> None:
-        self._attempts, self._lifecycle = attempts, lifecycle
+        self._attempts, self._lifecycle, self._queue = attempts, lifecycle, queue
         self._fencing, self._retention, self._slots = fencing, retention, slots
         self._graphs: WeakValueDictionary[str, TaskGraph] = WeakValueDictionary()
         """The task graphs by run, each kept while an attempt of its run is held.
@@ -127,7 +129,7 @@ class AttemptCreation:
         if reason := self._fencing.refusal(spec, now):
             return Refuse(reason=reason)
         # An attempt of the journal that is resumed has its slot already.
-        if known is None and self._attempts.held >= self._slots:
+        if known is None and (self._attempts.held >= self._slots or self._queue.full):
             return Refuse(reason="Full")
         if (mismatch := mismatch_of(identity.run)) is not None:
             return Refuse(reason=mismatch.reason, detail=mismatch.detail)
@@ -200,7 +202,7 @@ class AttemptCreation:
         if not late:
             return
         for identity in late & self._attempts.by_id.keys():
-            self._lifecycle.withdraw(self._attempts.by_id[identity])
+            self._lifecycle.withdraw(self._attempts.by_id[identity], now)
         for step in steps:
             step.created = [spec for spec in step.created if spec.attempt not in late]
             step.tasks = [task for task in step.tasks if task.attempt not in late]

@@ -6,11 +6,12 @@ Every method changes the attempt's state, and adds to the `Step` what is to be j
 from collections.abc import Iterable
 from typing import Any
 
+from clusters.embedded.queueing.ready_task import NEVER_ENDS, ReadyTask
+from clusters.embedded.queueing.task_queue import TaskQueue
 from clusters.embedded.scheduling.attempt import Attempt, size_of
 from clusters.embedded.scheduling.attempt_table import Attempts
-from clusters.embedded.scheduling.launch import next_launch
+from clusters.embedded.scheduling.launch import Launch, next_launch
 from clusters.embedded.scheduling.readiness import may_start_tasks, waits_for_nothing
-from clusters.embedded.scheduling.ready_queue import Processors, ReadyQueue, UnacknowledgedEvents
 from clusters.embedded.scheduling.scheduler_step import Step, TaskRecord
 from clusters.protocol import (
     DEADLINE_EXCEEDED,
@@ -23,18 +24,15 @@ from clusters.protocol import (
 )
 from waypost.condition_evaluation.messages import ConditionAnswer
 from waypost.workflow.placeholders import PlaceholderError
-from waypost.workflow.task import TaskSpec
 
 
 class AttemptLifecycle:
     """Runs the life cycle of attempts: queues ready tasks, starts them on free processors, ends attempts."""
 
-    def __init__(self, attempts: Attempts, processors: Processors, *, seq: int) -> None:
+    def __init__(self, attempts: Attempts, queue: TaskQueue, *, seq: int) -> None:
         self.seq = seq
         """The sequence number (seq) of the newest event."""
-        self.queue = ReadyQueue()
-        self._attempts, self._processors = attempts, processors
-        self._unacknowledged = UnacknowledgedEvents()
+        self._attempts, self._queue = attempts, queue
 
     # Tasks on their way
 
@@ -50,7 +48,7 @@ class AttemptLifecycle:
             if not waits_for_nothing(attempt, name):
                 continue
             if attempt.tasks[name].when is None:
-                self.queue.add(attempt, name, step.now)
+                self._enqueue(attempt, name, step.now)
             else:
                 attempt.evaluating.add(name)
                 step.evaluations.append((attempt.id, name))
@@ -70,69 +68,67 @@ class AttemptLifecycle:
             self.fail_task(attempt, task, f"when: {answer.error}", step.wall, step)
             self.end_if_done(attempt, step)
         elif answer.holds:
-            self.queue.add(attempt, task, step.now)
+            self._enqueue(attempt, task, step.now)
         else:
             self.finish_task(attempt, TaskResult(task=task, skipped=True), step.wall, step)
             # A skipped task counts as finished for those that need it.
             self.queue_ready_tasks(attempt, step, attempt.dependents[task])
 
+    def _enqueue(self, attempt: Attempt, task: str, now: float) -> None:
+        attempt.queued.add(task)
+        self._queue.add(
+            ReadyTask(
+                attempt=attempt.id,
+                task=task,
+                run=attempt.run,
+                spec=attempt.tasks[task],
+                path=attempt.graph.paths.get(task, 1),
+                deadline=NEVER_ENDS if attempt.expires_at is None else attempt.expires_at,
+                since=now,
+            )
+        )
+
     def launch_queued_tasks(self, step: Step) -> None:
-        """Starts queued tasks in order, until the first for which too few processors are free."""
-        while (entry := self.queue.first) is not None:
-            attempt = self._attempts.by_id.get(entry.attempt)
-            stale = attempt is None or entry.task not in attempt.queued
-            # A task that no longer waits leaves its entry in the queue, until that is the first.
-            if attempt is None or stale or attempt.failure or not self._may_start_tasks(attempt, step):
-                self.queue.remove_first(attempt)
-                continue
-            task = attempt.tasks[entry.task]
-            if not self._processors.has_room_for(task):
-                # Smaller tasks behind it do not overtake it: a task that asks for many would never start.
-                return
-            # Further events of this key would delay those of all others: they share one stream.
-            if self._unacknowledged.hold_back(attempt.run.fairness_key, step.now):
-                self.queue.hold_first()
-                continue
-            self.queue.start_first(attempt)
-            self._launch(attempt, task, step, waited_seconds=step.now - entry.since)
-
-    def acknowledge(self, seq: int, now: float) -> None:
-        """Records that the gateway has committed events up to `seq`; tasks held back until then may start."""
-        self._unacknowledged.acknowledge(seq, now)
-        self.queue.release()
-
-    def release_overdue(self, now: float) -> None:
-        """Lets tasks start that await acknowledgements, if none has come for `PATIENCE_SECONDS`."""
-        if now >= self._unacknowledged.patient_until:
-            self.queue.release()
+        """Starts queued tasks, in the order of the queue, until none may start."""
+        while (ready := self._queue.next_task(step.now)) is not None:
+            attempt = self._attempts.by_id[ready.attempt]
+            attempt.queued.remove(ready.task)
+            # Its lease may be about to end.
+            launch = self._next_launch(attempt, ready, step) if self._may_start_tasks(attempt, step) else None
+            if launch is None:
+                self._queue.withdraw(ready.attempt, ready.task, step.now)
+            else:
+                self._queue.start(step.now)
+                self._launch(attempt, launch, step)
 
     @property
     def next_timer(self) -> float | None:
-        """Returns the uptime at which the next timer fires; None if no timer is set.
-
-        Timers are those of attempts, and the one that lets held-back tasks start.
-        """
-        release = self._unacknowledged.patient_until if self.queue.holds else None
-        timers = (self._attempts.next_timer, release)
+        """Returns the uptime at which the next timer fires, of an attempt or the queue; None without one."""
+        timers = (self._attempts.next_timer, self._queue.next_timer)
         return min((at for at in timers if at is not None), default=None)
 
-    def _launch(self, attempt: Attempt, task: TaskSpec, step: Step, *, waited_seconds: float) -> None:
+    def _next_launch(self, attempt: Attempt, ready: ReadyTask, step: Step) -> Launch | None:
+        """Returns the next try of a task, or None where its placeholders cannot be filled in: it fails."""
         try:
-            launch = next_launch(attempt, task, waited_seconds)
+            return next_launch(attempt, attempt.tasks[ready.task], step.now - ready.since)
         except PlaceholderError as error:
-            self.fail_task(attempt, task.name, str(error), step.wall, step)
+            self.fail_task(attempt, ready.task, str(error), step.wall, step)
             self.end_if_done(attempt, step)
-            return
-        attempt.tries[task.name] = launch.tries
-        attempt.running[task.name] = step.wall
-        self._processors.acquire(task)
-        step.tasks.append(TaskRecord(attempt=attempt.id, task=task.name, tries=launch.tries))
-        self._report(attempt, task.name, TaskPhase.RUNNING, step.wall, step)
+            return None
+
+    def _launch(self, attempt: Attempt, launch: Launch, step: Step) -> None:
+        task = launch.task.name
+        attempt.tries[task] = launch.tries
+        attempt.running[task] = step.wall
+        attempt.started[task] = step.now
+        step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=launch.tries))
+        self._report(attempt, task, TaskPhase.RUNNING, step.wall, step)
         step.launches.append(launch)
 
-    def end_try(self, attempt: Attempt, task: str) -> float:
-        """Removes an ended task execution (try) and frees its processors; returns its start (Unix time)."""
-        self._processors.release(attempt.tasks[task])
+    def end_try(self, attempt: Attempt, task: str, now: float) -> float:
+        """Removes an ended task execution (try) and frees what it held; returns its start (Unix time)."""
+        seconds = now - attempt.started.pop(task)
+        self._queue.end(attempt.run, attempt.tasks[task], seconds, now)
         return attempt.running.pop(task)
 
     def schedule_retry(
@@ -174,7 +170,7 @@ class AttemptLifecycle:
         `began`: the start of the task's last try, in seconds since 1970; the present where none was started.
         """
         attempt.failure = f"task {task}: {reason}"
-        self._withdraw_waiting_tasks(attempt)
+        self._withdraw_waiting_tasks(attempt, step.now)
         # Journalled at once: after a crash before the attempt's end the task must not be tried again.
         step.failures.append((attempt.id, attempt.failure))
         self._report(attempt, task, TaskPhase.FAILED, began, step, reason=reason)
@@ -187,7 +183,7 @@ class AttemptLifecycle:
         # An attempt that has failed before its deadline keeps its first reason.
         if not attempt.failure:
             attempt.failure = DEADLINE_EXCEEDED
-            self._withdraw_waiting_tasks(attempt)
+            self._withdraw_waiting_tasks(attempt, step.now)
             step.failures.append((attempt.id, attempt.failure))
             self._kill_tries(attempt, step)
             self.end_if_done(attempt, step)
@@ -204,7 +200,7 @@ class AttemptLifecycle:
     def lose(self, attempt: Attempt, reason: str, step: Step) -> None:
         """Ends an attempt as lost, without a failed task, so that another cluster may resume its shard."""
         attempt.failure, attempt.lost = reason, True
-        self._withdraw_waiting_tasks(attempt)
+        self._withdraw_waiting_tasks(attempt, step.now)
         self._kill_tries(attempt, step)
 
     # Ends
@@ -212,7 +208,7 @@ class AttemptLifecycle:
     def stop(self, attempt: Attempt, step: Step) -> None:
         """Stops an attempt that the gateway ended or replaced: kills its tasks and starts no others."""
         self._attempts.mark_stopped(attempt)
-        self._withdraw_waiting_tasks(attempt)
+        self._withdraw_waiting_tasks(attempt, step.now)
         self._kill_tries(attempt, step)
 
     def end_if_done(self, attempt: Attempt, step: Step) -> None:
@@ -235,23 +231,25 @@ class AttemptLifecycle:
                 AttemptEnded(seq=self.seq, attempt=attempt.id, end=_end_kind(attempt), reason=attempt.failure)
             )
 
-    def withdraw(self, attempt: Attempt) -> None:
+    def withdraw(self, attempt: Attempt, now: float) -> None:
         """Removes an attempt whose creation is not journalled yet; none of its tasks ever runs."""
-        self._withdraw_waiting_tasks(attempt)
-        for task in attempt.running:
-            self._processors.release(attempt.tasks[task])
+        self._withdraw_waiting_tasks(attempt, now)
+        for task in tuple(attempt.running):
+            self.end_try(attempt, task, now)
         self._attempts.remove(attempt)
 
     def put_to_sleep(self, attempt: Attempt, step: Step) -> None:
         """Kills an attempt's tasks, and starts none until the gateway requests the attempt again."""
         attempt.awake = attempt.end_seq > 0
-        self._withdraw_waiting_tasks(attempt)
+        self._withdraw_waiting_tasks(attempt, step.now)
         self._kill_tries(attempt, step)
 
-    def _withdraw_waiting_tasks(self, attempt: Attempt) -> None:
+    def _withdraw_waiting_tasks(self, attempt: Attempt, now: float) -> None:
         attempt.due.clear()
         attempt.evaluating.clear()
-        self.queue.remove_all(attempt)
+        for task in attempt.queued:
+            self._queue.withdraw(attempt.id, task, now)
+        attempt.queued.clear()
 
     def _kill_tries(self, attempt: Attempt, step: Step) -> None:
         step.kills += [(attempt.id, task) for task in attempt.running]
@@ -262,7 +260,7 @@ class AttemptLifecycle:
 
     def _count_event(self, attempt: Attempt, step: Step) -> None:
         self.seq += 1
-        self._unacknowledged.add(self.seq, attempt.run.fairness_key, step.now)
+        self._queue.unacknowledged.add(self.seq, attempt.run.fairness_key, step.now)
 
     def _report(
         self,

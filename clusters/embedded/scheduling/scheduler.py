@@ -10,6 +10,9 @@ from functools import cache
 from typing import assert_never
 
 from clusters.embedded.ownership import Owner
+from clusters.embedded.queueing.processors import Processors
+from clusters.embedded.queueing.queue_settings import DEFAULT_QUEUE, QueueSettings
+from clusters.embedded.queueing.task_queue import TaskQueue
 from clusters.embedded.scheduling.attempt import NEVER, Attempt
 from clusters.embedded.scheduling.attempt_creation import AttemptCreation
 from clusters.embedded.scheduling.attempt_lifecycle import AttemptLifecycle
@@ -33,7 +36,6 @@ from clusters.embedded.scheduling.outcomes import (
     consequence_of,
 )
 from clusters.embedded.scheduling.readiness import condition_question
-from clusters.embedded.scheduling.ready_queue import Processors
 from clusters.embedded.scheduling.recovered_state import RecoveredState
 from clusters.embedded.scheduling.retention import Retention
 from clusters.embedded.scheduling.scheduler_step import Step
@@ -55,7 +57,14 @@ class Scheduler:
     """Decides which tasks of a cluster's attempts start, are killed or retried, and when an attempt ends."""
 
     def __init__(
-        self, recovered: RecoveredState, *, region: str, boot: str, slots: int, capabilities: Capabilities
+        self,
+        recovered: RecoveredState,
+        *,
+        region: str,
+        boot: str,
+        slots: int,
+        capabilities: Capabilities,
+        queue: QueueSettings = DEFAULT_QUEUE,
     ) -> None:
         self.incarnation, self.owner = recovered.incarnation, recovered.owner
         self.acknowledged = recovered.acknowledged
@@ -63,17 +72,17 @@ class Scheduler:
         for attempt in recovered.attempts:
             attempt.awake = attempt.end_seq > 0
         self._attempts = Attempts(recovered.attempts)
-        self._processors = Processors(capabilities.cpu, waiting=capabilities.waiting)
-        self._lifecycle = AttemptLifecycle(self._attempts, self._processors, seq=recovered.seq)
+        self.queue = TaskQueue(Processors(capabilities.cpu, waiting=capabilities.waiting), queue)
+        self._lifecycle = AttemptLifecycle(self._attempts, self.queue, seq=recovered.seq)
         self._lease_requests = LeaseRequests(boot)
         self._fencing = Fencing(boot=boot, highest=recovered.highest)
         self._retention = Retention(recovered.tombstones, recovered.ended)
         self._creation = AttemptCreation(
-            self._attempts, self._lifecycle, self._fencing, self._retention, slots=slots
+            self._attempts, self._lifecycle, self._fencing, self._retention, self.queue, slots=slots
         )
 
     def __repr__(self) -> str:
-        return f"Scheduler({self._region}: {self._attempts}, {self._processors}, {self._lifecycle.queue})"
+        return f"Scheduler({self._region}: {self._attempts}, {self.queue})"
 
     @property
     def seq(self) -> int:
@@ -87,7 +96,7 @@ class Scheduler:
         step = Step(now=now, wall=wall)
         if batch.acknowledged > self.acknowledged:
             self.acknowledged = step.acknowledged = batch.acknowledged
-            self._lifecycle.acknowledge(batch.acknowledged, now)
+            self.queue.acknowledge(batch.acknowledged, now)
             for attempt in self._attempts.remove_acknowledged(batch.acknowledged):
                 self._retention.add_ended(attempt)
         tombstones = tuple(self._apply_tombstone(identity, step) for identity in batch.tombstones)
@@ -159,7 +168,7 @@ class Scheduler:
     ) -> Step:
         """Records the outcome of a task's execution; decides what follows for the task and its attempt."""
         step, attempt = Step(now=now, wall=wall), self._attempts.by_id[identity]
-        began = self._lifecycle.end_try(attempt, task)
+        began = self._lifecycle.end_try(attempt, task, now)
         consequence = consequence_of(outcome, attempt, task, now)
         match consequence:
             case FinishTask(result=result):
@@ -215,7 +224,7 @@ class Scheduler:
             for task in due:
                 del attempt.due[task]
             self._lifecycle.queue_ready_tasks(attempt, step, due)
-        self._lifecycle.release_overdue(now)
+        self.queue.tick(now)
         self._lifecycle.launch_queued_tasks(step)
         return step
 
@@ -237,12 +246,8 @@ class Scheduler:
         step.expired += self._retention.expired(wall, held=self._attempts.by_id)
         self._retention.remove(step.expired)
         self._fencing.forget_except(self.shards)
-        self._lifecycle.queue.forget_idle()
+        self.queue.forget_idle(now)
         return step
-
-    def close(self) -> None:
-        """Closes the scheduler: no further task is started, and running tasks go on."""
-        self._processors.close()
 
     # State, as others see it
 
@@ -255,20 +260,15 @@ class Scheduler:
         """Returns the number of exclusive attempts whose run-lease is valid at uptime `now`."""
         return sum(attempt.lease_until > now for attempt in self._attempts.by_id.values() if not attempt.over)
 
-    @property
-    def processors_busy(self) -> float:
-        """Returns the number of processors that running tasks occupy."""
-        return self._processors.busy
-
     def status(self, now: float) -> ClusterStatus:
         return ClusterStatus(
             region=self._region,
             incarnation=self.incarnation,
             boot=self._boot,
             uptime=now,
-            slots=self._slots,
+            slots=max(1, self._attempts.held) if self.queue.full else self._slots,
             held=self._attempts.held,
-            queued=self._lifecycle.queue.size,
+            queued=len(self.queue),
             seq=self.seq,
             executors=self._capabilities.executors,
             exclusive=self._capabilities.exclusive,

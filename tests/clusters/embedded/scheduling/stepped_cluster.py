@@ -4,6 +4,7 @@ import sqlite3
 from typing import Any
 
 from clusters.embedded.executors.registry import DECLARED
+from clusters.embedded.queueing.queue_settings import DEFAULT_QUEUE, QueueSettings
 from clusters.embedded.scheduling.capabilities import Capabilities
 from clusters.embedded.scheduling.launch import Outcome
 from clusters.embedded.scheduling.scheduler import Scheduler
@@ -26,7 +27,8 @@ def task(name: str, *needs: str, **more: Any) -> TaskSpec:
 class SteppedCluster:
     """A cluster scheduler whose steps are journalled; `crash` restarts it from the journal."""
 
-    def __init__(self) -> None:
+    def __init__(self, queue: QueueSettings = DEFAULT_QUEUE) -> None:
+        self.queue = queue
         self.db = sqlite3.connect(":memory:", isolation_level=None)
         self.now, self.boots, self.launched = 0.0, 0, list[tuple[AttemptId, str]]()
         self.spans: list[TraceContext | None] = []
@@ -42,6 +44,7 @@ class SteppedCluster:
             boot=f"boot-{self.boots}",
             slots=3,
             capabilities=CAPABILITIES,
+            queue=self.queue,
         )
         self.running: list[tuple[AttemptId, str]] = []
         self.asked: list[tuple[AttemptId, str]] = []

@@ -2,11 +2,13 @@
 
 import random
 
-from clusters.embedded.scheduling.ready_queue import (
+from clusters.embedded.queueing.policies import QueuePolicy
+from clusters.embedded.queueing.processors import Processors
+from clusters.embedded.queueing.queue_settings import QueueSettings
+from clusters.embedded.queueing.unacknowledged_events import (
     PATIENCE_SECONDS,
     REPORTS_UNDER_WAY,
     UNDER_WAY_ALONE,
-    Processors,
 )
 from clusters.protocol import AttemptEndKind, AttemptId
 from tests.clusters.embedded.scheduling.stepped_cluster import BROKEN, SteppedCluster, task
@@ -201,3 +203,35 @@ def test_tasks_that_only_wait_occupy_no_processor() -> None:
     processors.close()
     processors.release(command)
     assert not processors.has_room_for(pause)
+
+
+def test_a_full_queue_takes_no_further_attempt_and_says_so() -> None:
+    """The gateway sees no free slot there, and places elsewhere; what is held goes on."""
+    cluster = SteppedCluster(QueueSettings(tasks=3))
+    cluster.create(*(whole(f"t{n}") for n in range(5)))
+    status = cluster.scheduler.status(cluster.now)
+    assert (status.slots, status.held, status.queued) == (1, 1, 4)
+    assert cluster.create(whole("other"), run="other") == "Full"
+
+    started(cluster, 2)
+    assert cluster.scheduler.status(cluster.now).slots == 3
+    assert cluster.create(whole("other"), run="other") == "Created"
+
+
+def test_a_run_with_a_deadline_comes_first_where_deadlines_count() -> None:
+    """The cluster's settings choose the policy."""
+    cluster = SteppedCluster(QueueSettings(policy=QueuePolicy.EDF))
+    cluster.create(whole("running"))
+    cluster.create(whole("late"), run="late", expires_at=500.0, priority=9)
+    cluster.create(whole("soon"), run="soon", expires_at=100.0, priority=0)
+
+    assert started(cluster, 2) == ["soon", "late"]
+
+
+def test_the_task_with_the_longest_path_behind_it_comes_first(cluster: SteppedCluster) -> None:
+    """What the end of the run waits for begins early."""
+    tail = [whole("c1"), task("c2", "c1"), task("c3", "c2")]
+    cluster.create(whole("running"))
+    cluster.create(whole("a"), whole("b"), *tail, task("b2", "b"), run="graph")
+
+    assert started(cluster, 1) == ["c1"]

@@ -74,7 +74,7 @@ def test_a_restored_journal_has_no_lease(cluster: SteppedCluster) -> None:
 def test_a_cluster_that_closes_starts_nothing_more(cluster: SteppedCluster) -> None:
     """Tries that it kills free processors, but nothing may start on them."""
     cluster.create(*(task(f"t{number}") for number in range(8)))
-    cluster.scheduler.close()
+    cluster.scheduler.queue.close()
     while cluster.running:
         cluster.end(cluster.names[0], Outcome(succeeded=False, killed=True))
     cluster.tick(1.0)
