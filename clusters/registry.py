@@ -1,16 +1,19 @@
 """The registry of cluster kinds (engines) that a gateway can work with, by the scheme of a region's URL.
 
-To add a kind: write its adapter in a room (package) of its own, and add an entry to `CLUSTER_KINDS`.
+To add a kind: write its adapter in a room (package) of its own, and add an entry to `CLUSTER_KINDS`; or, in
+a package of one's own, name the entry as an entry point of the group `waypost.clusters`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any, Final, Generic
 
 from msgspec import Struct
 
 from clusters.checked_cluster import CheckedCluster
-from clusters.embedded.executors.registry import DECLARED
+from clusters.embedded.executors.registry import declared_executors, third_party_executors
 from clusters.embedded.http.client import EmbeddedCluster
+from clusters.entry_points import PluginsFound, find_plugins
 from clusters.interface import ClusterAdapter, RegionConnection
 from clusters.plugin_settings import S, plugin_settings
 from clusters.transport import Timeouts
@@ -20,8 +23,8 @@ from waypost.workflow.run_types import DeclaredExecutors
 class ClusterKind(Struct, Generic[S], frozen=True, kw_only=True):
     """A registry entry: the executors of a kind of cluster, its settings, and the factory of its adapter."""
 
-    executors: DeclaredExecutors
-    """The executors of such a cluster; documents are checked against those of all kinds together.
+    executors: Callable[[], DeclaredExecutors]
+    """Returns the executors of such a cluster; documents are checked against those of all kinds together.
 
     Which of them run exclusive tasks in a region, its cluster reports (`ClusterStatus.exclusive`).
     """
@@ -51,13 +54,35 @@ def _embedded(connection: RegionConnection, timeouts: Timeouts) -> ClusterAdapte
 
 CLUSTER_KINDS: Final[Mapping[str, ClusterKind[Any]]] = {
     "embedded+https": ClusterKind(
-        executors=DECLARED, settings=Timeouts, adapter=_embedded, bounds_checked=True
+        executors=declared_executors, settings=Timeouts, adapter=_embedded, bounds_checked=True
     )
 }
-"""The kinds of cluster, by the scheme of a region's URL: ENGINE or ENGINE+PROTOCOL.
+"""The kinds of cluster that ship with us, by the scheme of a region's URL: ENGINE or ENGINE+PROTOCOL.
 
 A document may name the engine (`spec.engine`): it then runs in regions of that engine alone.
 """
+
+
+@cache
+def third_party_kinds() -> PluginsFound[ClusterKind[Any]]:
+    """Returns the kinds of cluster that other packages bring by entry points of the group `waypost.clusters`.
+
+    They are loaded by the first call, once for each process.
+    """
+    return find_plugins("waypost.clusters", ClusterKind, taken=CLUSTER_KINDS)
+
+
+def cluster_kinds() -> Mapping[str, ClusterKind[Any]]:
+    """Returns all kinds of cluster of this installation: `CLUSTER_KINDS`, and those of other packages."""
+    return {**CLUSTER_KINDS, **third_party_kinds().entries}
+
+
+def unusable_plugins() -> Mapping[str, str]:
+    """Returns the executors and kinds of cluster of other packages that cannot be used, with the reasons."""
+    return {
+        **{f"executor {name}": why for name, why in third_party_executors().broken.items()},
+        **{f"kind of cluster {name}": why for name, why in third_party_kinds().broken.items()},
+    }
 
 
 def cluster_adapter(connection: RegionConnection, settings: Mapping[str, Any]) -> CheckedCluster:
@@ -76,8 +101,8 @@ def executors_at(urls: Iterable[str]) -> DeclaredExecutors:
 
     Raises `ValueError` for a URL whose scheme names no kind of cluster.
     """
-    kinds = [_kind_of(url) for url in urls] or list(CLUSTER_KINDS.values())
-    return all_executors([kind.executors for kind in kinds])
+    kinds = [_kind_of(url) for url in urls] or list(cluster_kinds().values())
+    return all_executors([kind.executors() for kind in kinds])
 
 
 def engine_at(url: str) -> str:
@@ -109,10 +134,12 @@ def all_executors(declared: Iterable[DeclaredExecutors]) -> DeclaredExecutors:
 
 def _kind_of(url: str) -> ClusterKind[Any]:
     scheme, separator, address = url.partition("://")
-    kind = CLUSTER_KINDS.get(scheme)
+    if why := third_party_kinds().broken.get(scheme):
+        raise ValueError(f"its kind of cluster cannot be used: {why}")
+    kind = cluster_kinds().get(scheme)
     # The URL is not shown: somebody may have written a password into it.
     if kind is None or not separator or not address:
-        raise ValueError(f"its URL names no kind of cluster; there are: {', '.join(sorted(CLUSTER_KINDS))}")
+        raise ValueError(f"its URL names no kind of cluster; there are: {', '.join(sorted(cluster_kinds()))}")
     if "@" in address:
         raise ValueError(
             "its URL holds a user or a password, and URLs are logged: a secret belongs in a file"

@@ -72,6 +72,7 @@ COMMANDS: Final = (
     ("backup", "gateway.cli.storage.backup:backup", OPERATE, "Copy a gateway's store while it runs."),
     ("restore", "gateway.cli.storage.restore:restore", OPERATE, "Put a gateway's store back from a backup."),
     ("cluster", "gateway.cli.cluster:cluster", OPERATE, "Run the embedded scheduler cluster of one region."),
+    ("executors", "gateway.cli.executors:executors", OPERATE, "List what runs tasks, and where."),
     ("healthcheck", "gateway.cli.healthcheck:healthcheck", OPERATE, "Ask a gateway whether it is ready."),
     ("pki", "gateway.cli.pki:app", BUILD, "Make and check certificates."),
     ("policy", "gateway.cli.policy.rules:app", BUILD, "Rego: try the rules before they rule."),
@@ -97,6 +98,7 @@ SYNONYMS: Final = {
     "retry": ("rerun", "resubmit", "resume", "restart"),
     "regions": ("get", "nodes", "clusters"),
     "cordon": ("taint",),
+    "executors": ("plugins", "templates", "operators", "providers"),
     "up": ("dev",),
 }
 """The words that users of kubectl, argo and docker type for a command, which is then suggested to them."""

@@ -5,7 +5,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct, inspect
 
-from clusters.embedded.executors.registry import EXECUTORS
+from clusters.embedded.executors.registry import registered_executors
 from clusters.transport import Timeouts
 from gateway.settings import AuditSettings, GatewaySettings, PolicySettings
 
@@ -37,7 +37,9 @@ def settings_schemas() -> dict[str, Schema]:
     `secretSettings`, whose values name a key of a Secret.
     """
     parts: dict[str, Schema] = {}
-    executors = {name: _struct_schema(entry.settings, parts) for name, entry in EXECUTORS.items()}
+    executors = {
+        name: _struct_schema(entry.settings, parts) for name, entry in registered_executors().items()
+    }
     reference = {"$ref": "#/$defs/secretKey"}
     return {
         "gatewaySettings": _struct_schema(GatewaySettings, parts),

@@ -18,8 +18,9 @@ from clusters.embedded.commit_loop import CommitLoop
 from clusters.embedded.condition_runner import ConditionRunner
 from clusters.embedded.disk_pressure import DiskPressure
 from clusters.embedded.event_streams import EventStreams
+from clusters.embedded.executors.host import start_executors
 from clusters.embedded.executors.interface import ExecutorContext
-from clusters.embedded.executors.registry import declare, executor_settings, executors_of_this_host
+from clusters.embedded.executors.registry import declare, executor_settings
 from clusters.embedded.garbage_collection import GarbageCollector
 from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.embedded.ownership import Owner, after_claim
@@ -95,11 +96,7 @@ class ClusterNode:
                 hidden=self._settings.own_folders,
             )
             settings = executor_settings(self._settings.executors)
-            registered = await executors_of_this_host(context, settings)
-            executors = {
-                name: await stack.enter_async_context(entry.build(context, settings[name]))
-                for name, entry in registered.items()
-            }
+            executors, registered = await start_executors(stack, context, settings)
             validator = await stack.enter_async_context(OutputValidator())
             self._task_runner = TaskRunner(self._state_folder, executors, self._record_outcome, validator)
             evaluator = await stack.enter_async_context(

@@ -6,9 +6,11 @@ The kinds of cluster are in `CLUSTER_KINDS` of `clusters/registry.py`.
 from collections.abc import Mapping
 from pathlib import Path
 
+from loguru import logger
+
 from clusters.checked_cluster import CheckedCluster
 from clusters.interface import RegionConnection
-from clusters.registry import cluster_adapter, engine_at, executors_at
+from clusters.registry import cluster_adapter, engine_at, executors_at, unusable_plugins
 from gateway.settings import GatewaySettings
 from gateway.start_error import StartError
 from gateway.store.interface import Store
@@ -22,6 +24,8 @@ def declared_executors(settings: GatewaySettings) -> DeclaredExecutors:
 
     Raises `StartError` where a region's URL names no kind of cluster, or two kinds do not agree.
     """
+    for plugin, why in unusable_plugins().items():
+        logger.warning("this gateway has no {}: {}", plugin, why)
     try:
         return executors_at([target.url for target in settings.regions])
     except ValueError as error:

@@ -44,7 +44,7 @@ def declared(run_types: Mapping[str, type[Struct]], *exclusive: str) -> Declared
 def another_kind(monkeypatch: pytest.MonkeyPatch) -> str:
     """Registers a second kind of cluster, which runs `image` but not exclusively; returns its URL."""
     kind = ClusterKind(
-        executors=declared({"image": ImageRun, "delay": DelayRun}),
+        executors=lambda: declared({"image": ImageRun, "delay": DelayRun}),
         settings=NoSettings,
         adapter=registry.CLUSTER_KINDS["embedded+https"].adapter,
     )
@@ -139,7 +139,7 @@ class Forgetful(ScriptedCluster):
 
 async def test_what_an_adapter_forgets_to_check_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever its kind: here both the bounds of a field and the region."""
-    kind = ClusterKind(executors=declared({}), settings=NoSettings, adapter=lambda *_: Forgetful())
+    kind = ClusterKind(executors=lambda: declared({}), settings=NoSettings, adapter=lambda *_: Forgetful())
     monkeypatch.setattr(registry, "CLUSTER_KINDS", {"argo": kind})
     async with adapter_at("argo://10.1.0.6") as cluster:
         for call in (cluster.probe(), cluster.attempts()):

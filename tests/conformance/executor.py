@@ -20,15 +20,16 @@ CLUSTER = """
 import asyncio, json, sys
 from pathlib import Path
 from clusters.embedded.executors.interface import ExecutorContext
-from clusters.embedded.executors.registry import EXECUTORS, executor_settings
+from clusters.embedded.executors.registry import executor_settings, registered_executors
 from tests.conformance.executor import folders, launch
 
-async def main(name, root, run):
+async def main(name, root, run, settings):
     context = ExecutorContext(region="beijing", workspaces=root)
-    async with EXECUTORS[name].build(context, executor_settings({})[name]) as executor:
+    entry, known = registered_executors()[name], executor_settings({name: settings})
+    async with entry.build(context, known[name]) as executor:
         await executor.execute(launch(name, run), folders(root), None)
 
-asyncio.run(main(sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])))
+asyncio.run(main(sys.argv[1], Path(sys.argv[2]), *map(json.loads, sys.argv[3:])))
 """
 """The program of a process that runs one try of the named executor, as a cluster does."""
 SHARD = AttemptId(run="run", shard=0, epoch=1)
@@ -61,6 +62,8 @@ class ExecutorConformance:
     quick: dict[str, Any]
     endless: dict[str, Any]
 
+    settings: dict[str, Any] = {}  # noqa: RUF012  # never changed
+    """The settings of the executor."""
     starts: int
     """The number of processes (or containers) that the endless run has started when it is under way."""
 
@@ -103,8 +106,9 @@ class ExecutorConformance:
 
     async def test_a_killed_cluster_leaves_no_task_running(self, tmp_path: Path) -> None:
         """It cannot end them any more, and the gateway runs the shard elsewhere."""
-        run = json.dumps(self.endless)
-        with subprocess.Popen([sys.executable, "-c", CLUSTER, self.type, tmp_path, run], cwd=ROOT) as process:
+        values = [json.dumps(value) for value in (self.endless, self.settings)]
+        program = [sys.executable, "-c", CLUSTER, self.type, str(tmp_path), *values]
+        with subprocess.Popen(program, cwd=ROOT) as process:
             try:
                 async with asyncio.timeout(30):
                     while self.alive(tmp_path) < self.starts:

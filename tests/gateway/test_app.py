@@ -232,7 +232,7 @@ async def test_documents_are_checked_by_what_the_configured_clusters_declare(
     authority.issue_gateway(tmp_path / "pki")
     executors = DeclaredExecutors(run_types={"image": DelayRun}, exclusive=frozenset())
     embedded = registry.CLUSTER_KINDS["embedded+https"]
-    other = structs.replace(embedded, executors=executors)
+    other = structs.replace(embedded, executors=lambda: executors)
     monkeypatch.setattr(registry, "CLUSTER_KINDS", {**registry.CLUSTER_KINDS, "other+https": other})
 
     async def known(*urls: str, engines: tuple[str, str] = ("any", "any")) -> list[bool]:

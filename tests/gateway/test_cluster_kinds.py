@@ -71,7 +71,7 @@ class TemporalCluster:
 def temporal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Registers the example kind of cluster."""
     executors = DeclaredExecutors(run_types={"delay": DelayRun}, exclusive=frozenset())
-    kind = ClusterKind(executors=executors, settings=TemporalSettings, adapter=TemporalCluster)
+    kind = ClusterKind(executors=lambda: executors, settings=TemporalSettings, adapter=TemporalCluster)
     monkeypatch.setattr(TemporalCluster, "made", [], raising=False)
     monkeypatch.setattr(registry, "CLUSTER_KINDS", {**CLUSTER_KINDS, "temporal+https": kind})
 

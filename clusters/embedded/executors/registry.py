@@ -1,21 +1,25 @@
 """The registry of the embedded cluster's executors, with one entry for each type of task.
 
 To add one: write it in a room (package) of its own, with the types of its `run` and of its settings, and add
-an entry here. The cluster takes only tasks that these executors run; the gateway checks documents against the
-same entries.
+an entry here; or, in a package of one's own, name the entry as an entry point of the group
+`waypost.executors`. The cluster takes only tasks that these executors run; the gateway checks documents
+against the same entries.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final, Generic
 
-from loguru import logger
 from msgspec import Struct
 
 from clusters.embedded.executors.delay import DelayExecutor
+from clusters.embedded.executors.http.executor import HttpExecutor, HttpSettings
+from clusters.embedded.executors.http.executor import unavailable as http_unavailable
+from clusters.embedded.executors.http.run_type import HttpRun
 from clusters.embedded.executors.interface import Executor, ExecutorContext
 from clusters.embedded.executors.process.executor import ProcessExecutor
 from clusters.embedded.executors.process.settings import ProcessSettings
+from clusters.entry_points import PluginsFound, find_plugins
 from clusters.plugin_settings import NoSettings, S, plugin_settings
 from waypost.workflow.run_types import DeclaredExecutors, DelayRun, ProcessRun
 
@@ -51,8 +55,15 @@ EXECUTORS: Final[Mapping[str, RegisteredExecutor[Any]]] = {
     "delay": RegisteredExecutor(
         run_type=DelayRun, exclusive=True, settings=NoSettings, waits=True, build=lambda *_: DelayExecutor()
     ),
+    "http": RegisteredExecutor(
+        run_type=HttpRun,
+        exclusive=False,  # a request that is under way when its lease ends cannot be called back
+        settings=HttpSettings,
+        build=lambda _, settings: HttpExecutor(settings),
+        unavailable=http_unavailable,
+    ),
 }
-"""The registered executors, by the task type that each of them runs."""
+"""The executors that ship with us, by the task type that each of them runs."""
 
 
 def declare(executors: Mapping[str, RegisteredExecutor[Any]]) -> DeclaredExecutors:
@@ -64,39 +75,43 @@ def declare(executors: Mapping[str, RegisteredExecutor[Any]]) -> DeclaredExecuto
     )
 
 
+@cache
+def third_party_executors() -> PluginsFound[RegisteredExecutor[Any]]:
+    """Returns the executors that other packages bring by entry points of the group `waypost.executors`.
+
+    They are loaded by the first call, once for each process.
+    """
+    return find_plugins("waypost.executors", RegisteredExecutor, taken=EXECUTORS)
+
+
+def registered_executors() -> Mapping[str, RegisteredExecutor[Any]]:
+    """Returns all executors of this installation: those of `EXECUTORS`, and those of other packages."""
+    return {**EXECUTORS, **third_party_executors().entries}
+
+
+def declared_executors() -> DeclaredExecutors:
+    """Returns the executors of an embedded cluster, in the form that the gateway checks documents against."""
+    return declare(registered_executors())
+
+
 def executor_settings(tables: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Struct]:
     """Returns the settings of every executor: the values in its table in `tables`, else the defaults.
 
-    `tables` and the result are by the executor's name.
+    `tables` and the result are by the executor's name; a table of a broken executor is not read.
     Raises `ValueError` for an unknown executor, an unknown setting, and a value that a setting cannot have.
     """
-    settings = {}
-    for name in (*EXECUTORS, *tables):
-        if name not in EXECUTORS:
-            raise ValueError(f"there is no executor {name}; there are: {', '.join(sorted(EXECUTORS))}")
+    settings, known = {}, registered_executors()
+    for name in (*known, *tables):
+        if name in third_party_executors().broken:
+            continue
+        if name not in known:
+            raise ValueError(f"there is no executor {name}; there are: {', '.join(sorted(known))}")
         try:
-            settings[name] = plugin_settings(tables.get(name, {}), EXECUTORS[name].settings)
+            settings[name] = plugin_settings(tables.get(name, {}), known[name].settings)
         except ValueError as error:
             raise ValueError(f"the executor {name}: {error}") from error
     return settings
 
 
-async def executors_of_this_host(
-    context: ExecutorContext, settings: Mapping[str, Struct]
-) -> Mapping[str, RegisteredExecutor[Any]]:
-    """Returns the executors that this host can run, with their entries; logs why it cannot run others.
-
-    A cluster advertises no others.
-    """
-    found = {}
-    for name, entry in EXECUTORS.items():
-        # In a thread: it may ask a daemon, and wait for it.
-        if why := await asyncio.to_thread(entry.unavailable, context, settings[name]):
-            logger.warning("this cluster runs no {} tasks: {}", name, why)
-        else:
-            found[name] = entry
-    return found
-
-
 DECLARED: Final = declare(EXECUTORS)
-"""The executors of an embedded cluster, in the form that the gateway checks documents against."""
+"""The executors that ship with us, in the form that the gateway checks documents against."""

@@ -45,7 +45,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     killed: bool = False
     """Whether the cluster itself ended the try (lease, order of the gateway, shutdown): no failure."""
     final: bool = False
-    """Whether a failed task must not be tried again: the try may have had an effect that must come once."""
+    """Whether a failed task must not be tried again: in vain, or because its effect must not come twice."""
     lost: bool = False
     """Whether this cluster cannot run the task (disk full, no descriptors left); another may."""
     timed_out: bool = False

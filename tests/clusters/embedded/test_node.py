@@ -30,7 +30,9 @@ async def test_an_executor_that_the_host_cannot_run_is_not_advertised(
     without_daemon = structs.replace(EXECUTORS["delay"], unavailable=lambda *_: "its daemon does not answer")
     monkeypatch.setattr(registry, "EXECUTORS", {**EXECUTORS, "docker": without_daemon})
     async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path))) as node:
-        assert (await node.attempts()).status.executors == tuple(sorted(EXECUTORS.keys() - {"docker"}))
+        executors = (await node.attempts()).status.executors
+        assert "docker" not in executors
+        assert {"delay", "process"} <= set(executors)
 
 
 async def test_a_clean_stop_starts_nothing(tmp_path: Path) -> None:

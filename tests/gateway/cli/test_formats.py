@@ -75,6 +75,7 @@ RETENTION |= {"runs_days": 1.0, "runs_maximum": 2}
 """The gateway's answer about retention, in which there is no text that anybody has chosen."""
 STEPS = ("shadow", "canary", "activate", "promote", "rollback", "approve")
 LOCAL = {
+    ("executors",): "it prints what is installed here; test_executors.py has regions that attack terminals",
     ("convert",): "it calls no gateway, and writes a document",
     ("policy", "builtins"): "it calls no gateway, and prints what is ours",
     ("policy", "eval"): "it calls no gateway, and prints what rules of this machine say",

@@ -1,10 +1,12 @@
 """Runs the executor conformance suite on every registered executor."""
 
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from clusters.embedded.executors.interface import Executor, ExecutorContext
 from clusters.embedded.executors.registry import EXECUTORS, executor_settings
@@ -31,6 +33,30 @@ class TestDelay(ExecutorConformance):
 
     def alive(self, root: Path) -> int:
         """Returns 0: a delay starts nothing."""
+        return 0
+
+
+class TestHttp(ExecutorConformance):
+    type = "http"
+    settings = {"egress": ["localhost:*", "127.0.0.0/8:*", "[::1]:*"]}  # noqa: RUF012
+    starts = 0
+
+    @pytest.fixture
+    async def executor(self, tmp_path: Path, httpserver: HTTPServer) -> AsyncIterator[Executor]:
+        async with registered("http", tmp_path, **self.settings) as executor:
+            yield executor
+
+    @pytest.fixture(autouse=True)
+    def servers(self, httpserver: HTTPServer) -> Iterator[None]:
+        """Starts a server that answers at once, and one that never does."""
+        httpserver.expect_request("/").respond_with_data("")
+        self.quick = {"url": httpserver.url_for("/")}
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            self.endless = {"url": f"http://127.0.0.1:{silent.getsockname()[1]}/"}
+            yield
+
+    def alive(self, root: Path) -> int:
+        """Returns 0: a request starts nothing."""
         return 0
 
 
@@ -63,7 +89,7 @@ class TestStubbornProcess(TestProcess):
 
 def test_every_registered_executor_has_a_suite() -> None:
     """One that is added must be added here too."""
-    assert {suite.type for suite in (TestDelay, TestProcess)} == set(EXECUTORS)
+    assert {suite.type for suite in (TestDelay, TestHttp, TestProcess)} == set(EXECUTORS)
 
 
 def _works_in(process: Path, root: Path) -> bool:

@@ -1,0 +1,87 @@
+"""Tests which hosts and addresses the allow-list of `http` tasks permits."""
+
+from ipaddress import ip_address
+
+import pytest
+
+from clusters.embedded.executors.http.egress import Egress
+
+
+@pytest.mark.parametrize(
+    ("rules", "host", "port", "permitted"),
+    [
+        ([], "api.example.com", 443, False),
+        (["api.example.com"], "api.example.com", 443, True),
+        (["api.example.com"], "API.Example.COM.", 443, True),
+        (["api.example.com"], "api.example.com", 80, True),
+        (["api.example.com"], "api.example.com", 8443, False),
+        (["api.example.com:8443"], "api.example.com", 8443, True),
+        (["api.example.com:8443"], "api.example.com", 443, False),
+        (["api.example.com:*"], "api.example.com", 22, True),
+        (["api.example.com"], "evil.api.example.com", 443, False),
+        (["*.example.com"], "a.b.example.com", 443, True),
+        (["*.example.com"], "example.com", 443, False),
+        (["*.example.com"], "evilexample.com", 443, False),
+        (["*"], "anything.test", 443, True),
+        (["*"], "anything.test", 8080, False),
+        (["*"], "93.184.216.34", 443, True),
+        (["example.com"], "93.184.216.34", 443, False),
+        (["93.184.216.0/24"], "93.184.216.34", 443, True),
+        (["*"], "127.0.0.1", 443, False),
+        (["*"], "169.254.169.254", 80, False),
+        (["*"], "[fd00:ec2::254]", 80, False),
+        (["127.0.0.1:8080"], "127.0.0.1", 8080, True),
+        (["127.0.0.1:8080"], "127.0.0.1", 8081, False),
+        (["[::1]:8080"], "[::1]", 8080, True),
+        (["10.0.0.0/8"], "internal.test", 443, False),
+    ],
+)
+def test_a_host_is_permitted_by_name_or_network(
+    rules: list[str], host: str, port: int, *, permitted: bool
+) -> None:
+    assert (Egress(rules).host_fault(host, port) == "") is permitted
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.100.100.200",
+        "0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "::",
+        "fe80::1",
+        "fd00:ec2::254",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a9fe:a9fe::1",
+        "2001:0:a9fe:a9fe:0:0:0:0",
+        "ff02::1",
+    ],
+)
+def test_a_permitted_name_leads_to_no_address_that_is_not_public(address: str) -> None:
+    """Whoever owns a name can let it point at the cluster's own network."""
+    assert "not public" in Egress(["*:*"]).address_fault("api.test", 443, ip_address(address))
+
+
+def test_a_listed_network_may_be_reached_by_name() -> None:
+    egress = Egress(["internal.test:8080", "10.1.0.0/16:8080"])
+    assert egress.host_fault("internal.test", 8080) == ""
+    assert egress.address_fault("internal.test", 8080, ip_address("10.1.2.3")) == ""
+    assert "not public" in egress.address_fault("internal.test", 8080, ip_address("10.2.2.3"))
+    assert egress.address_fault("internal.test", 8080, ip_address("93.184.216.34")) == ""
+
+
+@pytest.mark.parametrize(
+    "rule", ["", "https://a.test", "a.test/x", "a b", "10.0.0.1/8", "a.test:x", "[a]:1", "*a"]
+)
+def test_a_rule_that_is_none_is_refused(rule: str) -> None:
+    """Taken as something else it would permit more or less than was meant."""
+    with pytest.raises(ValueError, match="is no host, network or address"):
+        Egress([rule])

@@ -1,0 +1,268 @@
+"""Tests `http` tasks: requests, answers, redirects, lost connections, and hosts that may not be called."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import structs
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from clusters.embedded.executors.http.executor import HttpExecutor, HttpSettings, unavailable
+from clusters.embedded.executors.interface import ExecutorContext
+from clusters.embedded.scheduling.launch import Outcome
+from clusters.protocol import OUTPUT_BYTES
+from tests.conformance.executor import folders, launch
+
+LOCAL = ("localhost:*", "127.0.0.0/8:*", "[::1]:*")
+
+
+async def called(tmp_path: Path, run: dict[str, Any], *egress: str, seconds: float | None = None) -> Outcome:
+    settings = HttpSettings(egress=egress or LOCAL)
+    made = launch("http", run)
+    made = structs.replace(made, task=structs.replace(made.task, timeout_seconds=seconds))
+    async with HttpExecutor(settings) as executor:
+        return await executor.execute(made, folders(tmp_path), None)
+
+
+@asynccontextmanager
+async def scripted(
+    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[str]:
+    """Serves raw connections; yields the URL."""
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/x"
+    finally:
+        server.close()
+
+
+async def test_an_answer_of_json_is_the_output(tmp_path: Path, httpserver: HTTPServer) -> None:
+    received: list[Request] = []
+
+    def answer(request: Request) -> Response:
+        request.get_data()
+        received.append(request)
+        return Response('{"rows": 3}', content_type="application/json; charset=utf-8")
+
+    httpserver.expect_request("/tables").respond_with_handler(answer)
+    run = {
+        "url": httpserver.url_for("/tables?token=swordfish"),
+        "method": "POST",
+        "headers": {"X-Team": "data"},
+        "body": {"table": "orders"},
+    }
+    assert await called(tmp_path, run) == Outcome(succeeded=True, output={"rows": 3})
+    (request,) = received
+    assert request.get_data() == b'{"table":"orders"}'
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["x-team"] == "data"
+    assert request.headers["idempotency-key"] == "run/0/a"
+    log = folders(tmp_path).log.read_text()
+    assert log == f"POST {httpserver.url_for('/tables')}: 200 OK\n"
+
+
+async def test_an_answer_of_text_is_the_output(tmp_path: Path, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/").respond_with_data("grüß", content_type="text/plain; charset=utf-8")
+    outcome = await called(tmp_path, {"url": httpserver.url_for("/")})
+    assert outcome == Outcome(succeeded=True, output="grüß")
+
+
+@pytest.mark.parametrize(
+    ("answer", "run", "why"),
+    [
+        (Response("no", status=503), {}, "answered 503 Service Unavailable"),
+        (Response("yes", status=200), {"expectedStatus": [204]}, "answered 200 OK"),
+        (Response("{", content_type="application/json"), {}, "the output is not JSON"),
+        (Response('{"a":1,"a":2}', content_type="application/json"), {}, "the output is not JSON"),
+        (Response("x" * (OUTPUT_BYTES + 1)), {}, "the output has more than 64 KiB"),
+        (Response(b"\xff\xfe\xff", content_type="image/png"), {}, "neither JSON nor text"),
+        (Response("x", headers={"content-encoding": "gzip"}), {}, "a compressed body"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_an_answer_that_was_not_expected_is_a_failure(
+    tmp_path: Path, httpserver: HTTPServer, answer: Response, run: dict[str, Any], why: str
+) -> None:
+    httpserver.expect_request("/").respond_with_response(answer)
+    outcome = await called(tmp_path, {"url": httpserver.url_for("/"), **run})
+    assert not outcome.succeeded
+    assert not outcome.final
+    assert why in outcome.reason
+
+
+async def test_a_status_can_be_expected_and_a_body_ignored(tmp_path: Path, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/").respond_with_data(b"\xff" * 1_000_000, status=404)
+    run = {"url": httpserver.url_for("/"), "expectedStatus": [404], "answer": "ignore"}
+    assert await called(tmp_path, run) == Outcome(succeeded=True)
+
+
+async def test_redirects_are_followed_within_the_host_alone(tmp_path: Path, httpserver: HTTPServer) -> None:
+    """Another host may be one that the task must not call, or must not send its headers to."""
+    httpserver.expect_request("/old").respond_with_data("", status=302, headers={"location": "/new"})
+    httpserver.expect_request("/new").respond_with_data("here")
+    outcome = await called(tmp_path, {"url": httpserver.url_for("/old")})
+    assert outcome == Outcome(succeeded=True, output="here")
+    away = f"http://127.0.0.1:{httpserver.port}/new"
+    httpserver.expect_request("/away").respond_with_data("", status=307, headers={"location": away})
+    outcome = await called(tmp_path, {"url": httpserver.url_for("/away")})
+    assert outcome.final
+    assert f"is redirected to http://127.0.0.1:{httpserver.port}, another host" in outcome.reason
+    httpserver.expect_request("/round").respond_with_data("", status=302, headers={"location": "/round"})
+    outcome = await called(tmp_path, {"url": httpserver.url_for("/round")})
+    assert "is redirected more than 5 times" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("method", "safe", "final"),
+    [
+        ("GET", None, False),
+        ("PUT", None, False),
+        ("POST", None, True),
+        ("POST", True, False),
+        ("GET", False, True),
+    ],
+)
+async def test_a_request_whose_answer_is_lost_is_repeated_only_where_that_does_no_harm(
+    tmp_path: Path, method: str, *, safe: bool | None, final: bool
+) -> None:
+    """It may have had its effect."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    async with scripted(hang_up) as url:
+        outcome = await called(tmp_path, {"url": url, "method": method, "safe": safe})
+    assert (outcome.succeeded, outcome.final) == (False, final)
+    assert ("`safe: true`" in outcome.reason) is final
+
+
+async def test_a_request_that_was_never_sent_may_be_repeated(tmp_path: Path) -> None:
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))  # nobody listens
+        url = f"http://127.0.0.1:{unheard.getsockname()[1]}/"
+        outcome = await called(tmp_path, {"url": url, "method": "POST"})
+    assert (outcome.succeeded, outcome.final) == (False, False)
+
+
+@pytest.mark.parametrize(("method", "final"), [("GET", False), ("POST", True)])
+async def test_a_time_out_says_whether_the_request_may_be_repeated(
+    tmp_path: Path, method: str, *, final: bool
+) -> None:
+    """The executor ends it just before the task's own time-out, which could not know."""
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with scripted(say_nothing) as url, asyncio.timeout(10):
+        outcome = await called(tmp_path, {"url": url, "method": method}, seconds=0.2)
+    assert "no answer within 0.2 s" in outcome.reason
+    assert outcome.final is final
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n"],
+    ids=["no answer begins", "one byte after the other"],
+)
+async def test_an_answer_that_never_ends_is_given_up(tmp_path: Path, endless: bytes) -> None:
+    """It would keep the cluster busy, or its memory."""
+
+    async def go_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(endless)
+        piece = b"1\r\nx\r\n" if b"chunked" in endless else endless
+        while not writer.is_closing():
+            try:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0)
+            except ConnectionError:
+                break
+        writer.close()
+
+    async with scripted(go_on) as url, asyncio.timeout(20):
+        outcome = await called(tmp_path, {"url": url})
+    assert not outcome.succeeded
+
+
+async def test_a_name_is_resolved_once_and_its_checked_address_called(
+    tmp_path: Path, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second lookup could lead to another address (DNS rebinding)."""
+    httpserver.expect_request("/", headers={"host": f"api.test:{httpserver.port}"}).respond_with_data("here")
+    looked_up: list[str] = []
+
+    def rebinding(host: str, port: int, **_: Any) -> list[Any]:
+        looked_up.append(host)
+        address = "127.0.0.1" if len(looked_up) == 1 else "169.254.169.254"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    monkeypatch.setattr("clusters.embedded.executors.http.checked_connections.socket.getaddrinfo", rebinding)
+    url = f"http://api.test:{httpserver.port}/"
+    outcome = await called(tmp_path, {"url": url}, "api.test:*", "127.0.0.0/8:*")
+    assert outcome == Outcome(succeeded=True, output="here")
+    assert looked_up == ["api.test"]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "10.0.0.1", "::1", "::ffff:7f00:1"])
+async def test_a_permitted_name_does_not_lead_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    def inside(host: str, port: int, **_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    monkeypatch.setattr("clusters.embedded.executors.http.checked_connections.socket.getaddrinfo", inside)
+    outcome = await called(tmp_path, {"url": "http://api.test/"}, "*:*")
+    assert outcome.final
+    assert f"api.test is at {address}, which is not public" in outcome.reason
+
+
+async def test_a_host_that_is_not_listed_is_not_even_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name would carry data to whoever answers for it."""
+
+    def never(*_: Any, **__: Any) -> list[Any]:
+        raise AssertionError
+
+    monkeypatch.setattr("clusters.embedded.executors.http.checked_connections.socket.getaddrinfo", never)
+    outcome = await called(tmp_path, {"url": "https://secret.evil.test/"}, "api.test")
+    assert "the cluster's setting egress does not list secret.evil.test:443" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("run", "why"),
+    [
+        ({"url": "ftp://a.test/"}, "must begin with https:// or http://"),
+        ({"url": "https:///x"}, "names no host"),
+        ({"url": "https://ada:swordfish@a.test/"}, "holds a user or a password"),
+        ({"url": "https://a.test:99999/"}, "cannot be read"),
+        ({"url": "https://a.test/\r\nx: y"}, "has blanks or characters"),
+        ({"url": "https://a.test/", "headers": {"Host": "b.test"}}, "is set by the executor itself"),
+        ({"url": "https://a.test/", "headers": {"x": "a\r\ny: b"}}, "characters that no header can hold"),
+        ({"url": "https://a.test/", "headers": {"x y": "a"}}, "expected"),
+        ({"url": "https://a.test/", "expectedStatus": []}, "length >= 1"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_run_that_could_not_be_sent_is_refused(tmp_path: Path, run: dict[str, Any], why: str) -> None:
+    outcome = await called(tmp_path, run, "*")
+    assert outcome.reason.startswith("run: ")
+    assert "swordfish" not in outcome.reason
+    if why != "expected":
+        assert why in outcome.reason
+
+
+def test_a_cluster_that_permits_no_host_runs_no_such_tasks(tmp_path: Path) -> None:
+    """So placement goes elsewhere, and does not fail there."""
+    context = ExecutorContext(region="beijing", workspaces=tmp_path)
+    assert "egress lists no host" in unavailable(context, HttpSettings())
+    assert "ca_file" in unavailable(context, HttpSettings(egress=("a.test",), ca_file="/nowhere"))
+    assert unavailable(context, HttpSettings(egress=("a.test",))) == ""
