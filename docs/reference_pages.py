@@ -106,6 +106,8 @@ def _struct_in(known: types.Type) -> type[msgspec.Struct] | None:
 
 def _type_text(known: types.Type) -> str:
     match known:
+        case types.Metadata(type=described):
+            return _type_text(described)
         case types.UnionType(types=options):
             return " or ".join(_type_text(one) for one in options if not isinstance(one, types.NoneType))
         case types.LiteralType(values=values):

@@ -1,6 +1,6 @@
 """Builds the chart: what is in `helm/waypost`, with what comes from elsewhere in the repository.
 
-    files/                 rules, dashboards, scrape jobs and alert routes, copied from `observability/`
+    files/                 rules, dashboards, jobs, alert routes, log pipeline: copied from `observability/`
     values.schema.json     completed with the settings of a gateway and of its plug-ins, from their types
 
 So neither has a copy in Git, and a value that is no setting is refused before anything is installed.
@@ -25,6 +25,7 @@ COPIED: Final[Mapping[str, str]] = {
     "prometheus/prometheus.yml": "prometheus.yml",
     "alertmanager/alertmanager.yml": "alertmanager.yml",
     "grafana/dashboards": "dashboards",
+    "loki/pipeline.alloy": "pipeline.alloy",
 }
 """What the chart takes from `observability/`, with its names in the chart's folder `files`."""
 

@@ -74,6 +74,8 @@ def _fields(group: type[Struct]) -> list[inspect.Field]:
 
 def _without_none(known: inspect.Type) -> inspect.Type:
     """Returns the type of a setting that may also be None: a value of the chart is left out instead."""
+    if isinstance(known, inspect.Metadata):  # a type with a description
+        return _without_none(known.type)
     if not isinstance(known, inspect.UnionType):
         return known
     (option,) = (one for one in known.types if not isinstance(one, inspect.NoneType))

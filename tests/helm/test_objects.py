@@ -1,5 +1,6 @@
 """Tests how the objects of a release fit together: Services, pods, ports, policies, times, settings."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from gateway.settings_loading import SettingsError, load_settings
 from tests.helm.rendering import EXAMPLES, NAMES, Object, named, of_kind, rendered
 
 pytestmark = pytest.mark.integration
+ROOT = Path(__file__).parents[2]
 Example = Callable[[str], list[Object]]
 
 
@@ -105,3 +107,17 @@ def test_a_gateway_is_replaced_where_its_settings_change(
     changed = pods(rendered(chart, "--values", path, "--set", value))
     assert (changed["waypost-gateway"] != pods(example("opa"))["waypost-gateway"]) is anew
     assert changed["waypost-cluster-beijing"] == pods(example("opa"))["waypost-cluster-beijing"]
+
+
+def test_the_log_pipeline_reads_this_releases_pods(example: Example) -> None:
+    """The pipeline is the one of observability/loki: its labels are bounded there."""
+    objects = example("monitoring")
+    found = named(objects, "ConfigMap", "waypost-logs")["data"]
+    shipped = (ROOT / "observability" / "loki" / "pipeline.alloy").read_text()
+    assert found["pipeline.alloy"].strip() == shipped.strip()
+    (label,) = re.findall(r'label = "([^"]+)"', found["pods.alloy"])
+    name, _, value = label.partition("=")
+    assert selected(objects, {name: value}) == set(pods(objects))
+    made = set(re.findall(r'^(\w+\.\w+(?:\.\w+)?) "waypost"', "\n".join(found.values()), re.MULTILINE))
+    used = re.findall(r"(\w+\.\w+(?:\.\w+)?)\.waypost\.(?:receiver|targets)", "\n".join(found.values()))
+    assert set(used) == made - {"loki.source.kubernetes"}

@@ -7,7 +7,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent.parent
 LOKI = yaml.safe_load((ROOT / "observability" / "loki" / "loki.yml").read_text())
-ALLOY = (ROOT / "observability" / "loki" / "config.alloy").read_text()
+ALLOY = "".join(path.read_text() for path in sorted((ROOT / "observability" / "loki").glob("*.alloy")))
 BOUNDED = {"level", "process", "region"}
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-AbsolutePath: TypeAlias = Annotated[str, Meta(pattern=r"^/(?!$)", description="an absolute path")]
+AbsolutePath: TypeAlias = Annotated[str, Meta(pattern=r"^/.", description="an absolute path")]
 MIB_MAXIMUM: Final = 1 << 30
 Mebibytes: TypeAlias = Annotated[int, Meta(ge=0, le=MIB_MAXIMUM)]
 
