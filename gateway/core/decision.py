@@ -122,6 +122,8 @@ class Obligations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The most requests per second that the tenant may make to this gateway."""
     weight: float | None = None
     """The tenant's weight wherever tenants take turns: its turns for each turn of a tenant of weight 1."""
+    semaphores: dict[str, int] = {}
+    """The most places that the tenant's semaphores of these names may have."""
     side_effects: str | None = None
     labels: dict[str, str] = {}
     tenants: tuple[str, ...] | None = None

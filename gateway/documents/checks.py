@@ -12,7 +12,12 @@ import msgspec
 from msgspec import Struct
 
 from gateway.documents.condition_checks import condition_text_errors
-from gateway.documents.graph_checks import cycle_errors, is_in_topological_order, name_errors
+from gateway.documents.graph_checks import (
+    cycle_errors,
+    is_in_topological_order,
+    name_errors,
+    semaphore_errors,
+)
 from gateway.documents.outputs.references import awaits_output
 from gateway.documents.outputs.schemas import output_schema_errors
 from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_shards
@@ -94,6 +99,7 @@ def _errors(
     if not is_in_topological_order(workflow.spec.tasks):
         yield from name_errors(workflow.spec.tasks)
         yield from cycle_errors(workflow.spec.tasks)
+    yield from semaphore_errors(workflow.spec.tasks, workflow.spec.semaphores)
     yield from _type_errors(workflow, executors)
     if b'"outputs":' in canonical:
         yield from output_schema_errors(workflow.spec.tasks)

@@ -1,15 +1,16 @@
-"""Checks that the tasks of a workflow form a DAG: distinct names, existing needs, no cycle.
+"""Checks that the tasks of a workflow form a DAG (distinct names, existing needs, no cycle), and semaphores.
 
 Performs no I/O.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from msgspec import structs
 
 from waypost.json_pointer import FieldError
+from waypost.suggestions import closest
 from waypost.workflow.graph import find_cycle
 from waypost.workflow.task import TaskSpec
 
@@ -48,6 +49,19 @@ def name_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
             elif need in seen:
                 yield FieldError(f"/spec/tasks/{index}/needs/{at}", f"{need} is named twice")
             seen.add(need)
+
+
+def semaphore_errors(
+    tasks: Sequence[TaskSpec], semaphores: Collection[str], at: str = "/spec/tasks"
+) -> Iterator[FieldError]:
+    """Yields an error for each task, of those at the pointer `at`, whose semaphore the workflow lacks."""
+    for index, task in enumerate(tasks):
+        name = task.semaphore
+        if name is None or name in semaphores:
+            continue
+        alike = closest(name, semaphores)
+        hint = f"did you mean {alike}?" if alike else f"write spec.semaphores: {{{name}: 1}}"
+        yield FieldError(f"{at}/{index}/semaphore", f"spec.semaphores has no {name}; {hint}")
 
 
 def cycle_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:

@@ -39,5 +39,7 @@ def run_spec(
         priority=workflow.spec.priority,
         fairness_key=fairness_key,
         fairness_weight=fairness_weight,
+        semaphores=workflow.spec.semaphores,
+        period_seconds=workflow.spec.period_seconds,
         span=span,
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-from waypost.workflow.task import Seconds, SideEffects, TaskSpec
+from waypost.workflow.task import Places, Seconds, SideEffects, TaskName, TaskSpec
 
 DnsLabel: TypeAlias = Annotated[
     str,
@@ -94,6 +94,17 @@ class Spec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fie
         dict[str, Any], Meta(description="Values for placeholders: `${params.date}` in any string of a task.")
     ] = {}
     schedule: Schedule | None = None
+    semaphores: Annotated[
+        dict[TaskName, Places],
+        Meta(
+            max_length=32,
+            description="How many of the tenant's tasks that name a semaphore run at once in a region.",
+        ),
+    ] = {}
+    period_seconds: Annotated[
+        Seconds | None,
+        Meta(description="How often it is submitted; a rate-monotonic queue serves the shortest first."),
+    ] = None
 
 
 class Workflow(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

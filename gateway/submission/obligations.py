@@ -16,7 +16,7 @@ def apply_obligations(workflow: Workflow, decision: Decision, *, exclusive: froz
 
     Raises `Denied` if they cannot be met.
 
-    Policy may cap the priorities of run and tasks, add or replace labels, and demand the side effects
+    Policy may cap priorities and the places of semaphores, add or replace labels, and demand the side effects
     `exclusive`. `exclusive` names the executors that can keep a task from running twice. Returns the same
     object if nothing changes.
     """
@@ -38,6 +38,10 @@ def obliged_workflow(workflow: Workflow, obligations: Obligations) -> Workflow:
         if any(task.priority > cap for task in spec.tasks):
             tasks = tuple(structs.replace(task, priority=min(task.priority, cap)) for task in spec.tasks)
             spec = structs.replace(spec, tasks=tasks)
+    caps = obligations.semaphores
+    if any(places > caps.get(name, places) for name, places in spec.semaphores.items()):
+        capped = {name: min(places, caps.get(name, places)) for name, places in spec.semaphores.items()}
+        spec = structs.replace(spec, semaphores=capped)
     # Only made stricter: a document that asks for exclusive keeps it, whatever policy says.
     if obligations.side_effects == SideEffects.EXCLUSIVE and spec.side_effects is not SideEffects.EXCLUSIVE:
         spec = structs.replace(spec, side_effects=SideEffects.EXCLUSIVE)

@@ -81,7 +81,7 @@ offered := {region | some region in data.residency[input.workflow.spec.dataClass
 obligations := object.union(
 	object.filter(caller.limits, [
 		"max_priority", "max_shards", "max_deadline_seconds",
-		"max_open_runs", "max_open_shards", "max_open_tasks", "requests_per_second", "weight",
+		"max_open_runs", "max_open_shards", "max_open_tasks", "requests_per_second", "weight", "semaphores",
 	]),
 	{"regions": permitted},
 )

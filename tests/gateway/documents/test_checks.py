@@ -220,3 +220,15 @@ def test_a_workflow_for_an_engine_of_no_region_is_refused(
     engines = {"beijing": "embedded", "tokyo": "temporal"}
 
     assert by_pointer(check(wishful, msgspec.json.encode(wishful), LIMITS, EXECUTORS, engines)) == expected
+
+
+def test_a_semaphore_must_be_declared() -> None:
+    """Else a misspelt one would bound nothing, without a word."""
+    good = document(task("a", semaphore="db"), semaphores={"db": 4})
+    bad = document(task("a", semaphore="bd"), task("b", semaphore="other"), semaphores={"db": 4})
+
+    assert errors_in(good) == {}
+    assert errors_in(bad) == {
+        "/spec/tasks/0/semaphore": "spec.semaphores has no bd; write spec.semaphores: {bd: 1}",
+        "/spec/tasks/1/semaphore": "spec.semaphores has no other; write spec.semaphores: {other: 1}",
+    }

@@ -76,3 +76,10 @@ def test_text_without_placeholders_is_left_alone(text: str) -> None:
     """Shell, JSON, CEL: dollars and braces have their own meaning in each."""
     if "${" not in text:
         assert render({"x": [text]}, {"params": {}, "shard": {}}, last=True) == {"x": [text]}
+
+
+def test_the_cluster_gets_what_its_queue_orders_and_bounds_by() -> None:
+    """Semaphores and period are the run's, not of a task."""
+    spec = run_spec("run-1", read(document(task(semaphore="db"), semaphores={"db": 4}, periodSeconds=60)))
+
+    assert (spec.semaphores, spec.period_seconds, spec.tasks[0].semaphore) == ({"db": 4}, 60.0, "db")

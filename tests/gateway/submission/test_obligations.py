@@ -46,6 +46,15 @@ def test_the_cap_of_priority_holds_for_tasks_too() -> None:
     assert {task.priority for task in workflow.spec.tasks} == {3}
 
 
+def test_policy_caps_the_places_of_a_semaphore_by_its_name() -> None:
+    """What stands behind it is the platform's, and bears only so much."""
+    wide = structs.replace(WORKFLOW, spec=structs.replace(WORKFLOW.spec, semaphores={"db": 8, "api": 8}))
+
+    assert apply_obligations(wide, decision(semaphores={"db": 9}), exclusive=EXCLUSIVE) is wide
+    capped = apply_obligations(wide, decision(semaphores={"db": 2, "other": 1}), exclusive=EXCLUSIVE)
+    assert capped.spec.semaphores == {"db": 2, "api": 8}
+
+
 def test_exclusive_is_not_forced_on_what_cannot_promise_it() -> None:
     """An executor without a guard could run twice all the same: better refused than promised."""
     with pytest.raises(Denied) as refused:
