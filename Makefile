@@ -127,7 +127,7 @@ docs: $(STAMP) ## the documentation as a site, into docs/_build/html; warnings a
 	$(BIN)/sphinx-build -q -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
 
 lock: ## resolve pyproject.toml again: for development, for site and pictures (docs/), for the image (helm/)
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra dev --extra otel --python-version 3.11 -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra dev --extra kubernetes --extra otel --python-version 3.11 -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra docs --constraints requirements.lock --python-version 3.11 -o docs/requirements.lock pyproject.toml
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra otel --constraints requirements.lock --python-version 3.11 -o helm/image.lock pyproject.toml
 

@@ -4,7 +4,8 @@
 `rendering` makes RequestAuthentication, AuthorizationPolicy and PeerAuthentication, `manifest` writes and
 reads them as YAML, `drift` compares them with what is there. `evaluation` decides a `request` by resources as
 Istio's proxies do (`policy_rules` one rule, `matching` one value); `matrix` makes many requests, to compare
-that with the rule in `policies/services`.
+that with the rule in `policies/services`. `hazards` (`rule_hazards`) finds in any resources what lets in more
+than it seems to.
 
 Pure: no I/O, clock or chance. Imports the parsers of `gateway.documents`, `gateway.core` and `waypost`.
 """

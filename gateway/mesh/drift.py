@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from gateway.mesh.evaluation import Pods
 from gateway.mesh.manifest import MARK, dump
 from gateway.mesh.rendering import MANAGED_BY, SOURCE, Resource
 
@@ -14,7 +15,7 @@ class Difference(Struct, frozen=True, kw_only=True):
     """One file or object that is not as rendered; `diff` leads from what is there to what is rendered."""
 
     name: str
-    change: Literal["missing", "changed", "left over"]
+    change: Literal["missing", "changed", "left over", "lets in too", "hazard"]
     diff: str = ""
 
 
@@ -51,6 +52,26 @@ def compare_objects(rendered: Sequence[Resource], live: Sequence[Resource]) -> I
     for name, one in sorted(found.items()):
         if is_managed(one):
             yield Difference(name=name, change="left over")
+
+
+def find_others(live: Sequence[Resource], pods: Mapping[str, Pods]) -> Iterator[Difference]:
+    """Yields the `live` objects of somebody else that let in to the `pods` of a service too, by its name.
+
+    Whatever Git says: Istio lets in by every policy that allows, and takes tokens of every issuer.
+    """
+    for one in live:
+        allows = (one.get("spec") or {}).get("action", "ALLOW") == "ALLOW"
+        if is_managed(one) or not (one["kind"] == "RequestAuthentication" or (_is_policy(one) and allows)):
+            continue
+        for service, of in pods.items():
+            if of.are_selected_by(one):
+                yield Difference(
+                    name=name_of(one), change="lets in too", diff=f"it selects the pods of {service}"
+                )
+
+
+def _is_policy(resource: Resource) -> bool:
+    return bool(resource["kind"] == "AuthorizationPolicy")
 
 
 def name_of(resource: Resource) -> str:

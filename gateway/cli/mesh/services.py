@@ -7,7 +7,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from gateway.cli.arguments import Format, Output
-from gateway.cli.errors import Exit
+from gateway.cli.errors import CliError, Exit
 from gateway.cli.mesh.evaluate import evaluate_request
 from gateway.cli.mesh.folders import (
     Services,
@@ -16,13 +16,17 @@ from gateway.cli.mesh.folders import (
     service_catalog,
     write_files,
 )
+from gateway.cli.mesh.lint import lint
+from gateway.cli.mesh.live_objects import live_differences
 from gateway.cli.output import command, console, format_count, print_names, print_value
+from gateway.mesh.checks import ROOT_NAMESPACE
 from gateway.mesh.drift import Difference, compare_files, name_of
 from gateway.mesh.rendering import render_all
 from gateway.mesh.service import Service
 
 app = App(name="mesh", synonym=("istio",), help="Istio: who may reach which service, from YAML in Git.")
 app.command(evaluate_request, name="evaluate")
+app.command(lint)
 
 
 @app.command
@@ -59,16 +63,32 @@ def check(
     directory: Services,
     /,
     *,
-    rendered: Annotated[Path, Parameter(help="The folder that `render --folder` has written.")],
+    rendered: Annotated[
+        Path | None, Parameter(help="Compare with the folder that `render --folder` has written.")
+    ] = None,
+    live: Annotated[bool, Parameter(negative="", help="Compare with the objects of a cluster.")] = False,
+    context: Annotated[
+        str | None, Parameter(help="Which cluster of the kubeconfig. Default: the current one.")
+    ] = None,
+    root_namespace: Annotated[str, Parameter(help="Of the mesh, for --live.")] = ROOT_NAMESPACE,
     output: Output = Format.TABLE,
 ) -> int:
-    """Compare the services in DIRECTORY with what was rendered; exit code 1 where they differ."""
+    """Compare the services in DIRECTORY with what was rendered, or a cluster; exit code 1 if they differ.
+
+    With --live also what others have there counts: policies that let in to the same pods, and hazards.
+    """
+    if rendered is None and not live:
+        raise CliError("say with what: --rendered FOLDER, --live, or both", code=Exit.USAGE)
     catalog = service_catalog(directory)
-    differences = list(compare_files(rendered_files(catalog), found_files(rendered)))
-    _print(differences, output)
-    if output is Format.TABLE and not differences:
-        print(f"{format_count(len(catalog.services), 'service')}: {rendered} is as rendered")
-    return Exit.FAILED if differences else Exit.DONE
+    found: list[Difference] = []
+    if rendered is not None:
+        found += compare_files(rendered_files(catalog), found_files(rendered))
+    if live:
+        found += live_differences(catalog, context=context, root_namespace=root_namespace)
+    _print(found, output)
+    if output is Format.TABLE and not found:
+        print(f"{format_count(len(catalog.services), 'service')}: all is as rendered")
+    return Exit.FAILED if found else Exit.DONE
 
 
 @app.command
@@ -81,6 +101,9 @@ def schema() -> int:
 
 
 def _print(differences: list[Difference], output: Format) -> None:
+    if output is Format.NAME:
+        print_names(one.name for one in differences)
+        return
     if output is not Format.TABLE:
         print_value(msgspec.to_builtins(differences), output)
         return
