@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from clusters.protocol_bounds import Held, Name, Processors, Queued, Seq, Slots, Tries, Uptime, WallTime
 from waypost.tracing.context import TraceContext
+from waypost.workflow.stages import Ending
 from waypost.workflow.task import Count, Places, Seconds, SideEffects, TaskSpec
 
 ERA_BITS: Final = 32
@@ -70,6 +71,8 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     """How often the workflow is submitted; None where it is not periodic."""
     span: TraceContext | None = None
     """The span of its submission; those of its attempts are children."""
+    ending: Ending | None = None
+    """How all else of the run has ended; only for its stage `finally`, which is a run of its own here."""
 
 
 class Fence(Struct, frozen=True, kw_only=True, gc=False):

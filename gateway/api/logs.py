@@ -19,6 +19,7 @@ from gateway.api.http.responses import ClosingResponse, encode_json
 from gateway.api.runs import visible_run
 from gateway.core.errors import Malformed, NotFound, TooManyRequests, Unavailable
 from gateway.core.run import Run
+from gateway.core.shard_states import attempt_id
 from gateway.settings import RequestSettings
 from waypost.cancellation import cancel_and_wait
 
@@ -50,6 +51,7 @@ class LogPosition(Struct, frozen=True, kw_only=True):
     """A reader's position in a task's log: the attempt, and the next byte of its output to read."""
 
     source: LogSource
+    shard: int
     task: str
     offset: int
 
@@ -97,7 +99,7 @@ async def logs(call: Call) -> Response:
             exits,
             wait_seconds=FIRST_SECONDS if follow else None,
         )
-        position = LogPosition(source=source, task=task, offset=offset)
+        position = LogPosition(source=source, shard=shard, task=task, offset=offset)
         lines = _follow_task(call, run, position, chunks) if follow else _lines(source, chunks)
         response = _streaming(lines, ndjson=NDJSON in (call.header(b"accept") or ""))
         seconds = call.seconds_left if follow else None
@@ -120,7 +122,7 @@ async def _newest_source(call: Call, run: Run, shard: int, task: str) -> LogSour
     row = await call.services.store.task(run.id, shard, task)
     if row is None:
         return None
-    attempt = AttemptId(run=run.id, shard=shard, epoch=row.epoch)
+    attempt = attempt_id(run.id, shard, row.epoch)
     return LogSource(region=row.region, attempt=attempt, over=row.over)
 
 
@@ -139,7 +141,7 @@ async def _chosen_source(call: Call, run: Run, shard: int) -> LogSource:
             f"attempt {epoch} of shard {shard} ran in {region}, which is not among this gateway's regions any"
             " more: what it wrote cannot be read"
         )
-    return LogSource(region=region, attempt=AttemptId(run=run.id, shard=shard, epoch=epoch), over=True)
+    return LogSource(region=region, attempt=attempt_id(run.id, shard, epoch), over=True)
 
 
 def _cluster_of(call: Call, source: LogSource) -> ClusterAdapter:
@@ -286,7 +288,7 @@ async def _follow_task(
             again = True
             # Cleared before the store is read: a change in between wakes the wait above.
             changed.clear()
-            source = await _newest_source(call, run, position.source.attempt.shard, position.task)
+            source = await _newest_source(call, run, position.shard, position.task)
             now = await services.store.run(run.id)
             if source is None or source.region not in services.clusters or now is None or now.phase.terminal:
                 return

@@ -129,6 +129,7 @@ async def retry(call: Call) -> Response:
     submission = Submission(
         workflow=obliged,
         task_count=run.task_count,
+        stage_tasks=run.stage_tasks,
         document=run.workflow if obliged is workflow else msgspec.json.encode(obliged),
         fingerprint=run.fingerprint,
         principal=call.principal,

@@ -92,6 +92,7 @@ async def _decide(
     submission = Submission(
         workflow=obliged,
         task_count=reading.task_count,
+        stage_tasks=reading.stage_tasks,
         document=document,
         fingerprint=fingerprint(canonical),
         released="" if released is None else released.label,
@@ -164,7 +165,7 @@ def _read_quickly(body: bytes, tenant: str, services: Services) -> Reading | Non
     limits = services.settings.documents
     if (workflow := parse_quickly(body, limits)) is None or workflow.spec.shards.items is not None:
         return None
-    if any(task.when is not None or task.outputs is not None for task in workflow.spec.tasks):
+    if any(task.when is not None or task.outputs is not None for task in workflow.spec.all_tasks):
         return None
     workflow = with_tenant(workflow, tenant)
     canonical = msgspec.json.encode(workflow)
@@ -175,6 +176,7 @@ def _read_quickly(body: bytes, tenant: str, services: Services) -> Reading | Non
         whole=True,
         canonical=canonical,
         task_count=len(workflow.spec.tasks),
+        stage_tasks=workflow.stage_tasks,
         mistakes=list(likely_mistakes(workflow, canonical)),
     )
 

@@ -19,14 +19,16 @@ from gateway.core.history_details import OperationDetail as OperationDetail
 from gateway.core.history_details import PolicyDetail as PolicyDetail
 from gateway.core.history_details import RestoreDetail as RestoreDetail
 from gateway.core.history_details import RoutingDetail as RoutingDetail
+from gateway.core.history_details import RunPhaseDetail as RunPhaseDetail
 from gateway.core.history_details import WorkflowDetail as WorkflowDetail
-from gateway.core.run import RunPhase
 from gateway.core.shard_states import Event, Phase
 
 
 class HistoryKind(StrEnum):
-    """The kind of a history entry: what happened. `Intended` to `Unreadable` are the events of shards."""
+    """The kind of a history entry: what happened. `Begun` to `Unreadable` are the events of shards."""
 
+    BEGUN = "Begun"
+    OMITTED = "Omitted"
     INTENDED = "Intended"
     CONFIRMED = "Confirmed"
     REFUSED = "Refused"
@@ -187,13 +189,6 @@ class CancellationDetail(Detail, frozen=True, kw_only=True):
     trace_id: str
 
 
-class RunPhaseDetail(Detail, frozen=True, kw_only=True, rename={"before": "from", "after": "to"}):
-    """History detail: the run's phase before and after a change."""
-
-    before: RunPhase
-    after: RunPhase
-
-
 class RegionEventDetail(Detail, frozen=True, kw_only=True):
     """History detail: a region that answers again after it was forgotten, or that has revealed an old store.
 
@@ -205,6 +200,8 @@ class RegionEventDetail(Detail, frozen=True, kw_only=True):
     """The region's name; empty where an operator, or a restored store itself, said that it is a copy."""
 
 
+OF_RETRIES: Final = frozenset({Event.RETRIED, Event.REARMED})
+"""The events of shards that have no kind of history entry."""
 POLICY_KINDS: Final = tuple(kind for kind in HistoryKind if kind.startswith("Policy"))
 """The kinds of history entries about policy bundles."""
 WORKFLOW_KINDS: Final = tuple(kind for kind in HistoryKind if kind.startswith("Workflow"))
@@ -224,8 +221,8 @@ ROUTING_KINDS: Final = (HistoryKind.ROUTING_APPLIED, HistoryKind.ROUTING_ROLLED_
 """The kinds of history entries about routing revisions."""
 
 DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
-    # Event.RETRIED has no kind: a retry is one `Reopened` entry of the run, not an entry for each shard.
-    **{HistoryKind(event): TransitionDetail for event in Event if event is not Event.RETRIED},
+    # A retry is one `Reopened` entry of the run, not an entry for each shard.
+    **{HistoryKind(event): TransitionDetail for event in Event if event not in OF_RETRIES},
     HistoryKind.PLACED: PlacementDetail,
     HistoryKind.UNPLACEABLE: UnplaceableDetail,
     HistoryKind.TASK_FINISHED: TaskDetail,

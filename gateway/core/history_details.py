@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from gateway.core.run import RunPhase
+
 
 class Detail(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The base class of all history details.
@@ -121,3 +123,12 @@ class RestoreDetail(Detail, frozen=True, kw_only=True):
     """The number of the newest seal in the backup; 0 if it has none."""
     replaced_seal: int | None
     """The number of the newest seal in the store that was replaced; None where none could be read."""
+
+
+class RunPhaseDetail(Detail, frozen=True, kw_only=True, rename={"before": "from", "after": "to"}):
+    """History detail: the run's phase before and after a change."""
+
+    before: RunPhase
+    after: RunPhase
+    reason: str = ""
+    """Why the run has this phase, where its shards do not say it."""

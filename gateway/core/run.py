@@ -47,7 +47,11 @@ class Run(Struct, frozen=True, kw_only=True):
     priority: int
     shard_count: int
     task_count: int = 1
-    """The number of tasks in one shard, which is the same in all."""
+    """The number of tasks in one main shard, which is the same in all."""
+    stage_tasks: tuple[int, int] = (0, 0)
+    """The numbers of tasks in the stages `collect` and `finally`."""
+    finally_seconds: float = 600.0
+    """The time limit of the stage `finally`, from its beginning."""
     weight: float = 1.0
     """The tenant's weight: its turns for each turn of a tenant of weight 1."""
     workflow: bytes
@@ -55,6 +59,10 @@ class Run(Struct, frozen=True, kw_only=True):
     created_at: float
     deadline_at: float | None = None
     cancel_requested_at: float | None = None
+    finally_deadline_at: float | None = None
+    """The deadline of the stage `finally`; None: it has not begun."""
+    finally_cancelled_at: float | None = None
+    """The time at which a cancellation was requested while `finally` was under way."""
     finished_at: float | None = None
     decision_id: str
     """The id of the policy decision in force: that of the acceptance, retry or latest placement."""
@@ -70,6 +78,11 @@ class Run(Struct, frozen=True, kw_only=True):
     """The span of the request that submitted it, in which its attempts are; None: older than this field."""
     fingerprint: bytes = b""
     """The SHA-256 of the canonical document; another document under the same Idempotency-Key is refused."""
+
+    @property
+    def has_stages(self) -> bool:
+        """Whether the run has a shard of its own for `collect` or `finally`."""
+        return any(self.stage_tasks)
 
 
 class FailedTry(Struct, frozen=True, kw_only=True, gc=False):

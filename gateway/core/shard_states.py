@@ -10,11 +10,14 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 from clusters.protocol import AttemptId, Fence
+from waypost.workflow.stages import name_in_cluster, name_in_gateway
 
 
 class Phase(StrEnum):
     """The phase of a shard in its life cycle, from Pending to one of the terminal phases."""
 
+    WAITING = "Waiting"
+    """The shard is of a stage (`collect`, `finally`) whose time has not come."""
     PENDING = "Pending"
     DISPATCHING = "Dispatching"
     RUNNING = "Running"
@@ -46,6 +49,8 @@ class Event(StrEnum):
     `RULES` says in which phases each can occur, and when it is raised.
     """
 
+    BEGUN = "Begun"
+    OMITTED = "Omitted"
     INTENDED = "Intended"
     CONFIRMED = "Confirmed"
     REFUSED = "Refused"
@@ -63,6 +68,7 @@ class Event(StrEnum):
     EXPIRY_ENFORCED = "ExpiryEnforced"
     UNREADABLE = "Unreadable"
     RETRIED = "Retried"
+    REARMED = "Rearmed"
 
 
 class Rule(Struct, frozen=True):
@@ -79,12 +85,13 @@ class Rule(Struct, frozen=True):
     """Whether the attempt becomes an orphan (T11): it may still run, or a late create call may start it."""
 
 
+_WAITING: Final = frozenset({Phase.WAITING})
 _PENDING: Final = frozenset({Phase.PENDING})
 _DISPATCHING: Final = frozenset({Phase.DISPATCHING})
 _SUSPECT: Final = frozenset({Phase.SUSPECT})
 _CANCELLING: Final = frozenset({Phase.CANCELLING})
 _ACTIVE: Final = _PENDING | PLACED
-_OPEN: Final = _ACTIVE | _CANCELLING
+_OPEN: Final = _WAITING | _ACTIVE | _CANCELLING
 
 RULES: Final[Sequence[Rule]] = (
     Rule("T2", Event.INTENDED, _PENDING, Phase.DISPATCHING,
@@ -114,8 +121,14 @@ RULES: Final[Sequence[Rule]] = (
          "it expired, and every attempt is confirmed as gone, or listed where its region is out of reach"),
     Rule("T13", Event.RETRIED, frozenset({Phase.FAILED, Phase.QUARANTINED, Phase.CANCELLED}), Phase.PENDING,
          "an operator retries the run, with a fresh decision, deadline and counts"),
+    Rule("T13", Event.REARMED, TERMINAL, Phase.WAITING,
+         "an operator retries the run, and the shard's stage comes once more after the others"),
     Rule("T14", Event.UNCONFIRMED, _DISPATCHING, Phase.PENDING,
          "the fence has passed without an answer: no cluster takes the create any more", True),
+    Rule("T15", Event.BEGUN, _WAITING, Phase.PENDING,
+         "all main shards have Succeeded (`collect`), or all other shards have ended (`finally`)"),
+    Rule("T16", Event.OMITTED, _WAITING, Phase.CANCELLED,
+         "the main shards have ended, not all as Succeeded, or the run is cancelled (`collect`)"),
     Rule("", Event.UNREADABLE, _OPEN, Phase.QUARANTINED,
          "this version of the gateway cannot read the stored document", True),
 )  # fmt: skip
@@ -180,7 +193,7 @@ class Shard(Struct, frozen=True, kw_only=True):
     @property
     def attempt(self) -> AttemptId:
         """The id of the shard's current attempt, or of its last one if none is current."""
-        return AttemptId(run=self.run, shard=self.index, epoch=self.epoch)
+        return attempt_id(self.run, self.index, self.epoch)
 
     def with_rev(self, rev: int) -> "Shard":
         """Returns a copy of the shard with `rev` as the revision number of its stored row."""
@@ -195,6 +208,17 @@ class Shard(Struct, frozen=True, kw_only=True):
     def without_orphan(self, orphan: Orphan) -> "Shard":
         """Returns a copy of the shard with `orphan` removed from its list of orphans."""
         return structs.replace(self, orphans=tuple(other for other in self.orphans if other != orphan))
+
+
+def attempt_id(run: str, index: int, epoch: int) -> AttemptId:
+    """Returns the id under which clusters know an attempt of the shard `index` of a run."""
+    name, shard = name_in_cluster(run, index)
+    return AttemptId(run=name, shard=shard, epoch=epoch)
+
+
+def key_of(attempt: AttemptId) -> tuple[str, int]:
+    """Returns the key in the store, run and index, of the shard that an attempt is of."""
+    return name_in_gateway(attempt.run, attempt.shard)
 
 
 class InvalidTransition(Exception):

@@ -12,12 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.documents.condition_checks import condition_text_errors
-from gateway.documents.graph_checks import (
-    cycle_errors,
-    is_in_topological_order,
-    name_errors,
-    semaphore_errors,
-)
+from gateway.documents.graph_checks import graph_errors, is_in_topological_order, semaphore_errors
 from gateway.documents.outputs.references import awaits_output
 from gateway.documents.outputs.schemas import output_schema_errors
 from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_shards
@@ -28,6 +23,7 @@ from waypost.json_pointer import MAXIMUM_ERRORS, FieldError, below
 from waypost.suggestions import closest
 from waypost.workflow.placeholders import render
 from waypost.workflow.run_types import DeclaredExecutors
+from waypost.workflow.stages import COLLECT_SHARD, Stage
 from waypost.workflow.task import SideEffects
 
 RENDERED_CHARACTERS: Final = 400_000
@@ -96,13 +92,12 @@ def _errors(
     if workflow.spec.schedule is not None:
         yield FieldError("/spec/schedule", NO_SCHEDULES)
     # Nearly every document lists its tasks in order: one pass then proves that names and needs are right.
-    if not is_in_topological_order(workflow.spec.tasks):
-        yield from name_errors(workflow.spec.tasks)
-        yield from cycle_errors(workflow.spec.tasks)
-    yield from semaphore_errors(workflow.spec.tasks, workflow.spec.semaphores)
+    if workflow.spec.has_stages or not is_in_topological_order(workflow.spec.tasks):
+        yield from graph_errors(workflow.spec)
+    yield from semaphore_errors(workflow.spec)
     yield from _type_errors(workflow, executors)
     if b'"outputs":' in canonical:
-        yield from output_schema_errors(workflow.spec.tasks)
+        yield from output_schema_errors(workflow.spec.located_tasks)
     if workflow.shard_count:  # without a shard there is nothing to fill placeholders from
         # A single byte is found ten times as fast as several.
         templated = b"$" in canonical and b"${" in canonical
@@ -116,7 +111,7 @@ def is_too_large(workflow: Workflow, limits: DocumentLimits) -> bool:
 
 
 def _size_errors(workflow: Workflow, limits: DocumentLimits) -> Iterator[FieldError]:
-    tasks = workflow.spec.tasks
+    tasks = workflow.spec.all_tasks
     if len(tasks) > limits.maximum_tasks:
         yield FieldError("/spec/tasks", f"there are {len(tasks)} tasks; {limits.maximum_tasks} are allowed")
     edges = sum([len(task.needs) for task in tasks])
@@ -128,9 +123,10 @@ def _size_errors(workflow: Workflow, limits: DocumentLimits) -> Iterator[FieldEr
             "/spec/tasks",
             f"the conditions have {conditions} characters; {limits.maximum_condition_characters} are allowed",
         )
-    if workflow.shard_count > limits.maximum_shards:
+    maximum_shards = min(limits.maximum_shards, COLLECT_SHARD)
+    if workflow.shard_count > maximum_shards:
         yield FieldError(
-            "/spec/shards", f"there are {workflow.shard_count} shards; {limits.maximum_shards} are allowed"
+            "/spec/shards", f"there are {workflow.shard_count} shards; {maximum_shards} are allowed"
         )
 
 
@@ -197,20 +193,16 @@ def _type_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[F
     The second is an error only in a workflow that asks for the side effects `exclusive`.
     """
     exclusive = workflow.spec.side_effects is SideEffects.EXCLUSIVE
-    types = {task.type for task in workflow.spec.tasks}
+    types = {task.type for task in workflow.spec.all_tasks}
     if types <= executors.run_types.keys() and not (exclusive and types - executors.exclusive):
         return
-    for index, task in enumerate(workflow.spec.tasks):
+    for at, task in workflow.spec.located_tasks:
         if task.type not in executors.run_types:
             known = ", ".join(sorted(executors.run_types))
-            yield FieldError(
-                f"/spec/tasks/{index}/type", f"{task.type[:80]} is not a known executor; there are {known}"
-            )
+            yield FieldError(f"{at}/type", f"{task.type[:80]} is not a known executor; there are {known}")
         elif exclusive and task.type not in executors.exclusive:
             asked = "which sideEffects: exclusive asks for"
-            yield FieldError(
-                f"/spec/tasks/{index}/type", f"{task.type} cannot end a task before its lease does, {asked}"
-            )
+            yield FieldError(f"{at}/type", f"{task.type} cannot end a task before its lease does, {asked}")
 
 
 def _run_errors(
@@ -224,39 +216,42 @@ def _run_errors(
     if not templated:
         if _all_fit(workflow, executors):
             return
-        for index, task in enumerate(workflow.spec.tasks):
+        for at, task in workflow.spec.located_tasks:
             if (run_type := executors.run_types.get(task.type)) is not None:
-                yield from _schema_errors_of_run(task.run, run_type, f"/spec/tasks/{index}/run")
+                yield from _schema_errors_of_run(task.run, run_type, f"{at}/run")
         return
-    placeholders = PlaceholderChecks(workflow)
-    broken = set[int]()
-    for index, task in enumerate(workflow.spec.tasks):
-        for error in placeholders.errors(task, f"/spec/tasks/{index}"):
-            broken.add(index)
-            yield error
+    broken, added = set[str](), 0
+    for stage in Stage if workflow.spec.has_stages else (Stage.MAIN,):
+        placeholders = PlaceholderChecks(workflow, stage)
+        for at, task in workflow.spec.located_tasks_of(stage):
+            for error in placeholders.errors(task, at):
+                broken.add(at)
+                yield error
+        added += placeholders.added
     # Filling in what follows would use the memory that this limit protects.
-    if placeholders.added > limits.maximum_bytes:
+    if added > limits.maximum_bytes:
         yield FieldError(
-            "/spec/tasks",
-            f"placeholders add {placeholders.added} characters; {limits.maximum_bytes} are allowed",
+            "/spec/tasks", f"placeholders add {added} characters; {limits.maximum_bytes} are allowed"
         )
         return
     yield from _rendered_run_errors(workflow, executors, broken=broken)
 
 
 def _rendered_run_errors(
-    workflow: Workflow, executors: DeclaredExecutors, *, broken: set[int]
+    workflow: Workflow, executors: DeclaredExecutors, *, broken: set[str]
 ) -> Iterator[FieldError]:
     """Yields the errors in each task's `run` with the placeholders filled in for a sample of the shards.
 
     The sample is the first shard of each form of item. Tasks in `broken` have placeholder errors and are left
     out. `RENDERED_CHARACTERS` bounds the work.
     """
-    shards, left = distinct_shards(workflow), RENDERED_CHARACTERS
-    for index, task in enumerate(workflow.spec.tasks):
+    main_shards, left = distinct_shards(workflow), RENDERED_CHARACTERS
+    for at, task in workflow.spec.located_tasks:
         run_type = executors.run_types.get(task.type)
-        if run_type is None or index in broken:
+        if run_type is None or at in broken:
             continue
+        # A task of another stage has one shard, without an item.
+        shards = main_shards if at.startswith("/spec/tasks/") else main_shards[:1]
         # A task that does not use the item is the same in all shards, so the first shard is enough.
         varied, characters = False, TASK_CHARACTERS
         if len(shards) > 1:
@@ -264,10 +259,10 @@ def _rendered_run_errors(
             varied, characters = b"${shard.item" in encoded, max(len(encoded), TASK_CHARACTERS)
         reported: set[str] = set()
         for shard in shards[: max(left // characters, 1)] if varied else shards[:1]:
-            run = render(task.run, {"params": workflow.spec.params, "shard": shard}, last=True)
-            at = f"/spec/tasks/{index}/run"
-            for error in _schema_errors_of_run(run, run_type, at):
-                if error.pointer in reported or awaits_output(run, error.pointer.removeprefix(at)):
+            values = {"params": workflow.spec.params, "shard": shard, "status": "Quarantined"}
+            run = render(task.run, values, last=True)
+            for error in _schema_errors_of_run(run, run_type, f"{at}/run"):
+                if error.pointer in reported or awaits_output(run, error.pointer.removeprefix(f"{at}/run")):
                     continue
                 reported.add(error.pointer)
                 where = f", in shard {shard['index']}" if varied else ""
@@ -278,7 +273,7 @@ def _rendered_run_errors(
 def _all_fit(workflow: Workflow, executors: DeclaredExecutors) -> bool:
     run_types, convert = executors.run_types, msgspec.convert
     try:
-        for task in workflow.spec.tasks:
+        for task in workflow.spec.all_tasks:
             if (run_type := run_types.get(task.type)) is not None:
                 convert(task.run, run_type)
     except msgspec.ValidationError:

@@ -18,9 +18,9 @@ SHARD_FIELDS: Final = ("count", "index", "item")
 
 def condition_text_errors(workflow: Workflow) -> Iterator[FieldError]:
     """Yields an error for each `when` condition that is too long or has placeholders; compiles none."""
-    for index, task in enumerate(workflow.spec.tasks):
+    for at, task in workflow.spec.located_tasks:
         if task.when is not None and (error := text_error(task.when)) is not None:
-            yield FieldError(f"/spec/tasks/{index}/when", error)
+            yield FieldError(f"{at}/when", error)
 
 
 class ConditionTrial:
@@ -32,8 +32,8 @@ class ConditionTrial:
 
     def __init__(self, workflow: Workflow) -> None:
         self.params = workflow.spec.params
-        self._tasks = workflow.spec.tasks
-        texts = dict.fromkeys(task.when for task in self._tasks if task.when is not None)
+        self._tasks = list(workflow.spec.located_tasks)
+        texts = dict.fromkeys(task.when for _, task in self._tasks if task.when is not None)
         self._texts = [text for text in texts if text_error(text) is None]
         of_shards = any("shard" in text for text in self._texts)
         self._shards = distinct_shards(workflow) if of_shards else [{}]
@@ -70,8 +70,8 @@ class ConditionTrial:
         for (text, shard), answer in zip(asked, further, strict=False):
             if answer.error:
                 found.setdefault(text, answer.error + self._where(reads[text], shard))
-        for index, task in enumerate(self._tasks):
-            at = f"/spec/tasks/{index}/when"
+        for pointer, task in self._tasks:
+            at = f"{pointer}/when"
             if task.when in found:
                 yield FieldError(at, found[task.when])
             elif task.when in reads:

@@ -9,11 +9,15 @@ from typing import Final
 
 from msgspec import structs
 
+from gateway.documents.workflow import Spec
 from waypost.json_pointer import FieldError
 from waypost.suggestions import closest
 from waypost.workflow.graph import find_cycle
+from waypost.workflow.stages import Stage
 from waypost.workflow.task import TaskSpec
 
+COLLECTED_TASKS: Final = 1_000
+"""The maximum number of main tasks whose outputs the tasks of `collect` get."""
 REPORTED_CYCLES: Final = 10
 """The maximum number of cycles that are reported."""
 
@@ -32,39 +36,79 @@ def is_in_topological_order(tasks: tuple[TaskSpec, ...]) -> bool:
     return len(before) == len(tasks)
 
 
-def name_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
-    """Yields errors for repeated task names, and for needs that are unknown, repeated or the task itself."""
-    counts = Counter(task.name for task in tasks)
-    for index, task in enumerate(tasks):
-        if counts[task.name] > 1:
-            yield FieldError(
-                f"/spec/tasks/{index}/name", f"{task.name} is the name of {counts[task.name]} tasks"
+def graph_errors(spec: Spec) -> Iterator[FieldError]:
+    """Yields errors of names, needs and cycles in all stages of a workflow."""
+    stages = Stage if spec.has_stages else (Stage.MAIN,)
+    for stage in stages:
+        yield from name_errors(spec, stage)
+    for stage in stages:
+        tasks = spec.tasks_of(stage)
+        if stage is Stage.COLLECT:
+            own = {task.name for task in tasks}
+            tasks = tuple(
+                structs.replace(task, needs=tuple(need for need in task.needs if need in own))
+                for task in tasks
             )
+        yield from cycle_errors(tasks, "tasks" if stage is Stage.MAIN else stage)
+    if Stage.COLLECT in stages:
+        yield from _collected_errors(spec)
+
+
+def name_errors(spec: Spec, stage: Stage = Stage.MAIN) -> Iterator[FieldError]:
+    """Yields errors for repeated task names, and for needs that are unknown, repeated or the task itself.
+
+    The tasks of `collect` may need main tasks, and those of no other stage tasks of another one.
+    """
+    counts = Counter(task.name for task in spec.all_tasks)
+    known = {task.name for task in spec.tasks_of(stage)}
+    if stage is Stage.COLLECT:
+        known |= {task.name for task in spec.tasks}
+    for at, task in spec.located_tasks_of(stage):
+        if counts[task.name] > 1:
+            yield FieldError(f"{at}/name", f"{task.name} is the name of {counts[task.name]} tasks")
         seen: set[str] = set()
-        for at, need in enumerate(task.needs):
-            if need not in counts:
-                yield FieldError(f"/spec/tasks/{index}/needs/{at}", f"there is no task {need[:128]}")
+        for index, need in enumerate(task.needs):
+            if need not in known:
+                other = f"there is no task {need[:128]}" if need not in counts else _other_stage(need, stage)
+                yield FieldError(f"{at}/needs/{index}", other)
             elif need == task.name:
-                yield FieldError(f"/spec/tasks/{index}/needs/{at}", f"{need} needs itself")
+                yield FieldError(f"{at}/needs/{index}", f"{need} needs itself")
             elif need in seen:
-                yield FieldError(f"/spec/tasks/{index}/needs/{at}", f"{need} is named twice")
+                yield FieldError(f"{at}/needs/{index}", f"{need} is named twice")
             seen.add(need)
 
 
-def semaphore_errors(
-    tasks: Sequence[TaskSpec], semaphores: Collection[str], at: str = "/spec/tasks"
-) -> Iterator[FieldError]:
-    """Yields an error for each task, of those at the pointer `at`, whose semaphore the workflow lacks."""
-    for index, task in enumerate(tasks):
+def semaphore_errors(spec: Spec) -> Iterator[FieldError]:
+    """Yields an error for each task whose semaphore the workflow lacks."""
+    semaphores = spec.semaphores
+    for at, task in spec.located_tasks:
         name = task.semaphore
         if name is None or name in semaphores:
             continue
         alike = closest(name, semaphores)
         hint = f"did you mean {alike}?" if alike else f"write spec.semaphores: {{{name}: 1}}"
-        yield FieldError(f"{at}/{index}/semaphore", f"spec.semaphores has no {name}; {hint}")
+        yield FieldError(f"{at}/semaphore", f"spec.semaphores has no {name}; {hint}")
 
 
-def cycle_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
+def _other_stage(need: str, stage: Stage) -> str:
+    """Returns the error of a task that needs `need`, a task of a stage that its own may not need."""
+    if stage is Stage.FINALLY:
+        return f"{need} is not in finally, which begins when all else has ended: leave it out"
+    return f"{need} is in a later stage, collect or finally"
+
+
+def _collected_errors(spec: Spec) -> Iterator[FieldError]:
+    """Yields an error if `collect` needs the outputs of too many tasks."""
+    main = {task.name for task in spec.tasks}
+    needed = {need for task in spec.tasks_of(Stage.COLLECT) for need in task.needs} & main
+    if len(needed) > COLLECTED_TASKS:
+        yield FieldError(
+            "/spec/collect",
+            f"its tasks need {len(needed)} tasks of spec.tasks; {COLLECTED_TASKS} are allowed",
+        )
+
+
+def cycle_errors(tasks: tuple[TaskSpec, ...], field: str = "tasks") -> Iterator[FieldError]:
     """Yields an error for each cycle among the tasks, at most `REPORTED_CYCLES`; the cycles share no task.
 
     A task that needs itself is left to `name_errors`.
@@ -79,7 +123,7 @@ def cycle_errors(tasks: tuple[TaskSpec, ...]) -> Iterator[FieldError]:
         cycle = find_cycle(left)
         if cycle is None:
             return
-        yield FieldError(f"/spec/tasks/{places[cycle[0]]}/needs", f"cycle: {_cycle_text(cycle)}")
+        yield FieldError(f"/spec/{field}/{places[cycle[0]]}/needs", f"cycle: {_cycle_text(cycle)}")
         # Only cycles without a common task are reported: the number of all cycles may be exponential.
         members = set(cycle)
         left = tuple(task for task in left if task.name not in members)

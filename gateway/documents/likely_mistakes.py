@@ -38,10 +38,10 @@ def likely_mistakes(workflow: Workflow, canonical: bytes) -> Iterator[str]:
         looks.append(_foreign_placeholder)
     if b'"WAYPOST_' in canonical:
         looks.append(_own_variable)
-    if any(task.type == "delay" for task in workflow.spec.tasks):
+    if any(task.type == "delay" for task in workflow.spec.all_tasks):
         looks.append(_delay_beyond_timeout)
     for look in looks:
-        found = (f"task {task.name}: {text}" for task in workflow.spec.tasks if (text := look(task)))
+        found = (f"task {task.name}: {text}" for task in workflow.spec.all_tasks if (text := look(task)))
         yield from list(found)[:1]
 
 

@@ -163,9 +163,10 @@ def _is_certainly_strict(workflow: Workflow, value: Any, body: bytes, depth: int
 def _free_form_values(workflow: Workflow) -> list[Any]:
     """Returns the values in the workflow that may be any JSON; the schema bounds all others."""
     spec = workflow.spec
-    found: list[Any] = [task.run for task in spec.tasks]
-    found += [task.source for task in spec.tasks if task.source is not None]
-    found += [task.target for task in spec.tasks if task.target is not None]
+    tasks = spec.all_tasks
+    found: list[Any] = [task.run for task in tasks]
+    found += [task.source for task in tasks if task.source is not None]
+    found += [task.target for task in tasks if task.target is not None]
     return [*found, spec.params, spec.shards.items]
 
 

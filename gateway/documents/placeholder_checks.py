@@ -6,29 +6,33 @@ from itertools import islice
 from typing import Any, Final
 
 import msgspec
+from msgspec import structs
 
 from gateway.documents.outputs.references import OutputReferences
-from gateway.documents.workflow import Workflow
+from gateway.documents.workflow import Spec, Workflow
 from waypost.json_pointer import FieldError, below
 from waypost.workflow.placeholders import PlaceholderError, lookup, malformed, references, shown
+from waypost.workflow.stages import Stage
 from waypost.workflow.task import TaskSpec
 
 TEXT_ERRORS: Final = 10
 """The maximum number of placeholder errors of each kind that are reported for one text."""
 WITH_TEXT: Final = (str, Mapping, list, tuple)
 SHARD_FIELDS: Final = ("count", "index", "item")
+STATUS: Final = ("status",)
 
 
 class PlaceholderChecks:
-    """Checks the placeholders of one workflow. Each name is looked up once, however often it is used."""
+    """Checks the placeholders of one stage of a workflow. Each name is looked up once, however often used."""
 
-    def __init__(self, workflow: Workflow) -> None:
+    def __init__(self, workflow: Workflow, stage: Stage = Stage.MAIN) -> None:
+        self._stage = stage
         self._params = {"params": workflow.spec.params}
         self._shards = [{"shard": sample} for sample in _sample_shards(workflow)]
         self._has_items = workflow.spec.shards.items is not None
         self._sizes: dict[tuple[str, ...], int] = {}
         self._faults: dict[tuple[str, ...], str] = {}
-        self._outputs = OutputReferences(workflow.spec.tasks)
+        self._outputs = OutputReferences(_tasks_with_outputs(workflow.spec, stage))
         self.added = 0
         """The most characters that placeholders checked so far add to one shard."""
 
@@ -89,15 +93,33 @@ class PlaceholderChecks:
         `PlaceholderError` if there is no such value in some shard.
         """
         if names not in self._sizes:
+            if names == STATUS and self._stage is Stage.FINALLY:
+                self._sizes[names] = len("Quarantined")
+                return self._sizes[names]
             # Refused here although `lookup` would say so too: this sentence lists the names that there are.
             if names[0] != "params" and (names[0] != "shard" or names[1] not in SHARD_FIELDS):
                 known = "there are params.NAME, tasks.NAME.output, shard.index, shard.count and shard.item"
+                if self._stage is not Stage.MAIN:
+                    known = "there are params.NAME, tasks.NAME.output and shard.count"
+                    known += " and status" if self._stage is Stage.FINALLY else ""
+                elif names == STATUS:
+                    known = "only tasks of finally are told it"
                 raise PlaceholderError(f"${{{shown(names)}}} names nothing: {known}")
+            if names[0] == "shard" and names[1] != "count" and self._stage is not Stage.MAIN:
+                raise PlaceholderError(f"${{{shown(names)}}} names nothing: {self._stage} is for all shards")
             if names[:2] == ("shard", "item") and not self._has_items:
                 raise PlaceholderError(f"${{{shown(names)}}} names nothing: spec.shards has no items")
             scopes = [self._params] if names[0] == "params" else self._shards
             self._sizes[names] = max(_encoded_length(names, scope) for scope in scopes)
         return self._sizes[names]
+
+
+def _tasks_with_outputs(spec: Spec, stage: Stage) -> tuple[TaskSpec, ...]:
+    """Returns the tasks whose outputs the tasks of a stage may read; those of `collect` read lists of outputs."""
+    own = spec.tasks_of(stage)
+    if stage is not Stage.COLLECT:
+        return own
+    return (*own, *(structs.replace(task, outputs=None) for task in spec.tasks))
 
 
 def _encoded_length(names: tuple[str, ...], scope: Mapping[str, Any]) -> int:

@@ -1,26 +1,38 @@
-"""Renders a stored workflow document into the `RunSpec` that clusters receive."""
+"""Renders a stored workflow document into the `RunSpec` that clusters receive, one for each of its stages."""
 
+from typing import Any
+
+import msgspec
 from msgspec import structs
 
 from clusters.protocol import RunSpec
 from gateway.documents.workflow import Workflow
 from waypost.tracing.context import TraceContext
 from waypost.workflow.placeholders import render
+from waypost.workflow.stages import COLLECT_SHARD, FINALLY_SHARD, Ending, Stage, name_in_cluster
+from waypost.workflow.task import TaskSpec
+
+_INDICES = {Stage.MAIN: 0, Stage.COLLECT: COLLECT_SHARD, Stage.FINALLY: FINALLY_SHARD}
 
 
 def run_spec(
     run_id: str,
     workflow: Workflow,
+    stage: Stage = Stage.MAIN,
     *,
+    ending: Ending | None = None,
     fairness_key: str = "",
     fairness_weight: float = 1.0,
     span: TraceContext | None = None,
 ) -> RunSpec:
-    """Builds the `RunSpec` of a run: its tasks with `${params.*}` filled in, its fairness, its span.
+    """Builds the `RunSpec` of a stage of a run: tasks with `${params.*}` filled in, its fairness, its span.
 
-    `${shard.*}` is left to the cluster, which fills it in for each shard.
+    `${shard.*}` is left to the cluster, which fills it in for each shard. `ending` is what the tasks of
+    `finally` are told.
     """
-    values = {"params": workflow.spec.params}
+    values: dict[str, Any] = {"params": workflow.spec.params}
+    if ending is not None:
+        values["status"] = ending.status
     tasks = tuple(
         structs.replace(
             task,
@@ -28,10 +40,12 @@ def run_spec(
             source=render(task.source, values, last=False),
             target=render(task.target, values, last=False),
         )
-        for task in workflow.spec.tasks
+        for task in workflow.spec.tasks_of(stage)
     )
+    if stage is Stage.COLLECT:
+        tasks = (*_collected(workflow, tasks), *tasks)
     return RunSpec(
-        run=run_id,
+        run=name_in_cluster(run_id, _INDICES[stage])[0],
         tasks=tasks,
         params=workflow.spec.params,
         shard_count=workflow.shard_count,
@@ -42,4 +56,23 @@ def run_spec(
         semaphores=workflow.spec.semaphores,
         period_seconds=workflow.spec.period_seconds,
         span=span,
+        ending=ending,
     )
+
+
+def collected_tasks(workflow: Workflow) -> tuple[str, ...]:
+    """Returns the names of the main tasks whose outputs the tasks of `collect` need, in order."""
+    own = {task.name for task in workflow.spec.tasks_of(Stage.COLLECT)}
+    needs = (need for task in workflow.spec.tasks_of(Stage.COLLECT) for need in task.needs)
+    return tuple(dict.fromkeys(need for need in needs if need not in own))
+
+
+def _collected(workflow: Workflow, tasks: tuple[TaskSpec, ...]) -> tuple[TaskSpec, ...]:
+    """Returns stand-ins for the main tasks that `collect` needs: to its cluster they are finished tasks.
+
+    They are tasks of `collect` under another name, so that they ask for nothing that those do not.
+    """
+    if not (names := collected_tasks(workflow)):
+        return ()
+    smallest = min(tasks, key=lambda task: len(msgspec.json.encode(task.run)))
+    return tuple(TaskSpec(name=name, type=smallest.type, run=smallest.run) for name in names)

@@ -4,10 +4,12 @@
 the API serves is generated from them, with their docstrings and descriptions as its text.
 """
 
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
 
+from waypost.workflow.stages import Stage
 from waypost.workflow.task import Places, Seconds, SideEffects, TaskName, TaskSpec
 
 DnsLabel: TypeAlias = Annotated[
@@ -105,6 +107,67 @@ class Spec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fie
         Seconds | None,
         Meta(description="How often it is submitted; a rate-monotonic queue serves the shortest first."),
     ] = None
+    collect: (
+        Annotated[
+            tuple[TaskSpec, ...],
+            Meta(description="Tasks that run once, when all shards have succeeded; they may need any task."),
+        ]
+        | UnsetType
+    ) = UNSET
+    final: (
+        Annotated[
+            tuple[TaskSpec, ...],
+            Meta(description="Tasks that run once, when everything else has ended, however it ended."),
+        ]
+        | UnsetType
+    ) = field(name="finally", default=UNSET)
+    finally_seconds: (
+        Annotated[
+            float,
+            Meta(gt=0, le=86_400, description="The time limit of `finally`, all its tasks. Default: 600."),
+        ]
+        | UnsetType
+    ) = UNSET
+
+    def tasks_of(self, stage: Stage) -> tuple[TaskSpec, ...]:
+        """Returns the tasks of a stage; none if the workflow does not have the stage."""
+        if stage is Stage.MAIN:
+            return self.tasks
+        tasks = self.collect if stage is Stage.COLLECT else self.final
+        return () if tasks is UNSET else tasks
+
+    def with_tasks(self, change: Callable[[TaskSpec], TaskSpec]) -> "Spec":
+        """Returns the specification with the tasks of all stages as `change` makes them."""
+        return structs.replace(
+            self,
+            tasks=tuple(map(change, self.tasks)),
+            collect=UNSET if self.collect is UNSET else tuple(map(change, self.collect)),
+            final=UNSET if self.final is UNSET else tuple(map(change, self.final)),
+        )
+
+    @property
+    def has_stages(self) -> bool:
+        """Whether the workflow has tasks in `collect` or `finally`."""
+        return bool(self.collect or self.final)
+
+    @property
+    def all_tasks(self) -> tuple[TaskSpec, ...]:
+        """The tasks of all stages, in order."""
+        if not self.has_stages:
+            return self.tasks
+        return tuple(task for stage in Stage for task in self.tasks_of(stage))
+
+    @property
+    def located_tasks(self) -> Iterator[tuple[str, TaskSpec]]:
+        """The tasks of all stages, in order, each with its JSON pointer in the document."""
+        for stage in Stage if self.has_stages else (Stage.MAIN,):
+            yield from self.located_tasks_of(stage)
+
+    def located_tasks_of(self, stage: Stage) -> Iterator[tuple[str, TaskSpec]]:
+        """Yields the tasks of a stage, in order, each with its JSON pointer in the document."""
+        at = f"/spec/{'tasks' if stage is Stage.MAIN else stage}"
+        for index, task in enumerate(self.tasks_of(stage)):
+            yield f"{at}/{index}", task
 
 
 class Workflow(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -120,6 +183,11 @@ class Workflow(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
         """The number of shards: the number of items, or the count; 1 by default."""
         shards = self.spec.shards
         return len(shards.items) if shards.items is not None else shards.count or 1
+
+    @property
+    def stage_tasks(self) -> tuple[int, int]:
+        """The numbers of tasks in the stages `collect` and `finally`."""
+        return len(self.spec.tasks_of(Stage.COLLECT)), len(self.spec.tasks_of(Stage.FINALLY))
 
     @property
     def items(self) -> tuple[Any, ...]:

@@ -2,8 +2,9 @@
 
     {"workflow"?: the document, "context": {...}, "at": seconds, "action": "runs:submit", "principal": {...}}
 
-The rules see nothing else: no clock and no token. Since a submission waits for it, the text is joined from
-parts that are JSON already.
+`spec.tasks` has the tasks of all stages: those of `collect` and `finally` are there as well as in their own
+place. The rules see nothing else: no clock and no token. Since a submission waits for it, the text is joined
+from parts that are JSON already.
 """
 
 from collections.abc import Mapping
@@ -26,6 +27,10 @@ ENTRY_POINTS: Final[Mapping[Action, str]] = {
 """The full name of the rule that answers each action."""
 
 
+STAGES: Final = ("collect", "finally")
+"""The names of the stages of a document that have tasks of their own, beside `spec.tasks`."""
+
+
 class QuestionError(Exception):
     """Raised for a policy query that cannot be encoded: a part of it is not JSON."""
 
@@ -36,7 +41,9 @@ def encode_question(question: Question) -> bytes:
     Raises `QuestionError`, also for an integer beyond 2^53 - 1, which engines would round differently.
     """
     try:
-        workflow = b"" if question.workflow is None else b'"workflow":' + question.workflow + b","
+        workflow = b""
+        if question.workflow is not None:
+            workflow = b'"workflow":' + _with_all_tasks(question.workflow) + b","
         context = b"{}"
         if question.context:
             context = msgspec.json.encode(question.context)
@@ -52,6 +59,24 @@ def encode_question(question: Question) -> bytes:
         )
     except (TypeError, ValueError, RecursionError) as error:
         raise QuestionError(f"the question is not JSON: {error}") from error
+
+
+def _with_all_tasks(workflow: bytes) -> bytes:
+    """Returns a document with the tasks of `collect` and `finally` also among those of `spec.tasks`.
+
+    A rule about tasks then holds for all of them, whether its author knew of stages or not.
+    """
+    if b'"collect":' not in workflow and b'"finally":' not in workflow:
+        return workflow
+    document = msgspec.json.decode(workflow)
+    spec = document.get("spec") if isinstance(document, dict) else None
+    if not isinstance(spec, dict) or not isinstance(spec.get("tasks"), list):
+        return workflow
+    stages = [tasks for stage in STAGES if isinstance(tasks := spec.get(stage), list)]
+    if not stages:
+        return workflow
+    tasks = [task for of_stage in (spec["tasks"], *stages) for task in of_stage]
+    return msgspec.json.encode({**document, "spec": {**spec, "tasks": tasks}})
 
 
 def _check_integers(value: Any) -> None:

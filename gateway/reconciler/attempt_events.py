@@ -65,7 +65,7 @@ def apply_task_change(
         lose_attempt(tracked, now, "OutputsTooLarge", settings)
         return Reception.ACCEPTED
     tracked.tasks[event.task] = event.phase
-    tracked.rows.append(_row(region, event, tracked.failed_tries.get(event.task)))
+    tracked.rows.append(_row(tracked, region, event, tracked.failed_tries.get(event.task)))
     if event.phase is TaskPhase.RUNNING:
         tracked.dirty = True
         if event.seq <= tracked.unheard_until:
@@ -91,7 +91,7 @@ def _apply_retry(
         return Reception.STALE
     failed = FailedTry(tries=event.tries, ended_at=event.ended_at, reason=event.reason)
     tracked.tasks[event.task], tracked.failed_tries[event.task] = event.phase, failed
-    tracked.rows.append(_row(region, event, failed))
+    tracked.rows.append(_row(tracked, region, event, failed))
     tracked.running_since.pop(event.task, None)
     tracked.add_history(now, HistoryKind.TASK_RETRYING, _task_detail(region, event))
     return Reception.ACCEPTED
@@ -279,10 +279,10 @@ def _task_detail(region: Region, event: TaskChanged) -> TaskDetail:
     )
 
 
-def _row(region: Region, event: TaskChanged, failed: FailedTry | None) -> TaskRow:
+def _row(tracked: TrackedShard, region: Region, event: TaskChanged, failed: FailedTry | None) -> TaskRow:
     return TaskRow(
-        run=event.attempt.run,
-        shard=event.attempt.shard,
+        run=tracked.shard.run,
+        shard=tracked.shard.index,
         task=event.task,
         phase=event.phase,
         epoch=event.attempt.epoch,

@@ -216,7 +216,7 @@ def _shard_spec(tracked: TrackedShard, region: Region, now: Instant) -> ShardSpe
         attempt=shard.attempt,
         item=shard.item,
         fence=shard.fence,
-        expires_at=region.uptime_at(tracked.run.stored.deadline_at, now),
+        expires_at=region.uptime_at(tracked.run.deadline_at, now),
         results=resumption.results,
         tries=resumption.tries,
     )

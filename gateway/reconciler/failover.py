@@ -121,7 +121,7 @@ def _is_coming_back(ws: WorkingSet, tracked: TrackedShard) -> bool:
 
 def _waited(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> bool:
     """Returns whether a Suspect shard has waited for its region as long as its side effects require."""
-    side_effects, deadline = tracked.run.spec.side_effects, tracked.run.stored.deadline_at
+    side_effects, deadline = tracked.run.spec.side_effects, tracked.run.deadline_at
     wait_seconds = suspect_wait_seconds(
         side_effects,
         ran_seconds=(tracked.heard_until - since for since in tracked.running_since.values()),

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from clusters.protocol import AttemptEnded, AttemptId, Beat, Hello, LeaseAsked, Renewal, TaskChanged
 from gateway.core.instant import NEVER, Instant
-from gateway.core.shard_states import Phase
+from gateway.core.shard_states import Phase, key_of
 from gateway.reconciler.attempt_events import (
     Reception,
     apply_attempt_end,
@@ -194,7 +194,7 @@ class InboxProcessor:
             return
         # Read again, since the working set may be behind a write of another gateway: two attempts that hold a
         # lease at once would run twice.
-        stored = await self._store.shard(asked.attempt.run, asked.attempt.shard)
+        stored = await self._store.shard(*key_of(asked.attempt))
         if (
             stored is None
             or stored.region != region.name
@@ -243,7 +243,7 @@ class InboxProcessor:
 
         In the second case the cluster still lists the attempt, since its end is not acknowledged yet.
         """
-        shard = await self._store.shard(attempt.run, attempt.shard)
+        shard = await self._store.shard(*key_of(attempt))
         if shard is None or shard.attempt != attempt:
             return False
         return shard.phase.terminal or (shard.region == region.name and shard.phase.placed)

@@ -20,6 +20,7 @@ from gateway.core.shard_states import Event, Phase, Shard
 from gateway.documents.run_spec import run_spec
 from gateway.documents.workflow import Metadata, Spec, Workflow
 from gateway.reconciler.working_set.region import removed_region
+from gateway.reconciler.working_set.stages import TOO_LARGE, at_stage, stored_rows
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.settings import FailoverSettings
@@ -95,6 +96,7 @@ async def load_shard(
 
     A shard whose document cannot be read is quarantined, so that it holds up no other shard.
     """
+    run = await at_stage(run, shard, store)
     tracked = TrackedShard(
         shard=shard,
         run=run,
@@ -104,9 +106,7 @@ async def load_shard(
         suspected_at=now.monotonic if shard.phase is Phase.SUSPECT else NEVER,
         heard_until=now.monotonic if shard.phase is Phase.SUSPECT else NEVER,
     )
-    # A shard that was never placed has left no results: a read for each of a million would be in vain.
-    rows = await store.tasks(shard.run, shard.index) if shard.epoch else ()
-    _restore_progress(tracked, rows, now)
+    _restore_progress(tracked, await stored_rows(store, shard, run) or (), now)
     if not run.readable and not shard.phase.terminal:
         tracked.apply_event(now, Event.UNREADABLE, reason="Unreadable")
     return tracked
@@ -211,5 +211,7 @@ async def load_resumption(store: Store, tracked: TrackedShard, incarnation: str)
 
     A result of scope `region` counts only in the cluster journal that made it.
     """
-    rows = await store.tasks(tracked.shard.run, tracked.shard.index) if tracked.shard.epoch else ()
+    rows = await stored_rows(store, tracked.shard, tracked.run)
+    if rows is None:
+        rows, tracked.unfit = (), TOO_LARGE
     tracked.start_from(resume(tracked.run.spec.tasks, rows, incarnation=incarnation), rows)

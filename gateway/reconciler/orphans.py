@@ -10,7 +10,7 @@ from collections.abc import Set
 from clusters.protocol import DEADLINE_EXCEEDED, AttemptId, Hello, TombstoneAnswer
 from gateway.core.history import HistoryKind, OrphanDetail
 from gateway.core.instant import NEVER, Instant
-from gateway.core.shard_states import Event, Phase
+from gateway.core.shard_states import Event, Phase, attempt_id
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
@@ -141,4 +141,4 @@ def _has_stopped(
 
 
 def _attempt(tracked: TrackedShard, epoch: int) -> AttemptId:
-    return AttemptId(run=tracked.shard.run, shard=tracked.shard.index, epoch=epoch)
+    return attempt_id(*tracked.shard.key, epoch)

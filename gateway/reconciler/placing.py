@@ -10,7 +10,7 @@ from gateway.core.failover_rules import may_be_poison
 from gateway.core.history import HistoryKind, UnplaceableDetail
 from gateway.core.instant import NEVER, Instant
 from gateway.core.run import Run
-from gateway.core.shard_states import Phase, Shard
+from gateway.core.shard_states import Event, Phase, Shard
 from gateway.policy.interface import PolicyEngine
 from gateway.reconciler.dispatch import BatchLoad, create_size, open_batches
 from gateway.reconciler.loading import load_resumption, load_run, load_shard, rendered
@@ -19,6 +19,7 @@ from gateway.reconciler.reauthorize import reauthorize, withdraw_forbidden
 from gateway.reconciler.tenant_shares import PassShares, TenantShares
 from gateway.reconciler.working_set.deferral import Deferral
 from gateway.reconciler.working_set.region_losses import Trials, in_order_of_trial
+from gateway.reconciler.working_set.stages import at_stage
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.filters import NO_FREE_SLOT, NO_SHARE, takes_work
@@ -28,6 +29,7 @@ from gateway.regions.region_condition import Taint
 from gateway.regions.region_view import RegionView
 from gateway.settings import FailoverSettings, PlacingSettings
 from gateway.store.interface import Store
+from waypost.workflow.stages import Stage, stage_of
 
 READ_BYTES = 4 * 1024 * 1024
 """The maximum bytes of documents that are read at once in one pass; others are read one by one."""
@@ -65,7 +67,7 @@ class Placer:
         self._runs: dict[str, tuple[LoadedRun, bool] | None] = {}
         self._read: Mapping[str, Run] = {}
         self._spreads: dict[str, Counter[str]] = {}
-        self._demands: dict[str, Demand] = {}
+        self._demands: dict[tuple[str, Stage], Demand] = {}
         self._on_trial = Trials()
 
     def request(self) -> None:
@@ -158,7 +160,8 @@ class Placer:
             await self._defer(shard, run, reason, now)
             return
         may_be_poison = self._may_be_poison(shard, now)
-        found = self._choose_region(run, self._on_trial.closed_to(run.stored.tenant) if may_be_poison else ())
+        apart_from = self._on_trial.closed_to(run.stored.tenant) if may_be_poison else ()
+        found = self._choose_region(run, stage_of(shard.index), apart_from)
         if isinstance(found, Unplaceable) and NO_SHARE in found.rejected.values():
             # It is looked at again soon, and others of its tenant meanwhile, a few at each pass.
             self._crowded[run.stored.tenant] += 1
@@ -192,7 +195,7 @@ class Placer:
             now, self._failover.exclusive_wait_seconds
         ):
             return
-        tracked.run = run
+        tracked.run = await at_stage(run, shard, self._store)
         region = self._ws.regions[found.region]
         await load_resumption(self._store, tracked, region.incarnation)
         batch = self._batches[region.name]
@@ -203,6 +206,9 @@ class Placer:
             return
         era, routing = self._store.era, self._ws.routing
         write_intent(tracked, region, found, era=era, routing=routing, now=now, settings=self._failover)
+        if tracked.unfit:
+            tracked.apply_event(now, Event.FAILED, reason=tracked.unfit)
+            return
         self._views[region.name] = after_placement(self._views[region.name])
         self._shares.add(tracked, region.name)
         if self._may_be_poison(shard, now):
@@ -211,23 +217,26 @@ class Placer:
         if shard.run in self._spreads:
             self._spreads[shard.run][region.name] += 1
 
-    def _choose_region(self, run: LoadedRun, apart_from: Iterable[str]) -> Placement | Unplaceable:
+    def _choose_region(
+        self, run: LoadedRun, stage: Stage, apart_from: Iterable[str]
+    ) -> Placement | Unplaceable:
         spread = self._spread(run.stored.id) if run.workflow.spec.placement.spread else None
         used_up = self._shares.used_up(run.stored.tenant, self._views.values())
         return place(
             structs.replace(
-                self._demand(run), spread=spread, used_up=used_up, apart_from=frozenset(apart_from)
+                self._demand(run, stage), spread=spread, used_up=used_up, apart_from=frozenset(apart_from)
             ),
             list(self._views.values()),
             choose=self._rng.choice,
             settings=self._placing,
         )
 
-    def _demand(self, run: LoadedRun) -> Demand:
+    def _demand(self, run: LoadedRun, stage: Stage) -> Demand:
         """Returns what a shard of the run, with all its tasks, demands of a region; computed once a pass."""
-        if run.stored.id not in self._demands:
-            self._demands[run.stored.id] = demand_of(run.workflow, run.stored.permitted)
-        return self._demands[run.stored.id]
+        key = (run.stored.id, stage)
+        if key not in self._demands:
+            self._demands[key] = demand_of(run.workflow, run.stored.permitted, stage)
+        return self._demands[key]
 
     def _spread(self, run_id: str) -> Counter[str]:
         """Returns the number of the run's placed shards by region, counted once a pass."""

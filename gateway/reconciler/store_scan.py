@@ -64,7 +64,7 @@ def _may_have_ended_in_time(ws: WorkingSet, tracked: TrackedShard, now: Instant)
     False once the cluster has sent all of its events up to the deadline, or has been silent for too long
     since. The events of a time in which no gateway listened come late.
     """
-    region, deadline_at = ws.regions.get(tracked.shard.region or ""), tracked.run.stored.deadline_at
+    region, deadline_at = ws.regions.get(tracked.shard.region or ""), tracked.run.deadline_at
     if not tracked.shard.phase.placed or region is None or deadline_at is None:
         return False
     if region.health.condition is RegionCondition.UNREACHABLE:

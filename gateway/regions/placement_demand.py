@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from gateway.documents.workflow import ANY_ENGINE, Workflow
+from waypost.workflow.stages import Stage
 from waypost.workflow.task import SideEffects
 
 
@@ -39,26 +40,27 @@ class Demand(Struct, frozen=True, kw_only=True):
 def demand_of(
     workflow: Workflow,
     permitted: Sequence[str],
+    stage: Stage = Stage.MAIN,
     *,
     spread: Mapping[str, int] | None = None,
     used_up: frozenset[str] = frozenset(),
     apart_from: Iterable[str] = (),
 ) -> Demand:
-    """Returns what placement must know of one shard of `workflow`: permitted regions, executors, processors.
+    """Returns what placement must know of a shard of the `stage`: permitted regions, executors, processors.
 
     Policy permits the shard in the regions `permitted`. `spread` has the number of the run's shards by
     region, for workflows with `placement.spread`. `used_up` are the regions where the tenant may not have
     more work, `apart_from` those that already run a shard which is suspected of ending clusters.
     """
-    asked = workflow.spec.placement
+    asked, tasks = workflow.spec.placement, workflow.spec.tasks_of(stage)
     return Demand(
         permitted=frozenset(permitted),
         requested=frozenset(asked.regions),
         avoid=frozenset(asked.avoid),
         engine=workflow.spec.engine,
-        executors=frozenset(task.type for task in workflow.spec.tasks),
+        executors=frozenset(task.type for task in tasks),
         exclusive=workflow.spec.side_effects is SideEffects.EXCLUSIVE,
-        cpu=max((task.resources.cpu for task in workflow.spec.tasks), default=0.0),
+        cpu=max((task.resources.cpu for task in tasks), default=0.0),
         spread=spread,
         used_up=used_up,
         apart_from=frozenset(apart_from),

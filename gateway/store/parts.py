@@ -13,6 +13,8 @@ from gateway.store.exceptions import KeepsExceptions
 from gateway.store.retention import Retains
 from gateway.store.rollbacks import KeepsRollbacks
 from gateway.store.routing import KeepsRouting
+from gateway.store.stages.interface import TellsStages
+from gateway.store.trail import KeepsTrail
 from gateway.store.workflows import KeepsWorkflows
 
 
@@ -22,6 +24,10 @@ class KeepsPolicy(KeepsDecisions, KeepsExceptions, KeepsRollbacks, KeepsRollout,
 
 class KeepsReleases(KeepsRouting, KeepsWorkflows, Protocol):
     """The interface by which a store keeps releases: released workflows and routing revisions."""
+
+
+class TellsOfRuns(KeepsTrail, TellsStages, Protocol):
+    """The interface by which a store tells of runs: audit trail, and what their later stages are told."""
 
 
 class CorrectsTimes(Protocol):

@@ -73,7 +73,7 @@ def permitted_regions(decision: Decision) -> tuple[str, ...]:
 def run_phase(counts: Mapping[Phase, int], *, cancelled: bool) -> RunPhase:
     """Returns the phase of a run, by the number of its shards in each phase.
 
-    While a shard has not ended: Cancelling if the run is `cancelled`, else Pending if all shards are Pending,
+    While a shard has not ended: Cancelling if the run is `cancelled`, else Pending if none was placed yet,
     else Running. After that: Failed if any shard is Failed or Quarantined, else Cancelled if any is, else
     Succeeded.
     """
@@ -81,7 +81,7 @@ def run_phase(counts: Mapping[Phase, int], *, cancelled: bool) -> RunPhase:
     if present & UNFINISHED:
         if cancelled:
             return RunPhase.CANCELLING
-        return RunPhase.PENDING if present == {Phase.PENDING} else RunPhase.RUNNING
+        return RunPhase.PENDING if present <= {Phase.PENDING, Phase.WAITING} else RunPhase.RUNNING
     if present & {Phase.FAILED, Phase.QUARANTINED}:
         return RunPhase.FAILED
     return RunPhase.CANCELLED if Phase.CANCELLED in present else RunPhase.SUCCEEDED
@@ -95,21 +95,22 @@ def run_phase_change(
     `counts` is the number of its shards in each phase. `at` is when the last of the shards changed; None
     where that change has no history entry, and so no time.
     """
-    phase = run_phase(counts, cancelled=cancelled)
+    return phase_change(run_id, before, run_phase(counts, cancelled=cancelled), at=at)
+
+
+def phase_change(
+    run_id: str, before: RunPhase, phase: RunPhase, *, at: float | None, reason: str = ""
+) -> RunPhaseChange | None:
+    """Returns the change of a run's phase from `before` to `phase` at `at`; None if there is none."""
     if phase is before:
         return None
     entry = HistoryEntry(
         run=run_id,
         kind=HistoryKind.RUN_PHASE,
         at=at or 0.0,
-        detail=RunPhaseDetail(before=before, after=phase),
+        detail=RunPhaseDetail(before=before, after=phase, reason=reason),
     )
     return RunPhaseChange(phase=phase, finished_at=at if phase.terminal else None, entry=entry)
-
-
-def may_cancel(run: Run) -> bool:
-    """Returns whether a run can be cancelled: it has not ended and is not cancelled already."""
-    return not run.phase.terminal and run.cancel_requested_at is None
 
 
 def run_after_retry(run: Run, decision: Decision) -> Run:
@@ -117,6 +118,8 @@ def run_after_retry(run: Run, decision: Decision) -> Run:
     return structs.replace(
         run,
         cancel_requested_at=None,
+        finally_deadline_at=None,
+        finally_cancelled_at=None,
         finished_at=None,
         decision_id=decision.id,
         decided_at=decision.at,

@@ -45,7 +45,11 @@ def beginning_after(names: Sequence[str], after: str) -> list[str]:
 
 def work_of(run: Run) -> OpenWork:
     """Returns the open work (runs, shards, tasks) that a run adds to its tenant's until the run has ended."""
-    return OpenWork(runs=1, shards=run.shard_count, tasks=run.shard_count * run.task_count)
+    return OpenWork(
+        runs=1,
+        shards=run.shard_count + sum(tasks > 0 for tasks in run.stage_tasks),
+        tasks=run.shard_count * run.task_count + sum(run.stage_tasks),
+    )
 
 
 def exceeded(open_work: OpenWork, added: OpenWork, limits: OpenWork) -> str:

@@ -3,14 +3,14 @@
 import hashlib
 from typing import Final
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, structs
 
 from gateway.core.decision import Action, Decision
 from gateway.core.errors import Invalid, TooManyRequests
 from gateway.core.history import HistoryEntry, HistoryKind, SubmissionDetail
 from gateway.core.principal import Principal
 from gateway.core.run import Run
-from gateway.core.shard_states import Shard
+from gateway.core.shard_states import Phase, Shard
 from gateway.documents.workflow import Workflow
 from gateway.policy.interface import PolicyEngine
 from gateway.settings import TenantSettings
@@ -20,7 +20,10 @@ from gateway.store.tenant_limits import exceeded, work_of
 from gateway.submission.authorize import authorize
 from gateway.submission.run_visibility import question_about
 from waypost.tracing.context import TraceContext
+from waypost.workflow.stages import STAGE_SHARDS
 
+FINALLY_SECONDS: Final = 600.0
+"""The time limit of the stage `finally`, if the document does not say another."""
 QUOTA_RETRY_SECONDS: Final = 5.0
 """The seconds that a caller is asked to wait if the tenant has reached its limit of open work."""
 
@@ -31,7 +34,9 @@ class Submission(Struct, frozen=True, kw_only=True):
     workflow: Workflow
     """The workflow as it will run, or the outline of a large one (`outline_of`: one task of each type)."""
     task_count: int
-    """The number of tasks in the whole workflow."""
+    """The number of main tasks in the whole workflow."""
+    stage_tasks: tuple[int, int] = (0, 0)
+    """The numbers of tasks in the stages `collect` and `finally` of the whole workflow."""
     document: bytes
     """The JSON of the whole workflow."""
     fingerprint: bytes
@@ -105,6 +110,8 @@ def admission(
         priority=workflow.spec.priority,
         shard_count=workflow.shard_count,
         task_count=submission.task_count,
+        stage_tasks=submission.stage_tasks,
+        finally_seconds=_finally_seconds(submission, decision),
         weight=weight_of(decision),
         workflow=submission.document,
         created_at=at,
@@ -118,9 +125,12 @@ def admission(
         requested=submission.requested,
         span=submission.span,
     )
-    shards = tuple([Shard(run=run_id, index=index, item=item) for index, item in enumerate(workflow.items)])
+    shards = [Shard(run=run_id, index=index, item=item) for index, item in enumerate(workflow.items)]
+    for index, tasks in zip(STAGE_SHARDS, submission.stage_tasks, strict=True):
+        if tasks:
+            shards.append(Shard(run=run_id, index=index, phase=Phase.WAITING))
     entry = _entry_of(HistoryKind.ACCEPTED, run_id, submission, decision)
-    return Admission(run=run, shards=shards, decision=decision, history=(entry,), limits=limits)
+    return Admission(run=run, shards=tuple(shards), decision=decision, history=(entry,), limits=limits)
 
 
 def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run, HistoryEntry]:
@@ -137,6 +147,7 @@ def reopening(run: Run, submission: Submission, decision: Decision) -> tuple[Run
         weight=weight_of(decision),
         workflow=submission.document,
         deadline_at=_deadline_at(submission, decision),
+        finally_seconds=_finally_seconds(submission, decision),
         span=run.span or submission.span,
     )
     return again, _entry_of(HistoryKind.REOPENED, run.id, submission, decision)
@@ -173,6 +184,13 @@ def _deadline_at(submission: Submission, decision: Decision) -> float | None:
     limits = (submission.workflow.spec.deadline_seconds, decision.obligations.max_deadline_seconds)
     deadlines = [seconds for seconds in limits if seconds is not None]
     return submission.at + min(deadlines) if deadlines else None
+
+
+def _finally_seconds(submission: Submission, decision: Decision) -> float:
+    """Returns the time limit of the stage `finally`: the document's, and at most policy's for whole runs."""
+    wished, most = submission.workflow.spec.finally_seconds, decision.obligations.max_deadline_seconds
+    seconds = FINALLY_SECONDS if wished is UNSET else wished
+    return seconds if most is None else min(seconds, most)
 
 
 def _entry_of(kind: HistoryKind, run_id: str, submission: Submission, decision: Decision) -> HistoryEntry:

@@ -35,9 +35,8 @@ def obliged_workflow(workflow: Workflow, obligations: Obligations) -> Workflow:
         if spec.priority > cap:
             spec = structs.replace(spec, priority=cap)
         # A task's priority orders it among the tasks of other runs too.
-        if any(task.priority > cap for task in spec.tasks):
-            tasks = tuple(structs.replace(task, priority=min(task.priority, cap)) for task in spec.tasks)
-            spec = structs.replace(spec, tasks=tasks)
+        if any(task.priority > cap for task in spec.all_tasks):
+            spec = spec.with_tasks(lambda task: structs.replace(task, priority=min(task.priority, cap)))
     caps = obligations.semaphores
     if any(places > caps.get(name, places) for name, places in spec.semaphores.items()):
         capped = {name: min(places, caps.get(name, places)) for name, places in spec.semaphores.items()}
@@ -71,7 +70,7 @@ def _unmet(
         )
     # A document that asked for exclusive itself was checked for this when it was read.
     if spec is not workflow.spec and spec.side_effects is SideEffects.EXCLUSIVE:
-        unfit = sorted({task.type for task in spec.tasks} - exclusive)
+        unfit = sorted({task.type for task in spec.all_tasks} - exclusive)
         if unfit:
             return Reason(
                 rule="sideEffects.exclusive",

@@ -10,6 +10,7 @@ from typing import Final
 from observability.spans.call_trace import CallTrace
 from observability.spans.finished_span import FinishedSpan
 from waypost.tracing.context import TraceContext
+from waypost.workflow.stages import name_in_cluster, name_in_gateway
 
 WELL_ENDED: Final = frozenset({"Completed", "Cancelled"})
 """The ends of an attempt that are no failure."""
@@ -71,7 +72,7 @@ def attempt_span(
     """Makes the span of a shard's attempt, from its placement to the event that ended it (`outcome`)."""
     return FinishedSpan(
         name="attempt",
-        context=submission.of_attempt(run, shard, epoch),
+        context=submission.of_attempt(*name_in_cluster(run, shard), epoch),
         began=began,
         ended=ended,
         attributes={
@@ -100,7 +101,8 @@ def try_span(
     began: float,
     ended: float,
 ) -> FinishedSpan:
-    """Makes the span of one try of a task in a cluster."""
+    """Makes the span of one try of a task in a cluster, which knows a stage of a run by another name."""
+    run, shard = name_in_gateway(run, shard)
     return FinishedSpan(
         name="try",
         context=context,

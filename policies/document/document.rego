@@ -35,7 +35,13 @@ deny contains {"rule": "deadline.maximum", "message": message} if {
 	message := sprintf("deadline: %v s, and the tenant may have %v s", [seconds, caller.limits.max_deadline_seconds])
 }
 
-# Executors
+deny contains {"rule": "deadline.maximum", "message": message} if {
+	seconds := input.workflow.spec.finallySeconds
+	seconds > caller.limits.max_deadline_seconds
+	message := sprintf("finally: %v s, and the tenant may have %v s", [seconds, caller.limits.max_deadline_seconds])
+}
+
+# Executors. The tasks of `collect` and `finally` are among `spec.tasks` too.
 
 deny contains {"rule": "executor.banned", "message": message} if {
 	some type in data.banned_executors

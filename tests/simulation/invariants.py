@@ -6,13 +6,15 @@ from clusters.protocol import AttemptId, Batch, Fence, TaskPhase
 from gateway.core.history import HistoryKind, TaskDetail, TransitionDetail
 from gateway.core.instant import Instant
 from gateway.core.run import TaskRow
-from gateway.core.shard_states import Phase, Shard
+from gateway.core.shard_states import Phase, Shard, key_of
 from gateway.documents.workflow import ANY_ENGINE, Workflow
 from gateway.settings import FailoverSettings
 from gateway.store.interface import Cursor, ShardWrite
 from tests.simulation.cluster import ModelCluster
 from tests.simulation.journal import Start
+from tests.simulation.stages import StageInvariants
 from waypost.tracing.context import TraceContext
+from waypost.workflow.stages import FINALLY_SHARD, name_in_gateway
 
 SCAN_SLACK_SECONDS = 0.75
 """The seconds by which a deadline may take effect late: the store is scanned twice a second."""
@@ -23,7 +25,7 @@ SILENT_SECONDS = 10.0
 OPEN = frozenset({Phase.DISPATCHING, Phase.RUNNING})
 
 
-class Invariants:
+class Invariants(StageInvariants):
     """Checks the contract's invariants against its own record of what was committed and what ran.
 
     Never against what the gateway has in memory.
@@ -37,6 +39,7 @@ class Invariants:
         self.starts: list[Start] = []
         self.runs: dict[str, Workflow] = {}
         self.deadlines: dict[str, float] = {}
+        self.finally_deadlines: dict[str, float] = {}
         self.shards: dict[tuple[str, int], Shard] = {}
         self.results: dict[tuple[str, int, str], tuple[int, str]] = {}
         self.superseded: set[tuple[str, int, str, int]] = set()
@@ -64,15 +67,13 @@ class Invariants:
 
     def check_start(self, start: Start) -> None:
         self.starts.append(start)
-        key = (start.attempt.run, start.attempt.shard)
+        key = key_of(start.attempt)
         if start.exclusive:
             others = [
-                s
-                for s in self.starts
-                if s.ended is None and s is not start and (s.attempt.run, s.attempt.shard) == key
+                s for s in self.starts if s.ended is None and s is not start and key_of(s.attempt) == key
             ]
             assert all(s.attempt == start.attempt for s in others), f"I4: {start} beside {others}"
-        asked = self.runs[start.attempt.run].spec.engine
+        asked = self.runs[key[0]].spec.engine
         assert asked in (ANY_ENGINE, self.engines[start.region]), f"{start} in a region of another engine"
         shard, held = self.shards[key], self.results.get((*key, start.task))
         current = shard.region == start.region and shard.attempt == start.attempt
@@ -82,7 +83,7 @@ class Invariants:
             else False
         )
         if held is not None and current and held[0] < shard.epoch and not again:
-            task = next(t for t in self.runs[start.attempt.run].spec.tasks if t.name == start.task)
+            task = self.own_tasks(*key)[start.task]
             made_here = held[1] == self.clusters[start.region].journal.incarnation
             assert task.result_scope == "region" and not made_here, f"I7: {start} again, held from {held}"
 
@@ -95,9 +96,10 @@ class Invariants:
                 f"T2: {spec.attempt} was sent to {region}, {batch.incarnation}, and is not committed for it"
             )
         for run in batch.runs:
-            assert run.span == span_of_run(run.run), f"{run.run} has not kept the trace of its submission"
+            of_run = span_of_run(name_in_gateway(run.run, 0)[0])
+            assert run.span == of_run, f"{run.run} has not kept the trace of its submission"
         for identity in batch.tombstones:
-            shard = self.shards.get((identity.run, identity.shard))
+            shard = self.shards.get(key_of(identity))
             own = (
                 shard is not None
                 and shard.phase.placed
@@ -190,19 +192,20 @@ class Invariants:
 
     def _check_made_here(self, row: TaskRow) -> None:
         """Asserts that tasks run only where the region-scoped results that they need are (I8)."""
-        tasks = {task.name: task for task in self.runs[row.run].spec.tasks}
-        for need in tasks[row.task].needs:
+        tasks = self.own_tasks(row.run, row.shard)
+        for need in self.own_needs(row.run, row.shard, row.task):
             _, incarnation = self.results.get((row.run, row.shard, need), (0, ""))
             assert tasks[need].result_scope == "global" or incarnation == row.incarnation, (
                 f"I8: {row} without {need} of its own region"
             )
 
     def _check_lineage(self, shard: Shard) -> None:
-        for task in self.runs[shard.run].spec.tasks:
-            if (*shard.key, task.name) in self.results:
-                assert all((*shard.key, need) in self.results for need in task.needs), "I8"
+        for name in self.own_tasks(*shard.key):
+            if (*shard.key, name) in self.results:
+                needs = self.own_needs(*shard.key, name)
+                assert all((*shard.key, need) in self.results for need in needs), "I8"
             else:
-                assert shard.phase is not Phase.SUCCEEDED, f"T8: {shard.key} has no result of {task.name}"
+                assert shard.phase is not Phase.SUCCEEDED, f"T8: {shard.key} has no result of {name}"
 
     def check_cursors(self, cursors: Mapping[str, Cursor]) -> None:
         for region, cursor in cursors.items():
@@ -226,7 +229,7 @@ class Invariants:
         for name in set(self.clusters) - self.given_up:
             for identity in self.clusters[name].alive():
                 assert self._accounted(name, identity), (
-                    f"I3: {identity} runs in {name}, {self.shards[(identity.run, identity.shard)]}"
+                    f"I3: {identity} runs in {name}, {self.shards[key_of(identity)]}"
                 )
 
     def check_time(self, lost: frozenset[str], beats: Mapping[str, float]) -> None:
@@ -265,7 +268,10 @@ class Invariants:
         is not lost, and was not heard since the deadline, may have a report of it.
         """
         now = self.now
-        overdue = now.wall - self.deadlines.get(shard.run, float("inf"))
+        if shard.phase is Phase.WAITING:
+            return
+        deadlines = self.finally_deadlines if shard.index == FINALLY_SHARD else self.deadlines
+        overdue = now.wall - deadlines.get(shard.run, float("inf"))
         # What was cancelled before its deadline ends as Cancelled, when nothing of it is left.
         if overdue < 0 or shard.phase is Phase.CANCELLING:
             self.silent_at.pop(key, None)
@@ -282,7 +288,7 @@ class Invariants:
         assert in_time, f"T12: {shard} is open {overdue} s past its deadline"
 
     def _accounted(self, region: str, identity: AttemptId) -> bool:
-        shard = self.shards[(identity.run, identity.shard)]
+        shard = self.shards[key_of(identity)]
         own = shard.phase.placed and shard.region == region and shard.epoch == identity.epoch
         return own or any(
             orphan.region == region and orphan.epoch == identity.epoch for orphan in shard.orphans

@@ -1,11 +1,12 @@
 """Simulates a store that fails or has another writer, and a policy that changes its answers."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from gateway.core.decision import Decision, Obligations, Question
 from gateway.core.errors import Unavailable
+from gateway.core.shard_states import Shard
 from gateway.store.interface import Cursor, ShardWrite, Store
 
 FAULT_RATE = 0.004
@@ -26,6 +27,8 @@ class StoreObserver(Protocol):
     def check_writes(self, writes: Sequence[ShardWrite]) -> None: ...
 
     def check_cursors(self, cursors: Mapping[str, Cursor]) -> None: ...
+
+    def check_stages(self, run: str, stored: Iterable[Shard]) -> None: ...
 
     def note_conflict(self, key: tuple[str, int]) -> None: ...
 
@@ -60,6 +63,8 @@ class UnreliableStore:
             await self._interfere(self._world.rng.choice(writes))
         took = await self._store.record(writes, cursors)
         self._world.check_writes([write for write, done in zip(writes, took, strict=True) if done])
+        for run in {write.shard.run for write, done in zip(writes, took, strict=True) if done}:
+            self._world.check_stages(run, await self._store.shards(run))
         if all(took):
             self._world.check_cursors(cursors)
         for write, done in zip(writes, took, strict=True):

@@ -11,6 +11,7 @@ import pytest
 from gateway.settings import FailoverSettings
 from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.random_routing import misplaced
+from tests.simulation.stages import begun_too_often
 from tests.simulation.store_and_policy import ChangingPolicy
 from tests.simulation.workflows import random_workflow
 from tests.simulation.world import World
@@ -41,6 +42,8 @@ async def simulate(
             await world.operate()
             await world.tick()
         assert await misplaced(store, world.runs) == []
+        if world.done():
+            assert await begun_too_often(store, list(world.runs)) == []
         return world
 
 

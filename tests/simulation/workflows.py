@@ -2,8 +2,26 @@
 
 import random
 
+from msgspec import UNSET
+
 from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
 from waypost.workflow.task import Retry, SideEffects, TaskSpec
+
+
+def _stage(rng: random.Random, letter: str, outer: tuple[str, ...] = ()) -> tuple[TaskSpec, ...]:
+    """Returns the tasks of a stage, mostly none; the first of them needs the tasks `outer`."""
+    if rng.random() < 0.6:
+        return ()
+    return tuple(
+        TaskSpec(
+            name=f"{letter}{i}",
+            type="delay",
+            run={"seconds": rng.choice([0.2, 1.0, 4.0]), "failing": rng.choice([0.0, 0.0, 0.3])},
+            needs=outer if i == 0 else (f"{letter}0",),
+            retry=Retry(limit=rng.choice([0, 8]), backoff_seconds=0.0),
+        )
+        for i in range(rng.randint(1, 2))
+    )
 
 
 def random_workflow(rng: random.Random) -> Workflow:
@@ -20,8 +38,12 @@ def random_workflow(rng: random.Random) -> Workflow:
         )
         for i in range(count)
     )
+    collect, final = _stage(rng, "c", ("t0",)), _stage(rng, "f")
     spec = Spec(
         tasks=tasks,
+        collect=collect or UNSET,
+        final=final or UNSET,
+        finally_seconds=rng.choice([UNSET, UNSET, 30.0]) if final else UNSET,
         side_effects=rng.choice([SideEffects.IDEMPOTENT, SideEffects.IDEMPOTENT, SideEffects.EXCLUSIVE]),
         shards=Shards(count=rng.randint(1, 3)),
         deadline_seconds=rng.choice([None, None, None, 60.0]),

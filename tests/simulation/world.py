@@ -14,7 +14,6 @@ from gateway.core.decision import Action, Decision, Obligations
 from gateway.core.history import HistoryKind
 from gateway.core.instant import Instant
 from gateway.core.run import Run, RunPhase
-from gateway.core.shard_states import Shard
 from gateway.documents.workflow import Workflow
 from gateway.reconciler.controller import Controller
 from gateway.regions.region_condition import RegionCondition
@@ -26,6 +25,7 @@ from tests.simulation.cluster import ModelCluster
 from tests.simulation.invariants import Invariants, span_of_run
 from tests.simulation.network import NetworkPath, SimulatedLink, Timeline
 from tests.simulation.random_routing import change_routing
+from tests.simulation.stages import shards_of, with_stages
 from tests.simulation.store_and_policy import ChangingPolicy, GatewayKilled, UnreliableStore
 
 REGIONS = ("beijing", "shanghai", "shenzhen")
@@ -138,7 +138,8 @@ class World(Invariants):
             permitted=decision.obligations.regions,
             span=span_of_run(run_id),
         )
-        shards = tuple(Shard(run=run_id, index=index) for index in range(workflow.shard_count))
+        run = structs.replace(run, **with_stages(run, workflow))
+        shards = shards_of(run_id, workflow)
         await self.store.admit(
             Admission(
                 run=run,
@@ -183,8 +184,7 @@ class World(Invariants):
             await self.store.retry(
                 run.id, run=again, decision=self._decision(f"d-{self.now.wall}"), entry=reopened
             )
-            for shard in await self.store.shards(run.id):
-                self.shards[shard.key] = shard
+            await self.note_retry(self.store, run.id)
 
     async def _release_lost_journal(self, region: str) -> None:
         """Releases, sooner or later, the journal that a region's name is bound to, if the region lost it."""

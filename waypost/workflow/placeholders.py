@@ -1,10 +1,10 @@
 """Fills in placeholders in the strings of a task: `${params.date}`, `${shard.index}`, `${tasks.a.output.n}`.
 
-A task is rendered twice: the gateway fills in `params` once a run, the cluster fills in `shard`, and the
-outputs of tasks, when the task starts. The second rendering must not interpret what the first has filled in.
-So the first escapes values: each dollar becomes `${$}` and an empty text becomes `${}`, and the last turns
-these back. In a document `$${` therefore stands for a literal `${`, `${$}` for a literal `$` (as in
-`${$}${params.price}`), and `${}` for an empty text.
+A task is rendered twice: the gateway fills in `params` once a run, and `${status}` in tasks of `finally`; the
+cluster fills in `shard`, and the outputs of tasks, when the task starts. The second rendering must not
+interpret what the first has filled in. So the first escapes values: each dollar becomes `${$}` and an empty
+text becomes `${}`, and the last turns these back. In a document `$${` therefore stands for a literal `${`,
+`${$}` for a literal `$` (as in `${$}${params.price}`), and `${}` for an empty text.
 """
 
 import re
@@ -18,7 +18,7 @@ DOLLAR: Final = "${$}"
 NOTHING: Final = "${}"
 PLACEHOLDER: Final = re.compile(
     r"\$\$\{|\$\{\$?\}"
-    r"|\$\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)+|tasks(?:\.[A-Za-z0-9_-]*)+|item|index)\}"
+    r"|\$\{([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)+|tasks(?:\.[A-Za-z0-9_-]*)+|item|index|status)\}"
     r"|\$\{"
 )
 """Matches an escape, a dollar or empty text, a placeholder, or (last) a malformed `${`.

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from clusters.embedded.scheduling.attempt import Attempt
 from clusters.protocol import AttemptId
@@ -92,9 +92,15 @@ def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Laun
             "source": source,
             "target": target,
             "outputs": outputs,
-        },
+        }
+        | _ending_of(attempt),
         exclusive=attempt.exclusive,
         fairness_key=attempt.run.fairness_key or attempt.run.run,
         span=of_run and of_run.of_attempt(*attempt.shard, attempt.id.epoch).of_try(task.name, tries),
         waited_seconds=waited_seconds,
     )
+
+
+def _ending_of(attempt: Attempt) -> dict[str, Any]:
+    """Returns what a task of `finally` is told: `status`, `reason` and `failed`; any other task nothing."""
+    return {} if attempt.run.ending is None else structs.asdict(attempt.run.ending)

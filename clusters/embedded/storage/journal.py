@@ -171,7 +171,12 @@ def _write_meta(db: sqlite3.Connection, step: Step) -> None:
 
 def _write_attempts(db: sqlite3.Connection, step: Step, wall: float) -> None:
     for run in step.runs:
-        db.execute("insert or ignore into run values (?, ?)", (run.run, _encode(run)))
+        # A run that is tried again may have another priority, or another end to tell `finally` of.
+        db.execute(
+            "insert into run values (?, ?) on conflict (run) do update set spec = excluded.spec"
+            " where spec <> excluded.spec",
+            (run.run, _encode(run)),
+        )
     for spec in step.created:
         values = (*_key(spec.attempt), _encode(spec), wall)
         db.execute(

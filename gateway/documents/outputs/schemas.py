@@ -5,7 +5,7 @@ the cluster, in a process that can be killed (`waypost.output_validation`).
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, Final
 
@@ -31,12 +31,12 @@ NO_IDENTITY: Final = ("$id", "$anchor", "$dynamicAnchor", "$vocabulary")
 METASCHEMA: Final[Validator] = Draft202012Validator(Draft202012Validator.META_SCHEMA)
 
 
-def output_schema_errors(tasks: Sequence[TaskSpec]) -> Iterator[FieldError]:
-    """Yields the errors in the schemas of the tasks' outputs (`tasks[].outputs`)."""
-    places: dict[bytes, int] = {}
-    for index, task in enumerate(tasks):
+def output_schema_errors(tasks: Iterable[tuple[str, TaskSpec]]) -> Iterator[FieldError]:
+    """Yields the errors in the schemas of the outputs (`tasks[].outputs`) of tasks, given with their pointers."""
+    places: dict[bytes, tuple[str, Any]] = {}
+    for pointer, task in tasks:
         if task.outputs is not None:
-            places.setdefault(msgspec.json.encode(task.outputs), index)
+            places.setdefault(msgspec.json.encode(task.outputs), (f"{pointer}/outputs", task.outputs))
     # Counted before any is checked: that takes long.
     size, objects = sum(map(len, places)), sum(schema.count(b"{") for schema in places)
     if size > SCHEMA_BYTES or objects > SCHEMA_OBJECTS:
@@ -46,8 +46,7 @@ def output_schema_errors(tasks: Sequence[TaskSpec]) -> Iterator[FieldError]:
             f" {SCHEMA_BYTES} and {SCHEMA_OBJECTS} are allowed",
         )
         return
-    for index in places.values():
-        schema, at = tasks[index].outputs, f"/spec/tasks/{index}/outputs"
+    for at, schema in places.values():
         faults = {below(at, *error.absolute_path): error for error in METASCHEMA.iter_errors(schema)}
         yield from (FieldError(pointer, error.message[:200]) for pointer, error in faults.items())
         if not faults:

@@ -14,6 +14,7 @@ from gateway.core.run import FailedTry, Run, TaskRow
 from gateway.core.shard_states import LEAVES_ORPHAN, Event, Orphan, Shard, advance
 from gateway.documents.workflow import Workflow
 from gateway.store.interface import ShardWrite
+from waypost.workflow.stages import Stage
 from waypost.workflow.task import SideEffects, TaskSpec
 
 FINISHED = frozenset({TaskPhase.SUCCEEDED, TaskPhase.SKIPPED})
@@ -34,6 +35,14 @@ class LoadedRun:
     spec: RunSpec
     """The tasks as a cluster receives them."""
     tasks: Mapping[str, TaskSpec]
+    stage: Stage = Stage.MAIN
+    """The stage of the run whose tasks `spec` and `tasks` are."""
+
+    @property
+    def deadline_at(self) -> float | None:
+        """The deadline of the stage's shards, in seconds since 1970; None for no deadline."""
+        stored = self.stored
+        return stored.finally_deadline_at if self.stage is Stage.FINALLY else stored.deadline_at
 
     @property
     def readable(self) -> bool:
@@ -76,6 +85,8 @@ class TrackedShard:
     """The time at which the create request of the current epoch was last sent."""
     resumption: Resumption | None = None
     """The results that are sent with the create request; None: they must be read first."""
+    unfit: str = ""
+    """The reason why the shard can be sent to no cluster; empty where it can."""
     lost_at: float | None = None
     """The time since which the shard has no region that answers; None while it has one."""
     blamed: bool = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from clusters.protocol import AttemptId
 from gateway.core.instant import NEVER
-from gateway.core.shard_states import Phase
+from gateway.core.shard_states import Phase, key_of
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 
@@ -48,14 +48,14 @@ class WorkingSet:
 
     def find_current(self, region: str, attempt: AttemptId) -> TrackedShard | None:
         """Returns the shard that has this attempt as its current one in that region; or None."""
-        tracked = self.shards.get((attempt.run, attempt.shard))
+        tracked = self.shards.get(key_of(attempt))
         if tracked is None or tracked.shard.region != region or tracked.shard.epoch != attempt.epoch:
             return None
         return tracked if tracked.shard.phase.placed else None
 
     def find_orphan(self, region: str, attempt: AttemptId) -> TrackedShard | None:
         """Returns the shard that has this attempt among its orphans in that region; or None."""
-        tracked = self.shards.get((attempt.run, attempt.shard))
+        tracked = self.shards.get(key_of(attempt))
         if tracked is None or tracked.shard.find_orphan(region, attempt.epoch) is None:
             return None
         return tracked

@@ -5,6 +5,7 @@ from typing import Final
 
 from gateway.core.shard_states import Phase
 from gateway.store import rules
+from waypost.workflow.stages import COLLECT_SHARD, FINALLY_SHARD
 
 
 def _in(phases: Iterable[Phase]) -> str:
@@ -13,6 +14,7 @@ def _in(phases: Iterable[Phase]) -> str:
 
 
 _UNFINISHED = f"phase {_in(rules.UNFINISHED)}"
+_CANCELLABLE = f"phase {_in(rules.CANCELLABLE)}"
 
 IDENTIFY: Final = "insert or ignore into meta values ('identity', ?)"
 BEGIN_ERAS: Final = "insert or ignore into meta values ('era', ?)"
@@ -22,7 +24,8 @@ WRITE_ERA: Final = "update meta set value = ? where name = 'era'"
 READ_BOOT: Final = "select value from meta where name = 'boot'"
 WRITE_BOOT: Final = "insert or replace into meta values ('boot', ?)"
 MOVE_DEADLINES: Final = (
-    "update run set deadline_at = deadline_at + ? where deadline_at is not null and finished_at is null"
+    "update run set deadline_at = deadline_at + :step, finally_deadline_at = finally_deadline_at + :step"
+    " where (deadline_at is not null or finally_deadline_at is not null) and finished_at is null"
 )
 MOVE_PAUSES: Final = (
     "update shard set not_before = not_before + :step,"
@@ -32,22 +35,24 @@ MOVE_PAUSES: Final = (
 TRY_WRITE: Final = "insert or replace into meta values ('checked', ?)"
 
 RUN_COLUMNS: Final = (
-    "phase, deadline_at, cancel_requested_at, finished_at, decision_id, decided_at, permitted,"
-    " state, workflow"
+    "phase, deadline_at, cancel_requested_at, finally_deadline_at, finally_cancelled_at, finished_at,"
+    " decision_id, decided_at, permitted, state, workflow"
 )
 """The columns that `row_mapping.read_run` decodes, in this order."""
 INSERT_RUN: Final = (
     "insert into run (id, tenant, idempotency_key, phase, created_at, deadline_at, decision_id, decided_at,"
-    " permitted, state, workflow) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " permitted, staged, state, workflow) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 RUN: Final = f"select {RUN_COLUMNS} from run where id = ?"
 RUN_BY_KEY: Final = f"select {RUN_COLUMNS} from run where tenant = ? and idempotency_key = ?"
 FREE_KEY: Final = "update run set idempotency_key = null where tenant = ? and idempotency_key = ?"
-RUN_PHASE: Final = "select phase, cancel_requested_at is not null from run where id = ?"
+RUN_PHASE: Final = "select phase, cancel_requested_at is not null, staged from run where id = ?"
 CHANGE_RUN_PHASE: Final = "update run set phase = ?, finished_at = ? where id = ?"
-CANCEL_RUN: Final = "update run set cancel_requested_at = ? where id = ?"
+CANCEL_RUN: Final = "update run set cancel_requested_at = ?, finally_cancelled_at = ? where id = ?"
+BEGIN_FINALLY: Final = "update run set finally_deadline_at = ? + (state ->> '$.finally_seconds') where id = ?"
 REOPEN_RUN: Final = (
-    "update run set deadline_at = ?, cancel_requested_at = ?, finished_at = ?, decision_id = ?,"
+    "update run set deadline_at = ?, cancel_requested_at = ?, finally_deadline_at = ?,"
+    " finally_cancelled_at = ?, finished_at = ?, decision_id = ?,"
     " decided_at = ?, permitted = ?, state = ?, workflow = ? where id = ?"
 )
 REPLACE_DECISION: Final = "update run set decision_id = ?, decided_at = ?, permitted = ? where id = ?"
@@ -63,6 +68,7 @@ SWAP_SHARD: Final = (
 CHANGE_PRIORITY: Final = "update shard set priority = ? where run = ?"
 SHARD: Final = "select state from shard where run = ? and idx = ?"
 SHARDS_OF_RUN: Final = "select state from shard where run = ? order by idx"
+OTHER_STAGES: Final = f"select state from shard where run = ? and idx >= {COLLECT_SHARD}"
 # By one step into the index for each phase: a count would walk a million shards at every commit.
 PHASES_OF_RUN: Final = (
     "with given(phase) as (values "
@@ -72,9 +78,12 @@ PHASES_OF_RUN: Final = (
     " where shard.phase = given.phase and shard.tenant = of.tenant and shard.priority = of.priority"
     " and shard.run = of.run)"
 )
+MAIN_PHASES_OF_RUN: Final = PHASES_OF_RUN.removesuffix(")") + f" and shard.idx < {COLLECT_SHARD})"
 # Ids of runs are in the order of their acceptance.
 OLDEST_PENDING: Final = (
-    "select created_at from run where id = (select min(run) from shard where phase = 'Pending')"
+    "select created_at from run where id ="
+    # A run may take hours until its other stages begin to wait.
+    f" (select min(run) from shard where phase = 'Pending' and idx < {COLLECT_SHARD})"
 )
 COUNT_SHARDS: Final = f"select phase, count(*) from shard where {_UNFINISHED} group by phase"
 # A union, since `or` would walk the whole table: each half has an index of its own.
@@ -88,20 +97,26 @@ PENDING_SHARDS: Final = (
     " and run not in (select value from json_each(?))"
     " order by priority desc, run, idx limit ?) as waiting"
     " join run on run.id = waiting.run"
-    " where run.cancel_requested_at is null and (run.deadline_at is null or run.deadline_at > ?)"
+    f" where case when waiting.idx = {FINALLY_SHARD}"
+    " then run.finally_cancelled_at is null and run.finally_deadline_at > ?"
+    " else run.cancel_requested_at is null and (run.deadline_at is null or run.deadline_at > ?) end"
     " order by waiting.priority desc, waiting.run, waiting.idx"
 )
 # The plus before `shard.phase` keeps SQLite from walking the index of all unfinished shards: the few runs
 # that these two are about come first, by an index of their own.
 OVERDUE_SHARDS: Final = (
     "select shard.state from shard join run on run.id = shard.run"
-    " where run.tenant = ? and run.deadline_at <= ? and run.finished_at is null"
-    f" and run.cancel_requested_at is null and +shard.phase {_in(rules.CANCELLABLE)} limit ?"
+    " where run.tenant = ?1 and run.deadline_at <= ?2 and run.finished_at is null"
+    f" and run.cancel_requested_at is null and shard.idx <> {FINALLY_SHARD} and +shard.{_CANCELLABLE}"
+    " union all select shard.state from shard join run on run.id = shard.run"
+    " where run.tenant = ?1 and run.finally_deadline_at <= ?2 and run.finished_at is null"
+    f" and shard.idx = {FINALLY_SHARD} and +shard.{_CANCELLABLE} limit ?3"
 )
 SHARDS_TO_CANCEL: Final = (
     "select shard.state from shard join run on run.id = shard.run"
     " where run.tenant = ? and run.cancel_requested_at is not null and run.finished_at is null"
-    f" and +shard.phase {_in(rules.CANCELLABLE)} limit ?"
+    f" and (shard.idx <> {FINALLY_SHARD} or run.finally_cancelled_at is not null)"
+    f" and +shard.{_CANCELLABLE} limit ?"
 )
 
 OPEN_TENANTS: Final = "select tenant, weight from tenant_usage where runs > 0"
@@ -128,6 +143,7 @@ STOP_TASKS: Final = (
 DELETE_TASKS: Final = (
     "delete from task_result where run = ? and shard = ? and state ->> 'phase' not in (?, ?)"
 )
+DELETE_ALL_TASKS: Final = "delete from task_result where run = ? and shard = ?"
 TASK: Final = "select state from task_result where run = ? and shard = ? and task = ?"
 
 INSERT_HISTORY: Final = "insert into audit (run, shard, kind, at, actor, detail) values (?, ?, ?, ?, ?, ?)"

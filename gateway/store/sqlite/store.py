@@ -41,6 +41,7 @@ from gateway.store.sqlite.releases.kept_rollbacks import SqliteRollbacks
 from gateway.store.sqlite.releases.kept_routing import SqliteRouting
 from gateway.store.sqlite.releases.kept_workflows import SqliteWorkflows
 from gateway.store.sqlite.run_queries import find_runs, read_some
+from gateway.store.sqlite.told_stages import SqliteStages
 from gateway.store.subscriptions import Subscriptions
 from gateway.store.tenant_limits import beginning_after, in_turns
 from waypost.sqlite_files.errors import StorageError
@@ -69,6 +70,7 @@ class SqliteStore(
     SqliteRollbacks,
     SqliteRollout,
     SqliteRouting,
+    SqliteStages,
     SqliteTrail,
     SqliteWorkflows,
 ):
@@ -184,7 +186,7 @@ class SqliteStore(
         without_tenants: Sequence[str] = (),
         after: str = "",
     ) -> Sequence[Shard]:
-        given = (now, row_mapping.to_json(without), limit * PENDING_SCANNED, now)
+        given = (now, row_mapping.to_json(without), limit * PENDING_SCANNED, now, now)
         return await self._shards_in_turns(
             sql.PENDING_SHARDS, *given, limit=limit, after=after, without=without_tenants
         )

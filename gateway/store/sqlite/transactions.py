@@ -19,6 +19,8 @@ from gateway.store.interface import Admission, Admitted, Cursor, OpenWork, Shard
 from gateway.store.sqlite import decision_queries, row_mapping
 from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.schema_migrations import migrate
+from gateway.store.stages import rules as stage_rules
+from waypost.workflow.stages import FINALLY_SHARD
 
 
 def prepare(db: sqlite3.Connection) -> tuple[str, int]:
@@ -40,7 +42,7 @@ def correct_times(db: sqlite3.Connection, boot: MachineBoot) -> float:
     before = row_mapping.read_boot(db.execute(sql.READ_BOOT).fetchone())
     step = rules.clock_step(before, boot)
     if step:
-        db.execute(sql.MOVE_DEADLINES, (step,))
+        db.execute(sql.MOVE_DEADLINES, {"step": step})
         db.execute(sql.MOVE_PAUSES, {"step": step})
     if step or before is None or before.id != boot.id:
         db.execute(sql.WRITE_BOOT, (row_mapping.to_json(boot),))
@@ -133,12 +135,18 @@ def _swap(db: sqlite3.Connection, write: ShardWrite) -> bool:
 def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> None:
     """Derives a run's phase from those of its shards, and stores it if it has changed.
 
-    `at` is the time of the last change; None where that is not known.
+    A stage of the run whose time has come begins. `at` is the time of the last change; None where that is not
+    known.
     """
-    # One of each stands for all: the run's phase follows from which there are.
-    counts = {Phase(phase): 1 for (phase,) in db.execute(sql.PHASES_OF_RUN, (run_id,))}
-    before, cancelled = db.execute(sql.RUN_PHASE, (run_id,)).fetchone()
-    change = rules.run_phase_change(run_id, RunPhase(before), counts, cancelled=bool(cancelled), at=at)
+    before, cancelled, staged = db.execute(sql.RUN_PHASE, (run_id,)).fetchone()
+    if staged:
+        stages = _go_on(db, run_id, at, cancelled=bool(cancelled))
+        phase, reason = stage_rules.staged_run_phase(stages, cancelled=bool(cancelled))
+        change = rules.phase_change(run_id, RunPhase(before), phase, at=at, reason=reason)
+    else:
+        # One of each stands for all: the run's phase follows from which there are.
+        counts = {Phase(phase): 1 for (phase,) in db.execute(sql.PHASES_OF_RUN, (run_id,))}
+        change = rules.run_phase_change(run_id, RunPhase(before), counts, cancelled=bool(cancelled), at=at)
     if change is not None:
         # A retry opens the run again.
         if (opened := RunPhase(before).terminal - change.phase.terminal) and (run := _run(db, run_id)):
@@ -149,6 +157,24 @@ def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> N
         append_history(db, [change.entry])
 
 
+def _go_on(
+    db: sqlite3.Connection, run_id: str, at: float | None, *, cancelled: bool
+) -> stage_rules.RunStages:
+    """Lets the stages of a run begin whose time has come; returns the stages as they are then."""
+    while True:
+        stages = stage_rules.stages_of(
+            [Phase(phase) for (phase,) in db.execute(sql.MAIN_PHASES_OF_RUN, (run_id,))],
+            row_mapping.read_shards(db.execute(sql.OTHER_STAGES, (run_id,))),
+        )
+        # A change without a time is no end of a shard.
+        write = None if at is None else stage_rules.next_stage(stages, cancelled=cancelled, at=at)
+        if write is None:
+            return stages
+        _swap(db, write)
+        if write.shard.index == FINALLY_SHARD:
+            db.execute(sql.BEGIN_FINALLY, (at, run_id))
+
+
 def cancel(db: sqlite3.Connection, run_id: str, at: float, entry: HistoryEntry) -> Run | None:
     """Stores the cancellation of a run that has not ended; returns the run.
 
@@ -157,12 +183,12 @@ def cancel(db: sqlite3.Connection, run_id: str, at: float, entry: HistoryEntry) 
     run = _run(db, run_id)
     if run is None or run.phase.terminal:
         return run
-    if not rules.may_cancel(run):
+    if (after := stage_rules.after_cancellation(run, at)) is None:
         asked = (run_id, entry.kind, entry.actor, run.cancel_requested_at)
         if db.execute(sql.ACT_OF_RUN, asked).fetchone() is None:
             append_history(db, [entry])
         return run
-    db.execute(sql.CANCEL_RUN, (at, run_id))
+    db.execute(sql.CANCEL_RUN, (after.cancel_requested_at, after.finally_cancelled_at, run_id))
     append_history(db, [entry])
     derive_run_phase(db, run_id, at)
     return _run(db, run_id)
@@ -178,10 +204,13 @@ def retry(db: sqlite3.Connection, run: Run, decision: Decision, entry: HistoryEn
     stored = db.execute(sql.RUN_PHASE, (run.id,)).fetchone()
     if stored is None or RunPhase(stored[0]) not in rules.RETRYABLE:
         return False
-    for shard in row_mapping.read_shards(db.execute(sql.SHARDS_OF_RUN, (run.id,))):
-        if (opened := rules.shard_after_retry(shard)) is not None:
-            _swap(db, ShardWrite(shard=opened))
-            db.execute(sql.DELETE_TASKS, (run.id, shard.index, *rules.KEPT_BY_RETRY))
+    shards = row_mapping.read_shards(db.execute(sql.SHARDS_OF_RUN, (run.id,)))
+    for index, (opened, kept) in stage_rules.shards_after_retry(shards).items():
+        _swap(db, ShardWrite(shard=opened))
+        if kept:
+            db.execute(sql.DELETE_TASKS, (run.id, index, *rules.KEPT_BY_RETRY))
+        else:
+            db.execute(sql.DELETE_ALL_TASKS, (run.id, index))
     db.execute(sql.CHANGE_PRIORITY, (run.priority, run.id))
     for label in db.execute(sql.LABELS_OF_RUN, (run.id,)).fetchall():
         db.execute(sql.DELETE_LABEL, label)

@@ -50,6 +50,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     canonical: bytes
     """The JSON of the whole workflow."""
     task_count: int
+    stage_tasks: tuple[int, int] = (0, 0)
+    """The numbers of tasks in the stages `collect` and `finally` of the whole workflow."""
     mistakes: list[str]
     """The warnings about likely mistakes in the document, as sentences."""
 
@@ -119,6 +121,7 @@ class DocumentReader:
                 whole=False,
                 canonical=reply.canonical,
                 task_count=reply.task_count,
+                stage_tasks=reply.stage_tasks,
                 mistakes=reply.mistakes,
             )
 

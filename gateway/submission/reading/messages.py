@@ -54,6 +54,8 @@ class ReadReply(Struct, frozen=True, kw_only=True, array_like=True):
     items: list[bytes] | None = None
     """The items of the shards, each as JSON, which the outline lacks."""
     task_count: int = 0
+    stage_tasks: tuple[int, int] = (0, 0)
+    """The numbers of tasks in the stages `collect` and `finally`."""
     mistakes: list[str] = []
     """The warnings about likely mistakes in the document, as sentences."""
     reason: str = ""

@@ -3,22 +3,37 @@
 Performs no I/O.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
-from msgspec import Raw, structs
+from msgspec import UNSET, Raw, structs
 
 from gateway.documents.workflow import Workflow
+from waypost.workflow.stages import Stage
 from waypost.workflow.task import TaskSpec
 
 
 def outline_of(workflow: Workflow) -> Workflow:
     """Returns the workflow reduced to one task of each type, without params and the shards' items.
 
-    That task has the highest priority and the most processors of those of its type.
+    That task has the highest priority and the most processors of those of its type in its stage.
     """
+    shards = structs.replace(workflow.spec.shards, items=None)
+    main, collect, final = (_one_of_each_type(workflow.spec.tasks_of(stage)) for stage in Stage)
+    spec = structs.replace(
+        workflow.spec,
+        tasks=main,
+        collect=collect or UNSET,
+        final=final or UNSET,
+        params={},
+        shards=shards,
+    )
+    return structs.replace(workflow, spec=spec)
+
+
+def _one_of_each_type(of_stage: Iterable[TaskSpec]) -> tuple[TaskSpec, ...]:
     tasks: dict[str, TaskSpec] = {}
-    for task in workflow.spec.tasks:
+    for task in of_stage:
         seen = tasks.get(task.type)
         if seen is None:
             tasks[task.type] = structs.replace(
@@ -30,9 +45,7 @@ def outline_of(workflow: Workflow) -> Workflow:
                 priority=max(task.priority, seen.priority),
                 resources=structs.replace(seen.resources, cpu=max(task.resources.cpu, seen.resources.cpu)),
             )
-    shards = structs.replace(workflow.spec.shards, items=None)
-    spec = structs.replace(workflow.spec, tasks=tuple(tasks.values()), params={}, shards=shards)
-    return structs.replace(workflow, spec=spec)
+    return tuple(tasks.values())
 
 
 def encoded_items(workflow: Workflow) -> list[bytes] | None:

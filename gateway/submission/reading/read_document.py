@@ -70,5 +70,6 @@ def _read(request: ReadRequest, rules: DocumentRules, progress: Progress) -> Rea
         canonical=canonical,
         items=encoded_items(workflow),
         task_count=len(workflow.spec.tasks),
+        stage_tasks=workflow.stage_tasks,
         mistakes=list(likely_mistakes(workflow, canonical)),
     )

@@ -12,6 +12,7 @@ from gateway.core.run import Run, RunPhase
 from gateway.core.shard_states import Orphan, Phase, Shard
 from gateway.store import rules
 from gateway.store.interface import Cursor, ShardWrite
+from gateway.store.stages.rules import after_cancellation
 from tests.gateway.core.history_entries import history_entry
 
 NOW = 1_800_000_000.0
@@ -56,7 +57,9 @@ def write(phase: Phase, *times: float, run_id: str = "run-1", epoch: int = 1) ->
 def test_the_phases_that_queries_select_by_leave_none_out() -> None:
     """A phase in no set would be a shard that nobody looks at again."""
     assert {phase for phase in Phase if not phase.terminal} == rules.UNFINISHED
-    assert rules.UNFINISHED == rules.ACTIVE | {Phase.PENDING} == rules.CANCELLABLE | {Phase.CANCELLING}
+    waiting = {Phase.WAITING}
+    assert rules.ACTIVE | {Phase.PENDING} | waiting == rules.UNFINISHED
+    assert rules.CANCELLABLE | {Phase.CANCELLING} | waiting == rules.UNFINISHED
     assert {phase for phase in RunPhase if phase.terminal} == rules.RETRYABLE | {RunPhase.SUCCEEDED}
 
 
@@ -119,7 +122,7 @@ def test_a_change_of_a_runs_phase_is_written_with_its_history() -> None:
 )
 def test_a_run_is_cancelled_once_and_only_while_it_goes_on(changes: dict[str, Any], may: bool) -> None:
     """A second request changes neither time nor history."""
-    assert rules.may_cancel(run(**changes)) is may
+    assert (after_cancellation(run(**changes), NOW + 9) is not None) is may
 
 
 def test_a_retried_run_is_open_under_the_new_decision() -> None:

@@ -12,6 +12,7 @@ from clusters.embedded.scheduling.launch import Launch
 from clusters.embedded.storage.state_folder import TaskFolders
 from waypost.files.permissions import make_private_folder
 from waypost.workflow.run_types import ProcessRun, argument_text
+from waypost.workflow.stages import name_in_gateway, shard_name
 
 IDENTITY: Final = (
     "WAYPOST_WORKSPACE",
@@ -82,6 +83,7 @@ def process_spec(
     Raises `ValueError` where the workspace can have no such directory, and `OSError` where this machine fails
     to make it, such as for lack of space.
     """
+    run_id, shard = name_in_gateway(launch.attempt.run, launch.attempt.shard)
     environment = {
         "PATH": os.defpath + ":/usr/local/bin",
         "LANG": "C.UTF-8",
@@ -94,8 +96,8 @@ def process_spec(
         "WAYPOST_OUTPUT": str(output_file),
         "WAYPOST_WORKSPACE": str(folders.workspace),
         "WAYPOST_REGION": region,
-        "WAYPOST_RUN": launch.attempt.run,
-        "WAYPOST_SHARD": str(launch.attempt.shard),
+        "WAYPOST_RUN": run_id,
+        "WAYPOST_SHARD": shard_name(shard),
         "WAYPOST_EPOCH": str(launch.attempt.epoch),
         "WAYPOST_TASK": launch.task.name,
         "WAYPOST_TRY": str(launch.tries),

@@ -132,7 +132,7 @@ async def test_a_changed_migration_is_refused(tmp_path: Path, open_store: Open) 
 
 
 HOT = {
-    "pending": (sql.PENDING_SHARDS, ("payments", 0, "[]", 9, 0)),
+    "pending": (sql.PENDING_SHARDS, ("payments", 0, "[]", 9, 0, 0)),
     "overdue": (sql.OVERDUE_SHARDS, ("payments", 0, 9)),
     "cancelled": (sql.SHARDS_TO_CANCEL, ("payments", 9)),
     "working": (sql.ACTIVE_SHARDS, ()),

@@ -1,0 +1,104 @@
+"""Loads the stages of a run after its main shards: their tasks, and what they are told of the shards before.
+
+What was before a stage stays as it is while the stage is under way, so it is read from the store whenever it
+is needed, and kept nowhere else.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from clusters.protocol import OUTPUTS_BYTES, TaskPhase
+from gateway.core.run import TaskRow
+from gateway.core.shard_states import Phase, Shard
+from gateway.documents.run_spec import collected_tasks, run_spec
+from gateway.reconciler.working_set.tracked_shard import LoadedRun
+from gateway.store.interface import Store
+from gateway.store.stages.rules import ending_status, stages_of
+from waypost.workflow.stages import COLLECT_SHARD, Ending, FailedTask, Stage, shard_name, stage_of
+
+FAILURES_TOLD: Final = 100
+"""The maximum number of failures that `finally` is told of."""
+TOO_LARGE: Final = f"the outputs that collect needs have more than {OUTPUTS_BYTES >> 20} MiB"
+
+
+async def at_stage(run: LoadedRun, shard: Shard, store: Store) -> LoadedRun:
+    """Returns the form of a run that has the tasks of the shard's stage; `run` has those of any stage."""
+    stage = stage_of(shard.index)
+    if not run.readable or stage is run.stage is Stage.MAIN:
+        return run
+    ending = None
+    if stage is Stage.FINALLY and shard.phase is not Phase.WAITING:
+        ending = await _ending(store, shard.run)
+    return await asyncio.to_thread(_rendered, run, stage, ending)
+
+
+def _rendered(run: LoadedRun, stage: Stage, ending: Ending | None) -> LoadedRun:
+    stored = run.stored
+    spec = run_spec(
+        stored.id,
+        run.workflow,
+        stage,
+        ending=ending,
+        fairness_key=stored.tenant,
+        fairness_weight=stored.weight,
+        span=stored.span,
+    )
+    return replace(run, stage=stage, spec=spec, tasks={task.name: task for task in spec.tasks})
+
+
+async def _ending(store: Store, run_id: str) -> Ending:
+    """Reads how all but `finally` has ended, with the first failures."""
+    shards = await store.shards(run_id)
+    stages = stages_of(
+        (shard.phase for shard in shards if shard.index < COLLECT_SHARD),
+        (shard for shard in shards if shard.index >= COLLECT_SHARD),
+    )
+    status = ending_status(stages)
+    rest = [shard for shard in shards if shard is not stages.final]
+    failed: list[FailedTask] = []
+    for shard in rest:
+        if shard.phase not in (Phase.FAILED, Phase.QUARANTINED):
+            continue
+        left = FAILURES_TOLD - len(failed)
+        name = shard_name(shard.index) if shard is stages.collect else shard.index
+        tasks = await store.failed_tasks(run_id, shard.index, limit=left)
+        found = [FailedTask(shard=name, task=row.task, reason=row.reason) for row in tasks]
+        failed += found or [FailedTask(shard=name, task=None, reason=shard.reason)]
+        if len(failed) >= FAILURES_TOLD:
+            break
+    reason = next((shard.reason for shard in rest if shard.phase == status and shard.reason), "")
+    return Ending(status=status, reason=reason, failed=tuple(failed))
+
+
+async def stored_rows(store: Store, shard: Shard, run: LoadedRun) -> Sequence[TaskRow] | None:
+    """Reads the rows of a shard's tasks; for `collect` also, as rows of its own, the outputs that it needs.
+
+    None where these outputs are too large to be sent to a cluster.
+    """
+    # A shard that was never placed has left no results: a read for each of a million would be in vain.
+    rows = await store.tasks(shard.run, shard.index) if shard.epoch else ()
+    if run.stage is not Stage.COLLECT or shard.phase is Phase.WAITING:
+        return rows
+    names, count = collected_tasks(run.workflow), run.workflow.shard_count
+    outputs = await store.outputs_by_shard(shard.run, names, shards=count, maximum_bytes=OUTPUTS_BYTES)
+    if outputs is None:
+        return None
+    collected = [
+        TaskRow(
+            run=shard.run,
+            shard=shard.index,
+            task=name,
+            phase=TaskPhase.SUCCEEDED,
+            epoch=shard.epoch,
+            region="",
+            incarnation="",
+            tries=0,
+            started_at=0.0,
+            ended_at=0.0,
+            output=output,
+        )
+        for name, output in outputs.items()
+    ]
+    return [*collected, *rows]
