@@ -72,14 +72,11 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     span: TraceContext | None = None
     """The span of its submission; those of its attempts are children."""
     ending: Ending | None = None
-    """How all else of the run has ended; only for its stage `finally`, which is a run of its own here."""
+    """How all else of the run has ended: an input of its stage `finally`, here a run of its own."""
 
 
 class Fence(Struct, frozen=True, kw_only=True, gc=False):
-    """The deadline of a create request: a cluster may accept it until `not_after`, an uptime of `boot`.
-
-    In another boot the cluster must refuse it.
-    """
+    """The deadline of a create: a cluster accepts it until `not_after`, an uptime of `boot`, in no other."""
 
     boot: str
     not_after: float

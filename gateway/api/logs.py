@@ -22,6 +22,7 @@ from gateway.core.run import Run
 from gateway.core.shard_states import attempt_id
 from gateway.settings import RequestSettings
 from waypost.cancellation import cancel_and_wait
+from waypost.workflow.stages import shard_name
 
 OFFSET_MAXIMUM: Final = 2**53
 """The maximum offset in bytes: larger integers are not exact in readers that use doubles."""
@@ -77,7 +78,7 @@ async def logs(call: Call) -> Response:
     task = call.query.value("task")
     if task is None:
         raise Malformed("the query parameter task is missing: it names the task")
-    shard = call.query.number("shard", default=0, minimum=0, maximum=run.shard_count - 1)
+    shard = call.query.shard(run.shard_count) or 0
     offset = call.query.number("offset", default=0, minimum=0, maximum=OFFSET_MAXIMUM)
     follow = call.query.flag("follow")
     source = await _newest_source(call, run, shard, task)
@@ -87,14 +88,13 @@ async def logs(call: Call) -> Response:
             # Its log grows no more for this reader: an earlier attempt is ended wherever it is found.
             source, follow = chosen, False
     if source is None:
-        raise NotFound(f"task {task} of shard {shard} has not started")
+        raise NotFound(f"task {task} of shard {shard_name(shard)} has not started")
     with ExitStack() as exits:
         if follow:
             limits = call.services.settings.requests
             exits.enter_context(call.services.streams.slot(call.principal.tenant, limits))
-        open_log = _follow_attempt if follow else _read_attempt
         chunks = await _await_first_chunk(
-            open_log(call, source, task, offset),
+            (_follow_attempt if follow else _read_attempt)(call, source, task, offset),
             source,
             exits,
             wait_seconds=FIRST_SECONDS if follow else None,
@@ -134,12 +134,12 @@ async def _chosen_source(call: Call, run: Run, shard: int) -> LogSource:
     epoch = call.query.number("attempt", default=0, minimum=1, maximum=OFFSET_MAXIMUM)
     region = await region_of_attempt(call.services.store, run.id, shard, epoch)
     if region is None:
-        raise NotFound(f"shard {shard} has had no attempt {epoch}: `explain` lists them")
+        raise NotFound(f"shard {shard_name(shard)} has had no attempt {epoch}: `explain` lists them")
     if region not in call.services.clusters:
         # Not a matter of waiting: it was taken out of the settings, and what was written there is gone.
         raise NotFound(
-            f"attempt {epoch} of shard {shard} ran in {region}, which is not among this gateway's regions any"
-            " more: what it wrote cannot be read"
+            f"attempt {epoch} of shard {shard_name(shard)} ran in {region}, which is not among this gateway's"
+            " regions any more: what it wrote cannot be read"
         )
     return LogSource(region=region, attempt=attempt_id(run.id, shard, epoch), over=True)
 

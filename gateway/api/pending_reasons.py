@@ -21,6 +21,7 @@ from gateway.regions.placement_demand import demand_of
 from gateway.regions.region_condition import RegionCondition
 from gateway.regions.region_view import RegionView
 from gateway.store.interface import Store
+from waypost.workflow.stages import shard_name, stage_of
 from waypost.workflow.task import TaskSpec
 
 TASKS_NAMED: Final = 3
@@ -51,7 +52,7 @@ def pending_reason(run: Run, shards: Sequence[Shard], services: Services, at: fl
         workflow = _decode(run.workflow)
     except msgspec.MsgspecError:
         return None
-    demand = demand_of(workflow, run.permitted)
+    demand = demand_of(workflow, run.permitted, stage_of(pending[0].index))
     found = place(demand, services.regions(), choose=choice, settings=services.settings.placing)
     if isinstance(found, Unplaceable):
         return f"{wait}: {found} ({'; '.join(f'{name}: {why}' for name, why in found.rejected.items())})"
@@ -73,13 +74,14 @@ async def task_waits(
     if run.phase.terminal or not running:
         return None
     try:
-        tasks = _decode(run.workflow).spec.tasks
+        spec = _decode(run.workflow).spec
     except msgspec.MsgspecError:
         return None
     views = {view.name: view for view in regions}
     waits: list[str] = []
     for shard in running[:SHARDS_READ]:
         rows = {row.task: row for row in await store.tasks(run.id, shard.index, outputs=False)}
+        tasks = spec.tasks_of(stage_of(shard.index))
         waits += _task_waits_of(shard, tasks, rows, views.get(shard.region or ""), at)
     named, more = waits[:TASKS_NAMED], len(waits) - TASKS_NAMED
     named += [f"{more} more of its tasks wait"] if more > 0 else []
@@ -90,16 +92,17 @@ def _task_waits_of(
     shard: Shard, tasks: Sequence[TaskSpec], rows: Mapping[str, TaskRow], region: RegionView | None, at: float
 ) -> Iterator[str]:
     """Yields a clause for each task of `shard` that waits, unless it waits for the tasks that it needs."""
+    own = {task.name for task in tasks}
     for task in tasks:
         row = rows.get(task.name)
-        name = f"task {task.name} of shard {shard.index}"
+        name = f"task {task.name} of shard {shard_name(shard.index)}"
         if row is not None and row.phase is TaskPhase.RETRYING and row.next_try_at is not None:
             failed = f"{row.tries} failed ({row.reason})"
             left = row.next_try_at - at
             pause = f"for {left:.0f} s more" if left > 0 else _processor_wait(task, shard, region)
             yield f"{name} waits to be tried again, {pause}: try {failed}"
         elif (row is None or row.phase is TaskPhase.STOPPED) and all(
-            need in rows and rows[need].finished for need in task.needs
+            need not in own or (need in rows and rows[need].finished) for need in task.needs
         ):
             yield f"{name} waits {_processor_wait(task, shard, region)}"
 

@@ -8,6 +8,7 @@ from gateway.api.records.audit import SINCE_MAXIMUM
 from gateway.core.decision import Action
 from gateway.core.history import ACTS
 from gateway.core.run import RunPhase
+from waypost.workflow.stages import STAGE_SHARDS
 
 TEXT: Final = {"type": "string"}
 FLAG: Final = {"type": "boolean", "default": False}
@@ -33,7 +34,7 @@ QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
     "rule": TEXT,
     "run": TEXT,
     "seal": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1, "default": 0},
-    "shard": {"type": "integer", "minimum": 0},
+    "shard": {"oneOf": [{"type": "integer", "minimum": 0}, {"enum": list(STAGE_SHARDS.values())}]},
     "since": {"type": "integer", "minimum": 0, "maximum": SINCE_MAXIMUM, "default": 0},
     "source": TEXT,
     "subject": TEXT,

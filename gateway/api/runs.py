@@ -63,11 +63,7 @@ async def describe(call: Call) -> Response:
     """
     store, query = call.services.store, call.query
     run = await visible_run(call)
-    shard = (
-        None
-        if query.value("shard") is None
-        else query.number("shard", default=0, minimum=0, maximum=run.shard_count - 1)
-    )
+    shard = query.shard(run.shard_count)
     outputs = query.flag("outputs")
     shards, counts = await store.shards(run.id), await store.task_counts(run.id, shard)
     # Bounded twice: with outputs by bytes, since ten thousand outputs could be gigabytes.

@@ -9,6 +9,7 @@ from gateway.documents.workflow import Workflow
 from gateway.regions.filters import has_processors
 from gateway.regions.placement_demand import demand_of
 from gateway.submission.reading.document_reader import Reading
+from waypost.workflow.stages import Stage
 
 HEADER: Final = b"warning"
 WARNINGS_MAXIMUM: Final = 20
@@ -53,10 +54,11 @@ def _placement_warnings(
     # nearly every document asks for the default, which every cluster has
     if b'"cpu":' not in canonical:
         return
-    cpu = max([task.resources.cpu for task in workflow.spec.tasks])
+    stage = max(Stage, key=lambda stage: demand_of(workflow, permitted, stage).cpu)
+    cpu = demand_of(workflow, permitted, stage).cpu
     if all(region.cpu is not None and region.cpu >= cpu for region in services.regions()):
         return
-    demand = demand_of(workflow, permitted)
+    demand = demand_of(workflow, permitted, stage)
     wanted = demand.permitted & demand.requested if demand.requested else demand.permitted
     regions = [region for region in services.regions() if region.name in wanted]
     if not regions or any(has_processors(demand, region) is None for region in regions):

@@ -103,7 +103,7 @@ class PlaceholderChecks:
                     known = "there are params.NAME, tasks.NAME.output and shard.count"
                     known += " and status" if self._stage is Stage.FINALLY else ""
                 elif names == STATUS:
-                    known = "only tasks of finally are told it"
+                    known = "only tasks of finally may use it"
                 raise PlaceholderError(f"${{{shown(names)}}} names nothing: {known}")
             if names[0] == "shard" and names[1] != "count" and self._stage is not Stage.MAIN:
                 raise PlaceholderError(f"${{{shown(names)}}} names nothing: {self._stage} is for all shards")
@@ -115,7 +115,7 @@ class PlaceholderChecks:
 
 
 def _tasks_with_outputs(spec: Spec, stage: Stage) -> tuple[TaskSpec, ...]:
-    """Returns the tasks whose outputs the tasks of a stage may read; those of `collect` read lists of outputs."""
+    """Returns the tasks whose outputs those of a stage may read; `collect` reads lists of outputs."""
     own = spec.tasks_of(stage)
     if stage is not Stage.COLLECT:
         return own

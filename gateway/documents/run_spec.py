@@ -27,8 +27,8 @@ def run_spec(
 ) -> RunSpec:
     """Builds the `RunSpec` of a stage of a run: tasks with `${params.*}` filled in, its fairness, its span.
 
-    `${shard.*}` is left to the cluster, which fills it in for each shard. `ending` is what the tasks of
-    `finally` are told.
+    `${shard.*}` is left to the cluster, which fills it in for each shard. `ending` is an input of the
+    stage `finally`.
     """
     values: dict[str, Any] = {"params": workflow.spec.params}
     if ending is not None:

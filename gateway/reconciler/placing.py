@@ -18,8 +18,8 @@ from gateway.reconciler.placement_intents import write_intent
 from gateway.reconciler.reauthorize import reauthorize, withdraw_forbidden
 from gateway.reconciler.tenant_shares import PassShares, TenantShares
 from gateway.reconciler.working_set.deferral import Deferral
-from gateway.reconciler.working_set.region_losses import Trials, in_order_of_trial
-from gateway.reconciler.working_set.stages import at_stage
+from gateway.reconciler.working_set.region_losses import Trials, count_kept_waiting, in_order_of_trial
+from gateway.reconciler.working_set.stages import at_stage, without_early_ends
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.filters import NO_FREE_SLOT, NO_SHARE, takes_work
@@ -91,7 +91,8 @@ class Placer:
         self._runs, self._spreads, self._demands = {}, {}, {}
         self._shares, self._crowded = TenantShares(self._ws.shards.values()), Counter()
         self._on_trial = Trials(self._ws.shards.values(), now.monotonic)
-        limit = self._pass_shares.begin(self._placing.batch, now) + self._count_kept_waiting(now)
+        limit = self._pass_shares.begin(self._placing.batch, now)
+        limit += count_kept_waiting(self._ws, now, self._failover)
         deferred = [run for run in self._deferred if self._is_deferred(run)]
         waiting = await self._store.pending(
             now=now.wall,
@@ -104,7 +105,8 @@ class Placer:
         self._read = await self._store.some_runs(
             tuple(dict.fromkeys(shard.run for shard in waiting)), maximum_bytes=READ_BYTES
         )
-        for shard in in_order_of_trial(waiting, now, self._failover, newest_first=self._trials % 2 == 0):
+        ready = without_early_ends(waiting, self._ws, now, self._failover)
+        for shard in in_order_of_trial(ready, now, self._failover, newest_first=self._trials % 2 == 0):
             if not self._any_takes_work(self._views):
                 break
             await self._place(shard, now)
@@ -126,15 +128,6 @@ class Placer:
     def _is_deferred(self, run_id: str) -> bool:
         deferral = self._deferred.get(run_id)
         return deferral is not None and not self._any_takes_work(deferral.regions)
-
-    def _count_kept_waiting(self, now: Instant) -> int:
-        """Returns the number of Pending shards that wait for a run-lease to end, or may be poison."""
-        wait = self._failover.exclusive_wait_seconds
-        return sum(
-            tracked.shard.phase is Phase.PENDING
-            and (not tracked.leases_ended(now, wait) or self._may_be_poison(tracked.shard, now))
-            for tracked in self._ws.shards.values()
-        )
 
     def _may_be_poison(self, shard: Shard, now: Instant) -> bool:
         return may_be_poison(shard, now.wall, self._failover)
@@ -233,8 +226,7 @@ class Placer:
 
     def _demand(self, run: LoadedRun, stage: Stage) -> Demand:
         """Returns what a shard of the run, with all its tasks, demands of a region; computed once a pass."""
-        key = (run.stored.id, stage)
-        if key not in self._demands:
+        if (key := (run.stored.id, stage)) not in self._demands:
             self._demands[key] = demand_of(run.workflow, run.stored.permitted, stage)
         return self._demands[key]
 

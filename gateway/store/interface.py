@@ -17,7 +17,7 @@ from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
 from gateway.store.acts import ListsActs
-from gateway.store.parts import KeepsInOrder, KeepsPolicy, KeepsReleases, TellsOfRuns
+from gateway.store.parts import KeepsInOrder, KeepsPolicy, KeepsReleases, KeepsRunData
 
 
 class StoreUnusable(Exception):
@@ -89,7 +89,7 @@ class RunQuery(Struct, frozen=True, kw_only=True):
     """The id of the last run of the previous page."""
 
 
-class Store(ListsActs, KeepsInOrder, KeepsPolicy, KeepsReleases, TellsOfRuns, Protocol):
+class Store(ListsActs, KeepsInOrder, KeepsPolicy, KeepsReleases, KeepsRunData, Protocol):
     """The interface of a durable store of runs. A write is durable when its method returns.
 
     Times are in seconds since 1970. Every method raises `Unavailable` where the store cannot answer or commit

@@ -13,7 +13,7 @@ from gateway.store.exceptions import KeepsExceptions
 from gateway.store.retention import Retains
 from gateway.store.rollbacks import KeepsRollbacks
 from gateway.store.routing import KeepsRouting
-from gateway.store.stages.interface import TellsStages
+from gateway.store.stages.interface import FeedsStages
 from gateway.store.trail import KeepsTrail
 from gateway.store.workflows import KeepsWorkflows
 
@@ -26,8 +26,8 @@ class KeepsReleases(KeepsRouting, KeepsWorkflows, Protocol):
     """The interface by which a store keeps releases: released workflows and routing revisions."""
 
 
-class TellsOfRuns(KeepsTrail, TellsStages, Protocol):
-    """The interface by which a store tells of runs: audit trail, and what their later stages are told."""
+class KeepsRunData(KeepsTrail, FeedsStages, Protocol):
+    """The interface of a store for further data of runs: audit trail, and inputs of later stages."""
 
 
 class CorrectsTimes(Protocol):

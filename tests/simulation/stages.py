@@ -22,6 +22,7 @@ class StageInvariants:
     shards: dict[tuple[str, int], Shard]
     results: dict[tuple[str, int, str], tuple[int, str]]
     finally_deadlines: dict[str, float]
+    silent_at: dict[tuple[str, int], float]
 
     @property
     def now(self) -> Instant:
@@ -43,6 +44,8 @@ class StageInvariants:
         for index, after in sorted(stages.items()):
             before = self.shards[run, index]
             if before.phase is Phase.WAITING and after.phase is not Phase.WAITING:
+                # What ended in time may be reported late: a stage that begins after the deadline soon ends.
+                self.silent_at[run, index] = self.now.monotonic
                 ended = {phase for phase in main if phase.terminal}
                 assert ended == main, f"{after} has begun while main shards are {main}"
                 if index == COLLECT_SHARD:

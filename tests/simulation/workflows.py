@@ -43,7 +43,7 @@ def random_workflow(rng: random.Random) -> Workflow:
         tasks=tasks,
         collect=collect or UNSET,
         final=final or UNSET,
-        finally_seconds=rng.choice([UNSET, UNSET, 30.0]) if final else UNSET,
+        finally_seconds=30.0 if final and rng.random() < 0.3 else UNSET,
         side_effects=rng.choice([SideEffects.IDEMPOTENT, SideEffects.IDEMPOTENT, SideEffects.EXCLUSIVE]),
         shards=Shards(count=rng.randint(1, 3)),
         deadline_seconds=rng.choice([None, None, None, 60.0]),

@@ -58,7 +58,7 @@ def name_in_gateway(run: str, shard: int) -> tuple[str, int]:
 
 
 class FailedTask(Struct, frozen=True, kw_only=True):
-    """A failure that the tasks of `finally` are told of: which task of which shard failed, and why."""
+    """One failure in the input of `finally`: which task of which shard failed, and why."""
 
     shard: int | str
     """The shard's number, or `collect`."""
@@ -68,7 +68,7 @@ class FailedTask(Struct, frozen=True, kw_only=True):
 
 
 class Ending(Struct, frozen=True, kw_only=True):
-    """How all of a run but `finally` has ended, as the tasks of `finally` are told."""
+    """How all of a run but `finally` has ended: an input of the tasks of `finally`."""
 
     status: str
     """Succeeded, Failed, Quarantined or Cancelled."""

@@ -102,5 +102,5 @@ def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Laun
 
 
 def _ending_of(attempt: Attempt) -> dict[str, Any]:
-    """Returns what a task of `finally` is told: `status`, `reason` and `failed`; any other task nothing."""
+    """Returns the inputs of a task of `finally`: `status`, `reason` and `failed`; none for any other task."""
     return {} if attempt.run.ending is None else structs.asdict(attempt.run.ending)

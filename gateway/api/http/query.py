@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 from msgspec import Struct
 
 from gateway.core.errors import Malformed
+from waypost.workflow.stages import STAGE_SHARDS, shard_index
 
 PARAMETERS_MAXIMUM = 50
 
@@ -41,6 +42,19 @@ class Query(Struct, frozen=True):
         if not (text.isascii() and text.isdigit() and len(text) < 19 and minimum <= int(text) <= maximum):
             raise Malformed(f"the query parameter {name} is a number from {minimum} to {maximum}")
         return int(text)
+
+    def shard(self, count: int) -> int | None:
+        """Returns the index of the shard that the query names, of `count` main shards; None if it names none.
+
+        Raises `Malformed` where the run can have no such shard.
+        """
+        if (text := self.value("shard")) is None:
+            return None
+        index = shard_index(text)
+        if index is None or (index >= count and index not in STAGE_SHARDS):
+            stages = " or ".join(STAGE_SHARDS.values())
+            raise Malformed(f"the query parameter shard is a number from 0 to {count - 1}, or {stages}")
+        return index
 
     def flag(self, name: str) -> bool:
         """Returns whether a query parameter is `true`; False if it is `false` or absent.

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from cyclopts import Parameter
-from cyclopts.validators import Number
 from rich.markup import escape
 from rich.table import Table
 
@@ -25,6 +24,7 @@ from gateway.cli.output import (
     table,
 )
 from gateway.cli.runs.run_ids import resolve_run
+from waypost.workflow.stages import STAGE_SHARDS, Stage, shard_index, shard_name, stage_of
 
 ITEM_CHARACTERS: Final = 40
 """The maximum number of characters of a shard's item that are shown."""
@@ -41,9 +41,7 @@ def describe(
     run: RunId,
     /,
     *,
-    shard: Annotated[
-        int | None, Parameter(validator=Number(gte=0), help="Only this shard and its tasks.")
-    ] = None,
+    shard: Annotated[str | None, Parameter(help="Only this shard and its tasks.")] = None,
     output: Output = Format.TABLE,
     url: Url = None,
     token: Token = None,
@@ -53,7 +51,7 @@ def describe(
         query = {} if shard is None else {"shard": shard}
         found = read_answer(client.get(api_path("runs", resolve_run(client, run)), params=query), "tasks")
     if shard is not None:
-        found["shards"] = [one for one in found["shards"] if one["index"] == shard]
+        found["shards"] = [one for one in found["shards"] if one["index"] == shard_index(shard)]
     if output is not Format.TABLE:
         print_value(found, output)
         return
@@ -89,7 +87,7 @@ def _shard_table(run: dict[str, Any]) -> Table:
     last = {task["shard"]: task["region"] for task in sorted(run["tasks"], key=lambda t: t["started_at"])}
     rows = (
         [
-            shard["index"],
+            shard_name(shard["index"]),
             _format_item(shard.get("item")),
             colored(shard["phase"]),
             shard["region"] or last.get(shard["index"]),
@@ -116,7 +114,7 @@ def _format_item(item: Any) -> str | None:
 def _task_table(run: dict[str, Any]) -> Table:
     started = [
         [
-            task["shard"],
+            shard_name(task["shard"]),
             task["task"],
             colored(task["phase"]),
             task["region"],
@@ -153,17 +151,36 @@ def _waiting_rows(run: dict[str, Any]) -> Iterator[list[object]]:
     for shard in run["shards"]:
         if shard["phase"] in ENDED:
             continue
-        for task in run["workflow"]["spec"]["tasks"]:
+        for task in tasks_of(run, shard["index"]):
             if (shard["index"], task["name"]) in phases:
                 continue
-            left = [n for n in task.get("needs", ()) if phases.get((shard["index"], n)) not in FINISHED]
+            left = [n for n in task["needs"] if phases.get((shard["index"], n)) not in FINISHED]
             if left:
                 reason = f"waits for {', '.join(left)}"
             elif shard["phase"] == "Running":
                 reason = f"waits for a processor in {shard['region']}"
+            elif shard["phase"] == "Waiting":
+                reason = "waits for the shards before it"
             else:
                 reason = "waits for its shard to run"
-            yield [shard["index"], task["name"], colored("Pending"), None, None, None, None, reason]
+            yield [
+                shard_name(shard["index"]),
+                task["name"],
+                colored("Pending"),
+                None,
+                None,
+                None,
+                None,
+                reason,
+            ]
+
+
+def tasks_of(run: dict[str, Any], index: int) -> list[dict[str, Any]]:
+    """Returns the tasks in the run's document of the shard `index`, with the tasks of that shard as needs."""
+    stage = stage_of(index)
+    tasks = run["workflow"]["spec"].get("tasks" if stage is Stage.MAIN else stage, ())
+    own = {task["name"] for task in tasks}
+    return [{**task, "needs": [need for need in task.get("needs", ()) if need in own]} for task in tasks]
 
 
 def _format_time(at: float) -> str:
@@ -181,6 +198,7 @@ def _tasks_in_order(run: dict[str, Any]) -> list[dict[str, Any]]:
 
     They are not sorted by their start: tasks that end in a moment start at the same time.
     """
-    needs = {task["name"]: task.get("needs", ()) for task in run["workflow"]["spec"]["tasks"]}
+    stages = (0, *STAGE_SHARDS)
+    needs = {task["name"]: task["needs"] for index in stages for task in tasks_of(run, index)}
     places = {name: place for place, name in enumerate(TopologicalSorter(needs).static_order())}
     return sorted(run["tasks"], key=lambda task: (task["shard"], places[task["task"]]))

@@ -11,6 +11,7 @@ from gateway.cli.runs.describe import format_head
 from gateway.cli.runs.run_ids import resolve_run
 from gateway.core.decision import Level
 from gateway.core.history import HistoryKind
+from waypost.workflow.stages import STAGE_SHARDS, shard_name
 
 
 @command
@@ -67,7 +68,10 @@ def _format_reasons(decision: dict[str, Any]) -> Iterator[str]:
 
 
 def _format_entry(entry: dict[str, Any]) -> str:
-    shard = "      run" if entry["shard"] is None else f"shard {entry['shard']:>3}"
+    shard = "      run"
+    if entry["shard"] is not None:
+        name = shard_name(entry["shard"])
+        shard = f"{name:>9}" if entry["shard"] in STAGE_SHARDS else f"shard {name:>3}"
     # stripped: an entry without detail must not end with blanks
     return f"{_format_time(entry['at'])}  {shard}  {entry['kind']:<13} {_format_entry_detail(entry)}".rstrip()
 

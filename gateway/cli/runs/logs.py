@@ -17,17 +17,18 @@ from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console
 from gateway.cli.runs.log_choices import check_task, choose_shard, last_lines
 from gateway.cli.runs.run_ids import resolve_run
+from waypost.workflow.stages import shard_name
 
 RECONNECT_SECONDS = 0.2
 """The seconds between the end of a stream whose task still runs and the next stream."""
 NO_EPOCH: Final = -1
 TRIED_TASKS: Final = 20
 """The maximum number of tasks among which one with output is searched."""
-ShardIndex = Annotated[
-    int | None,
+ShardName = Annotated[
+    str | None,
     Parameter(
-        validator=Number(gte=0),
-        help="Of which shard. Default: 0, or without a task the first that has failed.",
+        help="Of which shard: its number, collect or finally. Default: 0 or the task's,"
+        " or without a task the first that has failed.",
     ),
 ]
 AttemptEpoch = Annotated[
@@ -50,7 +51,7 @@ def logs(
     task: Annotated[str | None, Parameter(help="Which task. Default: the last that has written.")] = None,
     /,
     *,
-    shard: ShardIndex = None,
+    shard: ShardName = None,
     attempt: AttemptEpoch = None,
     tail: Tail = None,
     follow: Annotated[
@@ -69,7 +70,7 @@ def logs(
         found = read_answer(client.get(api_path("runs", run)), "tasks")
         check_task(found, task)
         shard = choose_shard(found, shard, task, is_failed_wanted=not follow and attempt is None)
-        tasks, query = _tasks(client, run, shard), {"shard": str(shard)}
+        tasks, query = _tasks(client, run, shard), {"shard": shard}
         query |= {} if attempt is None else {"attempt": str(attempt)}
         if task is None and not follow:
             _print_last_written(client, run, query, tasks, tail)
@@ -102,21 +103,21 @@ def _with_reasons(error: CliError, rows: Sequence[dict[str, Any]], task: str) ->
     return CliError(error.message, lines=(*error.lines, *reasons), code=error.code)
 
 
-def _choose_task(tasks: list[dict[str, Any]], shard: int, name: str | None) -> str:
+def _choose_task(tasks: list[dict[str, Any]], shard: str, name: str | None) -> str:
     """Returns the name of the task to follow: `name` or, if that is None, the task that started last.
 
     Raises `CliError` if that task was skipped, or if none has started.
     """
     if name is None:
         names = _newest_first(tasks, shard)
-        _note(_heading(names[0], {"shard": str(shard)}, names))
+        _note(_heading(names[0], {"shard": shard}, names))
         return names[0]
     if any(task["task"] == name and task["phase"] == "Skipped" for task in tasks):
         raise CliError(f"{name} was skipped: its condition did not hold", code=Exit.NOT_FOUND)
     return name
 
 
-def _newest_first(tasks: list[dict[str, Any]], shard: int) -> list[str]:
+def _newest_first(tasks: list[dict[str, Any]], shard: str) -> list[str]:
     """Returns the names of the tasks that have started, the last started first. Raises `CliError` if none."""
     started = [task for task in tasks if task["phase"] != "Skipped"]
     if not started:
@@ -131,7 +132,7 @@ def _print_last_written(
 
     A task without a log is passed over. Raises `CliError` where an existing log cannot be read.
     """
-    names = _newest_first(tasks, int(query["shard"]))
+    names = _newest_first(tasks, query["shard"])
     refusal: CliError | None = None
     for name in names[:TRIED_TASKS]:
         try:
@@ -193,13 +194,13 @@ def _print_log(
     return written
 
 
-def _follow(client: httpx.Client, run: str, shard: int, task: str) -> None:
+def _follow(client: httpx.Client, run: str, shard: str, task: str) -> None:
     """Prints a task's log as it grows, until the task has ended, across gateway restarts and failovers.
 
     Each stream goes on at the byte where the previous one ended; another attempt's log is printed from its
     beginning.
     """
-    query = {"task": task, "shard": str(shard), "follow": "true"}
+    query = {"task": task, "shard": shard, "follow": "true"}
     epoch, offset = NO_EPOCH, 0
     over = False
     while not over:
@@ -239,6 +240,6 @@ def _raise_for_refusal(response: httpx.Response) -> None:
         read_answer(response)
 
 
-def _tasks(client: httpx.Client, run: str, shard: int) -> list[dict[str, Any]]:
+def _tasks(client: httpx.Client, run: str, shard: str) -> list[dict[str, Any]]:
     found = read_answer(client.get(api_path("runs", run), params={"shard": shard}), "tasks")
-    return [task for task in found["tasks"] if task["shard"] == shard]
+    return [task for task in found["tasks"] if shard_name(task["shard"]) == shard]

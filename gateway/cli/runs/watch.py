@@ -26,6 +26,7 @@ from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import colored, command, console, format_duration, print_value, table, visible
 from gateway.cli.runs.run_ids import resolve_run
 from gateway.core.history import HistoryKind
+from waypost.workflow.stages import STAGE_SHARDS, shard_name
 
 TERMINAL: Final = ("Succeeded", "Failed", "Cancelled")
 TABLE_KINDS: Final = frozenset(
@@ -228,7 +229,9 @@ def _event_stream(client: httpx.Client, run_id: str, after: int) -> Iterator[Ent
 
 
 def _live_view(run: dict[str, Any], history: list[Entry]) -> RenderableType:
-    total = max(1, len(run["workflow"]["spec"]["tasks"]) * run["shard_count"])
+    spec = run["workflow"]["spec"]
+    later = sum(len(spec.get(stage, ())) for stage in STAGE_SHARDS.values())
+    total = max(1, len(spec["tasks"]) * run["shard_count"] + later)
     done = run["task_phases"].get("Succeeded", 0) + run["task_phases"].get("Skipped", 0)
     running: dict[int, list[str]] = {}
     for task in run["tasks"]:
@@ -237,7 +240,7 @@ def _live_view(run: dict[str, Any], history: list[Entry]) -> RenderableType:
             running.setdefault(task["shard"], []).append(f"{task['task']}{again}")
     rows = [
         [
-            shard["index"],
+            shard_name(shard["index"]),
             colored(shard["phase"]),
             shard["region"],
             shard["epoch"],
@@ -258,7 +261,7 @@ def _live_view(run: dict[str, Any], history: list[Entry]) -> RenderableType:
 def _format_entry(entry: Entry) -> str:
     """Formats a history entry as `12:00:00 shard 0 Failed beijing`."""
     detail, words = entry["detail"], [time.strftime("%H:%M:%S", time.localtime(entry["at"]))]
-    words += [] if entry["shard"] is None else [f"shard {entry['shard']}"]
+    words += [] if entry["shard"] is None else [f"shard {shard_name(entry['shard'])}"]
     values = (detail.get(name) for name in ("task", "phase", "to", "region", "reason"))
     # a kind is often the phase it led to: `Failed Failed beijing` would say no more
     words += [entry["kind"], *(str(value) for value in values if value and value != entry["kind"])]

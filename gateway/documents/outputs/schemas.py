@@ -32,7 +32,7 @@ METASCHEMA: Final[Validator] = Draft202012Validator(Draft202012Validator.META_SC
 
 
 def output_schema_errors(tasks: Iterable[tuple[str, TaskSpec]]) -> Iterator[FieldError]:
-    """Yields the errors in the schemas of the outputs (`tasks[].outputs`) of tasks, given with their pointers."""
+    """Yields the errors in the schemas of outputs (`tasks[].outputs`); each task comes with its pointer."""
     places: dict[bytes, tuple[str, Any]] = {}
     for pointer, task in tasks:
         if task.outputs is not None:

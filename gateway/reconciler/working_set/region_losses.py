@@ -20,6 +20,16 @@ from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.settings import FailoverSettings
 
 
+def count_kept_waiting(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> int:
+    """Returns the number of Pending shards that wait for a run-lease to end, or may be poison."""
+    wait = settings.exclusive_wait_seconds
+    return sum(
+        tracked.shard.phase is Phase.PENDING
+        and (not tracked.leases_ended(now, wait) or may_be_poison(tracked.shard, now.wall, settings))
+        for tracked in ws.shards.values()
+    )
+
+
 def blame_shards(ws: WorkingSet, region: Region, now: Instant, settings: FailoverSettings) -> None:
     """Marks (`blamed`) the shards of which a task may run in `region`, when the region is lost.
 

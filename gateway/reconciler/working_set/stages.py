@@ -1,4 +1,4 @@
-"""Loads the stages of a run after its main shards: their tasks, and what they are told of the shards before.
+"""Loads the stages of a run after its main shards: their tasks, and their inputs from the shards before.
 
 What was before a stage stays as it is while the stage is under way, so it is read from the store whenever it
 is needed, and kept nowhere else.
@@ -10,17 +10,52 @@ from dataclasses import replace
 from typing import Final
 
 from clusters.protocol import OUTPUTS_BYTES, TaskPhase
+from gateway.core.instant import Instant
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.documents.run_spec import collected_tasks, run_spec
 from gateway.reconciler.working_set.tracked_shard import LoadedRun
+from gateway.reconciler.working_set.working_set import WorkingSet
+from gateway.settings import FailoverSettings
 from gateway.store.interface import Store
 from gateway.store.stages.rules import ending_status, stages_of
-from waypost.workflow.stages import COLLECT_SHARD, Ending, FailedTask, Stage, shard_name, stage_of
+from waypost.workflow.stages import (
+    COLLECT_SHARD,
+    FINALLY_SHARD,
+    Ending,
+    FailedTask,
+    Stage,
+    shard_name,
+    stage_of,
+)
 
-FAILURES_TOLD: Final = 100
-"""The maximum number of failures that `finally` is told of."""
+FAILURES_MAXIMUM: Final = 100
+"""The maximum number of failures in the input of `finally`."""
 TOO_LARGE: Final = f"the outputs that collect needs have more than {OUTPUTS_BYTES >> 20} MiB"
+
+
+def without_early_ends(
+    waiting: Sequence[Shard], ws: WorkingSet, now: Instant, settings: FailoverSettings
+) -> Sequence[Shard]:
+    """Returns the waiting shards without those of `finally` beside which another shard may still run.
+
+    What cleans up after the others must not run beside an attempt that is being ended. An attempt in a region
+    that is lost is not waited for, except until its run-lease must have ended.
+    """
+    ending = {shard.run for shard in waiting if shard.index == FINALLY_SHARD}
+    if not ending:
+        return waiting
+    running = {
+        tracked.shard.run
+        for tracked in ws.shards.values()
+        if tracked.shard.orphans
+        and tracked.shard.run in ending
+        and (
+            any(ws.regions[orphan.region].health.condition.reachable for orphan in tracked.shard.orphans)
+            or not tracked.leases_ended(now, settings.exclusive_wait_seconds)
+        )
+    }
+    return [shard for shard in waiting if shard.index != FINALLY_SHARD or shard.run not in running]
 
 
 async def at_stage(run: LoadedRun, shard: Shard, store: Store) -> LoadedRun:
@@ -61,12 +96,12 @@ async def _ending(store: Store, run_id: str) -> Ending:
     for shard in rest:
         if shard.phase not in (Phase.FAILED, Phase.QUARANTINED):
             continue
-        left = FAILURES_TOLD - len(failed)
+        left = FAILURES_MAXIMUM - len(failed)
         name = shard_name(shard.index) if shard is stages.collect else shard.index
         tasks = await store.failed_tasks(run_id, shard.index, limit=left)
         found = [FailedTask(shard=name, task=row.task, reason=row.reason) for row in tasks]
         failed += found or [FailedTask(shard=name, task=None, reason=shard.reason)]
-        if len(failed) >= FAILURES_TOLD:
+        if len(failed) >= FAILURES_MAXIMUM:
             break
     reason = next((shard.reason for shard in rest if shard.phase == status and shard.reason), "")
     return Ending(status=status, reason=reason, failed=tuple(failed))

@@ -41,7 +41,7 @@ from gateway.store.sqlite.releases.kept_rollbacks import SqliteRollbacks
 from gateway.store.sqlite.releases.kept_routing import SqliteRouting
 from gateway.store.sqlite.releases.kept_workflows import SqliteWorkflows
 from gateway.store.sqlite.run_queries import find_runs, read_some
-from gateway.store.sqlite.told_stages import SqliteStages
+from gateway.store.sqlite.stage_inputs import SqliteStages
 from gateway.store.subscriptions import Subscriptions
 from gateway.store.tenant_limits import beginning_after, in_turns
 from waypost.sqlite_files.errors import StorageError

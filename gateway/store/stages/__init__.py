@@ -1,5 +1,5 @@
-"""The stages of a run in the store: when each begins, and what it is told of the shards before it.
+"""The stages of a run in the store: when each begins, and its inputs from the shards before it.
 
-`rules` decides alike for all stores, and is pure; `interface` is what a store must tell. May import what
-`gateway/store` may.
+`rules` has the decisions, which all stores make alike, and is pure; `interface` is how a store reads the
+inputs. May import what `gateway/store` may.
 """

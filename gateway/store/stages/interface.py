@@ -1,4 +1,4 @@
-"""The interface by which a store tells the stages of a run what the shards before them have left."""
+"""The interface by which a store reads the inputs of a run's later stages: outputs and failed tasks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -8,8 +8,8 @@ import msgspec
 from gateway.core.run import TaskRow
 
 
-class TellsStages(Protocol):
-    """The interface by which a store tells what shards have left: outputs by shard, and failed tasks."""
+class FeedsStages(Protocol):
+    """The interface by which a store reads the inputs of stages: outputs by shard, and failed tasks."""
 
     async def outputs_by_shard(
         self, run_id: str, tasks: Sequence[str], *, shards: int, maximum_bytes: int

@@ -86,15 +86,15 @@ def ending_status(stages: RunStages) -> str:
 def shards_after_retry(shards: Iterable[Shard]) -> Mapping[int, tuple[Shard, bool]]:
     """Returns a run's shards that a retry changes, by index, each with whether its results are kept.
 
-    `collect` waits again unless it has succeeded. So does `finally`; it begins anew where anything else runs
-    again, since it is told of another end, and else goes on from the tasks that have succeeded.
+    `collect` waits again unless it has succeeded. So does `finally`; where anything else runs again its tasks
+    all run again too, since the end may be another one, and else only those that have not succeeded.
     """
     changed: dict[int, tuple[Shard, bool]] = {}
     for shard in sorted(shards, key=lambda one: one.index):
         if shard.index == FINALLY_SHARD:
-            anew = bool(changed)
-            if shard.phase in TERMINAL and (anew or shard.phase is not Phase.SUCCEEDED):
-                changed[shard.index] = (_rearmed(shard), not anew)
+            afresh = bool(changed)
+            if shard.phase in TERMINAL and (afresh or shard.phase is not Phase.SUCCEEDED):
+                changed[shard.index] = (_rearmed(shard), not afresh)
         elif shard.index == COLLECT_SHARD:
             if shard.phase in TERMINAL - {Phase.SUCCEEDED}:
                 changed[shard.index] = (_rearmed(shard), True)

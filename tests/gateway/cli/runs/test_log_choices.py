@@ -29,7 +29,7 @@ def serve(server: HTTPServer, *phases: str) -> str:
     ("name", "said"),
     [("gret", "Did you mean greet?"), ("zzz", "`waypost describe r` lists them."), ("", "lists them")],
 )
-@pytest.mark.parametrize("options", [{}, {"follow": True}, {"attempt": 1}, {"shard": 1}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"follow": True}, {"attempt": 1}, {"shard": "1"}], ids=str)
 def test_a_misspelt_task_is_named(
     name: str, said: str, options: dict[str, Any], httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -43,7 +43,7 @@ def test_a_misspelt_task_is_named(
 def test_a_shard_that_is_none_is_named(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
     """They are counted from 0."""
     url = serve(httpserver, "Running", "Running")
-    assert logs("r", "greet", shard=2, url=url, token="t") == Exit.NOT_FOUND
+    assert logs("r", "greet", shard="2", url=url, token="t") == Exit.NOT_FOUND
     assert "the run has no shard 2: it has 2, counted from 0" in capsys.readouterr().err
 
 

@@ -53,7 +53,7 @@ class Gateway:
         with httpx.Client(
             transport=httpx.MockTransport(self.answer), base_url="http://gateway.test"
         ) as client:
-            _follow(client, "r", 0, "a")
+            _follow(client, "r", "0", "a")
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +90,7 @@ def test_a_refusal_is_no_end() -> None:
         ) as client,
         pytest.raises(CliError, match="no"),
     ):
-        _follow(client, "r", 0, "a")
+        _follow(client, "r", "0", "a")
 
 
 def test_a_task_that_was_skipped_has_no_log_and_the_reason_is_printed(

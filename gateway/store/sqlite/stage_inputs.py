@@ -1,4 +1,4 @@
-"""Reads from SQLite what the shards of a run have left for its later stages: outputs and failed tasks."""
+"""Reads the inputs of a run's later stages from SQLite: outputs by shard, and failed tasks."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ _FAILED: Final = (
 
 
 class SqliteStages(SqliteAccess):
-    """Tells the stages of a run what the shards before them have left. Implements `TellsStages`."""
+    """Reads the inputs of a run's later stages from SQLite. Implements `FeedsStages`."""
 
     async def outputs_by_shard(
         self, run_id: str, tasks: Sequence[str], *, shards: int, maximum_bytes: int
