@@ -34,7 +34,7 @@ QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
     "rule": TEXT,
     "run": TEXT,
     "seal": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1, "default": 0},
-    "shard": {"oneOf": [{"type": "integer", "minimum": 0}, {"enum": list(STAGE_SHARDS.values())}]},
+    "shard": {"type": "string", "pattern": f"^([0-9]{{1,18}}|{'|'.join(STAGE_SHARDS.values())})$"},
     "since": {"type": "integer", "minimum": 0, "maximum": SINCE_MAXIMUM, "default": 0},
     "source": TEXT,
     "subject": TEXT,

@@ -80,7 +80,7 @@ def test_nothing_is_described_that_is_not_there() -> None:
         ("/v1/runs", "limit", "integer"),
         ("/v1/runs", "label", "array"),
         ("/v1/runs/{id}", "outputs", "boolean"),
-        ("/v1/runs/{id}/logs", "shard", "integer"),
+        ("/v1/runs/{id}/logs", "shard", "string"),
         ("/v1/runs/{id}/logs", "follow", "boolean"),
     ],
 )
