@@ -4,7 +4,7 @@ Performs no I/O.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec import structs

@@ -119,7 +119,7 @@ async def test_finally_runs_after_a_cancellation_and_a_second_one_ends_it(
     run = await submitted(client, document(**spec))
 
     async def running() -> bool:
-        return (await described(client, run))["task_phases"] == {"Running": 1}
+        return bool((await described(client, run))["task_phases"] == {"Running": 1})
 
     await until(running)
     await client.post(f"/v1/runs/{run}/cancel")
