@@ -12,6 +12,8 @@ TESTS := $(BIN)/python -m pytest
 SEEDS ?= 60
 OPA_VERSION := 1.22.2
 OPA := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost/opa-$(OPA_VERSION)/opa
+ISTIOCTL_VERSION := $(shell sed -n 's/^ISTIOCTL_VERSION: Final = "\(.*\)"/\1/p' helm/tools.py)
+ISTIOCTL := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost/istioctl-$(ISTIOCTL_VERSION)/istioctl
 
 ENGINE ?= docker
 IMAGE ?= waypost:0.1.0
@@ -20,7 +22,7 @@ IMAGE ?= waypost:0.1.0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types floors policy opa prometheus helm chart kubernetes image test unit simulation integration demo observe faults failover bench generated pictures docs lock audit clean
+.PHONY: help setup check lint types floors policy opa prometheus helm chart kubernetes istioctl image test unit simulation integration demo observe faults failover bench generated pictures docs lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -67,9 +69,18 @@ chart: helm ## the Helm chart, with what it takes from observability/, into dist
 	@$(BIN)/python -m helm.chart dist/chart
 	@$$($(BIN)/python -m helm.tools) package -d dist dist/chart/waypost
 
-kubernetes: $(STAMP) ## a real API server for tests of the chart, into a cache (a quarter of an hour, once; needs Go), and etcd
+kubernetes: $(STAMP) ## a real API server for tests of the chart and of Istio's resources, into a cache (a quarter of an hour, once; needs Go), and etcd
 	@command -v etcd > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends etcd-server; }
 	@$(BIN)/python -m helm.kubernetes
+
+istioctl: ## find istioctl on PATH, or build it into a cache (ten minutes, once; needs Go): for tests of what is rendered for Istio
+	@command -v istioctl || $(MAKE) --no-print-directory $(ISTIOCTL)
+
+$(ISTIOCTL):
+	@mkdir -p $(@D)
+	GOTOOLCHAIN=go1.27.3 CGO_ENABLED=0 GOBIN=$(@D)/new \
+	  go install -trimpath -ldflags "-s -w" istio.io/istio/istioctl/cmd/istioctl@$(ISTIOCTL_VERSION)
+	@mv $(@D)/new/istioctl $@ && rm -rf $(@D)/new
 
 image: $(STAMP) ## the container image of all roles (ENGINE=podman, IMAGE=waypost:0.1.0, BASE=python@sha256:...)
 	@rm -f dist/waypost-*.whl && mkdir -p dist

@@ -1,7 +1,8 @@
-"""Builds Kubernetes' API server from its Go module into the cache, and takes the types of two operators.
+"""Builds Kubernetes' API server from its Go module into the cache, and takes types of operators and of Istio.
 
-Usage: `make kubernetes`. It takes a quarter of an hour on two processors, once; the tests of the chart on a
-real API server are skipped without it. Go checks each module by its checksum database.
+Usage: `make kubernetes`. It takes a quarter of an hour on two processors, once; the tests of the chart and of
+what is rendered for Istio on a real API server are skipped without it. Go checks each module by its checksum
+database.
 """
 
 import json
@@ -26,8 +27,9 @@ TYPES: Final = {
         OPERATOR.format("prometheusrules"),
         OPERATOR.format("servicemonitors"),
     ),
+    "istio.io/api@v1.32.0": ("kubernetes/customresourcedefinitions.gen.yaml",),
 }
-"""The modules with the types (CustomResourceDefinitions) that the chart makes objects of, and their files."""
+"""The modules with the types (CustomResourceDefinitions) that objects are made of here, and their files."""
 VERSION: Final = "k8s.io/component-base/version"
 
 
@@ -60,7 +62,7 @@ def wrapper_module(source: str, version: str) -> str:
 
 
 def build(target: Path) -> None:
-    """Builds the API server, and puts it and the types of the operators into the folder `target`."""
+    """Builds the API server, and puts it into the folder `target`."""
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target) as name:
         folder = Path(name)
@@ -83,23 +85,27 @@ def build(target: Path) -> None:
             PROGRAM,
             folder=folder,
         )
-        take_types(target / "types", folder)
         (folder / "kube-apiserver").rename(target / "kube-apiserver")
 
 
-def take_types(target: Path, folder: Path) -> None:
-    """Copies the types of the operators into the folder `target`; modules are downloaded from `folder`."""
-    target.mkdir(exist_ok=True)
+def take_types(target: Path) -> None:
+    """Copies the types that are not there yet into the folder `target`."""
+    target.mkdir(parents=True, exist_ok=True)
     for module, files in TYPES.items():
-        found = downloaded(module, folder)
+        if all((target / Path(file).name).exists() for file in files):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            found = downloaded(module, Path(folder))
         for file in files:
             shutil.copyfile(found / file, target / Path(file).name)
 
 
 def main() -> int:
     """Builds what is not in the cache yet, and prints where it is."""
+    folder = cache().parent / f"kubernetes-{API_SERVER_VERSION}"
     if find_kubernetes() is None:
-        build(cache().parent / f"kubernetes-{API_SERVER_VERSION}")
+        build(folder)
+    take_types(folder / "types")
     sys.stdout.write(f"{find_kubernetes()}\n")
     return 0
 

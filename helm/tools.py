@@ -20,6 +20,8 @@ from typing import Final
 HELM_VERSION: Final = "4.3.1"
 KUBERNETES_VERSION: Final = "1.37.0"
 API_SERVER_VERSION: Final = "1.37.2"
+ISTIOCTL_VERSION: Final = "v0.0.0-20260827124520-eed52ebb66ad"
+"""The version of Istio's Go module, which has no tags of its releases."""
 OLDEST: Final = (3, 18, 0)
 """The oldest Helm that is used: older ones check values against an older draft of JSON Schema."""
 LOCK: Final = Path(__file__).parent / "tools.lock"
@@ -47,6 +49,14 @@ def find_kubernetes() -> Path | None:
     """Returns the folder with the API server and the types of operators; None before `make kubernetes`."""
     folder = cache().parent / f"kubernetes-{API_SERVER_VERSION}"
     return folder if (folder / "kube-apiserver").is_file() else None
+
+
+def find_istioctl() -> Path | None:
+    """Returns the path of `istioctl`, on PATH or in the cache; None before `make istioctl`."""
+    if on_path := shutil.which("istioctl"):
+        return Path(on_path)
+    program = cache().parent / f"istioctl-{ISTIOCTL_VERSION}" / "istioctl"
+    return program if program.is_file() else None
 
 
 def _candidates() -> Iterator[Path]:

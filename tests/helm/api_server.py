@@ -88,7 +88,8 @@ class ApiServer:
                 one["kind"]: (one["name"], one["namespaced"]) for one in found if "/" not in one["name"]
             }
         name, namespaced = self._resources[group][made["kind"]]
-        return f"{group}/namespaces/{NAMESPACE}/{name}" if namespaced else f"{group}/{name}"
+        namespace = made["metadata"].get("namespace", NAMESPACE)
+        return f"{group}/namespaces/{namespace}/{name}" if namespaced else f"{group}/{name}"
 
 
 @contextmanager
@@ -108,7 +109,7 @@ def _program(log: Path, *words: str | Path) -> Iterator[None]:
 
 @contextmanager
 def api_server(folder: Path) -> Iterator[ApiServer]:
-    """Runs etcd and an API server that has the types of the Prometheus operator and of cert-manager."""
+    """Runs etcd and an API server that has the types of `make kubernetes`: of operators and of Istio."""
     found, etcd = find_kubernetes(), shutil.which("etcd")
     if found is None or etcd is None:
         pytest.skip("needs an API server and etcd: `make kubernetes`")

@@ -1,15 +1,18 @@
 """Reads and writes the folders of service files and of rendered ones."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
 from cyclopts import Parameter
+from msgspec import Struct
 
 from gateway.cli.errors import CliError, Exit
 from gateway.mesh.manifest import MARK, manifest
 from gateway.mesh.reading import MeshError, ServiceCatalog, read_services
-from gateway.mesh.rendering import render_all
+from gateway.mesh.regions import RegionalHost, read_regions, render_regions
+from gateway.mesh.rendering import Resource, render_all
 
 SUFFIXES: Final = (".yaml", ".yml")
 Services: TypeAlias = Annotated[Path, Parameter(help="A folder of service files, such as policies/services.")]
@@ -17,40 +20,76 @@ ServicesOption: TypeAlias = Annotated[
     Path, Parameter(name=("--services", "-d"), help="The folder of service files.")
 ]
 DEFAULT_SERVICES: Final = Path("policies/services")
+Regions: TypeAlias = Annotated[
+    Path | None, Parameter(help="A file of hosts with an ingress gateway in each region, to render too.")
+]
 SHOWN_PROBLEMS: Final = 50
+
+
+class Rendering(Struct, frozen=True, kw_only=True):
+    """What is rendered: of each file its resources, and the file that they were made from."""
+
+    catalog: ServiceCatalog
+    files: dict[str, tuple[str, list[Resource]]]
+
+    @property
+    def resources(self) -> list[Resource]:
+        """All resources, in order of files."""
+        return [one for _, resources in self.files.values() for one in resources]
+
+    def texts(self) -> dict[str, str]:
+        """Returns the text of each file."""
+        return {name: manifest(resources, source) for name, (source, resources) in self.files.items()}
+
+
+def rendering(directory: Path, regions: Path | None) -> Rendering:
+    """Renders the services below `directory` and the hosts in the file `regions`.
+
+    Raises `CliError` with every problem of each.
+    """
+    catalog = service_catalog(directory)
+    files = {f"{name}.yaml": (catalog.files[name], made) for name, made in render_all(catalog).items()}
+    if regions is not None:
+        source = _name_of(regions)
+        for name, host in sorted(_regional_hosts(regions).items()):
+            # No name of a service has a dot.
+            files[f"{name}.regions.yaml"] = (source, render_regions(name, host, source=source))
+    return Rendering(catalog=catalog, files=files)
 
 
 def service_catalog(directory: Path) -> ServiceCatalog:
     """Reads all service files below `directory`. Raises `CliError` with every problem of all of them."""
     if not directory.is_dir():
         raise CliError(f"{directory} is no folder", code=Exit.USAGE)
-    files = {
-        path.relative_to(directory).as_posix(): path
-        for path in directory.rglob("*")
-        if path.suffix in SUFFIXES and path.is_file()
-    }
+    files = [path for path in directory.rglob("*") if path.suffix in SUFFIXES and path.is_file()]
     if not files:
         raise CliError(f"{directory} has no service files: no .yaml", code=Exit.USAGE)
-    # Named by the folder, so that the rendering is the same from wherever the command is run.
-    folder = directory.resolve().name
+    folder = directory.resolve()
+    with _problems(directory):
+        return read_services(
+            {f"{folder.name}/{path.resolve().relative_to(folder)}": path.read_bytes() for path in files}
+        )
+
+
+def _regional_hosts(file: Path) -> dict[str, RegionalHost]:
+    with _problems(file):
+        return read_regions(_name_of(file), file.read_bytes())
+
+
+def _name_of(file: Path) -> str:
+    """Returns the name of a file with its folder's: the same from wherever a command is run."""
+    return "/".join(file.resolve().parts[-2:])
+
+
+@contextmanager
+def _problems(path: Path) -> Iterator[None]:
     try:
-        return read_services({f"{folder}/{name}": path.read_bytes() for name, path in files.items()})
+        yield
     except MeshError as error:
         lines = [str(problem) for problem in error.problems]
         more = (f"... and {len(lines) - SHOWN_PROBLEMS} more",) if len(lines) > SHOWN_PROBLEMS else ()
-        raise CliError(
-            f"{directory}: the services cannot be used",
-            lines=(*lines[:SHOWN_PROBLEMS], *more),
-            code=Exit.USAGE,
-        ) from error
-
-
-def rendered_files(catalog: ServiceCatalog) -> dict[str, str]:
-    """Returns the files that are rendered from `catalog`, as their names and texts."""
-    return {
-        f"{name}.yaml": manifest(resources, catalog.files[name])
-        for name, resources in render_all(catalog).items()
-    }
+        shown = (*lines[:SHOWN_PROBLEMS], *more)
+        raise CliError(f"{path} cannot be used", lines=shown, code=Exit.USAGE) from error
 
 
 def found_files(folder: Path) -> dict[str, str]:

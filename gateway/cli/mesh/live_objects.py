@@ -8,11 +8,11 @@ from typing import Any, Final
 from yaml import YAMLError
 
 from gateway.cli.errors import CliError, Exit
+from gateway.cli.mesh.folders import Rendering
 from gateway.mesh.drift import Difference, compare_objects, find_others, is_managed, name_of
 from gateway.mesh.evaluation import pods_of
 from gateway.mesh.hazards import KINDS, find_hazards
-from gateway.mesh.reading import ServiceCatalog
-from gateway.mesh.rendering import Resource, render_all
+from gateway.mesh.rendering import Resource
 
 PLURALS: Final = {
     "security.istio.io/v1": {
@@ -28,17 +28,15 @@ PLURALS: Final = {
 """The kinds that are rendered, with their names in URLs, by their group and version."""
 
 
-def live_differences(
-    catalog: ServiceCatalog, *, context: str | None, root_namespace: str
-) -> list[Difference]:
-    """Compares the services of `catalog` with the cluster of `context`: its objects, and those of others.
+def live_differences(made: Rendering, *, context: str | None, root_namespace: str) -> list[Difference]:
+    """Compares what is rendered with the cluster of `context`: its objects, and those of others there.
 
     Raises `CliError` where it cannot be read.
     """
-    rendered = [one for several in render_all(catalog).values() for one in several]
-    namespaces = {service.namespace for service in catalog.services.values()}
-    live = live_objects({*namespaces, root_namespace}, KINDS, context=context)
-    pods = {name: pods_of(service) for name, service in catalog.services.items()}
+    namespaces = {one["metadata"]["namespace"] for one in made.resources}
+    kinds = {*KINDS, *(one["kind"] for one in made.resources)}
+    live = live_objects({*namespaces, root_namespace}, kinds, context=context)
+    pods = {name: pods_of(service) for name, service in made.catalog.services.items()}
     selecting = [
         one for one in live if is_managed(one) or any(of.are_selected_by(one) for of in pods.values())
     ]
@@ -46,7 +44,7 @@ def live_differences(
     hazards = find_hazards(selecting, tcp_ports=tcp_ports, root_namespace=root_namespace)
     theirs = {name_of(one) for one in selecting if not is_managed(one)}
     return [
-        *compare_objects(rendered, live),
+        *compare_objects(made.resources, live),
         *find_others(live, pods),
         *(
             Difference(name=one.resource, change="hazard", diff=f"{one.pointer}: {one.hazard}: {one.detail}")

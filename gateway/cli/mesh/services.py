@@ -9,19 +9,13 @@ from cyclopts import App, Parameter
 from gateway.cli.arguments import Format, Output
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.mesh.evaluate import evaluate_request
-from gateway.cli.mesh.folders import (
-    Services,
-    found_files,
-    rendered_files,
-    service_catalog,
-    write_files,
-)
+from gateway.cli.mesh.folders import Regions, Services, found_files, rendering, write_files
 from gateway.cli.mesh.lint import lint
 from gateway.cli.mesh.live_objects import live_differences
 from gateway.cli.output import command, console, format_count, print_names, print_value
 from gateway.mesh.checks import ROOT_NAMESPACE
 from gateway.mesh.drift import Difference, compare_files, name_of
-from gateway.mesh.rendering import render_all
+from gateway.mesh.regions import RegionalHost
 from gateway.mesh.service import Service
 
 app = App(name="mesh", synonym=("istio",), help="Istio: who may reach which service, from YAML in Git.")
@@ -35,6 +29,7 @@ def render(
     directory: Services,
     /,
     *,
+    regions: Regions = None,
     folder: Annotated[
         Path | None,
         Parameter(name=("--folder", "-f"), help="Write a file for each service there. Default: print all."),
@@ -42,18 +37,16 @@ def render(
     output: Annotated[Format, Parameter(name=["--output", "-o"], help="yaml, json or name")] = Format.YAML,
 ) -> int:
     """Render the services in DIRECTORY into Istio's resources: who may reach them, and nobody else."""
-    catalog = service_catalog(directory)
+    made = rendering(directory, regions)
     if folder is not None:
-        for line in write_files(folder, rendered_files(catalog)):
+        for line in write_files(folder, made.texts()):
             console().print(line, markup=False)
-        return Exit.DONE
-    resources = [one for several in render_all(catalog).values() for one in several]
-    if output is Format.NAME:
-        print_names(map(name_of, resources))
+    elif output is Format.NAME:
+        print_names(map(name_of, made.resources))
     elif output is Format.JSON:
-        print_value(resources, output)
+        print_value(made.resources, output)
     else:
-        print("---\n".join(rendered_files(catalog).values()), end="")
+        print("---\n".join(made.texts().values()), end="")
     return Exit.DONE
 
 
@@ -63,6 +56,7 @@ def check(
     directory: Services,
     /,
     *,
+    regions: Regions = None,
     rendered: Annotated[
         Path | None, Parameter(help="Compare with the folder that `render --folder` has written.")
     ] = None,
@@ -79,23 +73,28 @@ def check(
     """
     if rendered is None and not live:
         raise CliError("say with what: --rendered FOLDER, --live, or both", code=Exit.USAGE)
-    catalog = service_catalog(directory)
+    made = rendering(directory, regions)
     found: list[Difference] = []
     if rendered is not None:
-        found += compare_files(rendered_files(catalog), found_files(rendered))
+        found += compare_files(made.texts(), found_files(rendered))
     if live:
-        found += live_differences(catalog, context=context, root_namespace=root_namespace)
+        found += live_differences(made, context=context, root_namespace=root_namespace)
     _print(found, output)
     if output is Format.TABLE and not found:
-        print(f"{format_count(len(catalog.services), 'service')}: all is as rendered")
+        print(f"{format_count(len(made.catalog.services), 'service')}: all is as rendered")
     return Exit.FAILED if found else Exit.DONE
 
 
 @app.command
 @command
-def schema() -> int:
+def schema(
+    *,
+    regions: Annotated[bool, Parameter(negative="", help="That of a file of regional hosts.")] = False,
+) -> int:
     """Print the JSON Schema of a service file, for editors: it is made from the same types that read it."""
-    described: dict[str, Any] = msgspec.json.schema(dict[str, Service])
+    described: dict[str, Any] = msgspec.json.schema(
+        dict[str, RegionalHost] if regions else dict[str, Service]
+    )
     print_value({"$schema": "https://json-schema.org/draft/2020-12/schema"} | described, Format.JSON)
     return Exit.DONE
 

@@ -10,6 +10,7 @@ from gateway.__main__ import app
 from tests.gateway.mesh.service_files import GOOD, SHIPPED_SERVICES, at, changed
 
 SERVICES = str(SHIPPED_SERVICES)
+REGIONS = SHIPPED_SERVICES.parents[1] / "examples" / "mesh" / "regions.yaml"
 
 
 def ended(*words: str) -> int:
@@ -111,3 +112,23 @@ def test_the_schema_is_that_of_the_types(capsys: pytest.CaptureFixture[str]) -> 
     assert ended("schema") == 0
     schema = json.loads(capsys.readouterr().out)
     assert schema["$defs"]["Access"]["properties"]["token"]["enum"] == ["optional", "required"]
+
+
+def test_regional_hosts_are_rendered_and_checked_with_the_services(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (SERVICES, "--regions", str(REGIONS))
+    assert ended("render", *words, "-f", str(tmp_path)) == 0
+    assert (
+        (tmp_path / "waypost.regions.yaml")
+        .read_text()
+        .startswith("# Made by `waypost mesh render` from mesh/regions.yaml")
+    )
+    assert ended("check", *words, "--rendered", str(tmp_path)) == 0
+    assert ended("check", SERVICES, "--rendered", str(tmp_path)) == 1
+    assert ended("render", SERVICES, "--regions", str(tmp_path / "none.yaml")) == 2
+    (tmp_path / "bad.yaml").write_text("waypost: {}")
+    assert ended("render", SERVICES, "--regions", str(tmp_path / "bad.yaml")) == 2
+    assert "bad.yaml: /waypost/gateways: is required" in capsys.readouterr().err
+    assert ended("schema", "--regions") == 0
+    assert "RegionalHost" in capsys.readouterr().out
