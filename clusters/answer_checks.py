@@ -26,9 +26,9 @@ from clusters.protocol import (
     Hello,
     LeaseAsked,
     TaskChanged,
-    TaskPhase,
 )
 from waypost.workflow.ijson_limits import NESTING, value_fault
+from waypost.workflow.task_phase import TaskPhase
 
 Said = TypeVar("Said", TaskChanged, AttemptEnded)
 T = TypeVar("T")
@@ -59,9 +59,8 @@ class StreamChecks:
         """Checks the stream's next event and returns the event, with an overlong `reason` text shortened.
 
         Raises `ClusterError` (`BadAnswer`) for a missing or second `Hello`, a status of another region or
-        behind the events before it, a sequence number that does not grow, and a task event in phase Stopped,
-        with a retry time that contradicts its phase, or with an output too large or outside the limits of
-        I-JSON.
+        behind the events before it, a sequence number that does not grow, and a task event with a retry time
+        that contradicts its phase, or with an output too large or outside the limits of I-JSON.
         """
         if isinstance(event, Hello) is self._greeted:
             raise _bad("a hello comes first in a stream, and only there")
@@ -133,9 +132,6 @@ def checked_answers(answers: BatchAnswers, batch: Batch, region: str) -> BatchAn
 
 
 def _check_task(event: TaskChanged) -> None:
-    # Set by the gateway's store alone, where an attempt ended before its task.
-    if event.phase is TaskPhase.STOPPED:
-        raise _bad("no cluster reports a task as Stopped")
     # A retry has a time, and no other phase has one.
     if (event.phase is TaskPhase.RETRYING) != (event.next_try_at is not None):
         raise _bad(

@@ -13,6 +13,7 @@ from clusters.protocol_bounds import Held, Name, Processors, Queued, Seq, Slots,
 from waypost.tracing.context import TraceContext
 from waypost.workflow.stages import Ending
 from waypost.workflow.task import Count, Places, Seconds, SideEffects, TaskSpec
+from waypost.workflow.task_phase import TaskPhase
 
 ERA_BITS: Final = 32
 """The number of bits of an epoch below its era: an epoch is `era << ERA_BITS | n`.
@@ -37,15 +38,24 @@ class AttemptId(Struct, frozen=True, kw_only=True, gc=False, order=True):
         return f"{self.run}/{self.shard}, epoch {self.epoch}"
 
 
-class TaskResult(Struct, frozen=True, kw_only=True):
-    """The result of a finished task: whether it was skipped, and its output.
+class TaskResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The result of a task that has ended or never runs: its phase, and its output.
 
-    `output` is the JSON value that the task wrote (64 KiB at most), or null.
+    `output` is what the task wrote (64 KiB at most), or null; `reason` says why it failed or never ran.
     """
 
     task: str
     skipped: bool = False
+    failure: TaskPhase | None = None
+    """Failed, Omitted or Stopped, sent to clusters that know it alone; None: succeeded or skipped."""
     output: Any = None
+    reason: str = ""
+
+    @property
+    def phase(self) -> TaskPhase:
+        if self.failure is not None:
+            return self.failure
+        return TaskPhase.SKIPPED if self.skipped else TaskPhase.SUCCEEDED
 
 
 class RunSpec(Struct, frozen=True, kw_only=True):
@@ -59,6 +69,8 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     params: dict[str, Any] = {}
     shard_count: Count = 1
     side_effects: SideEffects = SideEffects.IDEMPOTENT
+    fail_fast: bool = True
+    """Whether the first failure of a task ends those of its shard that run `onSuccess`."""
     priority: int = 5
     """The run's priority after policy has capped it; a higher one starts first among tasks of one key."""
     fairness_key: str = ""
@@ -186,6 +198,8 @@ class ClusterStatus(Struct, frozen=True, kw_only=True):
     """The number of processors; a task that asks for more never starts there. None: not reported."""
     full: bool = False
     """Whether so many tasks wait there that it takes no further attempt for now, whatever its slots."""
+    features: Annotated[tuple[Name, ...], Meta(max_length=1_000)] = ()
+    """The features of `clusters.features` that it has; a run that asks for others is not sent there."""
 
 
 class BatchAnswers(Struct, frozen=True, kw_only=True):
@@ -194,20 +208,6 @@ class BatchAnswers(Struct, frozen=True, kw_only=True):
     status: ClusterStatus
     creates: tuple[CreateAnswer, ...] = ()
     tombstones: tuple[TombstoneAnswer, ...] = ()
-
-
-class TaskPhase(StrEnum):
-    """The phases of a task that was started or skipped; a task that was neither has no phase."""
-
-    RUNNING = "Running"
-    SUCCEEDED = "Succeeded"
-    SKIPPED = "Skipped"
-    RETRYING = "Retrying"
-    """The task's last try has failed, for the `reason`; the next begins at `next_try_at`."""
-    FAILED = "Failed"
-    """The task has failed for good: its retries are used up."""
-    STOPPED = "Stopped"
-    """The task's attempt ended before the task did. Set by the gateway's store, never by a cluster."""
 
 
 class Hello(Struct, frozen=True, kw_only=True, tag="hello"):

@@ -26,9 +26,8 @@ from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.embedded.ownership import Owner, after_claim
 from clusters.embedded.scheduling.capabilities import Capabilities
 from clusters.embedded.scheduling.launch import Launch, Outcome
-from clusters.embedded.scheduling.recovered_state import RecoveredState
 from clusters.embedded.scheduling.scheduler import Scheduler
-from clusters.embedded.scheduling.scheduler_step import Step
+from clusters.embedded.scheduling.scheduler_step import RecoveredState, Step
 from clusters.embedded.storage.journal import open_journal
 from clusters.embedded.storage.state_folder import KINDS, StateFolder
 from clusters.embedded.storage.task_logs import read_log

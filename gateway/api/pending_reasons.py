@@ -10,7 +10,6 @@ from typing import Final
 
 import msgspec
 
-from clusters.protocol import TaskPhase
 from gateway.api.http.services import Services
 from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
@@ -23,6 +22,7 @@ from gateway.regions.region_view import RegionView
 from gateway.store.interface import Store
 from waypost.workflow.stages import shard_name, stage_of
 from waypost.workflow.task import TaskSpec
+from waypost.workflow.task_phase import TaskPhase
 
 TASKS_NAMED: Final = 3
 """The maximum number of waiting tasks that a sentence names."""
@@ -101,8 +101,8 @@ def _task_waits_of(
             left = row.next_try_at - at
             pause = f"for {left:.0f} s more" if left > 0 else _processor_wait(task, shard, region)
             yield f"{name} waits to be tried again, {pause}: try {failed}"
-        elif (row is None or row.phase is TaskPhase.STOPPED) and all(
-            need not in own or (need in rows and rows[need].finished) for need in task.needs
+        elif (row is None or (row.phase is TaskPhase.STOPPED and row.epoch != shard.epoch)) and all(
+            need not in own or (need in rows and rows[need].over) for need in task.needs
         ):
             yield f"{name} waits {_processor_wait(task, shard, region)}"
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from msgspec import Raw, Struct, convert, structs
 
-from clusters.protocol import TaskPhase
 from gateway.core.decision import Decision
 from gateway.core.history import HistoryEntry
 from gateway.core.run import FailedTry, Run, RunPhase, TaskRow
 from gateway.core.shard_states import Orphan, Phase, Shard
 from gateway.regions.region_view import RegionView
+from waypost.workflow.task_phase import TaskPhase
 
 SHOWN_TASKS: Final = 10_000
 SHOWN_BYTES: Final = 20 * 1024 * 1024

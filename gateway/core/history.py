@@ -10,7 +10,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from clusters.protocol import TaskPhase
 from gateway.core.history_details import BundleRefusedDetail as BundleRefusedDetail
 from gateway.core.history_details import DeploymentDetail as DeploymentDetail
 from gateway.core.history_details import Detail as Detail
@@ -22,6 +21,7 @@ from gateway.core.history_details import RoutingDetail as RoutingDetail
 from gateway.core.history_details import RunPhaseDetail as RunPhaseDetail
 from gateway.core.history_details import WorkflowDetail as WorkflowDetail
 from gateway.core.shard_states import Event, Phase
+from waypost.workflow.task_phase import TaskPhase
 
 
 class HistoryKind(StrEnum):

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from clusters.protocol import TaskPhase, TaskResult
+from clusters.protocol import TaskResult
 from clusters.protocol_bounds import TRIES_CARRIED
 from gateway.core.run import TaskRow
 from waypost.workflow.graph import topological_order
 from waypost.workflow.task import TaskSpec
+from waypost.workflow.task_phase import TaskPhase
 
 
 class Resumption(Struct, frozen=True, kw_only=True):
@@ -22,29 +23,27 @@ class Resumption(Struct, frozen=True, kw_only=True):
     """The finished tasks that run again, since their results are held by another region's journal."""
 
 
-def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: str) -> Resumption:
+def resume(
+    tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: str, carries_failures: bool
+) -> Resumption:
     """Selects the stored task results that a shard's new attempt continues from, and the tasks to rerun.
 
     `incarnation` is the id of the journal (a cluster's store) that the attempt will run on. A result of scope
     `global` always counts. One of scope `region` counts in the journal that made it; elsewhere its task runs
-    again, but only if a task that still has to run needs the result.
+    again, but only if a task that still has to run needs the result. `carries_failures`: whether the cluster
+    knows failed results (`AFTER_FAILURE`); one that does not tries a failed task once more.
     """
     known = {row.task: row for row in rows}
     if not known:
         # Nothing has been started yet, as for most shards: ordering ten thousand tasks takes 30 ms.
         return Resumption(results=(), tries={}, remade=())
-    finished = {name: row for name, row in known.items() if row.finished}
+    finished = {name: row for name, row in known.items() if row.finished or (carries_failures and row.failed)}
     again = _to_run(tasks, finished, incarnation)
+    carried = [finished[task.name] for task in tasks if task.name in finished and task.name not in again]
+    # The first failure is the reason for which the shard fails.
+    carried.sort(key=lambda row: (row.failed, row.epoch, row.ended_at or 0.0) if row.failed else (False,))
     return Resumption(
-        results=tuple(
-            TaskResult(
-                task=task.name,
-                skipped=finished[task.name].phase is TaskPhase.SKIPPED,
-                output=finished[task.name].output,
-            )
-            for task in tasks
-            if task.name in finished and task.name not in again
-        ),
+        results=tuple(map(_result, carried)),
         # A row may hold what no cluster takes, as reported by one that lied. More would change nothing: no
         # retry limit is near the bound.
         tries={
@@ -53,6 +52,16 @@ def resume(tasks: Sequence[TaskSpec], rows: Iterable[TaskRow], *, incarnation: s
             if name not in finished and row.last_failure is not None
         },
         remade=tuple(task.name for task in tasks if task.name in finished and task.name in again),
+    )
+
+
+def _result(row: TaskRow) -> TaskResult:
+    return TaskResult(
+        task=row.task,
+        skipped=row.phase is TaskPhase.SKIPPED,
+        failure=row.phase if row.failed else None,
+        output=row.output,
+        reason=row.reason if row.failed else "",
     )
 
 
@@ -67,7 +76,13 @@ def _to_run(tasks: Sequence[TaskSpec], finished: Mapping[str, TaskRow], incarnat
     wanted: set[str] = set()
     for name in reversed(topological_order(tasks)):
         row, task = finished.get(name), by_name[name]
-        held_elsewhere = row is not None and task.result_scope == "region" and row.incarnation != incarnation
+        # A failure is none that a region's disks hold.
+        held_elsewhere = (
+            row is not None
+            and row.finished
+            and task.result_scope == "region"
+            and row.incarnation != incarnation
+        )
         if row is None or (held_elsewhere and name in wanted):
             to_run.add(name)
             wanted.update(task.needs)

@@ -5,9 +5,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from clusters.protocol import TaskPhase
 from gateway.core.principal import Principal
 from waypost.tracing.context import TraceContext
+from waypost.workflow.task_phase import TaskPhase
 
 
 class RunPhase(StrEnum):
@@ -127,6 +127,14 @@ class TaskRow(Struct, frozen=True, kw_only=True):
     def finished(self) -> bool:
         """Whether the task has succeeded or was skipped, so that it need not run again."""
         return self.phase in (TaskPhase.SUCCEEDED, TaskPhase.SKIPPED)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the task has failed for good, or never runs because of one that has.
+
+        Only a retry of the run lets it run again. A task that was Stopped is decided about again.
+        """
+        return self.phase in (TaskPhase.FAILED, TaskPhase.OMITTED)
 
 
 def new_run_id(milliseconds: int, chance: bytes) -> str:

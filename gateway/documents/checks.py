@@ -12,7 +12,13 @@ import msgspec
 from msgspec import Struct
 
 from gateway.documents.condition_checks import condition_text_errors
-from gateway.documents.graph_checks import graph_errors, is_in_topological_order, semaphore_errors
+from gateway.documents.graph_checks import (
+    graph_errors,
+    is_in_topological_order,
+    semaphore_errors,
+    target_errors,
+    trigger_errors,
+)
 from gateway.documents.outputs.references import awaits_output
 from gateway.documents.outputs.schemas import output_schema_errors
 from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_shards
@@ -95,6 +101,9 @@ def _errors(
     if workflow.spec.has_stages or not is_in_topological_order(workflow.spec.tasks):
         yield from graph_errors(workflow.spec)
     yield from semaphore_errors(workflow.spec)
+    yield from trigger_errors(workflow.spec)
+    if workflow.spec.targets:
+        yield from target_errors(workflow.spec)
     yield from _type_errors(workflow, executors)
     if b'"outputs":' in canonical:
         yield from output_schema_errors(workflow.spec.located_tasks)

@@ -101,9 +101,9 @@ def _names_error(reads: ConditionReads, params: Mapping[str, Any]) -> str | None
         name = None if mention.name is None else mention.name[:80]
         if mention.root == "shard" and name is not None and name not in SHARD_FIELDS:
             return f"there is no shard.{name}: a shard has {', '.join(SHARD_FIELDS)}"
-        if mention.root == "tasks" and mention.member not in (None, "output"):
+        if mention.root == "tasks" and mention.member not in (None, "output", "phase"):
             task = "tasks[...]" if name is None else f'tasks["{name}"]'
-            return f"there is no {task}.{mention.member}: a task has output"[:300]
+            return f"there is no {task}.{mention.member}: a task has output and phase"[:300]
     # One that asks with `has` or `in` whether a name is there may name what is not.
     absent = () if reads.tests_presence else (name for name in reads.names("params") if name not in params)
     return next((f"there is no params.{name[:80]}" for name in absent), None)

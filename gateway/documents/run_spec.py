@@ -50,6 +50,7 @@ def run_spec(
         params=workflow.spec.params,
         shard_count=workflow.shard_count,
         side_effects=workflow.spec.side_effects,
+        fail_fast=workflow.spec.fail_fast,
         priority=workflow.spec.priority,
         fairness_key=fairness_key,
         fairness_weight=fairness_weight,

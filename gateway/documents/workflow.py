@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
 
 from waypost.workflow.stages import Stage
-from waypost.workflow.task import Places, Seconds, SideEffects, TaskName, TaskSpec
+from waypost.workflow.task import Need, Places, Seconds, SideEffects, TaskName, TaskSpec
 
 DnsLabel: TypeAlias = Annotated[
     str,
@@ -77,6 +77,16 @@ class Spec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fie
     tasks: Annotated[
         tuple[TaskSpec, ...], Meta(min_length=1, description="The nodes of the DAG. Their names differ.")
     ]
+    targets: Annotated[
+        tuple[Need, ...], Meta(description="Only these tasks and what they need run. Empty: all.")
+    ] = ()
+    fail_fast: Annotated[
+        bool,
+        Meta(
+            description="The first failure of a task ends those beside it in its shard. False: what does not "
+            "need the failed one runs to its end."
+        ),
+    ] = True
     priority: Annotated[int, Meta(ge=0, le=9, description="Higher goes first. Policy may cap it.")] = 5
     deadline_seconds: Annotated[
         Seconds | None, Meta(description="From acceptance; past it the run fails, queued or running.")

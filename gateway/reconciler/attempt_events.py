@@ -14,7 +14,6 @@ from clusters.protocol import (
     AttemptId,
     Hello,
     TaskChanged,
-    TaskPhase,
 )
 from gateway.core.failover_rules import backoff_seconds, failover_event, loss_event, may_be_poison
 from gateway.core.history import HistoryKind, TaskDetail
@@ -23,10 +22,12 @@ from gateway.core.run import FailedTry, TaskRow
 from gateway.core.shard_states import PLACED, Event, Phase
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.region_losses import begin_trial, blame_shards, count_loss
-from gateway.reconciler.working_set.tracked_shard import FINISHED, TrackedShard, output_size
+from gateway.reconciler.working_set.tracked_shard import TrackedShard, output_size
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.region_condition import RegionCondition
 from gateway.settings import FailoverSettings
+from waypost.workflow.task_phase import FINAL, TaskPhase
+from waypost.workflow.trigger_rule import fails_shard, is_well, may_be_in
 
 
 class Reception(StrEnum):
@@ -50,12 +51,12 @@ def apply_task_change(
     if tracked is None:
         return Reception.STALE
     task = tracked.run.tasks.get(event.task)
-    # Stored results are one lineage, closed under `needs`: without this the next attempt could start from a
-    # task whose inputs are missing.
-    if task is None or any(tracked.tasks.get(need) not in FINISHED for need in task.needs):
+    # Stored results are one lineage, closed under `needs`: the next attempt starts from no other.
+    of_run, stops = tracked.run.tasks, tracked.stops_others
+    if task is None or not may_be_in(event.phase, task, tracked.tasks, of_run, stops=stops):
         return Reception.STALE
     # A failed one is final too: without this a cluster could grow the history for ever.
-    if tracked.tasks.get(event.task) in (*FINISHED, TaskPhase.FAILED):
+    if tracked.tasks.get(event.task) in FINAL:
         return Reception.KNOWN
     if event.phase is TaskPhase.RETRYING:
         return _apply_retry(tracked, region, event, task.retry.limit, now)
@@ -65,6 +66,7 @@ def apply_task_change(
         lose_attempt(tracked, now, "OutputsTooLarge", settings)
         return Reception.ACCEPTED
     tracked.tasks[event.task] = event.phase
+    tracked.has_failed |= fails_shard(task, event.phase)
     tracked.rows.append(_row(tracked, region, event, tracked.failed_tries.get(event.task)))
     if event.phase is TaskPhase.RUNNING:
         tracked.dirty = True
@@ -117,7 +119,7 @@ def apply_attempt_end(
             else:
                 lose_attempt(tracked, now, event.reason, settings)
         case AttemptEndKind.SUCCEEDED:
-            if all(tracked.tasks.get(task.name) in FINISHED for task in tracked.run.spec.tasks):
+            if all(is_well(task, tracked.tasks.get(task.name)) for task in tracked.run.spec.tasks):
                 tracked.apply_event(now, Event.COMPLETED, suspect_since=None)
             else:
                 # A result that never came must not be taken for one that is stored.

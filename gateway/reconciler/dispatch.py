@@ -160,7 +160,7 @@ async def load_resumptions(
         if tracked.run.stored.tenant in load.closed:
             continue
         if tracked.resumption is None:
-            await load_resumption(store, tracked, region.incarnation)
+            await load_resumption(store, tracked, region)
         load.add(create_size(tracked))
 
 

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from loguru import logger
 
+from clusters.features import AFTER_FAILURE
 from clusters.protocol import RunSpec
 from gateway.core.instant import NEVER, Instant
 from gateway.core.resume import resume
@@ -19,7 +20,7 @@ from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Event, Phase, Shard
 from gateway.documents.run_spec import run_spec
 from gateway.documents.workflow import Metadata, Spec, Workflow
-from gateway.reconciler.working_set.region import removed_region
+from gateway.reconciler.working_set.region import Region, removed_region
 from gateway.reconciler.working_set.stages import TOO_LARGE, at_stage, stored_rows
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
@@ -115,7 +116,14 @@ async def load_shard(
 def _restore_progress(tracked: TrackedShard, rows: Iterable[TaskRow], now: Instant) -> None:
     rows = list(rows)
     shard = tracked.shard
-    tracked.start_from(resume(tracked.run.spec.tasks, rows, incarnation=shard.incarnation), rows)
+    resumption = resume(
+        tracked.run.spec.tasks,
+        rows,
+        incarnation=shard.incarnation,
+        # Nothing has been heard of its region yet.
+        carries_failures=AFTER_FAILURE in tracked.run.features,
+    )
+    tracked.start_from(resumption, rows)
     for row in rows:
         if row.last_failure is not None:
             tracked.failed_tries[row.task] = row.last_failure
@@ -206,12 +214,19 @@ async def reload_conflicts(
             region.reopen_stream(now)
 
 
-async def load_resumption(store: Store, tracked: TrackedShard, incarnation: str) -> None:
-    """Loads the stored task results that a shard's next attempt, on the journal `incarnation`, starts from.
+async def load_resumption(store: Store, tracked: TrackedShard, region: Region) -> None:
+    """Loads the stored task results that a shard's next attempt, in `region`, starts from.
 
     A result of scope `region` counts only in the cluster journal that made it.
     """
     rows = await stored_rows(store, tracked.shard, tracked.run)
     if rows is None:
         rows, tracked.unfit = (), TOO_LARGE
-    tracked.start_from(resume(tracked.run.spec.tasks, rows, incarnation=incarnation), rows)
+    features = () if region.status is None else region.status.features
+    resumption = resume(
+        tracked.run.spec.tasks,
+        rows,
+        incarnation=region.incarnation,
+        carries_failures=AFTER_FAILURE in features or AFTER_FAILURE in tracked.run.features,
+    )
+    tracked.start_from(resumption, rows)

@@ -190,7 +190,7 @@ class Placer:
             return
         tracked.run = await at_stage(run, shard, self._store)
         region = self._ws.regions[found.region]
-        await load_resumption(self._store, tracked, region.incarnation)
+        await load_resumption(self._store, tracked, region)
         batch = self._batches[region.name]
         if not batch.add(create_size(tracked)):
             # An intent more could be sent only after this batch, and its fence would run meanwhile.

@@ -86,6 +86,11 @@ def has_executors(demand: Demand, region: RegionView) -> str | None:
     return f"runs {', '.join(sorted(missing))} without run-leases" if missing else None
 
 
+def has_features(demand: Demand, region: RegionView) -> str | None:
+    missing = demand.features.difference(region.features)
+    return f"its cluster cannot do {', '.join(sorted(missing))} yet" if missing else None
+
+
 def has_processors(demand: Demand, region: RegionView) -> str | None:
     cpu = region.cpu
     if cpu is None or cpu >= demand.cpu:
@@ -102,6 +107,7 @@ def can_serve(demand: Demand, region: RegionView) -> bool:
         and requested_by_workflow(demand, region) is None
         and of_engine(demand, region) is None
         and has_executors(demand, region) is None
+        and has_features(demand, region) is None
         and has_processors(demand, region) is None
     )
 
@@ -110,7 +116,7 @@ def refusal(demand: Demand, region: RegionView) -> str | None:
     """Returns the reason why the region cannot take an attempt with this demand now; None if it can.
 
     The first reason found is returned, in this order: policy, the workflow's wish, its engine, the region's
-    state, the tenant's share, trials, executors, processors.
+    state, the tenant's share, trials, executors, features, processors.
     """
     return (
         permitted_by_policy(demand, region)
@@ -120,5 +126,6 @@ def refusal(demand: Demand, region: RegionView) -> str | None:
         or within_share(demand, region)
         or apart_from_trials(demand, region)
         or has_executors(demand, region)
+        or has_features(demand, region)
         or has_processors(demand, region)
     )

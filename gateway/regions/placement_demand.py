@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from clusters.features import features_asked
 from gateway.documents.workflow import ANY_ENGINE, Workflow
 from waypost.workflow.stages import Stage
 from waypost.workflow.task import SideEffects
@@ -24,6 +25,8 @@ class Demand(Struct, frozen=True, kw_only=True):
     """The types of the workflow's tasks, for each of which the region must have an executor."""
     exclusive: bool = False
     """Whether the tasks are exclusive, so that the region's executors must hold to run-leases."""
+    features: frozenset[str] = frozenset()
+    """What the region's cluster must know of the protocol to run the tasks as the document says."""
     cpu: float = 0.0
     """The number of processors that the workflow's largest task needs."""
     used_up: frozenset[str] = frozenset()
@@ -60,6 +63,7 @@ def demand_of(
         engine=workflow.spec.engine,
         executors=frozenset(task.type for task in tasks),
         exclusive=workflow.spec.side_effects is SideEffects.EXCLUSIVE,
+        features=features_asked(tasks, fail_fast=workflow.spec.fail_fast),
         cpu=max((task.resources.cpu for task in tasks), default=0.0),
         spread=spread,
         used_up=used_up,

@@ -66,6 +66,11 @@ class RegionView(Struct, frozen=True, kw_only=True):
         return None if self.status is None else self.status.exclusive
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """The features that the region's cluster has reported (`clusters.features`)."""
+        return () if self.status is None else self.status.features
+
+    @property
     def cpu(self) -> float | None:
         """The number of the region's processors; None where its cluster does not report it."""
         return None if self.status is None else self.status.cpu

@@ -10,7 +10,6 @@ from typing import Protocol, Self
 
 from msgspec import Struct
 
-from clusters.protocol import TaskPhase
 from gateway.core.decision import Decision
 from gateway.core.history import HistoryEntry
 from gateway.core.run import Run, TaskRow
@@ -18,6 +17,7 @@ from gateway.core.shard_states import Phase, Shard
 from gateway.regions.region_condition import Taint
 from gateway.store.acts import ListsActs
 from gateway.store.parts import KeepsInOrder, KeepsPolicy, KeepsReleases, KeepsRunData
+from waypost.workflow.task_phase import TaskPhase
 
 
 class StoreUnusable(Exception):

@@ -6,17 +6,21 @@ query selects is the database's own work: the phases that it selects by are here
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
-from msgspec import Struct, structs
+import msgspec
+from msgspec import Struct, field, structs
 
-from clusters.protocol import TaskPhase
 from gateway.core.decision import Decision
 from gateway.core.history import HistoryEntry, HistoryKind, RunPhaseDetail
 from gateway.core.run import Run, RunPhase
 from gateway.core.shard_states import PLACED, TERMINAL, Event, Phase, Shard, advance
 from gateway.steady_clock import MachineBoot
 from gateway.store.interface import Cursor, ShardWrite
+from waypost.workflow.graph import topological_order
+from waypost.workflow.task_phase import TaskPhase
+from waypost.workflow.trigger_rule import FINISHED
 
 KEY_SECONDS: Final = 72 * 3600
 """The lifetime of an idempotency key in seconds, from the acceptance of the run that it made."""
@@ -36,9 +40,6 @@ CANCELLABLE: Final = PLACED | {Phase.PENDING}
 RETRYABLE: Final = frozenset({RunPhase.FAILED, RunPhase.CANCELLED})
 """The phases of runs that a retry opens again (T13)."""
 
-KEPT_BY_RETRY: Final = (TaskPhase.SUCCEEDED, TaskPhase.SKIPPED)
-"""The phases of tasks whose results a retry keeps; other tasks are deleted and run again with all tries."""
-
 CANNOT_WRITE: Final = "the store does not take writes now"
 CANNOT_READ: Final = "the store does not answer now"
 RETRY_AFTER_SECONDS: Final = 1.0
@@ -46,6 +47,25 @@ RETRY_AFTER_SECONDS: Final = 1.0
 
 STEP_SECONDS: Final = 2.0
 """The difference between two clock readings above which the wall clock was set, in seconds."""
+
+
+class _Needs(Struct, frozen=True, kw_only=True):
+    name: str
+    needs: tuple[str, ...] = ()
+
+
+class _Spec(Struct, frozen=True, kw_only=True):
+    tasks: tuple[_Needs, ...]
+    collect: tuple[_Needs, ...] = ()
+    final: tuple[_Needs, ...] = field(name="finally", default=())
+
+
+class _Document(Struct, frozen=True, kw_only=True):
+    spec: _Spec
+
+
+_decode_needs: Final = msgspec.json.Decoder(_Document).decode
+"""Reads the graph of a workflow document, whatever version has written it."""
 
 
 class RunPhaseChange(Struct, frozen=True, kw_only=True):
@@ -138,6 +158,48 @@ def shard_after_retry(shard: Shard) -> Shard | None:
     return advance(
         shard, Event.RETRIED, attempts_lost=0, failovers=0, regions_lost=0, not_before=0.0
     ).with_rev(shard.rev + 1)
+
+
+class RetriedTasks:
+    """The tasks of a run that is retried, for the choice of the results that each of its shards keeps.
+
+    `workflow` is the document of the run, which is read once for all shards, if that is needed.
+    """
+
+    def __init__(self, workflow: bytes) -> None:
+        self._workflow = workflow
+
+    @cached_property
+    def _needs(self) -> Mapping[str, Sequence[str]]:
+        """Returns the needs of each task, in topological order; nothing for a document that is unreadable."""
+        try:
+            spec = _decode_needs(self._workflow).spec
+            tasks = (*spec.tasks, *spec.collect, *spec.final)
+            order = topological_order(tasks)
+        except (msgspec.MsgspecError, ValueError):
+            return {}
+        needs = {task.name: task.needs for task in tasks}
+        return {name: needs[name] for name in order if name in needs}
+
+    def dropped(self, phases: Mapping[str, TaskPhase]) -> Sequence[str]:
+        """Returns the tasks of a shard whose results are dropped: these run again, with all tries.
+
+        `phases` are those of the shard's tasks. All but the Succeeded and the Skipped are dropped, and what
+        needs one of those: how that has ended may have followed from them.
+        """
+        dropped = {name for name, phase in phases.items() if phase not in FINISHED}
+        if dropped and len(dropped) < len(phases):
+            dropped.update(_after(dropped, self._needs))
+        return [name for name in phases if name in dropped]
+
+
+def _after(tasks: Iterable[str], needs: Mapping[str, Sequence[str]]) -> set[str]:
+    """Returns `tasks` and all that need one of them, also by others; `needs` is in topological order."""
+    found = set(tasks)
+    for name, needed in needs.items():
+        if not found.isdisjoint(needed):
+            found.add(name)
+    return found
 
 
 def tasks_stopped_at(write: ShardWrite) -> float | None:

@@ -6,17 +6,10 @@ import pytest
 
 from clusters.errors import ClusterError
 from clusters.interface import ClusterAdapter
-from clusters.protocol import (
-    Batch,
-    CreateOutcome,
-    Fence,
-    RunSpec,
-    ShardSpec,
-    TaskChanged,
-    TaskPhase,
-)
+from clusters.protocol import Batch, CreateOutcome, Fence, RunSpec, ShardSpec, TaskChanged
 from tests.conformance.cluster_calls import CheckedAdapter, attempt, create, delay, until_end, watching
 from waypost.workflow.task import TaskSpec
+from waypost.workflow.task_phase import TaskPhase
 
 
 class BatchConformance(CheckedAdapter):

@@ -28,11 +28,11 @@ from clusters.protocol import (
     RunSpec,
     ShardSpec,
     TaskChanged,
-    TaskPhase,
     TombstoneAnswer,
 )
 from tests.conformance.cluster_calls import CheckedAdapter, attempt, watching
 from waypost.workflow.task import TaskSpec
+from waypost.workflow.task_phase import TaskPhase
 
 SHANGHAI: Final = {"region": "shanghai"}
 STATUSES: Final[dict[str, dict[str, Any]]] = {
@@ -54,7 +54,6 @@ EVENTS: Final[dict[str, Any]] = {
     "seq over 63 bits": [structs.replace(ENDED, seq=2**80)],
     "no run": [structs.replace(ENDED, attempt=attempt(""))],
     "unknown end": [structs.replace(ENDED, end="Won")],
-    "phase of the gateway": [structs.replace(TASK, phase=TaskPhase.STOPPED)],
     "retry without a time": [structs.replace(TASK, phase=TaskPhase.RETRYING)],
     "far future": [structs.replace(TASK, started_at=1e18)],
     "large output": [structs.replace(TASK, output="x" * 65_537)],

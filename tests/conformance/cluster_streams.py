@@ -13,7 +13,6 @@ from clusters.protocol import (
     Beat,
     Hello,
     TaskChanged,
-    TaskPhase,
     TaskResult,
 )
 from tests.conformance.cluster_calls import (
@@ -26,6 +25,7 @@ from tests.conformance.cluster_calls import (
     watching,
 )
 from waypost.workflow.task import TaskSpec
+from waypost.workflow.task_phase import TaskPhase
 
 
 class EventStreamConformance(CheckedAdapter):

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from clusters.protocol import TaskPhase
 from gateway.core.history import HistoryEntry, HistoryKind, OperationDetail
 from gateway.core.run import RunPhase
 from gateway.core.shard_states import Orphan, Phase
@@ -15,6 +14,7 @@ from gateway.store.acts import ActQuery
 from gateway.store.interface import Cursor, RunQuery, Store
 from tests.conformance.store_values import DAY, NOW, Open, admission, decision, kinds, known, move, task
 from tests.gateway.core.history_entries import history_entry
+from waypost.workflow.task_phase import TaskPhase
 
 
 class OperationsConformance:

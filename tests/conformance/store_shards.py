@@ -5,13 +5,13 @@ import asyncio
 import pytest
 from msgspec import structs
 
-from clusters.protocol import TaskPhase
 from gateway.core.history import HistoryKind, RunPhaseDetail
 from gateway.core.run import RunPhase
 from gateway.core.shard_states import Orphan, Phase
 from gateway.store.interface import Cursor, Store
 from tests.conformance.store_values import NOW, Open, admission, after, keys, kinds, known, move, task
 from tests.gateway.core.history_entries import history_entry
+from waypost.workflow.task_phase import TaskPhase
 
 
 class ShardsConformance:

@@ -6,13 +6,13 @@ from typing import Any, TypeAlias
 
 from msgspec import structs
 
-from clusters.protocol import TaskPhase
 from gateway.core.decision import Action, Decision, Obligations
 from gateway.core.history import HistoryKind
 from gateway.core.run import Run, TaskRow
 from gateway.core.shard_states import Phase, Shard
 from gateway.store.interface import Admission, ShardWrite, Store
 from tests.gateway.core.history_entries import history_entry
+from waypost.workflow.task_phase import TaskPhase
 
 Open: TypeAlias = Callable[[], AbstractAsyncContextManager[Store]]
 """The type of a function that opens the same store again, after the last one is closed."""

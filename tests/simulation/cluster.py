@@ -20,11 +20,11 @@ from clusters.protocol import (
     RunSpec,
     ShardSpec,
     TaskChanged,
-    TaskPhase,
     TombstoneAnswer,
 )
 from tests.simulation.journal import Attempt, Journal, Start
 from waypost.workflow.task import SideEffects
+from waypost.workflow.task_phase import TaskPhase
 
 LEASE_SECONDS = 15.0
 ASK_SECONDS = 5.0

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from clusters.protocol import AttemptId, Batch, Fence, TaskPhase
+from clusters.protocol import AttemptId, Batch, Fence
 from gateway.core.history import HistoryKind, TaskDetail, TransitionDetail
 from gateway.core.instant import Instant
 from gateway.core.run import TaskRow
@@ -15,6 +15,7 @@ from tests.simulation.journal import Start
 from tests.simulation.stages import StageInvariants
 from waypost.tracing.context import TraceContext
 from waypost.workflow.stages import FINALLY_SHARD, name_in_gateway
+from waypost.workflow.task_phase import TaskPhase
 
 SCAN_SLACK_SECONDS = 0.75
 """The seconds by which a deadline may take effect late: the store is scanned twice a second."""

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from clusters.protocol import AttemptEnded, AttemptId, RunSpec, ShardSpec, TaskChanged, TaskPhase
+from clusters.protocol import AttemptEnded, AttemptId, RunSpec, ShardSpec, TaskChanged
+from waypost.workflow.task_phase import TaskPhase
 
 
 @dataclass

@@ -14,7 +14,6 @@ from clusters.protocol import (
     ClusterStatus,
     Hello,
     TaskChanged,
-    TaskPhase,
 )
 from gateway.core.instant import NEVER
 from gateway.core.shard_states import Phase
@@ -27,6 +26,7 @@ from tests.simulation.journal import Journal
 from tests.simulation.scenario import NOTE, cut, run, workflow
 from tests.simulation.world import World
 from waypost.workflow.task import SideEffects
+from waypost.workflow.task_phase import TaskPhase
 
 
 async def test_reports_of_a_journal_that_is_not_admitted_are_ignored(

@@ -12,7 +12,7 @@ from msgspec import structs
 from clusters.answer_checks import StreamChecks
 from clusters.embedded.http.client import EVENT
 from clusters.errors import ClusterError
-from clusters.protocol import OUTPUT_BYTES, AttemptId, Hello, TaskChanged, TaskPhase
+from clusters.protocol import OUTPUT_BYTES, AttemptId, Hello, TaskChanged
 from clusters.transport_failures import cluster_errors
 from gateway.core.shard_states import Phase
 from gateway.reconciler.inbox import UNKNOWN_MAXIMUM
@@ -22,6 +22,7 @@ from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.scenario import run, shards_in, workflow
 from tests.simulation.world import World
 from waypost.sqlite_group_commit import Database
+from waypost.workflow.task_phase import TaskPhase
 
 
 class UncheckedWorld(World):

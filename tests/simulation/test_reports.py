@@ -3,13 +3,14 @@
 import pytest
 from msgspec import structs
 
-from clusters.protocol import AttemptEndKind, Batch, BatchAnswers, CreateAnswer, CreateOutcome, TaskPhase
+from clusters.protocol import AttemptEndKind, Batch, BatchAnswers, CreateAnswer, CreateOutcome
 from gateway.core.shard_states import Phase
 from gateway.reconciler.links.reports import BatchResult, StreamEvent
 from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.scenario import NOTE, run, shards_in, workflow
 from tests.simulation.world import World
 from waypost.workflow.task import SideEffects
+from waypost.workflow.task_phase import TaskPhase
 
 
 async def test_a_list_made_before_a_create_arrived_says_nothing_of_it(world: World) -> None:

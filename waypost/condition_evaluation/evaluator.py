@@ -125,6 +125,7 @@ class ConditionEvaluator:
                     text=question.text,
                     shard=shards[id(question.shard)][0],
                     outputs=outputs,
+                    phases=question.phases,
                     compile_only=question.compile_only,
                     before_run=question.before_run,
                 )

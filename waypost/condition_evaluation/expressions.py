@@ -54,7 +54,10 @@ def answer(question: ConditionQuestion, params: dict[str, Any]) -> ConditionAnsw
         reads = found if question.before_run else None
         if question.compile_only or (question.before_run and "tasks" in found.roots):
             return ConditionAnswer(reads=reads)
-        tasks = {name: {"output": output} for name, output in question.outputs.items()}
+        tasks = {
+            name: {"output": output, "phase": question.phases.get(name, "")}
+            for name, output in question.outputs.items()
+        }
         given = {"params": params, "shard": question.shard, "tasks": tasks}
         return ConditionAnswer(holds=_evaluate(expression, given), reads=reads)
     except ConditionError as error:

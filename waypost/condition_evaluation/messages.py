@@ -50,6 +50,8 @@ class ConditionQuestion(Struct, frozen=True, kw_only=True, gc=False):
     """The shard's values. All questions of one shard hold the same object, which is sent once."""
     outputs: Mapping[str, Any] = {}
     """The outputs of tasks, by task name."""
+    phases: Mapping[str, str] = {}
+    """The phases in which these tasks have ended."""
     compile_only: bool = False
     """Whether the condition is only compiled, not evaluated."""
     before_run: bool = False
@@ -76,6 +78,7 @@ class EncodedQuestion(Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
     text: str
     shard: int
     outputs: dict[str, Raw]
+    phases: Mapping[str, str]
     compile_only: bool
     before_run: bool
 

@@ -45,6 +45,7 @@ def answer_batch(payload: bytes, progress: Progress) -> bytes:
             text=encoded.text,
             shard=shards[encoded.shard],
             outputs={name: msgspec.msgpack.decode(output) for name, output in encoded.outputs.items()},
+            phases=encoded.phases,
             compile_only=encoded.compile_only,
             before_run=encoded.before_run,
         )

@@ -25,6 +25,8 @@ Data: TypeAlias = Annotated[
 
 RetryCause: TypeAlias = Literal["failure", "timeout", "lost"] | Annotated[int, Meta(ge=1, le=255)]
 """A way in which a try fails, as `retry.on` names it: a word, or the exit code of a command."""
+Runs: TypeAlias = Literal["onSuccess", "onFailure", "always"]
+"""When a task runs, by how the tasks that it needs have ended."""
 
 
 class Retry(
@@ -87,10 +89,31 @@ class TaskSpec(
     source: Data | None = None
     target: Data | None = None
     needs: Annotated[tuple[Need, ...], Meta(description="Tasks that come before it.")] = ()
+    runs: Annotated[
+        Runs | None,
+        Meta(
+            description="Whether it runs where all that it needs went well (the default), where at least one "
+            "failed, or always, once all have ended. In finally, without needs: about the rest of the run."
+        ),
+    ] = None
     when: Annotated[
         str | None,
-        Meta(description='CEL over tasks["name"].output, params and shard. False: the task is skipped.'),
+        Meta(
+            description='CEL over tasks["name"].output, tasks["name"].phase, params and shard. '
+            "False: the task is skipped."
+        ),
     ] = None
+    when_skipped: Annotated[
+        Literal["run", "skip"],
+        Meta(description="What it does if a task that it needs was skipped."),
+    ] = "run"
+    continue_on_failure: Annotated[
+        bool,
+        Meta(
+            description="Its failure is recorded, and nothing else: those that need it run, the run does not "
+            "fail for it."
+        ),
+    ] = False
     timeout_seconds: Annotated[
         Seconds | None, Meta(description="All processes of a try are killed after so long.")
     ] = None

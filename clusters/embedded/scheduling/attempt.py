@@ -5,9 +5,12 @@ from typing import Any
 
 import msgspec
 
-from clusters.protocol import AttemptId, RunSpec, ShardSpec, TaskResult
+from clusters.features import goes_on_after_failure
+from clusters.protocol import DEADLINE_EXCEEDED, AttemptId, RunSpec, ShardSpec, TaskResult
 from waypost.workflow.graph import longest_paths
 from waypost.workflow.task import SideEffects, TaskSpec
+from waypost.workflow.task_phase import TaskPhase
+from waypost.workflow.trigger_rule import decide
 
 NEVER = float("-inf")
 
@@ -19,6 +22,9 @@ class TaskGraph:
         self.run = run
         self.tasks: dict[str, TaskSpec] = {task.name: task for task in run.tasks}
         self.need_counts = {task.name: len(task.needs) for task in run.tasks}
+        self.goes_on_after_failure = goes_on_after_failure(run.tasks, fail_fast=run.fail_fast)
+        """Whether its other tasks are decided about after a failure; else that ends the attempt."""
+        self.tolerated = frozenset(task.name for task in run.tasks if task.continue_on_failure)
         self.dependents: dict[str, list[str]] = {name: [] for name in self.tasks}
         for task in run.tasks:
             for need in task.needs:
@@ -38,13 +44,13 @@ class Attempt:
     spec: ShardSpec
     graph: TaskGraph
     finished: dict[str, TaskResult]
-    """The results of the finished tasks by task name, those of earlier epochs included."""
+    """The results of the tasks that have ended or never run, by name, those of earlier epochs included."""
     tries: dict[str, int]
     """The number of times that each task was started, tries of earlier epochs included."""
     shard_values: dict[str, Any] = field(init=False)
     """The values of `shard` in placeholders and conditions: index, count and item."""
     unmet_needs: dict[str, int] = field(init=False)
-    """For each unfinished task, the number of tasks that it needs and that are unfinished too."""
+    """For each task without a result, the number of tasks that it needs and that have none either."""
     output_bytes: int = field(init=False)
     """The size of all outputs in `finished`, as JSON, in bytes."""
     awake: bool = True
@@ -62,7 +68,9 @@ class Attempt:
     interrupted_pauses: dict[str, float] = field(default_factory=dict)
     """The pauses before a retry that a restart interrupted, and the end of each in seconds since 1970."""
     failure: str = ""
-    """The reason for which the attempt will end as failed or lost; empty while it goes on."""
+    """The reason for which the attempt will end as failed or lost: the first; empty while there is none."""
+    ending: bool = False
+    """Whether no task of the attempt starts any more, because of `failure`."""
     lost: bool = False
     """Whether the failure is one of this cluster, not of a task: another cluster may resume the attempt."""
     stopped: bool = False
@@ -95,6 +103,20 @@ class Attempt:
             for dependent in self.dependents.get(name, ()):
                 if dependent in self.unmet_needs:
                     self.unmet_needs[dependent] -= 1
+        self.failure = self.failure or self._first_failure()
+        # After a failure that is read from the journal; its deadline has passed for all of its tasks.
+        self.ending = bool(self.failure) and (
+            not self.graph.goes_on_after_failure or self.failure == DEADLINE_EXCEEDED
+        )
+
+    def _first_failure(self) -> str:
+        """Returns the first failure among the results of earlier attempts, which are in the order of it."""
+        failed = (
+            f"task {result.task}: {result.reason}"
+            for result in self.spec.results
+            if result.failure is TaskPhase.FAILED and result.task not in self.graph.tolerated
+        )
+        return next(failed, "")
 
     def __repr__(self) -> str:
         if self.end_seq:
@@ -152,10 +174,28 @@ class Attempt:
 
     @property
     def succeeded(self) -> bool:
-        return self.end_seq > 0 and not self.unmet_needs
+        return self.end_seq > 0 and not self.failure
+
+    def ends_early(self, task: str) -> bool:
+        """Returns whether a task is ended, or never begun, because another has failed (`failFast`)."""
+        return bool(self.failure) and self.run.fail_fast and self.tasks[task].runs in (None, "onSuccess")
+
+    def result_without_run(self, task: TaskSpec) -> TaskResult | None:
+        """Decides about `task`, all of whose needs have a result: None if it may run, else its result."""
+        unrun = decide(
+            task,
+            {need: self.finished[need].phase for need in task.needs},
+            tolerated=self.graph.tolerated,
+            failure=self.failure if self.run.fail_fast else "",
+        )
+        if unrun is None:
+            return None
+        skipped = unrun.phase is TaskPhase.SKIPPED
+        failure = None if skipped else unrun.phase
+        return TaskResult(task=task.name, skipped=skipped, failure=failure, reason=unrun.reason)
 
     def outputs_for(self, task: TaskSpec) -> dict[str, Any]:
-        """Returns the outputs of the tasks that `task` depends on, by name; all of them must be finished."""
+        """Returns the outputs of the tasks that `task` needs, by name; each of them must have a result."""
         return {need: self.finished[need].output for need in task.needs}
 
 

@@ -3,51 +3,60 @@
 Every method changes the attempt's state, and adds to the `Step` what is to be journalled and done for it.
 """
 
+from collections import deque
 from collections.abc import Iterable
-from typing import Any
+from typing import Final
 
 from clusters.embedded.queueing.ready_task import NEVER_ENDS, ReadyTask
 from clusters.embedded.queueing.task_queue import TaskQueue
 from clusters.embedded.scheduling.attempt import Attempt, size_of
 from clusters.embedded.scheduling.attempt_table import Attempts
+from clusters.embedded.scheduling.event_reports import EventReports
 from clusters.embedded.scheduling.launch import Launch, next_launch
 from clusters.embedded.scheduling.readiness import may_start_tasks, waits_for_nothing
 from clusters.embedded.scheduling.scheduler_step import Step, TaskRecord
-from clusters.protocol import (
-    DEADLINE_EXCEEDED,
-    LEASE_ENDED,
-    AttemptEnded,
-    AttemptEndKind,
-    TaskChanged,
-    TaskPhase,
-    TaskResult,
-)
+from clusters.protocol import DEADLINE_EXCEEDED, LEASE_ENDED, TaskResult
 from waypost.condition_evaluation.messages import ConditionAnswer
 from waypost.workflow.placeholders import PlaceholderError
+from waypost.workflow.task_phase import TaskPhase
+
+CONDITION_FALSE: Final = "its condition is false"
+"""The reason of a task that its `when` has skipped."""
 
 
 class AttemptLifecycle:
     """Runs the life cycle of attempts: queues ready tasks, starts them on free processors, ends attempts."""
 
     def __init__(self, attempts: Attempts, queue: TaskQueue, *, seq: int) -> None:
-        self.seq = seq
-        """The sequence number (seq) of the newest event."""
         self._attempts, self._queue = attempts, queue
+        self._reports = EventReports(queue.unacknowledged, seq=seq)
+
+    @property
+    def seq(self) -> int:
+        """Returns the sequence number (seq) of the newest event."""
+        return self._reports.seq
 
     # Tasks on their way
 
     def queue_ready_tasks(self, attempt: Attempt, step: Step, among: Iterable[str] | None = None) -> None:
-        """Queues the attempt's tasks that wait for nothing, or requests the evaluation of their conditions.
+        """Queues the attempt's tasks that may run now, or requests the evaluation of their conditions.
 
-        `among` are the only tasks that can have become ready; if it is None, any task can. An attempt without
-        tasks left to run is ended.
+        A task that never runs gets its result, and those that need it are decided about in turn. `among` are
+        the only tasks that can have become ready; if it is None, any task can. An attempt without tasks left
+        to run is ended.
         """
         if not self._may_start_tasks(attempt, step):
             return
-        for name in attempt.unmet_needs if among is None else among:
+        left = deque(attempt.unmet_needs if among is None else among)
+        while left:
+            name = left.popleft()
             if not waits_for_nothing(attempt, name):
                 continue
-            if attempt.tasks[name].when is None:
+            task = attempt.tasks[name]
+            if (unrun := attempt.result_without_run(task)) is not None:
+                self._record(attempt, unrun, step.wall, step)
+                left.extend(attempt.dependents[name])
+            elif task.when is None:
                 self._enqueue(attempt, name, step.now)
             else:
                 attempt.evaluating.add(name)
@@ -66,13 +75,11 @@ class AttemptLifecycle:
             return
         if answer.error:
             self.fail_task(attempt, task, f"when: {answer.error}", step.wall, step)
-            self.end_if_done(attempt, step)
         elif answer.holds:
             self._enqueue(attempt, task, step.now)
         else:
-            self.finish_task(attempt, TaskResult(task=task, skipped=True), step.wall, step)
-            # A skipped task counts as finished for those that need it.
-            self.queue_ready_tasks(attempt, step, attempt.dependents[task])
+            skipped = TaskResult(task=task, skipped=True, reason=CONDITION_FALSE)
+            self.finish_task(attempt, skipped, step.wall, step)
 
     def _enqueue(self, attempt: Attempt, task: str, now: float) -> None:
         attempt.queued.add(task)
@@ -113,7 +120,6 @@ class AttemptLifecycle:
             return next_launch(attempt, attempt.tasks[ready.task], step.now - ready.since)
         except PlaceholderError as error:
             self.fail_task(attempt, ready.task, str(error), step.wall, step)
-            self.end_if_done(attempt, step)
             return None
 
     def _launch(self, attempt: Attempt, launch: Launch, step: Step) -> None:
@@ -122,7 +128,7 @@ class AttemptLifecycle:
         attempt.running[task] = step.wall
         attempt.started[task] = step.now
         step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=launch.tries))
-        self._report(attempt, task, TaskPhase.RUNNING, step.wall, step)
+        self._reports.task(attempt, task, TaskPhase.RUNNING, step.wall, step)
         step.launches.append(launch)
 
     def end_try(self, attempt: Attempt, task: str, now: float) -> float:
@@ -139,7 +145,7 @@ class AttemptLifecycle:
         if pause:
             step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=attempt.tries[task], due=due))
         if reason:
-            self._report(attempt, task, TaskPhase.RETRYING, began, step, reason=reason, next_try_at=due)
+            self._reports.task(attempt, task, TaskPhase.RETRYING, began, step, reason=reason, next_try_at=due)
         # A sleeping attempt (the journal was found to be a copy) goes on only when it is created again.
         if attempt.awake:
             attempt.due[task] = step.now + pause
@@ -148,10 +154,50 @@ class AttemptLifecycle:
     # Results
 
     def finish_task(self, attempt: Attempt, result: TaskResult, began: float, step: Step) -> None:
-        """Records the result of a task that succeeded or was skipped.
+        """Records a task's result, and decides about those that need the task.
 
-        `began` is the start of the task's last execution, in seconds since 1970.
+        `began` is the start of the task's last try, in seconds since 1970; the present where none was
+        started.
         """
+        self._record(attempt, result, began, step)
+        self.queue_ready_tasks(attempt, step, attempt.dependents[result.task])
+
+    def fail_task(self, attempt: Attempt, task: str, reason: str, began: float, step: Step) -> None:
+        """Records that a task has failed for good, and ends what ends with it (see `continueOnFailure`).
+
+        `began`: the start of the task's last try, in seconds since 1970; the present where none was started.
+        """
+        is_first = not attempt.failure and task not in attempt.graph.tolerated
+        if is_first:
+            attempt.failure = f"task {task}: {reason}"
+            # Journalled at once: after a crash before the attempt's end it must go on as failed.
+            step.failures.append((attempt.id, attempt.failure))
+        failed = TaskResult(task=task, failure=TaskPhase.FAILED, reason=reason)
+        self._record(attempt, failed, began, step)
+        if is_first and not attempt.graph.goes_on_after_failure:
+            self._end_all_tasks(attempt, step)
+        elif is_first and attempt.run.fail_fast:
+            self._end_tasks_early(attempt, step)
+        self.queue_ready_tasks(attempt, step, attempt.dependents[task])
+
+    def _end_tasks_early(self, attempt: Attempt, step: Step) -> None:
+        """Ends the tasks of an attempt that end early with its first failure, under way or waiting."""
+        step.kills += [(attempt.id, name) for name in attempt.running if attempt.ends_early(name)]
+        waiting = [
+            name for name in (*attempt.queued, *attempt.due, *attempt.evaluating) if attempt.ends_early(name)
+        ]
+        for name in waiting:
+            self._dequeue(attempt, name, step.now)
+            attempt.due.pop(name, None)
+            attempt.evaluating.discard(name)
+            self.stop_task(attempt, name, step.wall, step)
+
+    def stop_task(self, attempt: Attempt, task: str, began: float, step: Step) -> None:
+        """Records that a task was ended, or never begun, because another task of its attempt has failed."""
+        stopped = TaskResult(task=task, failure=TaskPhase.STOPPED, reason=attempt.failure)
+        self.finish_task(attempt, stopped, began, step)
+
+    def _record(self, attempt: Attempt, result: TaskResult, began: float, step: Step) -> None:
         task = result.task
         attempt.finished[task] = result
         attempt.output_bytes += size_of(result)
@@ -161,31 +207,23 @@ class AttemptLifecycle:
                 attempt.unmet_needs[dependent] -= 1
         tries = attempt.tries.get(task, 0)
         step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=tries, result=result))
-        phase = TaskPhase.SKIPPED if result.skipped else TaskPhase.SUCCEEDED
-        self._report(attempt, task, phase, began, step, output=result.output)
+        output, reason = result.output, result.reason
+        self._reports.task(attempt, task, result.phase, began, step, output=output, reason=reason)
 
-    def fail_task(self, attempt: Attempt, task: str, reason: str, began: float, step: Step) -> None:
-        """Records that a task, and so the attempt, has failed for good; kills the attempt's other tasks.
-
-        `began`: the start of the task's last try, in seconds since 1970; the present where none was started.
-        """
-        attempt.failure = f"task {task}: {reason}"
+    def _end_all_tasks(self, attempt: Attempt, step: Step) -> None:
+        attempt.ending = True
         self._withdraw_waiting_tasks(attempt, step.now)
-        # Journalled at once: after a crash before the attempt's end the task must not be tried again.
-        step.failures.append((attempt.id, attempt.failure))
-        self._report(attempt, task, TaskPhase.FAILED, began, step, reason=reason)
         self._kill_tries(attempt, step)
 
     def expire(self, attempt: Attempt, step: Step) -> bool:
         """Ends an attempt as failed if its deadline has passed; returns whether it has."""
         if attempt.expires_at is None or step.now < attempt.expires_at:
             return False
-        # An attempt that has failed before its deadline keeps its first reason.
-        if not attempt.failure:
-            attempt.failure = DEADLINE_EXCEEDED
-            self._withdraw_waiting_tasks(attempt, step.now)
+        if not attempt.ending:
+            # An attempt that has failed before its deadline keeps its first reason.
+            attempt.failure = attempt.failure or DEADLINE_EXCEEDED
             step.failures.append((attempt.id, attempt.failure))
-            self._kill_tries(attempt, step)
+            self._end_all_tasks(attempt, step)
             self.end_if_done(attempt, step)
         return True
 
@@ -194,14 +232,13 @@ class AttemptLifecycle:
         for name, since in {task: began, **attempt.running}.items():
             attempt.tries[name] -= 1
             step.tasks.append(TaskRecord(attempt=attempt.id, task=name, tries=attempt.tries[name]))
-            self._report(attempt, name, TaskPhase.RUNNING, since, step)
+            self._reports.task(attempt, name, TaskPhase.RUNNING, since, step)
         self.lose(attempt, LEASE_ENDED, step)
 
     def lose(self, attempt: Attempt, reason: str, step: Step) -> None:
         """Ends an attempt as lost, without a failed task, so that another cluster may resume its shard."""
         attempt.failure, attempt.lost = reason, True
-        self._withdraw_waiting_tasks(attempt, step.now)
-        self._kill_tries(attempt, step)
+        self._end_all_tasks(attempt, step)
 
     # Ends
 
@@ -224,12 +261,8 @@ class AttemptLifecycle:
             # The newer attempt of the shard was not to start while processes of this one were left.
             for newer in self._attempts.of_shard(attempt.shard):
                 self.queue_ready_tasks(newer, step)
-        elif not attempt.end_seq and (attempt.failure or not attempt.unmet_needs):
-            self._count_event(attempt, step)
-            self._attempts.mark_ended(attempt, self.seq, step.wall)
-            step.events.append(
-                AttemptEnded(seq=self.seq, attempt=attempt.id, end=_end_kind(attempt), reason=attempt.failure)
-            )
+        elif not attempt.end_seq and (attempt.ending or not attempt.unmet_needs):
+            self._attempts.mark_ended(attempt, self._reports.end(attempt, step), step.wall)
 
     def withdraw(self, attempt: Attempt, now: float) -> None:
         """Removes an attempt whose creation is not journalled yet; none of its tasks ever runs."""
@@ -247,9 +280,13 @@ class AttemptLifecycle:
     def _withdraw_waiting_tasks(self, attempt: Attempt, now: float) -> None:
         attempt.due.clear()
         attempt.evaluating.clear()
-        for task in attempt.queued:
+        for task in tuple(attempt.queued):
+            self._dequeue(attempt, task, now)
+
+    def _dequeue(self, attempt: Attempt, task: str, now: float) -> None:
+        if task in attempt.queued:
+            attempt.queued.remove(task)
             self._queue.withdraw(attempt.id, task, now)
-        attempt.queued.clear()
 
     def _kill_tries(self, attempt: Attempt, step: Step) -> None:
         step.kills += [(attempt.id, task) for task in attempt.running]
@@ -257,41 +294,3 @@ class AttemptLifecycle:
     def _may_start_tasks(self, attempt: Attempt, step: Step) -> bool:
         leftovers = self._attempts.has_leftovers(attempt.shard)
         return may_start_tasks(attempt, step.now, leftovers=leftovers)
-
-    def _count_event(self, attempt: Attempt, step: Step) -> None:
-        self.seq += 1
-        self._queue.unacknowledged.add(self.seq, attempt.run.fairness_key, step.now)
-
-    def _report(
-        self,
-        attempt: Attempt,
-        task: str,
-        phase: TaskPhase,
-        began: float,
-        step: Step,
-        *,
-        output: Any = None,
-        reason: str = "",
-        next_try_at: float | None = None,
-    ) -> None:
-        self._count_event(attempt, step)
-        step.events.append(
-            TaskChanged(
-                seq=self.seq,
-                attempt=attempt.id,
-                task=task,
-                phase=phase,
-                tries=attempt.tries.get(task, 0),
-                started_at=began,
-                ended_at=None if phase is TaskPhase.RUNNING else step.wall,
-                next_try_at=next_try_at,
-                output=output,
-                reason=reason,
-            )
-        )
-
-
-def _end_kind(attempt: Attempt) -> AttemptEndKind:
-    if attempt.lost:
-        return AttemptEndKind.LOST
-    return AttemptEndKind.FAILED if attempt.failure else AttemptEndKind.SUCCEEDED

@@ -27,9 +27,13 @@ class RetryTask(Struct, frozen=True, kw_only=True):
 
 
 class FailTask(Struct, frozen=True, kw_only=True):
-    """The consequence of a failure that may not be retried: the task and its attempt have failed."""
+    """The consequence of a failure that may not be retried: the task has failed for good."""
 
     reason: str
+
+
+class StopTask(Struct, frozen=True, kw_only=True):
+    """The consequence of an execution that was ended because another task has failed (`failFast`)."""
 
 
 class LoseAttempt(Struct, frozen=True, kw_only=True):
@@ -52,7 +56,9 @@ class NoConsequence(Struct, frozen=True, kw_only=True):
     """The consequence of an execution's end in an attempt that is being ended anyway: none."""
 
 
-Consequence: TypeAlias = FinishTask | RetryTask | FailTask | LoseAttempt | LoseLease | NoConsequence
+Consequence: TypeAlias = (
+    FinishTask | RetryTask | FailTask | StopTask | LoseAttempt | LoseLease | NoConsequence
+)
 """The decision about a task and its attempt after a try has ended."""
 
 
@@ -67,8 +73,13 @@ def consequence_of(outcome: Outcome, attempt: Attempt, task: str, now: float) ->
             # Trying again would not help: the outputs would be as large.
             return FailTask(reason=f"the outputs of this shard have more than {OUTPUTS_BYTES >> 20} MiB")
         return FinishTask(result=result)
-    if attempt.failure:
-        return NoConsequence()
+    if attempt.ending or attempt.ends_early(task):
+        return NoConsequence() if attempt.ending else StopTask()
+    return _after_bad_end(outcome, attempt, task, now)
+
+
+def _after_bad_end(outcome: Outcome, attempt: Attempt, task: str, now: float) -> Consequence:
+    """Decides what follows from a try that has failed, was killed, or which the cluster could not run."""
     retry, tries = attempt.tasks[task].retry, attempt.tries[task]
     if outcome.lost:
         if not is_retried(retry, outcome):

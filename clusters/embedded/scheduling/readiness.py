@@ -21,9 +21,9 @@ def may_start_tasks(attempt: Attempt, now: float, *, leftovers: bool) -> bool:
 
 
 def waits_for_nothing(attempt: Attempt, task: str) -> bool:
-    """Returns whether a task is ready: its dependencies are finished, and it is not queued or started.
+    """Returns whether a task can be decided about: what it needs has ended, and nothing holds it up.
 
-    A task that pauses before a retry is not ready, nor is any task of a failed attempt.
+    That is not so while it is queued, runs or pauses before a retry, or once its attempt is ending.
     """
     return (
         attempt.unmet_needs.get(task) == 0
@@ -31,7 +31,7 @@ def waits_for_nothing(attempt: Attempt, task: str) -> bool:
         and task not in attempt.evaluating
         and task not in attempt.queued
         and task not in attempt.due
-        and not attempt.failure
+        and not attempt.ending
     )
 
 
@@ -41,4 +41,5 @@ def condition_question(attempt: Attempt, task: str) -> ConditionQuestion | None:
     if spec.when is None or task not in attempt.evaluating:
         return None
     outputs = selected(spec.when, "tasks", attempt.outputs_for(spec))
-    return ConditionQuestion(text=spec.when, shard=attempt.shard_values, outputs=outputs)
+    phases = {name: attempt.finished[name].phase.value for name in outputs}
+    return ConditionQuestion(text=spec.when, shard=attempt.shard_values, outputs=outputs, phases=phases)

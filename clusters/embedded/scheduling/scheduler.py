@@ -33,12 +33,13 @@ from clusters.embedded.scheduling.outcomes import (
     LoseLease,
     NoConsequence,
     RetryTask,
+    StopTask,
     consequence_of,
 )
 from clusters.embedded.scheduling.readiness import condition_question
-from clusters.embedded.scheduling.recovered_state import RecoveredState
 from clusters.embedded.scheduling.retention import Retention
-from clusters.embedded.scheduling.scheduler_step import Step
+from clusters.embedded.scheduling.scheduler_step import RecoveredState, Step
+from clusters.features import FEATURES
 from clusters.protocol import (
     AttemptId,
     Batch,
@@ -161,7 +162,7 @@ class Scheduler:
             attempt.lease_requests.clear()
         return step
 
-    # Results of tries
+    # Results of tries and conditions
 
     def record_outcome(
         self, identity: AttemptId, task: str, outcome: Outcome, now: float, wall: float
@@ -173,12 +174,12 @@ class Scheduler:
         match consequence:
             case FinishTask(result=result):
                 self._lifecycle.finish_task(attempt, result, began, step)
-                if not attempt.failure:
-                    self._lifecycle.queue_ready_tasks(attempt, step, attempt.dependents[task])
             case RetryTask(pause_seconds=pause, reason=reason):
                 self._lifecycle.schedule_retry(attempt, task, pause, reason, began, step)
             case FailTask(reason=reason):
                 self._lifecycle.fail_task(attempt, task, reason, began, step)
+            case StopTask():
+                self._lifecycle.stop_task(attempt, task, began, step)
             case LoseAttempt(reason=reason):
                 self._lifecycle.lose(attempt, reason, step)
             case LoseLease():
@@ -190,8 +191,6 @@ class Scheduler:
         self._lifecycle.end_if_done(attempt, step)
         self._lifecycle.launch_queued_tasks(step)
         return step
-
-    # Conditions
 
     def condition(self, identity: AttemptId, task: str) -> tuple[RunSpec, ConditionQuestion] | None:
         """Returns a task's workflow run and its condition, to be evaluated; None if that is not needed."""
@@ -273,6 +272,7 @@ class Scheduler:
             executors=self._capabilities.executors,
             exclusive=self._capabilities.exclusive,
             cpu=self._capabilities.cpu,
+            features=FEATURES,
         )
 
     def hello(self, now: float) -> Hello:
@@ -291,7 +291,7 @@ class Scheduler:
         return Hello(status=self.status(now), attempts=(*known, *ended))
 
     def pending_lease_requests(self) -> list[LeaseAsked]:
-        """Returns the run-lease requests that are not granted yet, to be sent on a newly opened stream."""
+        """Returns the ungranted run-lease requests, to be sent on a newly opened stream."""
         return pending_requests(self._attempts.by_id.values())
 
     def is_unfinished(self, identity: AttemptId, task: str) -> bool:

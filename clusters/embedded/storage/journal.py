@@ -13,9 +13,8 @@ import msgspec
 
 from clusters.embedded.ownership import Owner
 from clusters.embedded.scheduling.attempt import Attempt, TaskGraph
-from clusters.embedded.scheduling.recovered_state import RecoveredState
 from clusters.embedded.scheduling.retention import EndedAttempt
-from clusters.embedded.scheduling.scheduler_step import Step
+from clusters.embedded.scheduling.scheduler_step import RecoveredState, Step
 from clusters.protocol import AttemptEnded, AttemptId, JournalledEvent, RunSpec, ShardSpec, TaskResult
 
 SCHEMA = (

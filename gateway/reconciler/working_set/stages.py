@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from clusters.protocol import OUTPUTS_BYTES, TaskPhase
+from clusters.protocol import OUTPUTS_BYTES
 from gateway.core.instant import Instant
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import Phase, Shard
@@ -28,6 +28,7 @@ from waypost.workflow.stages import (
     shard_name,
     stage_of,
 )
+from waypost.workflow.task_phase import TaskPhase
 
 FAILURES_MAXIMUM: Final = 100
 """The maximum number of failures in the input of `finally`."""

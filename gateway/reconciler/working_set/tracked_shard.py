@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from clusters.protocol import RunSpec, TaskPhase
+from clusters.features import features_asked
+from clusters.protocol import RunSpec
 from gateway.core.history import Detail, HistoryEntry, HistoryKind, TransitionDetail
 from gateway.core.instant import NEVER, Instant
 from gateway.core.resume import Resumption
@@ -16,9 +17,8 @@ from gateway.documents.workflow import Workflow
 from gateway.store.interface import ShardWrite
 from waypost.workflow.stages import Stage
 from waypost.workflow.task import SideEffects, TaskSpec
-
-FINISHED = frozenset({TaskPhase.SUCCEEDED, TaskPhase.SKIPPED})
-"""The phases of a task that need not run again."""
+from waypost.workflow.task_phase import TaskPhase
+from waypost.workflow.trigger_rule import fails_shard
 
 
 def output_size(output: Any) -> int:
@@ -50,6 +50,11 @@ class LoadedRun:
         return bool(self.tasks)
 
     @property
+    def features(self) -> frozenset[str]:
+        """Returns the features that a cluster must have to run the run's tasks as its document says."""
+        return features_asked(self.spec.tasks, fail_fast=self.spec.fail_fast)
+
+    @property
     def exclusive(self) -> bool:
         """Returns whether no two attempts of a shard of this run may ever run at once."""
         return self.spec.side_effects is SideEffects.EXCLUSIVE
@@ -68,6 +73,8 @@ class TrackedShard:
     """The shard's revision in the store, which the next write compares and swaps on."""
     tasks: dict[str, TaskPhase] = field(default_factory=dict)
     """The phases of the tasks that this attempt need not run again or has reported on."""
+    has_failed: bool = False
+    """Whether a task among `tasks` has failed, so that the shard will."""
     output_bytes: int = 0
     """The total bytes, as JSON, of the outputs of `tasks`."""
     running_since: dict[str, float] = field(default_factory=dict)
@@ -131,6 +138,11 @@ class TrackedShard:
             parts.append(shard.reason)
         return f"<TrackedShard {', '.join(parts)}>"
 
+    @property
+    def stops_others(self) -> bool:
+        """Returns whether a failure in the shard ends its other tasks (`failFast`)."""
+        return self.has_failed and self.run.spec.fail_fast
+
     def add_history(self, now: Instant, kind: HistoryKind, detail: Detail) -> None:
         """Appends an entry to the shard's history; the shard's next commit stores it."""
         shard = self.shard
@@ -185,9 +197,16 @@ class TrackedShard:
         self.resumption = resumption
         kept = [row for row in rows if row.task not in resumption.remade]
         self.output_bytes = sum(output_size(row.output) for row in kept)
-        self.tasks = {
-            row.task: row.phase for row in kept if row.phase in FINISHED or row.epoch == self.shard.epoch
-        }
+        carried = {result.task for result in resumption.results}
+        # The rows of an attempt that has ended say nothing of the next one, which the shard still waits for.
+        epoch = self.shard.epoch if self.shard.phase.placed else None
+        self.tasks = {row.task: row.phase for row in kept if row.task in carried or row.epoch == epoch}
+        of_run = self.run.tasks
+        self.has_failed = any(
+            phase is TaskPhase.FAILED and fails_shard(of_run[name], phase)
+            for name, phase in self.tasks.items()
+            if name in of_run
+        )
 
     def write(self) -> ShardWrite:
         """Builds the shard's write for the next commit: its next revision, task results and history."""

@@ -140,9 +140,8 @@ STOP_TASKS: Final = (
     " '$.ended_at', coalesce(state ->> 'ended_at', ?))"
     " where run = ? and shard = ? and state ->> 'phase' in ('Running', 'Retrying')"
 )
-DELETE_TASKS: Final = (
-    "delete from task_result where run = ? and shard = ? and state ->> 'phase' not in (?, ?)"
-)
+TASK_PHASES: Final = "select task, state ->> 'phase' from task_result where run = ? and shard = ?"
+DELETE_TASK: Final = "delete from task_result where run = ? and shard = ? and task = ?"
 DELETE_ALL_TASKS: Final = "delete from task_result where run = ? and shard = ?"
 TASK: Final = "select state from task_result where run = ? and shard = ? and task = ?"
 

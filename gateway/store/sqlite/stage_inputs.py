@@ -6,10 +6,10 @@ from typing import Final
 
 import msgspec
 
-from clusters.protocol import TaskPhase
 from gateway.core.run import TaskRow
 from gateway.store.sqlite import row_mapping
 from gateway.store.sqlite.access import SqliteAccess
+from waypost.workflow.task_phase import TaskPhase
 
 _OUTPUTS: Final = (
     # Both lists lead into the primary key: a run may have ten million other tasks.

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Self, TypeVar
 
-from clusters.protocol import TaskPhase
 from gateway.core.decision import Decision
 from gateway.core.history import HistoryEntry
 from gateway.core.run import Run, TaskRow
@@ -46,6 +45,7 @@ from gateway.store.subscriptions import Subscriptions
 from gateway.store.tenant_limits import beginning_after, in_turns
 from waypost.sqlite_files.errors import StorageError
 from waypost.sqlite_group_commit import Database
+from waypost.workflow.task_phase import TaskPhase
 
 T = TypeVar("T")
 

@@ -21,6 +21,7 @@ from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.schema_migrations import migrate
 from gateway.store.stages import rules as stage_rules
 from waypost.workflow.stages import FINALLY_SHARD
+from waypost.workflow.task_phase import TaskPhase
 
 
 def prepare(db: sqlite3.Connection) -> tuple[str, int]:
@@ -204,11 +205,14 @@ def retry(db: sqlite3.Connection, run: Run, decision: Decision, entry: HistoryEn
     stored = db.execute(sql.RUN_PHASE, (run.id,)).fetchone()
     if stored is None or RunPhase(stored[0]) not in rules.RETRYABLE:
         return False
+    retried = rules.RetriedTasks(run.workflow)
     shards = row_mapping.read_shards(db.execute(sql.SHARDS_OF_RUN, (run.id,)))
     for index, (opened, kept) in stage_rules.shards_after_retry(shards).items():
         _swap(db, ShardWrite(shard=opened))
         if kept:
-            db.execute(sql.DELETE_TASKS, (run.id, index, *rules.KEPT_BY_RETRY))
+            found = db.execute(sql.TASK_PHASES, (run.id, index))
+            dropped = retried.dropped({task: TaskPhase(phase) for task, phase in found})
+            db.executemany(sql.DELETE_TASK, [(run.id, index, task) for task in dropped])
         else:
             db.execute(sql.DELETE_ALL_TASKS, (run.id, index))
     db.execute(sql.CHANGE_PRIORITY, (run.priority, run.id))

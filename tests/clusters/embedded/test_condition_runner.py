@@ -7,8 +7,9 @@ import pytest
 
 from clusters.embedded.node import ClusterNode
 from clusters.embedded.node_settings import ClusterNodeSettings
-from clusters.protocol import Batch, TaskPhase
+from clusters.protocol import Batch
 from tests.clusters.embedded.working_node import SHARD, ended, finished, process, start
+from waypost.workflow.task_phase import TaskPhase
 
 pytestmark = pytest.mark.integration
 

@@ -12,9 +12,10 @@ from clusters.embedded.node import ClusterNode
 from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.embedded.storage import state_folder
 from clusters.embedded.storage.disk_usage import FreeSpace, usage_of_shards
-from clusters.protocol import AttemptId, Batch, Fence, RunSpec, ShardSpec, TaskChanged, TaskPhase
+from clusters.protocol import AttemptId, Batch, Fence, RunSpec, ShardSpec, TaskChanged
 from tests.clusters.embedded.working_node import SHARD, finished, process, start
 from waypost.workflow.task import Retry
+from waypost.workflow.task_phase import TaskPhase
 
 MIB = 1 << 20
 SHORT = FreeSpace(free=0, reserve=10 * MIB, unit="MiB")

@@ -10,13 +10,14 @@ import pytest
 from msgspec import structs
 
 from clusters.errors import ClusterError
-from clusters.protocol import AttemptId, LogChunk, TaskPhase
+from clusters.protocol import AttemptId, LogChunk
 from gateway.api.http.services import Services
 from gateway.api.routes import api
 from gateway.core.history import HistoryEntry, HistoryKind, PlacementDetail
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import Event, advance
 from gateway.store.interface import ShardWrite, Store
+from waypost.workflow.task_phase import TaskPhase
 
 Document = dict[str, Any]
 

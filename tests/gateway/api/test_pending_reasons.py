@@ -6,7 +6,7 @@ import httpx
 import pytest
 from msgspec import structs
 
-from clusters.protocol import ClusterStatus, TaskPhase
+from clusters.protocol import ClusterStatus
 from gateway.api.http.services import Services
 from gateway.api.pending_reasons import pending_reason, task_waits
 from gateway.core.history import HistoryKind
@@ -16,6 +16,7 @@ from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import RegionView
 from gateway.store.interface import ShardWrite, Store
 from tests.gateway.core.history_entries import history_entry
+from waypost.workflow.task_phase import TaskPhase
 
 
 async def waiting_sentence(client: httpx.AsyncClient, document: dict[str, Any]) -> str | None:

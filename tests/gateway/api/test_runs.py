@@ -6,13 +6,13 @@ import httpx
 import pytest
 from msgspec import structs
 
-from clusters.protocol import TaskPhase
 from gateway.core.decision import Action, Obligations, Reason
 from gateway.core.history import HistoryKind
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import Event, advance
 from gateway.store.interface import ShardWrite, Store
 from tests.gateway.core.history_entries import history_entry
+from waypost.workflow.task_phase import TaskPhase
 
 Document = dict[str, Any]
 OTHERS = {"authorization": "Bearer science.bob"}

@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from clusters.errors import ClusterError
-from clusters.protocol import AttemptId, LogChunk, TaskPhase
+from clusters.protocol import AttemptId, LogChunk
 from gateway.api import logs
 from gateway.api.http import call, responses
 from gateway.api.http.services import Services
@@ -25,6 +25,7 @@ from tests.gateway.api.conftest import Door
 from tests.gateway.api.test_logs import started
 from tests.gateway.core.history_entries import history_entry
 from waypost.serving import Server
+from waypost.workflow.task_phase import TaskPhase
 
 Document = dict[str, Any]
 HOST = "127.0.0.1"

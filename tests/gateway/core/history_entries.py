@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from clusters.protocol import TaskPhase
 from gateway.core.history import (
     DETAILS,
     BundleRefusedDetail,
@@ -28,6 +27,7 @@ from gateway.core.history import (
 )
 from gateway.core.run import RunPhase
 from gateway.core.shard_states import Phase
+from waypost.workflow.task_phase import TaskPhase
 
 EXAMPLES: tuple[Detail, ...] = (
     TransitionDetail(before=Phase.PENDING, after=Phase.DISPATCHING, epoch=1, region="beijing"),

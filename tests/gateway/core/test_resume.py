@@ -1,20 +1,26 @@
 """Tests which finished tasks a new attempt need not run again."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.protocol import TaskPhase
 from clusters.protocol_bounds import TRIES_CARRIED
-from gateway.core.resume import resume
+from gateway.core.resume import Resumption, resume
 from gateway.core.run import FailedTry, TaskRow
 from waypost.workflow.task import TaskSpec
+from waypost.workflow.task_phase import TaskPhase
 
 
 def task(name: str, *needs: str, scope: str = "global") -> TaskSpec:
     return TaskSpec(
         name=name, type="delay", run={}, needs=needs, result_scope="region" if scope == "region" else "global"
     )
+
+
+def resumed(tasks: Sequence[TaskSpec], rows: Sequence[TaskRow], *, incarnation: str) -> Resumption:
+    return resume(tasks, rows, incarnation=incarnation, carries_failures=True)
 
 
 def row(
@@ -50,7 +56,7 @@ CHAIN = (
 
 def test_a_global_result_is_never_made_again() -> None:
     """A task whose result the store holds is not run again (I7)."""
-    found = resume(CHAIN, [row("scan")], incarnation="new")
+    found = resumed(CHAIN, [row("scan")], incarnation="new")
 
     assert [result.task for result in found.results] == ["scan"]
     assert found.remade == ()
@@ -58,7 +64,7 @@ def test_a_global_result_is_never_made_again() -> None:
 
 def test_a_regional_result_is_made_again_elsewhere_where_it_is_needed() -> None:
     """What lies on a lost region's disks cannot be read by the tasks that still have to run."""
-    found = resume(CHAIN, [row("scan"), row("pack"), row("verify")], incarnation="new")
+    found = resumed(CHAIN, [row("scan"), row("pack"), row("verify")], incarnation="new")
 
     assert [result.task for result in found.results] == ["scan"]
     assert found.remade == ("pack", "verify")
@@ -66,14 +72,14 @@ def test_a_regional_result_is_made_again_elsewhere_where_it_is_needed() -> None:
 
 def test_a_regional_result_counts_where_it_was_made() -> None:
     """The same journal still has the disk under it."""
-    found = resume(CHAIN, [row("scan"), row("pack")], incarnation="old")
+    found = resumed(CHAIN, [row("scan"), row("pack")], incarnation="old")
 
     assert [result.task for result in found.results] == ["scan", "pack"]
 
 
 def test_a_regional_result_that_nobody_needs_any_more_is_left_alone() -> None:
     """All that stood on it is finished: making it again would be work for nothing."""
-    found = resume(
+    found = resumed(
         (*CHAIN, task("mail", "publish")),
         [row(name) for name in ("scan", "pack", "verify", "publish")],
         incarnation="new",
@@ -86,7 +92,7 @@ def test_a_regional_result_that_nobody_needs_any_more_is_left_alone() -> None:
 @pytest.mark.parametrize("phase", [TaskPhase.RUNNING, TaskPhase.RETRYING])
 def test_failed_tries_of_unfinished_tasks_are_carried_over(phase: TaskPhase) -> None:
     """A failover grants no new retries."""
-    found = resume(CHAIN, [row("scan"), row("pack", phase=phase, tries=2, failed=2)], incarnation="new")
+    found = resumed(CHAIN, [row("scan"), row("pack", phase=phase, tries=2, failed=2)], incarnation="new")
 
     assert found.tries == {"pack": 2}
 
@@ -99,7 +105,7 @@ def test_a_try_that_ended_with_its_attempt_is_no_try_of_the_task(
     cluster has taken the try back already."""
     unfinished = row("pack", phase=TaskPhase.RUNNING, tries=tries, failed=failed)
 
-    assert resume(CHAIN, [row("scan"), unfinished], incarnation="new").tries == carried
+    assert resumed(CHAIN, [row("scan"), unfinished], incarnation="new").tries == carried
 
 
 @given(st.data())
@@ -121,7 +127,7 @@ def test_results_and_work_never_overlap_and_cover_what_is_needed(data: st.DataOb
     ]
     finished = {r.task for r in rows}
 
-    found = resume(tasks, rows, incarnation="new")
+    found = resumed(tasks, rows, incarnation="new")
 
     sent = {result.task for result in found.results}
     assert sent | set(found.remade) == finished
@@ -137,4 +143,4 @@ def test_no_more_tries_are_carried_than_a_cluster_takes() -> None:
     """A store may hold what a cluster said that lied: the next cluster must not be asked to hold that."""
     rows = [row("scan", phase=TaskPhase.RETRYING, failed=2**63 - 1)]
 
-    assert resume(CHAIN, rows, incarnation="old").tries == {"scan": TRIES_CARRIED}
+    assert resumed(CHAIN, rows, incarnation="old").tries == {"scan": TRIES_CARRIED}

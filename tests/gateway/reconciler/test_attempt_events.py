@@ -15,7 +15,6 @@ from clusters.protocol import (
     Fence,
     Hello,
     TaskChanged,
-    TaskPhase,
 )
 from gateway.core.history import HistoryKind, TaskDetail
 from gateway.core.instant import NEVER
@@ -38,6 +37,7 @@ from gateway.settings import FailoverSettings
 from gateway.store.interface import Store
 from tests.gateway.reconciler.under_way import NOW, loaded_run, region, tracked, working_set
 from waypost.workflow.task import Retry, SideEffects
+from waypost.workflow.task_phase import TaskPhase
 
 SETTINGS = FailoverSettings()
 ENDS = {Event.COMPLETED, Event.FAILED}

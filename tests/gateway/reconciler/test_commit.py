@@ -5,7 +5,7 @@ from dataclasses import replace
 from loguru import logger
 from msgspec import structs
 
-from clusters.protocol import BatchAnswers, CreateAnswer, CreateOutcome, TaskPhase
+from clusters.protocol import BatchAnswers, CreateAnswer, CreateOutcome
 from gateway.core.history import HistoryEntry, HistoryKind, OrphanDetail, TaskDetail, TransitionDetail
 from gateway.core.instant import Instant
 from gateway.core.shard_states import TERMINAL, Event, Phase
@@ -24,6 +24,7 @@ from observability.spans.finished_span import FinishedSpan
 from tests.gateway.core.history_entries import history_entry
 from tests.gateway.reconciler.under_way import NOW, loaded_run, region, tracked, working_set
 from waypost.tracing.context import TraceContext
+from waypost.workflow.task_phase import TaskPhase
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:

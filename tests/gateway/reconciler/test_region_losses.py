@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from clusters.protocol import AttemptId, Fence, Hello, TaskChanged, TaskPhase
+from clusters.protocol import AttemptId, Fence, Hello, TaskChanged
 from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Phase
 from gateway.reconciler.attempt_events import apply_task_change, compare_attempts
@@ -13,6 +13,7 @@ from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.settings import FailoverSettings
 from tests.gateway.reconciler.under_way import NOW, loaded_run, region, tracked, working_set
+from waypost.workflow.task_phase import TaskPhase
 
 SETTINGS = FailoverSettings()
 ATTEMPT = AttemptId(run="run-1", shard=0, epoch=3)

@@ -10,10 +10,20 @@ from clusters.embedded.scheduling.launch import Outcome
 from clusters.embedded.scheduling.scheduler import Scheduler
 from clusters.embedded.scheduling.scheduler_step import Step
 from clusters.embedded.storage.journal import open_journal, write_steps
-from clusters.protocol import AttemptId, Batch, BatchAnswers, CreateOutcome, Fence, RunSpec, ShardSpec
+from clusters.protocol import (
+    AttemptEndKind,
+    AttemptId,
+    Batch,
+    BatchAnswers,
+    CreateOutcome,
+    Fence,
+    RunSpec,
+    ShardSpec,
+)
 from waypost.condition_evaluation.expressions import answer
 from waypost.tracing.context import TraceContext
 from waypost.workflow.task import SideEffects, TaskSpec
+from waypost.workflow.task_phase import TaskPhase
 
 CAPABILITIES = Capabilities(cpu=4.0, executors=DECLARED.run_types, exclusive=DECLARED.exclusive)
 DONE = Outcome(succeeded=True)
@@ -87,6 +97,7 @@ class SteppedCluster:
             fairness_key=spec.pop("key", ""),
             fairness_weight=spec.pop("weight", 1.0),
             span=spec.pop("span", None),
+            fail_fast=spec.pop("fail_fast", True),
         )
         fence = spec.pop("fence", Fence(boot=f"boot-{self.boots}", not_after=self.now + after))
         create = ShardSpec(attempt=AttemptId(run=run, shard=0, epoch=epoch), fence=fence, **spec)
@@ -119,6 +130,16 @@ class SteppedCluster:
     def rows(self) -> int:
         tables = ("run", "attempt", "task", "tombstone")
         return sum(int(self.db.execute(f"select count(*) from {table}").fetchone()[0]) for table in tables)
+
+    @property
+    def phases(self) -> dict[str, TaskPhase]:
+        """Returns the last phase that the cluster has reported of each task."""
+        return {event.task: event.phase for event in self.events if hasattr(event, "task")}
+
+    @property
+    def end_of_attempt(self) -> tuple[AttemptEndKind, str]:
+        """Returns how the attempt has ended that the newest event is about, and the reason."""
+        return self.events[-1].end, self.events[-1].reason
 
     @property
     def names(self) -> list[str]:

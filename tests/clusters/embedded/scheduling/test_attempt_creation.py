@@ -10,12 +10,12 @@ from clusters.protocol import (
     Fence,
     RunSpec,
     ShardSpec,
-    TaskPhase,
     TaskResult,
 )
 from tests.clusters.embedded.scheduling.stepped_cluster import BROKEN, SteppedCluster, attempt, task
 from waypost.tracing.context import TraceContext
 from waypost.workflow.task import Resources, Retry, TaskSpec
+from waypost.workflow.task_phase import TaskPhase
 
 
 def test_a_create_that_must_not_run_is_refused(cluster: SteppedCluster) -> None:

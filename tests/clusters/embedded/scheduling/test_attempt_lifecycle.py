@@ -5,14 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clusters.embedded.scheduling.launch import Outcome
-from clusters.protocol import (
-    AttemptEndKind,
-    Renewal,
-    TaskPhase,
-)
+from clusters.protocol import AttemptEndKind, Renewal
 from tests.clusters.embedded.scheduling.stepped_cluster import BROKEN, DONE, SteppedCluster, attempt, task
 from waypost.condition_evaluation.messages import ConditionAnswer
 from waypost.workflow.task import Retry, SideEffects
+from waypost.workflow.task_phase import TaskPhase
 
 
 def test_a_newer_epoch_waits_for_the_processes_of_the_older(cluster: SteppedCluster) -> None:
@@ -193,6 +190,6 @@ def test_an_attempt_shows_its_state(cluster: SteppedCluster) -> None:
     cluster.create(task("a"), task("b"), epoch=2)
     cluster.end("a", BROKEN)
     assert repr(cluster.scheduler._attempts.by_id[attempt(2)]) == (
-        "Attempt(run/0, epoch 2: awake, 0 of 2 finished, running ['b'], queued [], due {}, "
+        "Attempt(run/0, epoch 2: awake, 1 of 2 finished, running ['b'], queued [], due {}, "
         "failed: task a: exit code 1)"
     )

@@ -6,17 +6,10 @@ import pytest
 
 from clusters.embedded.scheduling.launch import Outcome
 from clusters.embedded.scheduling.outcomes import is_retried, retry_pause
-from clusters.protocol import (
-    AttemptEnded,
-    AttemptEndKind,
-    Batch,
-    Fence,
-    RunSpec,
-    ShardSpec,
-    TaskPhase,
-)
+from clusters.protocol import AttemptEnded, AttemptEndKind, Batch, Fence, RunSpec, ShardSpec
 from tests.clusters.embedded.scheduling.stepped_cluster import BROKEN, SteppedCluster, task
 from waypost.workflow.task import Retry
+from waypost.workflow.task_phase import TaskPhase
 
 
 def test_a_failed_task_is_tried_again_after_its_pause(cluster: SteppedCluster) -> None:

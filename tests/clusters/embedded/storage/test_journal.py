@@ -5,13 +5,9 @@ from pathlib import Path
 
 from clusters.embedded.scheduling.scheduler_step import Step
 from clusters.embedded.storage.journal import open_journal, read_events, write_steps
-from clusters.protocol import (
-    AttemptEnded,
-    AttemptEndKind,
-    TaskChanged,
-    TaskPhase,
-)
+from clusters.protocol import AttemptEnded, AttemptEndKind, TaskChanged
 from tests.clusters.embedded.working_node import SHARD
+from waypost.workflow.task_phase import TaskPhase
 
 
 def test_a_journal_of_the_first_days_is_read(tmp_path: Path) -> None:

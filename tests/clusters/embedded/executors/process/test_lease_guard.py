@@ -17,10 +17,11 @@ from clusters.embedded.executors.process.watchdog_client import PROGRAM
 from clusters.embedded.executors.run_lease import RunLease
 from clusters.embedded.node import ClusterNode
 from clusters.embedded.scheduling.lease_requests import LEASE_SECONDS
-from clusters.protocol import AttemptEndKind, TaskPhase
+from clusters.protocol import AttemptEndKind
 from tests.clusters.embedded.executors.process.escaping_commands import ESCAPE, pids_in, pids_written
 from tests.clusters.embedded.working_node import SHARD, ended, finished, process, running, start
 from waypost.workflow.task import Resources, SideEffects
+from waypost.workflow.task_phase import TaskPhase
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("leases")]
 

@@ -9,10 +9,10 @@ import pytest
 from clusters.embedded.executors.process import watchdog
 from clusters.embedded.executors.process.leftovers import find_leftovers, kill_leftovers
 from clusters.embedded.node import ClusterNode
-from clusters.protocol import TaskPhase
 from tests.clusters.embedded.executors.process.escaping_commands import ESCAPE, pids_in, wait_until_gone
 from tests.clusters.embedded.working_node import ended, finished, process, running, start
 from waypost.workflow.task import SideEffects
+from waypost.workflow.task_phase import TaskPhase
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("leases")]
 BOTH = [SideEffects.IDEMPOTENT, SideEffects.EXCLUSIVE]

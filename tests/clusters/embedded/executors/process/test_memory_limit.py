@@ -10,9 +10,9 @@ from msgspec import structs
 from clusters.embedded.executors.process.memory_limit import limited_command, memory_reason
 from clusters.embedded.executors.process.process_spec import ProcessSpec
 from clusters.embedded.node import ClusterNode
-from clusters.protocol import TaskPhase
 from tests.clusters.embedded.working_node import SHARD, finished, process, start
 from waypost.workflow.task import Resources
+from waypost.workflow.task_phase import TaskPhase
 
 pytestmark = pytest.mark.integration
 

@@ -14,11 +14,12 @@ from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.embedded.scheduling.launch import Outcome
 from clusters.embedded.storage.task_logs import LOG_BYTES
 from clusters.errors import ClusterError
-from clusters.protocol import AttemptEndKind, TaskPhase
+from clusters.protocol import AttemptEndKind
 from tests.clusters.embedded.working_node import SHARD, ended, finished, process, running, start
 from waypost.tracing.context import TraceContext
 from waypost.workflow.run_types import OWN_VARIABLES
 from waypost.workflow.task import SideEffects, TaskSpec
+from waypost.workflow.task_phase import TaskPhase
 
 pytestmark = pytest.mark.integration
 

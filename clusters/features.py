@@ -1,0 +1,44 @@
+"""The features that clusters report in their status, and those that a run asks for.
+
+A cluster gets no run that asks for a feature it does not report: it would refuse, or ignore, fields that it
+does not know.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from waypost.workflow.task import TaskSpec
+
+AFTER_FAILURE: Final = "after-failure"
+"""The feature of a cluster that goes on after a task's failure as the document says.
+
+It knows `runs`, `continueOnFailure`, `whenSkipped` and `failFast`, phases in conditions, and failed results.
+"""
+RETRY_CAUSES: Final = "retry-causes"
+"""The feature of a cluster that knows `retry.on` and `retry.jitter`."""
+FEATURES: Final = (AFTER_FAILURE, RETRY_CAUSES)
+"""The features of the embedded cluster of this version."""
+
+
+def features_asked(tasks: Sequence[TaskSpec], *, fail_fast: bool) -> frozenset[str]:
+    """Returns the features that a cluster must have to run these tasks as their document says."""
+    found = set[str]()
+    if not fail_fast or any(_depends_on_failures(task) or _reads_phases(task) for task in tasks):
+        found.add(AFTER_FAILURE)
+    if any(task.retry.on is not None or task.retry.jitter for task in tasks):
+        found.add(RETRY_CAUSES)
+    return frozenset(found)
+
+
+def goes_on_after_failure(tasks: Iterable[TaskSpec], *, fail_fast: bool) -> bool:
+    """Returns whether a task's failure may leave something to decide in its shard, but to end it."""
+    return not fail_fast or any(map(_depends_on_failures, tasks))
+
+
+def _depends_on_failures(task: TaskSpec) -> bool:
+    return task.runs not in (None, "onSuccess") or task.continue_on_failure or task.when_skipped != "run"
+
+
+def _reads_phases(task: TaskSpec) -> bool:
+    # Also where `phase` is a name in an output: then it is placed in a cluster that is new enough.
+    return task.when is not None and "phase" in task.when
