@@ -186,9 +186,8 @@ class Invariants(StageInvariants):
             assert self.results.get(key, (0, ""))[0] < row.epoch, f"{row} is recorded a second time"
             self.results[key] = (row.epoch, row.incarnation)
             self._check_made_here(row)
-        elif (
-            row.phase is TaskPhase.RUNNING
-        ):  # it runs again: the result that an older journal holds does not count any more
+        elif row.phase is TaskPhase.RUNNING:
+            # It runs again: the result that an older journal holds does not count any more.
             self.superseded.add((*key, row.epoch))
 
     def _check_made_here(self, row: TaskRow) -> None:
