@@ -22,7 +22,7 @@ IMAGE ?= waypost:0.1.0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types floors policy opa prometheus helm chart kubernetes istioctl image test unit simulation integration demo observe faults failover bench generated pictures docs lock audit clean
+.PHONY: help setup check lint types floors policy opa prometheus helm chart kubernetes istioctl image demo-image test unit simulation integration demo observe faults failover bench generated pictures docs lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -87,6 +87,9 @@ image: $(STAMP) ## the container image of all roles (ENGINE=podman, IMAGE=waypos
 	@$(BIN)/python -m helm.sbom dist/waypost.cdx.json
 	$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-build-isolation --no-deps -w dist .
 	$(ENGINE) build $(if $(BASE),--build-arg BASE=$(BASE)) $(BUILD_FLAGS) -t $(IMAGE) -f Containerfile .
+
+demo-image: image opa ## the image at work: gateway, three clusters and an OPA in containers, one cluster killed (ENGINE, IMAGE)
+	$(BIN)/python -m examples.containers --engine $(ENGINE) --image $(IMAGE) --opa $$(command -v opa || echo $(OPA))
 
 prometheus: ## Prometheus and Alertmanager with their tools, Debian's packages: for the tests of rules and alerts
 	@command -v promtool amtool > /dev/null || \
