@@ -99,6 +99,11 @@ class Containers:
             self.call("exec", "-i", "-e", f"WAYPOST_TOKEN={token}", made, *inside, given=given) or "null"
         )
 
+    def is_ready(self) -> bool:
+        """Returns whether the gateway's container is healthy, by the image's own health check."""
+        words = ("exec", f"{self.name}-gateway", "waypost", "healthcheck")
+        return subprocess.run([self._engine, *words], capture_output=True, check=False).returncode == 0
+
     def kill(self, name: str) -> None:
         self.call("kill", f"{self.name}-{name}")
 
@@ -124,8 +129,8 @@ def prepare(folder: Path, *, opa: bool) -> None:
     authority.issue_gateway(pki)
     for region in REGIONS:
         issued, own = authority.issue_cluster(pki, region), folder / region / "pki"
-        own.mkdir()
         given = cluster_credentials(own, region)
+        given.certificate.parent.mkdir(parents=True)
         given.root.write_bytes(issued.root.read_bytes())
         issued.key.rename(given.key)
         issued.certificate.rename(given.certificate)
@@ -245,8 +250,8 @@ def main() -> int:
         containers = Containers(arguments.engine, arguments.image)
         try:
             start(containers, folder, arguments.opa)
+            wait_for("the gateway is ready", containers.is_ready)
             issuer = folder / "gateway" / "development"
-            wait_for("the gateway's issuer of development tokens", lambda: any(issuer.glob("*")))
             token = mint_token(issuer, subject="demo", tenant="demo", scopes=SCOPES)
             complete = demonstrate(containers, token)
             if not complete:
