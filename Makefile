@@ -22,7 +22,7 @@ IMAGE ?= waypost:0.1.0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types floors policy opa prometheus helm chart kubernetes istioctl image demo-image test unit simulation integration demo observe faults failover bench generated pictures docs lock audit clean
+.PHONY: help setup check lint types floors policy opa prometheus containers helm chart kubernetes istioctl image demo-image test unit simulation integration demo observe faults failover bench generated pictures docs lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -94,6 +94,10 @@ demo-image: image opa ## the image at work: gateway, three clusters and an OPA i
 prometheus: ## Prometheus and Alertmanager with their tools, Debian's packages: for the tests of rules and alerts
 	@command -v promtool amtool > /dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus prometheus-alertmanager; }
+
+containers: ## a Docker Engine and podman, Debian's packages, and busybox for an image: for the tests of docker tasks
+	@command -v dockerd podman runc busybox > /dev/null || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io podman runc busybox-static; }
 
 test: unit simulation integration ## all tests, warnings are errors
 

@@ -13,6 +13,10 @@ from typing import Any, Final, Generic
 from msgspec import Struct
 
 from clusters.embedded.executors.delay import DelayExecutor
+from clusters.embedded.executors.docker.container import DockerSettings
+from clusters.embedded.executors.docker.executor import DockerExecutor
+from clusters.embedded.executors.docker.executor import unavailable as docker_unavailable
+from clusters.embedded.executors.docker.run_type import DockerRun
 from clusters.embedded.executors.http.executor import HttpExecutor, HttpSettings
 from clusters.embedded.executors.http.executor import unavailable as http_unavailable
 from clusters.embedded.executors.http.run_type import HttpRun
@@ -61,6 +65,13 @@ EXECUTORS: Final[Mapping[str, RegisteredExecutor[Any]]] = {
         settings=HttpSettings,
         build=lambda _, settings: HttpExecutor(settings),
         unavailable=http_unavailable,
+    ),
+    "docker": RegisteredExecutor(
+        run_type=DockerRun,
+        exclusive=False,  # nothing ends a container in time while its engine hangs
+        settings=DockerSettings,
+        build=DockerExecutor,
+        unavailable=docker_unavailable,
     ),
 }
 """The executors that ship with us, by the task type that each of them runs."""
