@@ -17,6 +17,7 @@ from msgspec import Struct
 from gateway.core.decision import Level
 from gateway.policy.answer import ALWAYS_HARD, level_of
 from gateway.policy.question import ENTRY_POINTS
+from gateway.policy.service_files import SERVICES_FOLDER, read_service_files
 from gateway.policy.source import BundleError, Diagnostic, PolicySource
 from waypost.distinct_names import distinct
 
@@ -64,7 +65,8 @@ def read_bundle(policies: Path, data: Path | None, *, data_required: bool = True
     """Reads a policy bundle: the `.rego` files below the folder `policies`, and the JSON file `data`.
 
     `data` None: the `data.json` in that folder; where there is none and it is not `data_required`, the data
-    are an empty object. The data must fit their schema: a limit with a mistyped name would limit nothing.
+    are an empty object. To them come the folder's service files, as `services`. The data must fit their
+    schema: a limit with a mistyped name would limit nothing.
     Raises `BundleError` if the folder has no rules or a further data file, or if a file is missing,
     unreadable or invalid.
     """
@@ -79,7 +81,27 @@ def read_bundle(policies: Path, data: Path | None, *, data_required: bool = True
     path = data or policies / DATA_FILE
     empty = data is None and not data_required and not path.exists()
     text = None if empty else _text(path)
+    services = read_service_files(policies)
+    if services:
+        text = _with_services(path.name, "{}" if text is None else text, services)
     return bundle_of(texts, text, data_file=path.name, engine=_engine(policies / MANIFEST_FILE))
+
+
+def _with_services(name: str, text: str, services: dict[str, Any]) -> str:
+    """Returns the JSON text `text` of the data file `name` with `services` in it.
+
+    A text that is no JSON object is returned as it is: what is wrong with it is found later.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=distinct)
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(value, dict):
+        return text
+    if SERVICES_FOLDER in value:
+        detail = f"$.{SERVICES_FOLDER}: stands in the files of the folder {SERVICES_FOLDER}"
+        raise BundleError([Diagnostic(file=name, line=0, detail=detail)])
+    return json.dumps(value | {SERVICES_FOLDER: services}, ensure_ascii=False)
 
 
 def _data_elsewhere(policies: Path) -> Iterator[Diagnostic]:

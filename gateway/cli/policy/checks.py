@@ -12,12 +12,14 @@ from gateway.cli.dev.opa_program import find_opa
 from gateway.cli.policy import opa_program
 from gateway.cli.policy.cost import Cost, check_cost
 from gateway.cli.policy.opa_cost import check_cost_in_opa
+from gateway.mesh.reading import MeshError, read_services
 from gateway.mesh.request import SERVICES_RULE
 from gateway.policy.bundle import DATA_FILE, MANIFEST_FILE, OPA_ENGINE, SHIPPED_POLICIES, Bundle, read_bundle
 from gateway.policy.embedded.gate import check_rules, nondeterministic_calls, unused_rules
 from gateway.policy.embedded.interpreter import Interpreter, parse_modules
 from gateway.policy.embedded.loading import missing_rules
 from gateway.policy.embedded.rego_tests import run_rego_tests
+from gateway.policy.service_files import service_files
 from gateway.policy.source import BundleError, Diagnostic
 
 BUDGET: Final = 10.0
@@ -44,6 +46,7 @@ def check_bundle(directory: Path, *, budget: float = BUDGET, corpus: Sequence[by
     except BundleError as error:
         return CheckReport(problems=_problems_beside_data(directory, error.diagnostics, opa))
     problems, notes, deciding = _check_rules(bundle)
+    problems += _service_problems(directory)
     if not deciding:
         notes.append("no rule here decides about an action: strict mode and the input's schema are left out")
     if opa is None:
@@ -68,6 +71,19 @@ def check_bundle(directory: Path, *, budget: float = BUDGET, corpus: Sequence[by
         notes=tuple(notes),
         summary=f"revision {bundle.revision}: {len(bundle.source.modules)} modules",
     )
+
+
+def _service_problems(directory: Path) -> list[Diagnostic]:
+    """Returns the problems of the bundle's service files, as `waypost mesh` finds them."""
+    files = {path.relative_to(directory).as_posix(): path.read_bytes() for path in service_files(directory)}
+    try:
+        read_services(files)
+    except MeshError as error:
+        return [
+            Diagnostic(file=one.file, line=0, detail=f"{one.pointer} {one.detail}".strip())
+            for one in error.problems
+        ]
+    return []
 
 
 def _problems_beside_data(

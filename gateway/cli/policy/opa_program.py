@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from gateway.policy.bundle import SCHEMAS, Bundle
 from gateway.policy.embedded.builtins import BUILTINS, Support
+from gateway.policy.service_files import SERVICES_FOLDER, service_files
 from gateway.policy.source import Diagnostic
 
 SECONDS: Final = 120.0
@@ -132,7 +133,9 @@ def _run(opa: Path, *arguments: str) -> str:
 
 def _files(directory: Path) -> list[str]:
     data = directory / "data.json"
-    return [str(path) for path in (*sorted(directory.rglob("*.rego")), *([data] if data.exists() else []))]
+    files = [str(path) for path in (*sorted(directory.rglob("*.rego")), *([data] if data.exists() else []))]
+    # Of a file that is named OPA does not see in which folder it is.
+    return files + [f"{SERVICES_FOLDER}:{path}" for path in service_files(directory)]
 
 
 def _diagnostic(directory: Path, error: dict[str, Any]) -> Diagnostic:

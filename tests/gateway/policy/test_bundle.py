@@ -79,7 +79,8 @@ def test_data_with_nothing_but_the_least_is_taken(tmp_path: Path) -> None:
     """Everything but tenants, their regions and residency is optional."""
     path = tmp_path / "data.json"
     path.write_bytes(msgspec.json.encode(FLOOR))
-    assert msgspec.json.decode(load_bundle(SHIPPED_POLICIES, path).source.data) == FLOOR
+    data = msgspec.json.decode(load_bundle(SHIPPED_POLICIES, path).source.data)
+    assert {name: value for name, value in data.items() if name != "services"} == FLOOR
 
 
 @pytest.mark.parametrize(
