@@ -10,8 +10,9 @@ from msgspec.json import Decoder
 
 from clusters.answer_checks import StreamChecks, check_status, checked_answers, within_bounds
 from clusters.errors import ClusterError
-from clusters.interface import ClusterAdapter
+from clusters.interface import ClusterAdapter, ListsWaits
 from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, ClusterStatus, Hello, LogChunk
+from clusters.task_waits import TaskWaits
 
 T = TypeVar("T")
 
@@ -20,6 +21,7 @@ HELLO: Final = Decoder(Hello)
 EVENT: Final[Decoder[ClusterEvent]] = Decoder(ClusterEvent)
 STATUS: Final = Decoder(ClusterStatus)
 CHUNK: Final = Decoder(LogChunk)
+WAITS: Final = Decoder(TaskWaits)
 
 
 class CheckedCluster:
@@ -75,6 +77,12 @@ class CheckedCluster:
                 yield checked
         finally:
             await _close(chunks)
+
+    async def waits(self, attempt: AttemptId) -> TaskWaits:
+        """Returns what an attempt's tasks wait for; nothing where the engine does not say."""
+        if not isinstance(self.adapter, ListsWaits):
+            return TaskWaits(waits=())
+        return self._read(await self.adapter.waits(attempt), WAITS)
 
     async def probe(self) -> ClusterStatus:
         status = self._read(await self.adapter.probe(), STATUS)

@@ -7,6 +7,7 @@ from typing import Protocol, Self, runtime_checkable
 from msgspec import Struct
 
 from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, ClusterStatus, Hello, LogChunk
+from clusters.task_waits import TaskWaits
 
 
 class RegionConnection(Struct, frozen=True, kw_only=True):
@@ -38,6 +39,18 @@ class CountsConnections(Protocol):
 
     @property
     def connections_maximum(self) -> int: ...
+
+
+@runtime_checkable
+class ListsWaits(Protocol):
+    """The protocol (interface) of an adapter whose cluster says what the tasks of an attempt wait for."""
+
+    async def waits(self, attempt: AttemptId) -> TaskWaits:
+        """Returns what the tasks of an attempt wait for now; nothing for one that does not go on there.
+
+        Raises `ClusterError`, with the reason `NotFound` where the cluster is too old to say.
+        """
+        ...
 
 
 class ClusterAdapter(Protocol):

@@ -241,9 +241,8 @@ class LeaseAsked(Struct, frozen=True, kw_only=True, tag="lease"):
 class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
     """The event that a task has started, is to be retried, or has ended or was skipped.
 
-    It is journalled, after the events of the tasks that the task needs; a start has the `phase` Running, once
-    per execution. Times are the cluster's wall clock, in seconds since 1970: for people, and for durations
-    within one cluster, never for fencing.
+    It is journalled, after those of the tasks that it needs; each execution begins with `phase` Running. All
+    times are the cluster's wall clock, in seconds since 1970: for people and for durations within it.
     """
 
     seq: Seq
@@ -254,6 +253,7 @@ class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
     started_at: WallTime
     ended_at: WallTime | None = None
     next_try_at: WallTime | None = None
+    pause_seconds: Uptime | None = None
     output: Any = None
     reason: str = ""
 

@@ -170,13 +170,19 @@ class Transport:
             await client.aclose()
 
     async def call(
-        self, purpose: Purpose, path: str, decoder: msgspec.json.Decoder[T], *, content: bytes | None = None
+        self,
+        purpose: Purpose,
+        path: str,
+        decoder: msgspec.json.Decoder[T],
+        *,
+        params: Mapping[str, str] = {},
+        content: bytes | None = None,
     ) -> T:
-        """Sends a GET to `path`, or a POST of `content`, and returns the decoded answer.
+        """Sends a GET to `path` with `params`, or a POST of `content`, and returns the decoded answer.
 
         A call that takes longer than `whole_seconds` is ended, and its connection closed.
         """
-        request = self._request(purpose, path, {}, content)
+        request = self._request(purpose, path, params, content)
         limit = PROBE_BYTES if purpose is Purpose.PROBE else ANSWER_BYTES
         try:
             async with asyncio.timeout(self._whole_seconds):

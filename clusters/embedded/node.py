@@ -42,6 +42,7 @@ from clusters.protocol import (
     Hello,
     LogChunk,
 )
+from clusters.task_waits import TaskWaits
 from observability.cluster_metrics import ClusterMetrics
 from observability.spans.exporter import SpanRecorder
 from waypost.condition_evaluation.evaluator import ConditionEvaluator
@@ -211,12 +212,16 @@ class ClusterNode:
     def watch(self, cursor: int, incarnation: str) -> AsyncIterator[ClusterEvent]:
         return self._streams.watch(cursor, incarnation)
 
+    async def waits(self, attempt: AttemptId) -> TaskWaits:
+        return self._scheduler.waiting.of(attempt, self._uptime())
+
     async def logs(
         self, attempt: AttemptId, task: str, *, offset: int, follow: bool
     ) -> AsyncIterator[LogChunk]:
         path = self._state_folder.task_folders(attempt, task).log
+        unfinished = self._scheduler.waiting.is_unfinished
         async for chunk in read_log(
-            path, offset=offset, is_running=lambda: follow and self._scheduler.is_unfinished(attempt, task)
+            path, offset=offset, is_running=lambda: follow and unfinished(attempt, task)
         ):
             yield chunk
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
+from gateway.api.explanations.task_waits import WaitingTasks
 from gateway.api.http.call import Call
 from gateway.api.http.descriptions import EVENTS, HEADERS, JSON, REQUESTS, SUCCESSES, Success
 from gateway.api.http.problems import Problem
@@ -76,6 +77,7 @@ BODIES: Final = (
     StepResult,
     TrailPage,
     WorkflowPage,
+    WaitingTasks,
 )
 """The types of all response bodies of the API; types inside them are found through them."""
 

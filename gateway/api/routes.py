@@ -7,7 +7,8 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from gateway.api.events import events
-from gateway.api.explain import explain
+from gateway.api.explanations.explain import explain
+from gateway.api.explanations.task_waits import waits
 from gateway.api.http.call import Call
 from gateway.api.http.resource import Operation, Resource, UnknownPath
 from gateway.api.http.responses import encode_json
@@ -73,6 +74,9 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     },
     "/v1/runs/{id}": {"GET": Operation(handler=describe, query_parameters=frozenset({"shard", "outputs"}))},
     "/v1/runs/{id}/events": {"GET": Operation(handler=events)},
+    "/v1/runs/{id}/waits": {
+        "GET": Operation(handler=waits, query_parameters=frozenset({"shard"}), takes_turn=False)
+    },
     "/v1/runs/{id}/logs": {"GET": Operation(handler=logs, query_parameters=LOGS_QUERY, takes_turn=False)},
     "/v1/runs/{id}/explain": {"GET": Operation(handler=explain)},
     "/v1/runs/{id}/cancel": {"POST": Operation(handler=cancel, sheds=False)},

@@ -128,6 +128,8 @@ class RunStory(Struct, frozen=True, kw_only=True):
 
     Null if nothing waits.
     """
+    waiting_tasks: str | None = None
+    """The part of `waiting` about tasks, as far as the gateway knows; the call `waits` asks the regions."""
 
 
 class RegionPlan(Struct, frozen=True, kw_only=True):

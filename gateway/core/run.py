@@ -112,7 +112,10 @@ class TaskRow(Struct, frozen=True, kw_only=True):
     started_at: float
     ended_at: float | None = None
     next_try_at: float | None = None
-    """The start time of the next try; None unless the task is Retrying."""
+    """The start time of the next try; None unless the task is Retrying.
+
+    It is a time of the gateway's clock, if the cluster says how long the pause is.
+    """
     output: Any = None
     reason: str = ""
     last_failure: FailedTry | None = None

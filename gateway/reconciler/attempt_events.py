@@ -1,10 +1,9 @@
-"""Applies a cluster's reports about attempts to the shards in memory; commits nothing.
-
-Reports about attempts that are no longer current change nothing: a lost region may finish its work later.
-"""
+"""Applies a cluster's reports about current attempts to the shards in memory; commits nothing."""
 
 from enum import StrEnum
 from typing import assert_never
+
+from msgspec import structs
 
 from clusters.protocol import (
     LEASE_ENDED,
@@ -37,10 +36,7 @@ class Reception(StrEnum):
     KNOWN = "Known"
     """The event was applied before: after a conflict, events are received again."""
     STALE = "Stale"
-    """The event is about an attempt that is not current, or a task whose needs are not finished.
-
-    A metric counts such events.
-    """
+    """The event is about an attempt that is not current, or a task whose needs have not ended; counted."""
 
 
 def apply_task_change(
@@ -85,6 +81,8 @@ def _apply_retry(
     tracked: TrackedShard, region: Region, event: TaskChanged, limit: int, now: Instant
 ) -> Reception:
     """Records that a task failed and is tried again; ignores an event with more than `limit` tries."""
+    if event.pause_seconds is not None:  # the cluster's clock may differ from ours, by which it is shown
+        event = structs.replace(event, next_try_at=now.wall + event.pause_seconds)
     failed = tracked.failed_tries.get(event.task)
     if failed is not None and event.tries <= failed.tries:
         return Reception.KNOWN

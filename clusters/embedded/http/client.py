@@ -12,6 +12,7 @@ import msgspec
 from msgspec.json import Decoder
 
 from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, ClusterStatus, Hello, LogChunk
+from clusters.task_waits import TaskWaits
 from clusters.transport import CONNECTIONS, Purpose, Timeouts, Transport
 from waypost.cancellation import cancel_and_wait
 from waypost.tls import cluster_name
@@ -20,6 +21,7 @@ ANSWERS: Decoder[BatchAnswers] = Decoder(BatchAnswers)
 HELLO = Decoder(Hello)
 EVENT: Decoder[ClusterEvent] = Decoder(ClusterEvent)
 CHUNK = Decoder(LogChunk)
+WAITS = Decoder(TaskWaits)
 
 
 class EmbeddedCluster:
@@ -82,6 +84,10 @@ class EmbeddedCluster:
             CHUNK,
             {**where, "offset": str(offset), "follow": str(follow).lower()},
         )
+
+    async def waits(self, attempt: AttemptId) -> TaskWaits:
+        where = {"run": attempt.run, "shard": str(attempt.shard), "epoch": str(attempt.epoch)}
+        return await self._transport.call(Purpose.LOGS, "/v1/waits", WAITS, params=where)
 
     async def probe(self) -> ClusterStatus:
         """Probes the cluster by sending it an empty batch of requests; returns the cluster's status.

@@ -6,6 +6,7 @@ The other end is `clusters/embedded/http/client.py`.
     GET  /v1/attempts  -> Hello
     GET  /v1/watch     ?cursor=&incarnation=  -> a line of JSON for each event
     GET  /v1/logs      ?run=&shard=&epoch=&task=&offset=&follow=  -> a line of JSON for each chunk
+    GET  /v1/waits     ?run=&shard=&epoch=  -> TaskWaits
     GET  /livez        for every client that TLS lets in
 
 A `ClusterError` becomes a problem document with the same reason. One that comes after a stream has begun
@@ -28,7 +29,7 @@ from starlette.routing import Route
 from clusters.embedded.http.ndjson import NdjsonResponse
 from clusters.embedded.ownership import Owner
 from clusters.errors import STATUS, ClusterError
-from clusters.interface import ClusterAdapter
+from clusters.interface import ClusterAdapter, ListsWaits
 from clusters.protocol import AttemptId, Batch
 from clusters.transport import STORE_HEADER
 from waypost.json_pointer import FieldError, located
@@ -71,6 +72,14 @@ class LogQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     follow: bool = False
 
 
+class WaitsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The query parameters of `GET /v1/waits`: the attempt."""
+
+    run: str
+    shard: Count
+    epoch: Count
+
+
 class MalformedRequest(Exception):
     """Raised for a request that is not well-formed, which is answered with status 400.
 
@@ -98,6 +107,7 @@ def application(
             Route("/v1/attempts", endpoints.claimed(endpoints.attempts)),
             Route("/v1/watch", endpoints.claimed(endpoints.watch)),
             Route("/v1/logs", endpoints.claimed(endpoints.logs)),
+            Route("/v1/waits", endpoints.claimed(endpoints.waits)),
             Route("/livez", _livez),
         ],
         middleware=[Middleware(AdmitPeers, uris=[GATEWAY_URI], open_paths=["/livez"])],
@@ -149,6 +159,13 @@ class _Endpoints:
         chunks = self._adapter.logs(attempt, query.task, offset=query.offset, follow=query.follow)
         response = NdjsonResponse(chunks, closing=request.state.closing, quiet_seconds=QUIET_SECONDS)
         return await response.begin()
+
+    async def waits(self, request: Request) -> Response:
+        query = _query(request, WaitsQuery)
+        if not isinstance(self._adapter, ListsWaits):
+            raise ClusterError("NotFound", "this cluster does not say what tasks wait for", retryable=False)
+        waits = await self._adapter.waits(AttemptId(run=query.run, shard=query.shard, epoch=query.epoch))
+        return Response(msgspec.json.encode(waits), media_type=JSON)
 
 
 def _owner(request: Request) -> Owner:

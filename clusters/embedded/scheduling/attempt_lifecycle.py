@@ -145,7 +145,7 @@ class AttemptLifecycle:
         if pause:
             step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=attempt.tries[task], due=due))
         if reason:
-            self._reports.task(attempt, task, TaskPhase.RETRYING, began, step, reason=reason, next_try_at=due)
+            self._reports.task(attempt, task, TaskPhase.RETRYING, began, step, reason=reason, pause=pause)
         # A sleeping attempt (the journal was found to be a copy) goes on only when it is created again.
         if attempt.awake:
             attempt.due[task] = step.now + pause

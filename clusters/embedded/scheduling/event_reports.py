@@ -30,7 +30,7 @@ class EventReports:
         *,
         output: Any = None,
         reason: str = "",
-        next_try_at: float | None = None,
+        pause: float | None = None,
     ) -> None:
         """Reports that a task is in `phase` now; `began` is the start of its last try (Unix time)."""
         event = TaskChanged(
@@ -41,7 +41,8 @@ class EventReports:
             tries=attempt.tries.get(task, 0),
             started_at=began,
             ended_at=None if phase is TaskPhase.RUNNING else step.wall,
-            next_try_at=next_try_at,
+            next_try_at=None if pause is None else step.wall + pause,
+            pause_seconds=pause,
             output=output,
             reason=reason,
         )

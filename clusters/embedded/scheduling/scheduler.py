@@ -39,6 +39,7 @@ from clusters.embedded.scheduling.outcomes import (
 from clusters.embedded.scheduling.readiness import condition_question
 from clusters.embedded.scheduling.retention import Retention
 from clusters.embedded.scheduling.scheduler_step import RecoveredState, Step
+from clusters.embedded.scheduling.waiting_tasks import WaitingTasks
 from clusters.features import FEATURES
 from clusters.protocol import (
     AttemptId,
@@ -74,6 +75,7 @@ class Scheduler:
             attempt.awake = attempt.end_seq > 0
         self._attempts = Attempts(recovered.attempts)
         self.queue = TaskQueue(Processors(capabilities.cpu, waiting=capabilities.waiting), queue)
+        self.waiting = WaitingTasks(self._attempts, self.queue)
         self._lifecycle = AttemptLifecycle(self._attempts, self.queue, seq=recovered.seq)
         self._lease_requests = LeaseRequests(boot)
         self._fencing = Fencing(boot=boot, highest=recovered.highest)
@@ -293,8 +295,3 @@ class Scheduler:
     def pending_lease_requests(self) -> list[LeaseAsked]:
         """Returns the ungranted run-lease requests, to be sent on a newly opened stream."""
         return pending_requests(self._attempts.by_id.values())
-
-    def is_unfinished(self, identity: AttemptId, task: str) -> bool:
-        """Returns whether a task has no result yet in an attempt that goes on, so that its log may grow."""
-        attempt = self._attempts.by_id.get(identity)
-        return attempt is not None and not attempt.over and task not in attempt.finished

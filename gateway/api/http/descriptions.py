@@ -70,6 +70,7 @@ SUCCESSES: Final[Mapping[str, tuple[Success, ...]]] = {
         ),
     ),
     "explain": (_json("The story of the run", "RunStory"),),
+    "waits": (_json("What tasks wait for, as their regions say", "WaitingTasks"),),
     "cancel": (
         _json("The request is durable", "RunSummary", status=202),
         _json("It was cancelled before", "RunSummary"),

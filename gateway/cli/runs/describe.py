@@ -1,10 +1,10 @@
 """`waypost describe`: shows one run with its shards and tasks."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from graphlib import TopologicalSorter
 from itertools import islice
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from cyclopts import Parameter
@@ -24,6 +24,7 @@ from gateway.cli.output import (
     table,
 )
 from gateway.cli.runs.run_ids import resolve_run
+from gateway.cli.runs.task_waits import waits_of
 from waypost.workflow.stages import STAGE_SHARDS, Stage, shard_index, shard_name, stage_of
 
 ITEM_CHARACTERS: Final = 40
@@ -32,6 +33,8 @@ WAITING_SHOWN: Final = 200
 """The maximum number of not yet started tasks that are shown."""
 YEAR_10000: Final = 253_402_300_800
 """The first second, since 1970, that is too late for a date of four-digit years."""
+Waits: TypeAlias = Mapping[tuple[int, str], dict[str, Any]]
+"""What tasks wait for, by shard and name, as `waits_of` returns it."""
 ENDED: Final = frozenset({"Succeeded", "Failed", "Quarantined", "Cancelled", "Cancelling"})
 FINISHED: Final = frozenset({"Succeeded", "Skipped"})
 
@@ -50,6 +53,8 @@ def describe(
     with connect(url, token) as client:
         query = {} if shard is None else {"shard": shard}
         found = read_answer(client.get(api_path("runs", resolve_run(client, run)), params=query), "tasks")
+        runs = any(one["phase"] == "Running" for one in found["shards"])
+        waits = waits_of(client, found["id"]) if runs and output is Format.TABLE else {}
     if shard is not None:
         found["shards"] = [one for one in found["shards"] if one["index"] == shard_index(shard)]
     if output is not Format.TABLE:
@@ -63,7 +68,7 @@ def describe(
     screen.print()
     screen.print(_shard_table(found))
     screen.print()
-    screen.print(_task_table(found))
+    screen.print(_task_table(found, waits))
     if found["tasks_left_out"]:
         screen.print(f"... and {format_count(found['tasks_left_out'], 'more task')}")
 
@@ -111,7 +116,7 @@ def _format_item(item: Any) -> str | None:
     return text if len(text) <= ITEM_CHARACTERS else f"{text[: ITEM_CHARACTERS - 3]}..."
 
 
-def _task_table(run: dict[str, Any]) -> Table:
+def _task_table(run: dict[str, Any], waits: Waits) -> Table:
     started = [
         [
             shard_name(task["shard"]),
@@ -125,7 +130,7 @@ def _task_table(run: dict[str, Any]) -> Table:
         ]
         for task in _tasks_in_order(run)
     ]
-    rows = [*started, *islice(_waiting_rows(run), WAITING_SHOWN)]
+    rows = [*started, *islice(_waiting_rows(run, waits), WAITING_SHOWN)]
     return table(["SHARD", "TASK", "PHASE", "REGION", "TRIES", "STARTED", "TOOK", "REASON"], rows)
 
 
@@ -140,7 +145,7 @@ def _task_reason(task: dict[str, Any]) -> str:
     return "; ".join(filter(None, (reason, f"try {failure['tries']} failed: {failure['reason']}")))
 
 
-def _waiting_rows(run: dict[str, Any]) -> Iterator[list[object]]:
+def _waiting_rows(run: dict[str, Any], waits: Waits) -> Iterator[list[object]]:
     """Yields a table row for each task of an open shard that has not started, with what it waits for.
 
     Yields nothing if the response leaves some tasks out, since it does not show which have started.
@@ -157,6 +162,8 @@ def _waiting_rows(run: dict[str, Any]) -> Iterator[list[object]]:
             left = [n for n in task["needs"] if phases.get((shard["index"], n)) not in FINISHED]
             if left:
                 reason = f"waits for {', '.join(left)}"
+            elif (wait := waits.get((shard["index"], task["name"]))) is not None:
+                reason = f"{wait['text']}, for {format_duration(wait['seconds'])} so far"
             elif shard["phase"] == "Running":
                 reason = f"waits for a processor in {shard['region']}"
             elif shard["phase"] == "Waiting":

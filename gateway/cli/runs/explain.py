@@ -1,7 +1,7 @@
 """`waypost explain`: prints a run's submitter, the policy decisions about it, and its history."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.cli.arguments import Format, Output, RunId, Token, Url
@@ -9,6 +9,7 @@ from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.output import command, console, print_value
 from gateway.cli.runs.describe import format_head
 from gateway.cli.runs.run_ids import resolve_run
+from gateway.cli.runs.task_waits import waiting_lines, waits_of
 from gateway.core.decision import Level
 from gateway.core.history import HistoryKind
 from waypost.workflow.stages import STAGE_SHARDS, shard_name
@@ -20,6 +21,9 @@ def explain(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, to
     with connect(url, token) as client:
         run = resolve_run(client, run)
         story = read_answer(client.get(api_path("runs", run, "explain")), "history")
+        waits: Mapping[tuple[int, str], dict[str, Any]] = {}
+        if output is Format.TABLE and story["run"]["phase"] == "Running":
+            waits = waits_of(client, run)
     if output is not Format.TABLE:
         print_value(story["run"] if output is Format.NAME else story, output)
         return
@@ -37,9 +41,20 @@ def explain(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, to
         screen.print(_format_entry(entry), markup=False)
     if not story["complete"]:
         screen.print("... the history is longer than this")
-    if story.get("waiting"):
+    if lines := list(_waiting_lines(story, waits)):
         screen.print()
-        screen.print(f"now: {story['waiting']}", markup=False)
+    for line in lines:
+        screen.print(f"now: {line}", markup=False)
+
+
+def _waiting_lines(story: dict[str, Any], waits: Mapping[tuple[int, str], dict[str, Any]]) -> Iterator[str]:
+    """Yields what the run waits for now, about tasks in their regions' words where these have any."""
+    waiting = story.get("waiting") or ""
+    if waits:
+        waiting = waiting.removesuffix(story.get("waiting_tasks") or "").removesuffix("; ")
+    if waiting:
+        yield waiting
+    yield from waiting_lines(waits)
 
 
 def _format_decision(decision: dict[str, Any]) -> str:

@@ -7,8 +7,8 @@ import pytest
 from msgspec import structs
 
 from clusters.protocol import ClusterStatus
+from gateway.api.explanations.pending_reasons import pending_reason, task_waits
 from gateway.api.http.services import Services
-from gateway.api.pending_reasons import pending_reason, task_waits
 from gateway.core.history import HistoryKind
 from gateway.core.run import TaskRow
 from gateway.core.shard_states import Event, Phase, advance
@@ -136,7 +136,7 @@ async def test_each_task_that_waits_is_named_with_what_it_waits_for(
         row(name, "a", TaskPhase.RETRYING, reason="exit code 3", next_try_at=now + 12.4),
         row(name, "b", TaskPhase.RUNNING),
         # Of an earlier attempt.
-        row(name, "c", TaskPhase.STOPPED),
+        structs.replace(row(name, "c", TaskPhase.STOPPED), epoch=0),
     )
     written = await store.record(
         [ShardWrite(shard=shard, tasks=rows, history=(history_entry(HistoryKind.CONFIRMED, run=name),))], {}

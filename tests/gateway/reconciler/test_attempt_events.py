@@ -209,6 +209,20 @@ def retrying(tries: int) -> TaskChanged:
     return structs.replace(event, next_try_at=NOW.wall + 60.0)
 
 
+@pytest.mark.parametrize(("pause", "expected"), [(7.0, 7.0), (None, 3_607.0)])
+def test_a_pause_counts_from_when_the_gateway_hears_of_it(pause: float | None, expected: float) -> None:
+    """The cluster's clock may be an hour fast: "for 3,607 s more". Old clusters say no duration."""
+    shard = shard_in(Phase.RUNNING)
+    shard.run = replace(shard.run, tasks={"t0": structs.replace(shard.run.tasks["t0"], retry=Retry(limit=2))})
+    ws, here, _ = regions(shard)
+    event = structs.replace(retrying(1), next_try_at=NOW.wall + 3_607.0, pause_seconds=pause)
+    assert apply_task_change(ws, here, event, NOW, SETTINGS) is Reception.ACCEPTED
+
+    assert shard.rows[-1].next_try_at == NOW.wall + expected
+    (detail,) = [entry.detail for entry in shard.history if isinstance(entry.detail, TaskDetail)]
+    assert detail.next_try_at == NOW.wall + expected
+
+
 async def test_a_new_owner_knows_which_tries_have_failed() -> None:
     """Their events come again where the cursor was not committed, and would be told twice."""
     shard = shard_in(Phase.RUNNING)

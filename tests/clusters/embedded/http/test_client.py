@@ -13,6 +13,7 @@ from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.errors import ClusterError
 from clusters.interface import ClusterAdapter
 from clusters.protocol import AttemptId, Beat, LogChunk
+from clusters.task_waits import TaskWait, TaskWaits, WaitReason
 from clusters.transport import Timeouts
 from gateway.cli.dev.faulty_proxy import Mode, Proxy
 from tests.clusters.embedded.http.served_cluster import HOST, served, store
@@ -152,3 +153,28 @@ async def test_leaving_ends_probes_under_way(pki_folder: Path, client_tls: ssl.S
                 await asyncio.wait_for(cluster.probe(), 0.1)
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "probe"]
         scripted.answering.set()
+
+
+async def test_what_tasks_wait_for_comes_through_and_an_old_cluster_does_not_say_it(
+    pki_folder: Path, client_tls: ssl.SSLContext
+) -> None:
+    """The gateway then says what it knows by itself."""
+
+    class SayingCluster(ScriptedCluster):
+        async def waits(self, attempt: AttemptId) -> TaskWaits:
+            self.asked.append(attempt)
+            return TaskWaits(waits=(TaskWait(task="a", reason=WaitReason.TURN, ahead=3),), left_out=1)
+
+    identity, saying = AttemptId(run="run", shard=2, epoch=1 << 40), SayingCluster()
+    for scripted in (saying, ScriptedCluster()):
+        async with (
+            served(scripted, pki_folder) as address,
+            EmbeddedCluster(address, region="beijing", tls=client_tls, store=store) as cluster,
+        ):
+            if scripted is saying:
+                found = await cluster.waits(identity)
+                assert (found.waits[0].reason, found.left_out, saying.asked) == ("Turn", 1, [identity])
+            else:
+                with pytest.raises(ClusterError) as raised:
+                    await cluster.waits(identity)
+                assert raised.value.reason == "NotFound"

@@ -82,6 +82,7 @@ def test_a_task_in_its_pause_says_why_and_until_when(cluster: SteppedCluster) ->
     said = cluster.events[-1]
     assert (said.task, said.phase, said.tries, said.reason) == ("a", TaskPhase.RETRYING, 1, "exit code 1")
     assert said.next_try_at == said.ended_at + 7.0
+    assert said.pause_seconds == 7.0
     # What the cluster has killed itself is no failure, and runs again at once.
     cluster.end("b", Outcome(succeeded=False, killed=True))
     assert cluster.events[-1] is said

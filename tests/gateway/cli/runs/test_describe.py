@@ -60,6 +60,32 @@ def test_a_shard_is_shown_with_its_item_and_where_it_was(
     ]
 
 
+def test_a_waiting_task_is_shown_with_what_its_region_says(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A semaphore is not seen from the gateway."""
+    shard = {"epoch": 1, "failovers": 0, "attempts_lost": 0, "orphans": [], "reason": ""}
+    shards = [shard | {"index": 0, "item": None, "phase": "Running", "region": "shanghai"}]
+    document = {"spec": {"tasks": [{"name": "a"}, {"name": "b"}]}}
+    found = run("r1") | {"permitted": [], "shards": shards, "tasks": [], "tasks_left_out": 0}
+    text = "waits for the semaphore db: 2 of 2 places are taken"
+    wait = {
+        "shard": 0,
+        "region": "shanghai",
+        "task": "a",
+        "reason": "Semaphore",
+        "text": text,
+        "seconds": 3.0,
+    }
+    httpserver.expect_request("/v1/runs/r1").respond_with_json(found | {"workflow": document})
+    httpserver.expect_request("/v1/runs/r1/waits").respond_with_json({"items": [wait]})
+    assert describe("r1", url=httpserver.url_for(""), token="t") == Exit.DONE
+    lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines()[-2:]}
+
+    assert f"{text}, for 3.0s so far" in lines["a"]
+    assert "waits for a processor in shanghai" in lines["b"]
+
+
 def test_a_retry_is_shown_with_its_reason_and_time(
     httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -89,3 +89,26 @@ def test_a_failed_try_is_told_with_the_time_of_the_next(
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "TaskRetrying" in line]
     assert "a Retrying in b, epoch 1, try 2 in 0.5 s, next try at" in line
     assert line.endswith(":01:01.500 (exit code 3)")
+
+
+def test_what_tasks_wait_for_is_told_in_their_regions_words(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They know of semaphores and turns, where the gateway takes all of it for processors."""
+    guess = "task a of shard 1 waits to be started in b"
+    story = {"run": run("r1") | {"phase": "Running"}, "decisions": [], "history": [], "complete": True}
+    story |= {"waiting": f"1 shard waits for a turn: b fits; {guess}", "waiting_tasks": guess}
+    wait = {"shard": 1, "region": "b", "seconds": 3.0}
+    waits = [
+        wait | {"task": "a", "reason": "Turn", "text": "waits for its tenant's turn"},
+        wait | {"task": "c", "reason": "Turn", "text": "waits for its tenant's turn"},
+        wait | {"task": "d", "reason": "Needs", "text": "waits for tasks that it needs"},
+    ]
+    httpserver.expect_request("/v1/runs/r1/explain").respond_with_json(story)
+    httpserver.expect_request("/v1/runs/r1/waits").respond_with_json({"items": waits})
+    assert explain("r1", url=httpserver.url_for(""), token="t") == Exit.DONE
+
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "now: 1 shard waits for a turn: b fits",
+        "now: waits for its tenant's turn in b: a of shard 1, c of shard 1",
+    ]

@@ -6,9 +6,9 @@ from typing import Final
 from msgspec import UNSET, structs
 from starlette.responses import Response
 
+from gateway.api.explanations.pending_reasons import pending_reason, task_waits
 from gateway.api.http.call import Call
 from gateway.api.http.responses import JsonResponse
-from gateway.api.pending_reasons import pending_reason, task_waits
 from gateway.api.runs import visible_run
 from gateway.api.views import RunStory, summary
 from gateway.core.decision import Decision
@@ -49,6 +49,7 @@ async def _story(call: Call, run: Run) -> Response:
         history=tuple(history),
         complete=len(history) < STORY_MAXIMUM,
         waiting="; ".join(filter(None, waits)) or None,
+        waiting_tasks=waits[1],
     )
     return JsonResponse(story)
 
