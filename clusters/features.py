@@ -16,17 +16,21 @@ It knows `runs`, `continueOnFailure`, `whenSkipped` and `failFast`, phases in co
 """
 RETRY_CAUSES: Final = "retry-causes"
 """The feature of a cluster that knows `retry.on` and `retry.jitter`."""
-FEATURES: Final = (AFTER_FAILURE, RETRY_CAUSES)
+SECRETS: Final = "secrets"
+"""The feature of a cluster that gives secrets to tasks, if its settings say where they are."""
+FEATURES: Final = (AFTER_FAILURE, RETRY_CAUSES, SECRETS)
 """The features of the embedded cluster of this version."""
 
 
-def features_asked(tasks: Sequence[TaskSpec], *, fail_fast: bool) -> frozenset[str]:
+def features_asked(tasks: Sequence[TaskSpec], *, fail_fast: bool, secrets: bool) -> frozenset[str]:
     """Returns the features that a cluster must have to run these tasks as their document says."""
     found = set[str]()
     if not fail_fast or any(_depends_on_failures(task) or _reads_phases(task) for task in tasks):
         found.add(AFTER_FAILURE)
     if any(task.retry.on is not None or task.retry.jitter for task in tasks):
         found.add(RETRY_CAUSES)
+    if secrets or any(task.secrets is not None for task in tasks):
+        found.add(SECRETS)
     return frozenset(found)
 
 

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from clusters.protocol_bounds import Held, Name, Processors, Queued, Seq, Slots, Tries, Uptime, WallTime
 from waypost.tracing.context import TraceContext
 from waypost.workflow.stages import Ending
+from waypost.workflow.secrets import SecretSpec
 from waypost.workflow.task import Count, Places, Seconds, SideEffects, TaskSpec
 from waypost.workflow.task_phase import TaskPhase
 
@@ -85,6 +86,8 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     """The span of its submission; those of its attempts are children."""
     ending: Ending | None = None
     """How all else of the run has ended: an input of its stage `finally`, here a run of its own."""
+    secrets: tuple[SecretSpec, ...] = ()
+    """The secrets that its tasks get, without their values, which the cluster has itself."""
 
 
 class Fence(Struct, frozen=True, kw_only=True, gc=False):

@@ -121,7 +121,7 @@ def all_executors(declared: Iterable[DeclaredExecutors]) -> DeclaredExecutors:
     could then be right for one region and wrong for another.
     """
     run_types: dict[str, type[Struct]] = {}
-    exclusive: frozenset[str] = frozenset()
+    exclusive, secrets = frozenset[str](), frozenset[str]()
     for executors in declared:
         for name, run_type in executors.run_types.items():
             if run_types.setdefault(name, run_type) is not run_type:
@@ -129,7 +129,8 @@ def all_executors(declared: Iterable[DeclaredExecutors]) -> DeclaredExecutors:
                     f"two kinds of cluster declare the executor {name} with different types of run"
                 )
         exclusive |= executors.exclusive
-    return DeclaredExecutors(run_types=run_types, exclusive=exclusive)
+        secrets |= executors.secrets
+    return DeclaredExecutors(run_types=run_types, exclusive=exclusive, secrets=secrets)
 
 
 def _kind_of(url: str) -> ClusterKind[Any]:

@@ -3,7 +3,7 @@ package waypost.fixtures
 
 world := {
 	"tenants": {
-		"payments": {"regions": ["beijing", "shanghai", "shenzhen"], "max_priority": 7, "max_shards": 8, "max_deadline_seconds": 3600},
+		"payments": {"regions": ["beijing", "shanghai", "shenzhen"], "max_priority": 7, "max_shards": 8, "max_deadline_seconds": 3600, "secrets": ["payments/", "smtp/password"]},
 		"research": {"regions": ["shenzhen"], "executors": ["delay"]},
 		"idle": {"regions": []},
 	},
@@ -49,6 +49,9 @@ submission(changes) := object.union({"action": "runs:submit", "at": 1764000000, 
 
 # The same with another spec.
 submitting(changes) := submission({"workflow": {"spec": changes}})
+
+# The same with one secret of the regions.
+with_secret(name) := submitting({"secrets": [{"name": "PASSWORD", "from": name, "as": "env"}]})
 
 # The same with one docker task.
 picturing(image) := submitting({"tasks": [{"name": "pack", "type": "docker", "run": {"image": image}, "needs": []}]})

@@ -28,6 +28,8 @@ from clusters.embedded.scheduling.capabilities import Capabilities
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.scheduling.scheduler import Scheduler
 from clusters.embedded.scheduling.scheduler_step import RecoveredState, Step
+from clusters.embedded.secrets.providers import SecretProvider
+from clusters.embedded.secrets.secret_files import remove_all_secrets
 from clusters.embedded.storage.journal import open_journal
 from clusters.embedded.storage.state_folder import KINDS, StateFolder
 from clusters.embedded.storage.task_logs import read_log
@@ -96,9 +98,13 @@ class ClusterNode:
                 hidden=self._settings.own_folders,
             )
             settings = executor_settings(self._settings.executors)
+            await asyncio.to_thread(remove_all_secrets, self._state_folder.secrets)
             executors, registered = await start_executors(stack, context, settings)
             validator = await stack.enter_async_context(OutputValidator())
-            self._task_runner = TaskRunner(self._state_folder, executors, self._record_outcome, validator)
+            secrets = SecretProvider(self._settings.secrets)
+            self._task_runner = TaskRunner(
+                self._state_folder, executors, self._record_outcome, validator, secrets
+            )
             evaluator = await stack.enter_async_context(
                 ConditionEvaluator(budget_seconds=self._settings.condition_seconds, maximum_waiting=WAITING)
             )

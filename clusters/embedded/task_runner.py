@@ -11,6 +11,8 @@ from msgspec import structs
 from clusters.embedded.executors.interface import Executor
 from clusters.embedded.executors.run_lease import RunLease
 from clusters.embedded.scheduling.launch import Launch, Outcome
+from clusters.embedded.secrets.execution import execute_with_secrets
+from clusters.embedded.secrets.providers import SecretProvider
 from clusters.embedded.storage.state_folder import StateFolder
 from clusters.protocol import AttemptId
 from observability.spans.builders import try_span
@@ -60,9 +62,10 @@ class TaskRunner:
         executors: Mapping[str, Executor],
         report: Callable[[Launch, Outcome, float], None],
         validator: OutputValidator,
+        secrets: SecretProvider,
     ) -> None:
         self._state_folder, self._executors, self._report = state_folder, executors, report
-        self._validator = validator
+        self._validator, self._secrets = validator, secrets
         self._running: dict[tuple[AttemptId, str], asyncio.Task[Outcome]] = {}
         self._leases: dict[AttemptId, RunLease] = {}
         self._evicted: dict[AttemptId, str] = {}
@@ -169,7 +172,7 @@ class TaskRunner:
             return Outcome(succeeded=False, killed=True, reason="its lease has ended")
         try:
             async with asyncio.timeout(launch.task.timeout_seconds):
-                outcome = await executor.execute(launch, folders, lease)
+                outcome = await execute_with_secrets(executor, launch, folders, lease, self._secrets)
         except TimeoutError:
             reason = f"timed out after {launch.task.timeout_seconds:g} s"
             return Outcome(succeeded=False, timed_out=True, reason=reason)

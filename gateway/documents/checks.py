@@ -23,6 +23,7 @@ from gateway.documents.outputs.references import awaits_output
 from gateway.documents.outputs.schemas import output_schema_errors
 from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_shards
 from gateway.documents.schema_errors import field_error, schema_errors
+from gateway.documents.secret_checks import secret_errors
 from gateway.documents.workflow import ANY_ENGINE, Workflow
 from gateway.settings import DocumentLimits
 from waypost.json_pointer import MAXIMUM_ERRORS, FieldError, below
@@ -107,6 +108,9 @@ def _errors(
     yield from _type_errors(workflow, executors)
     if b'"outputs":' in canonical:
         yield from output_schema_errors(workflow.spec.located_tasks)
+    # Once it is there in any case, for the workflow's own.
+    if workflow.spec.secrets or canonical.count(b'"secrets":') > 1:
+        yield from secret_errors(workflow, executors)
     if workflow.shard_count:  # without a shard there is nothing to fill placeholders from
         # A single byte is found ten times as fast as several.
         templated = b"$" in canonical and b"${" in canonical

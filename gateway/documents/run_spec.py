@@ -58,6 +58,7 @@ def run_spec(
         period_seconds=workflow.spec.period_seconds,
         span=span,
         ending=ending,
+        secrets=workflow.spec.secrets,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
 
+from waypost.workflow.secrets import SecretSpec
 from waypost.workflow.stages import Stage
 from waypost.workflow.task import Need, Places, Seconds, SideEffects, TaskName, TaskSpec
 
@@ -105,6 +106,10 @@ class Spec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fie
     params: Annotated[
         dict[str, Any], Meta(description="Values for placeholders: `${params.date}` in any string of a task.")
     ] = {}
+    secrets: Annotated[
+        tuple[SecretSpec, ...],
+        Meta(max_length=100, description="Values that tasks get from their region, and no document holds."),
+    ] = ()
     schedule: Schedule | None = None
     semaphores: Annotated[
         dict[TaskName, Places],

@@ -63,7 +63,9 @@ def demand_of(
         engine=workflow.spec.engine,
         executors=frozenset(task.type for task in tasks),
         exclusive=workflow.spec.side_effects is SideEffects.EXCLUSIVE,
-        features=features_asked(tasks, fail_fast=workflow.spec.fail_fast),
+        features=features_asked(
+            tasks, fail_fast=workflow.spec.fail_fast, secrets=bool(workflow.spec.secrets)
+        ),
         cpu=max((task.resources.cpu for task in tasks), default=0.0),
         spread=spread,
         used_up=used_up,

@@ -38,7 +38,10 @@ SHARD = AttemptId(run="run", shard=0, epoch=1)
 def folders(root: Path, name: str = "a") -> TaskFolders:
     """Creates the folders of a try, as the cluster creates them."""
     made = TaskFolders(
-        workspace=root / "workspace", scratch=root / "scratch", log=root / "logs" / f"{name}.log"
+        workspace=root / "workspace",
+        scratch=root / "scratch",
+        log=root / "logs" / f"{name}.log",
+        secrets=root / "secrets" / name,
     )
     for folder in (made.workspace, made.scratch, made.log.parent):
         folder.mkdir(parents=True, exist_ok=True)

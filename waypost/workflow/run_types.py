@@ -73,5 +73,7 @@ class DeclaredExecutors(Struct, frozen=True, kw_only=True):
     """The type of a task's `run`, by the name of the executor."""
     exclusive: frozenset[str]
     """The executors that are certain to end a task before its run-lease expires."""
+    secrets: frozenset[str] = frozenset()
+    """The executors that give secrets to their tasks."""
     waiting: frozenset[str] = frozenset()
     """The executors whose tasks only wait, and occupy no processor."""

@@ -135,6 +135,10 @@ class TaskSpec(
         TaskName | None,
         Meta(description="One of spec.semaphores, of which it holds a place while a try runs."),
     ] = None
+    secrets: Annotated[
+        tuple[str, ...] | None,
+        Meta(description="Names of those of the workflow's secrets that it gets. By default all."),
+    ] = None
 
 
 class SideEffects(StrEnum):

@@ -37,6 +37,8 @@ class RegisteredExecutor(Struct, Generic[S], frozen=True, kw_only=True):
     """Whether exclusive workflows may use it, since it ends a task before the task's lease expires."""
     settings: type[S]
     """The type of the executor's settings, which a cluster gets as `--executor.NAME.SETTING=VALUE`."""
+    secrets: bool = False
+    """Whether it gives secrets to its tasks (`Launch.secrets`)."""
     waits: bool = False
     """Whether its tasks only wait: they occupy no processor, whatever their `resources` say."""
     build: Callable[[ExecutorContext, S], Executor]
@@ -51,6 +53,7 @@ EXECUTORS: Final[Mapping[str, RegisteredExecutor[Any]]] = {
     "process": RegisteredExecutor(
         run_type=ProcessRun,
         exclusive=True,
+        secrets=True,
         settings=ProcessSettings,
         build=lambda context, settings: ProcessExecutor(
             context.region, context.workspaces, settings, context.hidden
@@ -82,6 +85,7 @@ def declare(executors: Mapping[str, RegisteredExecutor[Any]]) -> DeclaredExecuto
     return DeclaredExecutors(
         run_types={name: entry.run_type for name, entry in executors.items()},
         exclusive=frozenset(name for name, entry in executors.items() if entry.exclusive),
+        secrets=frozenset(name for name, entry in executors.items() if entry.secrets),
         waiting=frozenset(name for name, entry in executors.items() if entry.waits),
     )
 

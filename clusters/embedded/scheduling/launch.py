@@ -5,9 +5,11 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 from clusters.embedded.scheduling.attempt import Attempt
+from clusters.embedded.secrets.values import NO_SECRETS, Secrets
 from clusters.protocol import AttemptId
 from waypost.tracing.context import TraceContext
 from waypost.workflow.placeholders import render
+from waypost.workflow.secrets import SecretSpec, secrets_of
 from waypost.workflow.task import TaskSpec
 
 FILLED_CHARACTERS: Final = 262_144
@@ -30,6 +32,10 @@ class Launch(Struct, frozen=True, kw_only=True):
     exclusive: bool
     fairness_key: str = ""
     """The key of its run, else the run's name: what serves one key must not serve another after it."""
+    secret_specs: tuple[SecretSpec, ...] = ()
+    """The secrets that the task gets, without their values."""
+    secrets: Secrets = NO_SECRETS
+    """The secrets with their values, for the executor alone: empty until the try begins."""
     span: TraceContext | None = None
     """The span of this try; None if the gateway gave the run none."""
     waited_seconds: float = 0.0
@@ -96,6 +102,7 @@ def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Laun
         | _ending_of(attempt),
         exclusive=attempt.exclusive,
         fairness_key=attempt.run.fairness_key or attempt.run.run,
+        secret_specs=secrets_of(task, attempt.run.secrets),
         span=of_run and of_run.of_attempt(*attempt.shard, attempt.id.epoch).of_try(task.name, tries),
         waited_seconds=waited_seconds,
     )

@@ -23,6 +23,8 @@ class TaskFolders(Struct, frozen=True, kw_only=True):
     """The folder of the attempt, for temporary files and for the inputs and outputs of its tasks."""
     log: Path
     """The log file that the task's tries append to."""
+    secrets: Path
+    """The folder of the try's secrets that are files; it exists only while the try runs."""
 
 
 class StateFolder:
@@ -35,13 +37,19 @@ class StateFolder:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.workspaces = self.root / "workspaces"
+        self.secrets = self.root / "secrets"
         self._trash = self.root / "trash"
 
     def task_folders(self, attempt: AttemptId, task: str) -> TaskFolders:
         """Returns the paths of one execution of `task`, without creating any folder or file."""
         workspaces, scratch, logs = (self.root / kind / attempt.run / str(attempt.shard) for kind in KINDS)
         epoch = str(attempt.epoch)
-        return TaskFolders(workspace=workspaces, scratch=scratch / epoch, log=logs / epoch / f"{task}.log")
+        return TaskFolders(
+            workspace=workspaces,
+            scratch=scratch / epoch,
+            log=logs / epoch / f"{task}.log",
+            secrets=self.secrets / f"{attempt.run}.{attempt.shard}.{epoch}.{task}",
+        )
 
     @property
     def short_of_room(self) -> bool:

@@ -52,7 +52,8 @@ class LoadedRun:
     @property
     def features(self) -> frozenset[str]:
         """Returns the features that a cluster must have to run the run's tasks as its document says."""
-        return features_asked(self.spec.tasks, fail_fast=self.spec.fail_fast)
+        spec = self.spec
+        return features_asked(spec.tasks, fail_fast=spec.fail_fast, secrets=bool(spec.secrets))
 
     @property
     def exclusive(self) -> bool:

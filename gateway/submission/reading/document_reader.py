@@ -71,6 +71,7 @@ def reader_greeting(
         limits=limits,
         run_types={name: f"{run.__module__}:{run.__qualname__}" for name, run in types},
         exclusive=executors.exclusive,
+        secrets=executors.secrets,
         engines=engines,
     )
     return msgspec.msgpack.encode(greeting)

@@ -19,6 +19,8 @@ class ReaderGreeting(Struct, frozen=True, kw_only=True):
     """The msgspec type of a task's `run` for each executor, as MODULE:NAME, which the process imports."""
     exclusive: frozenset[str]
     """The names of executors that can keep a task from running twice."""
+    secrets: frozenset[str]
+    """The names of executors that give secrets to their tasks."""
     engines: Mapping[str, str]
     """The engine of each region's cluster, by the region's name."""
 

@@ -29,7 +29,7 @@ def request_handler(greeting: bytes) -> Answer:
     run_types = {name: resolve_name(run_type) for name, run_type in given.run_types.items()}
     rules = DocumentRules(
         limits=given.limits,
-        executors=DeclaredExecutors(run_types=run_types, exclusive=given.exclusive),
+        executors=DeclaredExecutors(run_types=run_types, exclusive=given.exclusive, secrets=given.secrets),
         engines=given.engines,
     )
 

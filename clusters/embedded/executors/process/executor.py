@@ -34,6 +34,8 @@ from clusters.embedded.executors.process.settings import ProcessSettings
 from clusters.embedded.executors.process.termination import finish_despite_cancellation, terminate
 from clusters.embedded.executors.process.watchdog_client import WatchdogClient
 from clusters.embedded.scheduling.launch import Launch, Outcome
+from clusters.embedded.secrets.masked_log import MaskedLog
+from clusters.embedded.secrets.secret_files import remove_secrets, write_secrets
 from clusters.embedded.storage.state_folder import TaskFolders
 from waypost.workflow.run_types import ProcessRun
 
@@ -76,7 +78,7 @@ class ProcessExecutor:
     async def execute(self, launch: Launch, folders: TaskFolders, lease: Lease | None) -> Outcome:
         stem = folders.scratch / f"{launch.task.name}.{launch.tries}"
         input_file, output_file = (stem.with_name(f"{stem.name}.{kind}.json") for kind in ("in", "out"))
-        failing = "run"
+        failing, spec = "run", None
         try:
             run = msgspec.convert(launch.task.run, ProcessRun)
             spec = process_spec(
@@ -90,14 +92,16 @@ class ProcessExecutor:
             )
             failing = f"cannot run {spec.command[0]}"
             write_new(input_file, msgspec.json.encode(launch.input))
+            if launch.secrets:
+                write_secrets(folders.secrets, launch.secrets)
+                spec = structs.replace(spec, masked_log=MaskedLog(spec.log, launch.secrets.mask))
             if self._sandbox is None:
                 return await self._run(spec, output_file, lease, None)
             with SandboxStatus() as status:
                 confinement = self._confinement(self._sandbox, status, launch, spec, folders)
                 if confinement.user is not None:
-                    await asyncio.to_thread(
-                        give_to, confinement.user, (folders.workspace, folders.scratch), input_file
-                    )
+                    own = (folders.workspace, folders.scratch, *confinement.secrets)
+                    await asyncio.to_thread(give_to, confinement.user, own, input_file)
                 return await self._run(spec, output_file, lease, confinement)
         # ValueError: the run has another form, or holds what no process can be given, such as a variable with
         # `=` in its name (msgspec.ValidationError is one too).
@@ -111,6 +115,10 @@ class ProcessExecutor:
         finally:
             remove(input_file)
             remove(output_file)
+            if launch.secrets:
+                remove_secrets(folders.secrets, launch.secrets)
+            if spec is not None and spec.masked_log is not None:
+                await spec.masked_log.close()
 
     def _confinement(
         self, sandbox: Sandbox, status: SandboxStatus, launch: Launch, spec: ProcessSpec, folders: TaskFolders
@@ -121,6 +129,7 @@ class ProcessExecutor:
             status=status,
             workspace=folders.workspace,
             scratch=folders.scratch,
+            secrets=(folders.secrets,) if launch.secrets.files else (),
             user=user_of(launch.fairness_key) if sandbox.setpriv else None,
             limits=Limits(
                 processes=settings.processes,
@@ -172,6 +181,8 @@ class ProcessExecutor:
         if (group := child.pid if guard is None else guard.group) is not None:
             self._watchdog.unwatch(group)
         self._log_limits.discard(spec.log)
+        if spec.masked_log is not None:
+            await finish_despite_cancellation(spec.masked_log.close())
         # What it wrote since the last check may be as much as the disk holds.
         if is_too_long(spec.log):
             await finish_despite_cancellation(shorten_log(spec.log))

@@ -10,12 +10,13 @@ from typing import Final
 from clusters.embedded.executors.process.process_spec import ProcessSpec
 from clusters.embedded.storage.task_logs import open_regular
 
-LIMITER: Final = 'ulimit -d "$1" && shift && exec /usr/bin/env -i -- "$@"'
+LIMITER: Final = 'ulimit -d "$1" && shift && exec /usr/bin/env -- "$@"'
 """The shell script that limits its own data segment and then executes the command.
 
-`env` gives the command its environment, since the shell must not run with what a document has set. Set after
-the start (prlimit(2)) the limit would come too late for a child that the command has started at once, and
-Popen's `preexec_fn` would fork the whole cluster for each try.
+`env` gives the command its environment, since the shell must not run with what a document has set. Secrets
+alone are in the shell's own: everybody may read a command line. Set after the start (prlimit(2)) the limit
+would come too late for a child that the command has started at once, and Popen's `preexec_fn` would fork the
+whole cluster for each try.
 """
 TAIL_BYTES: Final = 4096
 SAYS_MEMORY: Final = re.compile(
@@ -38,13 +39,14 @@ def limited_command(spec: ProcessSpec) -> list[bytes | str]:
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     # A limit above the cluster's own cannot be set, and would allow no more.
     bound = spec.memory_bytes if hard == resource.RLIM_INFINITY else min(spec.memory_bytes, hard)
+    shown = {name: value for name, value in spec.environment.items() if name not in spec.secret_names}
     return [
         "/bin/sh",
         "-c",
         LIMITER,
         "sh",
         str(bound >> 10),
-        *environment_block(spec.environment),
+        *environment_block(shown),
         *spec.command,
     ]
 

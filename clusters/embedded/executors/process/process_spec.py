@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from clusters.embedded.scheduling.launch import Launch
+from clusters.embedded.secrets.masked_log import MaskedLog
 from clusters.embedded.storage.state_folder import TaskFolders
 from waypost.files.permissions import make_private_folder
 from waypost.workflow.run_types import ProcessRun, argument_text
@@ -52,6 +53,11 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
     memory_bytes: int = 0
     """The limit of the process's data segment (RLIMIT_DATA) in bytes; 0 for no limit."""
 
+    secret_names: frozenset[str] = frozenset()
+    """The variables that are secrets: they must not stand in a command line, which everybody may read."""
+    masked_log: MaskedLog | None = None
+    """What takes the output in place of the log, which it writes with secrets masked; None without secrets."""
+
     @property
     def wrapper_environment(self) -> dict[str, str]:
         """Returns the environment of the program that starts the command: PATH and the `IDENTITY` variables.
@@ -60,6 +66,10 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
         the wrapper before it has set the task's limits.
         """
         return {"PATH": os.defpath, **{name: self.environment[name] for name in IDENTITY}}
+
+    @property
+    def secret_variables(self) -> dict[str, str]:
+        return {name: self.environment[name] for name in self.secret_names}
 
     @property
     def identity(self) -> frozenset[bytes]:
@@ -92,6 +102,8 @@ def process_spec(
         # A document may have reasons for a trace of its own; then our `tracestate` is not of it.
         **(launch.span.environment if launch.span is not None and "TRACEPARENT" not in run.env else {}),
         **{name: argument_text(value) for name, value in run.env.items()},
+        **{name: os.fsdecode(value) for name, value in launch.secrets.environment.items()},
+        **({"WAYPOST_SECRETS": str(folders.secrets)} if launch.secrets.files else {}),
         "WAYPOST_INPUT": str(input_file),
         "WAYPOST_OUTPUT": str(output_file),
         "WAYPOST_WORKSPACE": str(folders.workspace),
@@ -108,6 +120,7 @@ def process_spec(
         environment=environment,
         log=folders.log,
         memory_bytes=(launch.task.resources.memory_mib or 0) << 20,
+        secret_names=frozenset(launch.secrets.environment),
     )
 
 

@@ -40,7 +40,11 @@ def start_process(
     can be given, such as a NUL character.
     """
     with ExitStack() as descriptors:
-        log = open_regular(spec.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        if spec.masked_log is None:
+            log = open_regular(spec.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        else:
+            # Only processes of the try may hold this end: the log ends with them.
+            log = spec.masked_log.take_writer()
         descriptors.callback(os.close, log)
         if confinement is None:
             program = Program(
@@ -56,7 +60,7 @@ def start_process(
         elif program.memory_bytes:
             program = Program(
                 command=limited_command(spec),
-                environment=spec.wrapper_environment,
+                environment=spec.wrapper_environment | spec.secret_variables,
                 directory=spec.directory,
             )
             check_program(spec)

@@ -17,13 +17,15 @@ class Confinement(Struct, frozen=True, kw_only=True):
     status: SandboxStatus
     workspace: Path
     scratch: Path
+    secrets: tuple[Path, ...] = ()
+    """The folder of its secrets that are files, if it has any."""
     user: int | None
     limits: Limits
 
     def command_line(self) -> list[str]:
         """Returns the command line that makes the sandbox, whose shell reads `script` as standard input."""
         return self.sandbox.command_line(
-            own=(self.workspace, self.scratch),
+            own=(self.workspace, self.scratch, *self.secrets),
             user=self.user,
             status=self.status.descriptor,
             inner=[SHELL],
