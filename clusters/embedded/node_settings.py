@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from clusters.embedded.executors.registry import executor_settings
 from clusters.embedded.queueing.queue_settings import DEFAULT_QUEUE, QueueSettings
+from clusters.embedded.secrets.providers import SecretSettings
 from clusters.protocol_bounds import CPU_MAXIMUM, SLOTS_MAXIMUM
 
 
@@ -34,13 +35,16 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     For when the owner's store is lost for good.
     """
+    secrets: SecretSettings = SecretSettings()
+    """Where the secrets of tasks are."""
     executors: Mapping[str, Mapping[str, Any]] = {}
     """The settings of each executor, by its name, in the types that `EXECUTORS` declares."""
 
     @property
     def own_folders(self) -> tuple[Path, ...]:
-        """Returns the folders that no task may see: journal, logs, and in a subclass keys."""
-        return (Path(self.state).resolve(),)
+        """Returns the folders that no task may see: journal, logs, secrets, and in a subclass keys."""
+        values = () if self.secrets.files is None else (Path(self.secrets.files).resolve(),)
+        return (Path(self.state).resolve(), *values)
 
     def __post_init__(self) -> None:
         executor_settings(self.executors)

@@ -4,11 +4,13 @@ import os
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from cyclopts import Parameter
 
 from clusters.embedded.main import ClusterSettings, run_cluster
 from clusters.embedded.queueing.policies import QueuePolicy
 from clusters.embedded.queueing.queue_settings import DEFAULT_QUEUE, QueueSettings
+from clusters.embedded.secrets.providers import SecretSettings
 from gateway.cli.errors import CliError
 from gateway.cli.output import command
 
@@ -25,6 +27,10 @@ Rates = Annotated[
 ExecutorSettings = Annotated[
     dict[str, dict[str, str]] | None,
     Parameter(help="A setting of an executor, as --executor.process.grace_seconds=10."),
+]
+Secrets = Annotated[
+    dict[str, str] | None,
+    Parameter(help="Where tasks' secrets are: --secrets.files=FOLDER or --secrets.environment=SECRET_."),
 ]
 Adopt = Annotated[
     bool,
@@ -59,6 +65,7 @@ def cluster(
     queue_tasks: QueueTasks = DEFAULT_QUEUE.tasks,
     queue_rate: Rates = None,
     executor: ExecutorSettings = None,
+    secrets: Secrets = None,
     adopt: Adopt = False,
 ) -> int:
     """Run the embedded scheduler cluster of one region."""
@@ -80,6 +87,7 @@ def cluster(
                 tasks=queue_tasks,
                 rates=queue_rate or {},
             ),
+            secrets=msgspec.convert(secrets or {}, SecretSettings),
             executors=executor or {},
             adopt=adopt,
         )

@@ -31,9 +31,7 @@ class SecretSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     """
 
     name: SecretName
-    source: Annotated[
-        SecretPath, Meta(description="Its name in the region, which policy permits or refuses.")
-    ] = field(name="from")
+    source: SecretPath = field(name="from")
     form: Annotated[
         Literal["env", "file"],
         Meta(

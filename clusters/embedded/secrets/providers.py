@@ -35,7 +35,7 @@ class SecretSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class SecretProvider:
-    """Reads secrets anew for each try, so that a value that was changed counts from the next try on."""
+    """Reads secrets again for each try, so that a value that was changed counts from the next try on."""
 
     def __init__(self, settings: SecretSettings, environment: Mapping[str, str] = os.environ) -> None:
         self._settings, self._environment = settings, environment

@@ -56,13 +56,14 @@ class Stack:
         metrics_port: int = 0,
         settings: Mapping[str, str] | None = None,
         opa: Path | None = None,
+        secrets: Path | None = None,
     ) -> None:
         self.state, self.regions = state.resolve(), tuple(regions)
         self.proxies: dict[str, Proxy] = {}
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self.ready: dict[str, dict[str, Any]] = {}
         self._round_trips, self._cpu, self._settings = round_trips, cpu, dict(settings or {})
-        self._opa_program = opa
+        self._opa_program, self._secrets = opa, secrets
         self.opa: StackOpa | None = None
         self._ports = {"port": port, "metrics_port": metrics_port}
         self._exits = AsyncExitStack()
@@ -180,6 +181,7 @@ class Stack:
             "--port": port,
             "--metrics-port": self.ready.get(region, {}).get("metrics_port", 0),
             "--cpu": self._cpu,
+            **({} if self._secrets is None else {"--secrets.files": self._secrets.resolve()}),
         }
         return ["cluster", *(str(word) for option in options.items() for word in option)]
 

@@ -59,6 +59,9 @@ def up(
     opa: Annotated[
         bool, Parameter(negative="", help="Let a real OPA decide policy: that on PATH, or of `make opa`.")
     ] = False,
+    secrets: Annotated[
+        Path | None, Parameter(help="Folder of the secrets of tasks, for every region: demo/token is a file.")
+    ] = None,
     fresh: Annotated[bool, Parameter(negative="", help="Forget what an earlier stack has stored.")] = False,
 ) -> int | None:
     """Start a gateway and its regions on this machine, for development.
@@ -77,7 +80,11 @@ def up(
         set_regions_apart(state)
         program = _opa() if opa else None
         return asyncio.run(
-            _up(Stack(state, region, port=port, metrics_port=metrics_port, cpu=cpu, opa=program))
+            _up(
+                Stack(
+                    state, region, port=port, metrics_port=metrics_port, cpu=cpu, opa=program, secrets=secrets
+                )
+            )
         )
 
 

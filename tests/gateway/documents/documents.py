@@ -20,7 +20,9 @@ from waypost.workflow.run_types import DeclaredExecutors
 
 JSON, YAML = "application/json", "application/yaml"
 LIMITS = DocumentLimits()
-EXECUTORS = DeclaredExecutors(run_types=DECLARED.run_types, exclusive=frozenset({"process"}))
+EXECUTORS = DeclaredExecutors(
+    run_types=DECLARED.run_types, exclusive=frozenset({"process"}), secrets=DECLARED.secrets
+)
 KNOWN = ", ".join(sorted(EXECUTORS.run_types))
 
 

@@ -87,6 +87,9 @@ spec:
             - --metrics-port=9101
             - --cpu={{ .cluster.cpu }}
             - --slots={{ .cluster.slots | int }}
+            {{- if .cluster.secrets.secret }}
+            - --secrets.files=/etc/waypost/secrets
+            {{- end }}
             {{- range $executor, $settings := .cluster.executors }}
             {{- range $setting, $value := $settings }}
             - --executor.{{ $executor }}.{{ $setting }}={{ $value }}
@@ -116,7 +119,22 @@ spec:
             - {name: state, mountPath: /var/lib/waypost}
             - {name: temporary, mountPath: /tmp}
             - {name: pki, mountPath: /etc/waypost/pki, readOnly: true}
+            {{- if .cluster.secrets.secret }}
+            - {name: secrets, mountPath: /etc/waypost/secrets, readOnly: true}
+            {{- end }}
       volumes:
+        {{- with .cluster.secrets }}
+        {{- if .secret }}
+        - name: secrets
+          secret:
+            secretName: {{ .secret }}
+            defaultMode: 0440
+            {{- with .items }}
+            items:
+              {{- toYaml . | nindent 14 }}
+            {{- end }}
+        {{- end }}
+        {{- end }}
         - name: temporary
           emptyDir: {sizeLimit: {{ .cluster.temporarySize }}}
         - name: pki

@@ -1,5 +1,6 @@
-"""A node whose secrets are files in a folder."""
+"""A node whose secrets are files in a folder; its tasks run with and without a sandbox."""
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,10 +22,16 @@ def secrets(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-async def node(tmp_path: Path, secrets: Path) -> AsyncIterator[ClusterNode]:
+@pytest.fixture(params=["none", "sandbox"])
+async def node(tmp_path: Path, secrets: Path, request: pytest.FixtureRequest) -> AsyncIterator[ClusterNode]:
+    if request.param == "sandbox" and shutil.which("bwrap") is None:
+        pytest.skip("there is no bubblewrap here")
     settings = ClusterNodeSettings(
-        region="beijing", state=str(tmp_path / "state"), cpu=4.0, secrets=SecretSettings(files=str(secrets))
+        region="beijing",
+        state=str(tmp_path / "state"),
+        cpu=4.0,
+        secrets=SecretSettings(files=str(secrets)),
+        executors={"process": {"isolation": request.param}},
     )
     async with ClusterNode(settings) as running:
         yield running

@@ -10,8 +10,10 @@ from waypost.workflow.run_types import DeclaredExecutors
 from waypost.workflow.secrets import secrets_of
 from waypost.workflow.task import TaskSpec
 
-RESERVED: Final = "WAYPOST_"
-"""The beginning of the variables that Waypost sets itself."""
+RESERVED: Final = ("WAYPOST_", "LD_", "BASH")
+"""The beginnings of variables that Waypost sets, or that act on loader and shell before the task begins."""
+RESERVED_NAMES: Final = frozenset({"PATH", "HOME", "ENV", "IFS", "UID", "EUID", "PPID", "PS4", "SHELLOPTS"})
+"""Further variables of that kind."""
 
 
 def secret_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[FieldError]:
@@ -20,13 +22,11 @@ def secret_errors(workflow: Workflow, executors: DeclaredExecutors) -> Iterator[
     for index, name in enumerate(names):
         if name in names[:index]:
             yield FieldError(f"/spec/secrets/{index}/name", f"there is another secret {name}")
-        if name.startswith(RESERVED):
-            yield FieldError(
-                f"/spec/secrets/{index}/name", f"names with {RESERVED} are those of Waypost itself"
-            )
-    for index, task in enumerate(workflow.spec.tasks):
-        yield from _errors_of_task(task, f"/spec/tasks/{index}", names, executors)
-        yield from _errors_of_environment(workflow, task, f"/spec/tasks/{index}", executors)
+        if name.startswith(RESERVED) or name in RESERVED_NAMES:
+            yield FieldError(f"/spec/secrets/{index}/name", f"{name} means something else: take another name")
+    for at, task in workflow.spec.located_tasks:
+        yield from _errors_of_task(task, at, names, executors)
+        yield from _errors_of_environment(workflow, task, at, executors)
 
 
 def _errors_of_task(
