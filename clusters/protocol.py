@@ -11,8 +11,8 @@ from msgspec import Meta, Struct
 
 from clusters.protocol_bounds import Held, Name, Processors, Queued, Seq, Slots, Tries, Uptime, WallTime
 from waypost.tracing.context import TraceContext
-from waypost.workflow.stages import Ending
 from waypost.workflow.secrets import SecretSpec
+from waypost.workflow.stages import Ending
 from waypost.workflow.task import Count, Places, Seconds, SideEffects, TaskSpec
 from waypost.workflow.task_phase import TaskPhase
 
@@ -116,10 +116,7 @@ class ShardSpec(Struct, frozen=True, kw_only=True):
 
 
 class Renewal(Struct, frozen=True, kw_only=True, gc=False):
-    """The gateway's grant of a run-lease, which answers the request numbered `ask`.
-
-    The lease counts from the time of that request.
-    """
+    """The gateway's grant of a run-lease, for request number `ask`, from whose time the lease counts."""
 
     attempt: AttemptId
     ask: Count

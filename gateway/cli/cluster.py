@@ -14,6 +14,7 @@ from clusters.embedded.secrets.providers import SecretSettings
 from gateway.cli.errors import CliError
 from gateway.cli.output import command
 
+CPU = float(os.cpu_count() or 1)
 Policy = Annotated[QueuePolicy, Parameter(help="The order of one tenant's ready tasks.")]
 AgingSeconds = Annotated[
     float, Parameter(help="After so long a task is overdue: each tenth start goes to the oldest such task.")

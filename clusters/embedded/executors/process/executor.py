@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import msgspec
 from loguru import logger
+from msgspec import structs
 
 from clusters.embedded.executors.interface import Lease
 from clusters.embedded.executors.log_limits import LogLimits, is_too_long, shorten_log

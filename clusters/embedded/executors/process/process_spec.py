@@ -56,7 +56,7 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
     secret_names: frozenset[str] = frozenset()
     """The variables that are secrets: they must not stand in a command line, which everybody may read."""
     masked_log: MaskedLog | None = None
-    """What takes the output in place of the log, which it writes with secrets masked; None without secrets."""
+    """What takes the output, and writes it to the log with secrets masked; None for a task without any."""
 
     @property
     def wrapper_environment(self) -> dict[str, str]:

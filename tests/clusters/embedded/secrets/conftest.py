@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from clusters.embedded.node import ClusterNode, ClusterNodeSettings
+from clusters.embedded.node import ClusterNode
+from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.embedded.secrets.providers import SecretSettings
 
 CANARY = "quiet-finch/in the+hedge"
