@@ -15,6 +15,7 @@ from gateway.cli.errors import CliError
 from gateway.cli.output import command
 
 CPU = float(os.cpu_count() or 1)
+Processors = Annotated[float, Parameter(help="Processors that tasks may ask for at once.")]
 Policy = Annotated[QueuePolicy, Parameter(help="The order of one tenant's ready tasks.")]
 AgingSeconds = Annotated[
     float, Parameter(help="After so long a task is overdue: each tenth start goes to the oldest such task.")
@@ -57,9 +58,7 @@ def cluster(
     tracing_endpoint: Annotated[
         str | None, Parameter(help="Where OpenTelemetry spans are sent, as http://127.0.0.1:4318/v1/traces.")
     ] = None,
-    cpu: Annotated[float, Parameter(help="Processors that tasks may ask for at once.")] = float(
-        os.cpu_count() or 1
-    ),
+    cpu: Processors = CPU,
     slots: Annotated[int, Parameter(help="Attempts held at once.")] = 2_000,
     queue_policy: Policy = DEFAULT_QUEUE.policy,
     queue_aging_seconds: AgingSeconds = DEFAULT_QUEUE.aging_seconds,

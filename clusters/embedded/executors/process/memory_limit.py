@@ -10,7 +10,7 @@ from typing import Final
 from clusters.embedded.executors.process.process_spec import ProcessSpec
 from clusters.embedded.storage.task_logs import open_regular
 
-LIMITER: Final = 'ulimit -d "$1" && shift && exec /usr/bin/env -- "$@"'
+LIMITER: Final = 'ulimit -d "$1" && shift && exec /usr/bin/env -u PWD -u OLDPWD -u SHLVL -- "$@"'
 """The shell script that limits its own data segment and then executes the command.
 
 `env` gives the command its environment, since the shell must not run with what a document has set. Secrets
