@@ -50,7 +50,6 @@ MAXIMUM_LABELS: Final = 64
 NO_SCHEDULES: Final = "schedules are not supported yet: submit the workflow when it is to run"
 """The error of a workflow with a schedule."""
 LABEL_NAME: Final = re.compile(r"[A-Za-z0-9._/-]{1,63}")
-"""Matches a valid label name."""
 
 
 def check(
@@ -108,8 +107,7 @@ def _errors(
     yield from _type_errors(workflow, executors)
     if b'"outputs":' in canonical:
         yield from output_schema_errors(workflow.spec.located_tasks)
-    # Once it is there in any case, for the workflow's own.
-    if workflow.spec.secrets or canonical.count(b'"secrets":') > 1:
+    if workflow.spec.secrets or canonical.count(b'"secrets":') > 1:  # one is the workflow's own
         yield from secret_errors(workflow, executors)
     if workflow.shard_count:  # without a shard there is nothing to fill placeholders from
         # A single byte is found ten times as fast as several.

@@ -12,11 +12,12 @@ from clusters.embedded.executors.process.memory_limit import limited_command
 from clusters.embedded.executors.process.process_spec import ProcessSpec
 from clusters.embedded.node import ClusterNode
 from clusters.embedded.node_settings import ClusterNodeSettings
-from clusters.protocol import AttemptEnded, AttemptEndKind, Batch, LeaseAsked, Renewal, TaskPhase
+from clusters.protocol import AttemptEnded, AttemptEndKind, Batch, LeaseAsked, Renewal
 from tests.clusters.embedded.secrets.conftest import CANARY, KEY_CANARY
 from tests.clusters.embedded.working_node import SHARD, ended, finished, process, start
 from waypost.workflow.secrets import SecretSpec
 from waypost.workflow.task import Resources, SideEffects, TaskSpec
+from waypost.workflow.task_phase import TaskPhase
 
 pytestmark = pytest.mark.integration
 
