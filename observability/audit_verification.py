@@ -69,17 +69,18 @@ def verify(
     entries: Sequence[Mapping[str, Any]],
     seals: Sequence[Seal],
     *,
-    key: ec.EllipticCurvePublicKey,
+    keys: Sequence[ec.EllipticCurvePublicKey],
     known: Iterable[Seal] = (),
 ) -> Verification:
     """Verifies an audit trail by its seals: their signatures, their chain, the digests, gaps and order.
 
     Returns every fault as a finding. `entries` have their number as `seq`; entries and seals are expected in
-    the order of their numbers. `known` are seals that were kept elsewhere, such as those of an older export:
-    without them a trail whose end was cut off, seals and all, looks whole.
+    the order of their numbers. `keys` are the public keys of the seals, in the order in which they were used:
+    where the gateway's key was exchanged, all that it had. `known` are seals that were kept elsewhere, such
+    as those of an older export: without them a trail whose end was cut off, seals and all, looks whole.
     """
     in_order = tuple({seal.number: seal for seal in sorted(seals, key=lambda seal: seal.number)}.values())
-    unsigned = {seal.number for seal in in_order if not is_signed(seal, key)}
+    unsigned = dict(_unsigned(in_order, keys))
     under = {number: (seal, digest) for seal in in_order for number, digest in seal.entries}
     by_number = {entry["seq"]: entry for entry in entries}
     restorations = tuple(_restorations(by_number, under, unsigned))
@@ -94,6 +95,23 @@ def verify(
         *added,
     ]
     return Verification(findings=tuple(findings), sealed=len(under), unsealed=tail, restorations=restorations)
+
+
+def _unsigned(seals: Sequence[Seal], keys: Sequence[ec.EllipticCurvePublicKey]) -> Iterator[tuple[int, str]]:
+    """Finds audit seals that no key, or only one that was replaced before, has signed: (number, why)."""
+    in_use = 0
+    for seal in seals:
+        # The key in use first: a seal costs one verification, but for those where the key was exchanged.
+        order = (*range(in_use, len(keys)), *range(in_use))
+        signer = next((index for index in order if is_signed(seal, keys[index])), None)
+        if signer is None:
+            which = "this key" if len(keys) == 1 else "any of these keys"
+            yield seal.number, f"is not signed by {which}: edited or forged"
+        elif signer < in_use:
+            # Whoever has an old key, which may be why it was exchanged, could seal what they like.
+            yield seal.number, f"is signed by key {signer + 1}, which was replaced before"
+        else:
+            in_use = signer
 
 
 def _restorations(
@@ -124,7 +142,7 @@ def _order(what: str, numbers: Sequence[int]) -> Iterator[Finding]:
         yield Finding(**{what: after}, detail=f"stands behind {before}: the order was changed{more}")
 
 
-def _chain(seals: Sequence[Seal], entries: Iterable[int], unsigned: Collection[int]) -> Iterator[Finding]:
+def _chain(seals: Sequence[Seal], entries: Iterable[int], unsigned: Mapping[int, str]) -> Iterator[Finding]:
     """Finds faults in the sequence of audit seals: bad signatures, gaps, wrong links to the seal before."""
     if not seals:
         yield Finding(detail="there is no seal: nothing shows that this is the trail, or all of it")
@@ -132,8 +150,8 @@ def _chain(seals: Sequence[Seal], entries: Iterable[int], unsigned: Collection[i
     if len(unsigned) == len(seals):
         yield Finding(detail="no seal is signed by this key: it is another key, or all seals are forged")
         return
-    for number in sorted(unsigned):
-        yield Finding(seal=number, detail="is not signed by this key: edited or forged")
+    for number, why in sorted(unsigned.items()):
+        yield Finding(seal=number, detail=why)
     for before, seal in _pairs(seals):
         if _is_gap(before, seal):
             first, last = 1 if before is None else before.number + 1, seal.number - 1

@@ -142,7 +142,7 @@ async def test_what_was_acknowledged_has_its_decision_after_kills(
             scopes=("audit:read",),
             groups=("/waypost/operators",),
         )
-        verify = asyncio.to_thread(check, key=stack.state / "audit.pub.pem", url=stack.url, token=auditor)
+        verify = asyncio.to_thread(check, key=(stack.state / "audit.pub.pem",), url=stack.url, token=auditor)
         assert await verify == Exit.DONE, capsys.readouterr().out
 
 

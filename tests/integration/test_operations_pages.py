@@ -1,6 +1,7 @@
 """Runs the commands in the pages of `docs/operations` as they stand there, on a stack of real processes."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sys
@@ -50,8 +51,9 @@ class Operator:
             groups=("/waypost/operators",),
         )
         self._environment = {**os.environ, "WAYPOST_URL": stack.url, "WAYPOST_TOKEN": token}
-        folder.mkdir()
-        shutil.copy(stack.configuration, folder / "gateway.toml")
+        folder.mkdir(exist_ok=True)
+        if folder != stack.state:
+            shutil.copy(stack.configuration, folder / "gateway.toml")
 
     async def type_all(self, lines: list[str], **placeholders: str) -> str:
         """Runs each line; returns all that was printed. A comment about the gateway stops or starts it."""
@@ -113,6 +115,24 @@ async def test_the_commands_of_the_pages_work(
     see, explain, _ = blocks_of("retention.md")
     assert "kept: all" in await operator.type_all(see[:-1])
     assert "Succeeded" in await operator.type_all(explain, RUN=run)
+
+
+async def test_the_key_of_the_audit_trail_is_exchanged(stack: Stack, client: httpx.AsyncClient) -> None:
+    """In the folder of the stack, which has its key under the names of the page."""
+    await taking_work(client, REGIONS)
+    await ended(client, await submitted(client, WORK))
+    operator = Operator(stack, stack.state)
+    (exchange,) = blocks_of("secrets.md")
+    await operator.type_all(exchange[:-2])
+    await ended(client, await submitted(client, WORK))
+
+    async def sealed() -> bool:
+        with contextlib.suppress(AssertionError):  # the newest entries may have no seal yet
+            return "are as they were sealed" in await operator.type_all(exchange[-2:-1])
+        return False
+
+    await until(sealed)
+    await operator.type_all(exchange[-1:])
 
 
 async def lose_disk(stack: Stack, client: httpx.AsyncClient, region: str) -> None:

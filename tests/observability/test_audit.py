@@ -38,7 +38,7 @@ def found(entries: Entries, seals: list[Seal], **more: Any) -> list[tuple[int | 
 
 
 def check(entries: list[dict[str, Any]], seals: list[Seal], **more: Any) -> Verification:
-    return verify(entries, seals, **{"key": PUBLIC} | more)
+    return verify(entries, seals, **{"keys": [PUBLIC]} | more)
 
 
 def test_a_trail_as_it_was_sealed_is_right() -> None:
@@ -101,7 +101,7 @@ def test_each_thing_wrong_with_seals_is_one_finding() -> None:
     assert found(entries, [one, structs.replace(two, at=5.0), three, four]) == [(None, 2)]
     assert found(entries, [one, two, three, structs.replace(four, signature="!")]) == [(None, 4)]
     another = ec.generate_private_key(ec.SECP256R1()).public_key()
-    (finding,) = check(list(entries.values()), seals, key=another).findings
+    (finding,) = check(list(entries.values()), seals, keys=[another]).findings
     assert "no seal is signed by this key" in finding.detail
     (finding,) = check([], []).findings
     assert "there is no seal" in finding.detail
@@ -185,3 +185,31 @@ def test_a_restore_explains_no_other_fork() -> None:
     result = check(list(entries.values()), seals, known=known)
     assert result.restorations == ()
     assert [finding.detail for finding in result.findings if "restored" in finding.detail] == []
+
+
+def sealed_by(*keys: ec.EllipticCurvePrivateKey) -> tuple[Entries, list[Seal]]:
+    """Returns audit entries with a seal by each of the keys, in their order."""
+    entries, _ = trail(count=4 * len(keys))
+    seals: list[Seal] = []
+    for index, key in enumerate(keys):
+        part = {number: entries[number] for number in sorted(entries)[4 * index : 4 * index + 4]}
+        seals.append(make_seal(part, seals[-1] if seals else None, at=4.0 * (index + 1), key=key))
+    return entries, seals
+
+
+def test_a_trail_whose_key_was_exchanged_is_verified_with_both() -> None:
+    """A key that must be exchanged once is no reason to lose the trail before it."""
+    new = ec.generate_private_key(ec.SECP256R1())
+    entries, seals = sealed_by(KEY, KEY, new, new)
+    assert found(entries, seals, keys=[PUBLIC, new.public_key()]) == []
+    entries[3]["actor"], entries[36]["actor"] = "eve", "eve"
+    assert found(entries, seals, keys=[PUBLIC, new.public_key()]) == [(3, 1), (36, 3)]
+    assert found(entries, seals, keys=[PUBLIC]) == [(None, 3), (None, 4), (3, 1)]
+
+
+def test_a_seal_by_a_key_that_was_replaced_before_is_found() -> None:
+    """A stolen key is exchanged: whoever has it still must not be able to go on sealing with it."""
+    new = ec.generate_private_key(ec.SECP256R1())
+    entries, seals = sealed_by(KEY, new, KEY)
+    (finding,) = check(list(entries.values()), seals, keys=[PUBLIC, new.public_key()]).findings
+    assert (finding.seal, finding.detail) == (3, "is signed by key 1, which was replaced before")

@@ -59,7 +59,14 @@ def check(
     ] = None,
     /,
     *,
-    key: Annotated[Path, Parameter(help="The public key of the seals, a PEM file.")],
+    key: Annotated[
+        tuple[Path, ...],
+        Parameter(
+            negative="",
+            help="The public key of the seals, a PEM file. Where the gateway's key was exchanged: all that it"
+            " had, --key each, in their order.",
+        ),
+    ],
     known: Annotated[
         Path | None,
         Parameter(help="An earlier export, kept elsewhere: shows an end that was cut off, and a fork."),
@@ -73,9 +80,9 @@ def check(
     Verification fails if any of these is more than a minute older or newer than the newest seal, or if
     there are more than 1,000.
     """
-    public = _public_key(key)
+    keys = [_public_key(path) for path in key]
     entries, seals = _trail(_trail_lines(url, token) if export_file is None else _read(export_file))
-    result = verify(entries, seals, key=public, known=() if known is None else _known_seals(known))
+    result = verify(entries, seals, keys=keys, known=() if known is None else _known_seals(known))
     for finding in result.findings[:MAXIMUM_SHOWN]:
         sys.stdout.write(f"{_sentence(finding)}\n")
     for told in result.restorations:

@@ -75,7 +75,7 @@ async def test_what_is_recorded_is_sealed_once(
 
     entries, seals = await trail(store)
     assert [len(seal.entries) for seal in seals] == [2, 1]
-    assert verify(list(entries.values()), seals, key=private.public_key()).findings == ()
+    assert verify(list(entries.values()), seals, keys=[private.public_key()]).findings == ()
 
 
 @pytest.mark.parametrize(
@@ -112,12 +112,12 @@ async def test_each_change_from_outside_is_named(
     await accept(store, 3)
     await one.seal_all()
     before = await export(store, tmp_path / "before.jsonl")
-    assert check(before, key=tmp_path / "public.pem") == Exit.DONE
+    assert check(before, key=(tmp_path / "public.pem",)) == Exit.DONE
 
     change(tmp_path, statement)
     after = await export(store, tmp_path / "after.jsonl")
 
-    assert check(after, key=tmp_path / "public.pem", known=before) == Exit.FAILED
+    assert check(after, key=(tmp_path / "public.pem",), known=before) == Exit.FAILED
     assert expected in capsys.readouterr().out
 
 
@@ -139,8 +139,8 @@ async def test_a_cut_end_is_named_by_an_earlier_export(
     change(tmp_path, "delete from audit where run = 'run-2'")
     after = await export(store, tmp_path / "after.jsonl")
 
-    assert check(after, key=tmp_path / "public.pem") == Exit.DONE
-    assert check(after, key=tmp_path / "public.pem", known=before) == Exit.FAILED
+    assert check(after, key=(tmp_path / "public.pem",)) == Exit.DONE
+    assert check(after, key=(tmp_path / "public.pem",), known=before) == Exit.FAILED
     assert "seal 2 was kept elsewhere and is gone" in capsys.readouterr().out
     await accept(store, 3, 4)
     await one.seal_all()
@@ -167,8 +167,8 @@ async def test_a_fork_is_named_by_an_earlier_export(
     await sealer(store, private).seal_all()
     after = await export(store, tmp_path / "after.jsonl")
 
-    assert check(after, key=tmp_path / "public.pem") == Exit.DONE
-    assert check(after, key=tmp_path / "public.pem", known=before) == Exit.FAILED
+    assert check(after, key=(tmp_path / "public.pem",)) == Exit.DONE
+    assert check(after, key=(tmp_path / "public.pem",), known=before) == Exit.FAILED
     assert "seal 2 is another than the one kept elsewhere: the trail is forked" in capsys.readouterr().out
 
 
@@ -219,7 +219,7 @@ async def test_what_is_not_sealed_is_counted(
         for entry in forged:
             file.write(b"\n" + msgspec.json.encode(Line(entry=entry)))
 
-    assert check(whole, key=tmp_path / "public.pem") == Exit.FAILED
+    assert check(whole, key=(tmp_path / "public.pem",)) == Exit.FAILED
     out = capsys.readouterr().out
     assert out == "entries 100 to 149 were added: seal 1 or one before it would be over what is as old\n"
 
@@ -230,10 +230,10 @@ def test_an_empty_export_proves_nothing(
     """Neither does an earlier one without seals."""
     assert private
     (tmp_path / "empty.jsonl").touch()
-    assert check(tmp_path / "empty.jsonl", key=tmp_path / "public.pem") == Exit.FAILED
+    assert check(tmp_path / "empty.jsonl", key=(tmp_path / "public.pem",)) == Exit.FAILED
     assert capsys.readouterr().out.startswith("there is no seal")
     empty = tmp_path / "empty.jsonl"
-    assert check(empty, key=tmp_path / "public.pem", known=empty) == Exit.FAILED
+    assert check(empty, key=(tmp_path / "public.pem",), known=empty) == Exit.FAILED
 
 
 @pytest.mark.parametrize("line", ["{}", '{"entry": {"seq": "1"}}', '{"entry": {}}', '{"entrY": {"seq": 1}}'])
@@ -242,7 +242,7 @@ def test_a_line_that_is_no_entry_and_no_seal_is_refused(
 ) -> None:
     assert private
     (tmp_path / "x.jsonl").write_text(f"{line}\n")
-    assert check(tmp_path / "x.jsonl", key=tmp_path / "public.pem") == Exit.FAILED
+    assert check(tmp_path / "x.jsonl", key=(tmp_path / "public.pem",)) == Exit.FAILED
     assert "line 1, is no line of an export" in capsys.readouterr().err
 
 
@@ -250,6 +250,6 @@ def test_what_is_no_export_is_refused(tmp_path: Path, private: object) -> None:
     """With the line."""
     assert private
     (tmp_path / "x.jsonl").write_text('{"entry": {"seq": 1}}\n{"entry": 1}\n')
-    assert check(tmp_path / "x.jsonl", key=tmp_path / "public.pem") == Exit.FAILED
-    assert check(tmp_path / "absent.jsonl", key=tmp_path / "public.pem") == Exit.FAILED
-    assert check(tmp_path / "x.jsonl", key=tmp_path / "x.jsonl") == Exit.FAILED
+    assert check(tmp_path / "x.jsonl", key=(tmp_path / "public.pem",)) == Exit.FAILED
+    assert check(tmp_path / "absent.jsonl", key=(tmp_path / "public.pem",)) == Exit.FAILED
+    assert check(tmp_path / "x.jsonl", key=(tmp_path / "x.jsonl",)) == Exit.FAILED

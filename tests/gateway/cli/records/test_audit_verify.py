@@ -141,7 +141,7 @@ def test_each_attack_is_one_sentence(
     attack(entries, seals)
     if attack is not swapped:
         entries = dict(sorted(entries.items()))
-    assert check(written(tmp_path, entries, seals), key=key) == Exit.FAILED
+    assert check(written(tmp_path, entries, seals), key=(key,)) == Exit.FAILED
     assert sentences(capsys) == [sentence]
 
 
@@ -155,9 +155,9 @@ def test_an_end_that_was_cut_off_with_its_seals_is_one_sentence(
     last = seals[left - 1].entries[-1][0]
     cut = {number: entry for number, entry in entries.items() if number <= last}
     path = written(tmp_path, cut, seals[:left])
-    assert check(path, key=key) == Exit.DONE
+    assert check(path, key=(key,)) == Exit.DONE
     capsys.readouterr()
-    assert check(path, key=key, known=known) == Exit.FAILED
+    assert check(path, key=(key,), known=known) == Exit.FAILED
     (sentence,) = sentences(capsys)
     assert f"seal {left + 1} was kept elsewhere and is gone" in sentence
 
@@ -179,7 +179,7 @@ def test_a_line_that_is_none_is_named(
     entries, seals = trail()
     path = written(tmp_path, entries, seals)
     path.write_bytes(path.read_bytes() + line)
-    assert check(path, key=key) != Exit.DONE
+    assert check(path, key=(key,)) != Exit.DONE
     (sentence,) = capsys.readouterr().err.splitlines()
     assert "trail.jsonl, line 16, is no line of an export" in sentence
 
@@ -194,6 +194,6 @@ def test_a_key_that_is_none_is_one_sentence(tmp_path: Path, capsys: pytest.Captu
         key.unlink(missing_ok=True)
         if content is not None:
             key.write_bytes(content)
-        assert check(path, key=key) != Exit.DONE
+        assert check(path, key=(key,)) != Exit.DONE
         (sentence,) = capsys.readouterr().err.splitlines()
         assert words in sentence
