@@ -108,7 +108,7 @@ def _unsigned(seals: Sequence[Seal], keys: Sequence[ec.EllipticCurvePublicKey]) 
             which = "this key" if len(keys) == 1 else "any of these keys"
             yield seal.number, f"is not signed by {which}: edited or forged"
         elif signer < in_use:
-            # Whoever has an old key, which may be why it was exchanged, could seal what they like.
+            # The holder of an old key, which may have been stolen, could seal what they like.
             yield seal.number, f"is signed by key {signer + 1}, which was replaced before"
         else:
             in_use = signer
