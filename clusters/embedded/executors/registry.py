@@ -23,6 +23,10 @@ from clusters.embedded.executors.http.run_type import HttpRun
 from clusters.embedded.executors.interface import Executor, ExecutorContext
 from clusters.embedded.executors.process.executor import ProcessExecutor
 from clusters.embedded.executors.process.settings import ProcessSettings
+from clusters.embedded.executors.python.executor import PythonExecutor
+from clusters.embedded.executors.python.run_type import PythonRun
+from clusters.embedded.executors.python.settings import PythonSettings
+from clusters.embedded.executors.python.settings import unavailable as python_unavailable
 from clusters.entry_points import PluginsFound, find_plugins
 from clusters.plugin_settings import NoSettings, S, plugin_settings
 from waypost.workflow.run_types import DeclaredExecutors, DelayRun, ProcessRun
@@ -75,6 +79,13 @@ EXECUTORS: Final[Mapping[str, RegisteredExecutor[Any]]] = {
         settings=DockerSettings,
         build=DockerExecutor,
         unavailable=docker_unavailable,
+    ),
+    "python": RegisteredExecutor(
+        run_type=PythonRun,
+        exclusive=False,  # nothing kills a worker process in time while the cluster's process hangs
+        settings=PythonSettings,
+        build=PythonExecutor,
+        unavailable=python_unavailable,
     ),
 }
 """The executors that ship with us, by the task type that each of them runs."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 
 from clusters.embedded.executors.docker.run_type import DockerRun
+from clusters.embedded.executors.process.sandbox.task_user import user_of as task_user
 from clusters.embedded.scheduling.launch import Launch
 from waypost.workflow.run_types import argument_text
 
@@ -25,7 +26,11 @@ class DockerSettings(Struct, frozen=True, kw_only=True):
     socket: str = "/var/run/docker.sock"
     """The Unix socket of the engine: of a Docker Engine, or of `podman system service`."""
     user: Annotated[str, Meta(pattern=r"^([0-9]{1,10}:[0-9]{1,10})?$")] = ""
-    """UID:GID of the processes in containers; empty: those of the cluster, which own the workspaces."""
+    """UID:GID of the processes in containers.
+
+    Empty: the cluster's own, which owns the workspaces; of root's cluster one for each tenant, as for
+    `process` tasks in their sandbox.
+    """
     networks: tuple[str, ...] = ()
     """The networks that tasks may name in `run.network`, beside `none`."""
     registries: tuple[str, ...] = ()
@@ -40,9 +45,15 @@ class DockerSettings(Struct, frozen=True, kw_only=True):
     """The seconds that a container gets to end after SIGTERM, before SIGKILL."""
 
 
-def user_of(settings: DockerSettings) -> str:
-    """Returns UID:GID of the processes in containers."""
-    return settings.user or f"{os.getuid()}:{os.getgid()}"
+def user_of(launch: Launch, settings: DockerSettings) -> tuple[int, int]:
+    """Returns the user and the group of the processes in the container of a try."""
+    if settings.user:
+        uid, gid = settings.user.split(":")
+        return int(uid), int(gid)
+    if os.geteuid() == 0:
+        user = task_user(launch.fairness_key)
+        return user, user
+    return os.getuid(), os.getgid()
 
 
 def memory_mib(launch: Launch, settings: DockerSettings) -> int:
@@ -66,6 +77,7 @@ def describe_container(
     written; there is no network but the one asked for, and no capability.
     """
     attempt, memory = launch.attempt, memory_mib(launch, settings) << 20
+    uid, gid = user_of(launch, settings)
     # An engine refuses more processors than the machine has; a cluster may be set to have more.
     cpu = max(LEAST_CPU, min(launch.task.resources.cpu, float(os.cpu_count() or 1)))
     return {
@@ -76,7 +88,7 @@ def describe_container(
         ),
         "Env": [f"{name}={value}" for name, value in _environment(launch, run, region).items()],
         "WorkingDir": WORKSPACE,
-        "User": user_of(settings),
+        "User": f"{uid}:{gid}",
         "Labels": labels
         | {"waypost.run": attempt.run, "waypost.task": launch.task.name, "waypost.shard": str(attempt.shard)},
         "HostConfig": {

@@ -17,6 +17,7 @@ from clusters.embedded.executors.docker.container import (
     DockerSettings,
     describe_container,
     memory_mib,
+    user_of,
 )
 from clusters.embedded.executors.docker.container_log import copy_log
 from clusters.embedded.executors.docker.engine import Engine, EngineError, ping
@@ -26,6 +27,7 @@ from clusters.embedded.executors.docker.watchdog_client import ContainerWatchdog
 from clusters.embedded.executors.interface import ExecutorContext, Lease
 from clusters.embedded.executors.output import read_output, remove, write_new
 from clusters.embedded.executors.process.process_spec import MACHINE_FAULTS
+from clusters.embedded.executors.process.sandbox.task_user import give_to
 from clusters.embedded.executors.process.termination import finish_despite_cancellation
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import TaskFolders
@@ -90,7 +92,7 @@ class DockerExecutor:
             return _failure(f"the cluster's setting networks does not permit the network {run.network}")
         exchange = folders.scratch / f"{launch.task.name}.{launch.tries}.io"
         try:
-            self._prepare(launch, folders, exchange)
+            await asyncio.to_thread(self._prepare, launch, folders, exchange)
             return await self._run(launch, run, folders, exchange)
         except OSError as error:
             lost = error.errno in MACHINE_FAULTS
@@ -101,13 +103,17 @@ class DockerExecutor:
             remove(exchange / "output.json")
 
     def _prepare(self, launch: Launch, folders: TaskFolders, exchange: Path) -> None:
-        """Makes the folder of the try's input and output; raises `OSError`."""
+        """Makes the folder of the try's input and output, and gives it its user; blocks, raises `OSError`."""
         make_private_folder(exchange)
         write_new(exchange / "input.json", msgspec.json.encode(launch.input))
-        if self._settings.user and os.geteuid() == 0:
-            uid, gid = map(int, self._settings.user.split(":"))
+        uid, gid = user_of(launch, self._settings)
+        if os.geteuid() != 0:
+            return
+        if self._settings.user:
             for path in (folders.workspace, exchange, exchange / "input.json"):
                 os.chown(path, uid, gid, follow_symlinks=False)
+        else:
+            give_to(uid, (folders.workspace, exchange), exchange / "input.json")
 
     async def _run(self, launch: Launch, run: DockerRun, folders: TaskFolders, exchange: Path) -> Outcome:
         """Runs the container of a try, and returns the outcome when the container is gone."""

@@ -11,6 +11,7 @@ from pytest_httpserver import HTTPServer
 from clusters.embedded.executors.interface import Executor, ExecutorContext
 from clusters.embedded.executors.registry import EXECUTORS, executor_settings
 from tests.clusters.embedded.executors.docker.test_docker import TestDocker as DockerSuite
+from tests.clusters.embedded.executors.python.test_python import TestPython as PythonSuite
 from tests.conformance.executor import ExecutorConformance
 
 pytestmark = pytest.mark.integration
@@ -90,7 +91,9 @@ class TestStubbornProcess(TestProcess):
 
 def test_every_registered_executor_has_a_suite() -> None:
     """One that is added must be added here too."""
-    assert {suite.type for suite in (TestDelay, TestHttp, TestProcess, DockerSuite)} == set(EXECUTORS)
+    assert {suite.type for suite in (TestDelay, TestHttp, TestProcess, DockerSuite, PythonSuite)} == set(
+        EXECUTORS
+    )
 
 
 def _works_in(process: Path, root: Path) -> bool:

@@ -14,6 +14,7 @@ from clusters.embedded.executors.docker import reaper
 from clusters.embedded.executors.docker.container import CLUSTER_LABEL, DockerSettings
 from clusters.embedded.executors.docker.executor import DockerExecutor
 from clusters.embedded.executors.interface import Executor, ExecutorContext
+from clusters.embedded.executors.process.sandbox.task_user import FIRST_USER
 from clusters.embedded.node import ClusterNode
 from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.embedded.scheduling.launch import Outcome
@@ -98,7 +99,7 @@ async def test_a_container_has_no_rights_and_no_network(
 ) -> None:
     """Nothing but the workspace and /tmp can be written, and there is no interface but its own loopback."""
     script = """
-    touch /x 2>&1; touch /tmp/x "$WAYPOST_WORKSPACE"/x && echo both
+    id -u; touch /x 2>&1; touch /tmp/x "$WAYPOST_WORKSPACE"/x && echo both
     grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status; ls /sys/class/net; exit 4
     """
     outcome = await tried(executor, tmp_path, shell(engine, script))
@@ -106,6 +107,7 @@ async def test_a_container_has_no_rights_and_no_network(
     log = folders(tmp_path).log.read_text()
     assert "Read-only file system" in log
     assert "both" in log
+    assert int(log.splitlines()[0]) >= FIRST_USER
     assert "CapEff:\t0000000000000000" in log
     assert "NoNewPrivs:\t1" in log
     assert log.splitlines()[-1].strip() == "lo"
