@@ -12,6 +12,8 @@ from gateway.documents.workflow import Workflow
 from waypost.condition_evaluation.messages import ConditionAnswer, ConditionQuestion, ConditionReads
 from waypost.json_pointer import FieldError
 from waypost.workflow.conditions import text_error
+from waypost.workflow.stages import Stage
+from waypost.workflow.task import TaskSpec
 
 SHARD_FIELDS: Final = ("count", "index", "item")
 
@@ -32,8 +34,9 @@ class ConditionTrial:
 
     def __init__(self, workflow: Workflow) -> None:
         self.params = workflow.spec.params
-        self._tasks = list(workflow.spec.located_tasks)
-        texts = dict.fromkeys(task.when for _, task in self._tasks if task.when is not None)
+        spec = workflow.spec
+        self._tasks = [(stage, *located) for stage in Stage for located in spec.located_tasks_of(stage)]
+        texts = dict.fromkeys(task.when for _, _, task in self._tasks if task.when is not None)
         self._texts = [text for text in texts if text_error(text) is None]
         of_shards = any("shard" in text for text in self._texts)
         self._shards = distinct_shards(workflow) if of_shards else [{}]
@@ -70,14 +73,12 @@ class ConditionTrial:
         for (text, shard), answer in zip(asked, further, strict=False):
             if answer.error:
                 found.setdefault(text, answer.error + self._where(reads[text], shard))
-        for pointer, task in self._tasks:
-            at = f"{pointer}/when"
+        for stage, pointer, task in self._tasks:
             if task.when in found:
-                yield FieldError(at, found[task.when])
+                yield FieldError(f"{pointer}/when", found[task.when])
             elif task.when in reads:
-                for name in reads[task.when].names("tasks"):
-                    if name not in task.needs:
-                        yield FieldError(at, f"reads what {name[:128]} left: put it among the needs")
+                for fault in _faults_of_task(reads[task.when], task, stage):
+                    yield FieldError(f"{pointer}/when", fault)
 
     def _of_shards(self, first: Sequence[ConditionAnswer]) -> list[str]:
         return [
@@ -94,6 +95,25 @@ def _depends_on_shard(reads: ConditionReads | None) -> bool:
     Its value is then known when the document is submitted, for each shard by itself.
     """
     return reads is not None and "shard" in reads.roots and "tasks" not in reads.roots
+
+
+def _faults_of_task(reads: ConditionReads, task: TaskSpec, stage: Stage) -> Iterator[str]:
+    """Yields what is wrong with what the condition of `task` reads."""
+    if fault := _stage_error(reads, stage):
+        yield fault
+    for name in reads.names("tasks"):
+        if name not in task.needs:
+            yield f"reads what {name[:128]} left: put it among the needs"
+
+
+def _stage_error(reads: ConditionReads, stage: Stage) -> str | None:
+    """Returns why a condition that reads this cannot be one of a task of `stage`; None if it can."""
+    if stage is not Stage.FINALLY and (ending := reads.roots & {"status", "failed"}):
+        return f"reads {min(ending)}, which only tasks of finally can"
+    names = {mention.name for mention in reads.mentions if mention.root == "shard"}
+    if stage is not Stage.MAIN and names - {"count"}:
+        return f"reads a shard, and {stage} is for all shards: there is shard.count"
+    return None
 
 
 def _names_error(reads: ConditionReads, params: Mapping[str, Any]) -> str | None:

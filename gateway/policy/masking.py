@@ -12,6 +12,7 @@ from msgspec import structs
 
 from gateway.core.decision import Question
 from gateway.core.principal import Principal
+from gateway.policy.all_tasks import places_in_document
 from waypost.json_pointer import parts_of
 
 MASKABLE_CLAIMS: Final = {"client": "", "scopes": (), "groups": ()}
@@ -36,7 +37,9 @@ def masked(question: Question, pointers: Sequence[str]) -> Question:
             document[part] = None if part == "workflow" else {}
             changed = True
         elif part in document:
-            changed |= _remove(document[part], rest)
+            places = places_in_document(rest, workflow) if part == "workflow" else [rest]
+            for place in places:
+                changed |= _remove(document[part], place)
     if not changed:
         return structs.replace(question, principal=principal)
     return structs.replace(

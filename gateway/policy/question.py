@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.core.decision import Action, Question
 from gateway.core.principal import Principal
+from gateway.policy.all_tasks import with_all_tasks
 from waypost.workflow.ijson_limits import EXACT, UNFAITHFUL
 
 ENTRY_POINTS: Final[Mapping[Action, str]] = {
@@ -25,10 +26,6 @@ ENTRY_POINTS: Final[Mapping[Action, str]] = {
     for action in Action
 }
 """The full name of the rule that answers each action."""
-
-
-STAGES: Final = ("collect", "finally")
-"""The names of the stages of a document that have tasks of their own, beside `spec.tasks`."""
 
 
 class QuestionError(Exception):
@@ -43,7 +40,7 @@ def encode_question(question: Question) -> bytes:
     try:
         workflow = b""
         if question.workflow is not None:
-            workflow = b'"workflow":' + _with_all_tasks(question.workflow) + b","
+            workflow = b'"workflow":' + with_all_tasks(question.workflow) + b","
         context = b"{}"
         if question.context:
             context = msgspec.json.encode(question.context)
@@ -59,24 +56,6 @@ def encode_question(question: Question) -> bytes:
         )
     except (TypeError, ValueError, RecursionError) as error:
         raise QuestionError(f"the question is not JSON: {error}") from error
-
-
-def _with_all_tasks(workflow: bytes) -> bytes:
-    """Returns a document with the tasks of `collect` and `finally` also among those of `spec.tasks`.
-
-    A rule about tasks then holds for all of them, whether its author knew of stages or not.
-    """
-    if b'"collect":' not in workflow and b'"finally":' not in workflow:
-        return workflow
-    document = msgspec.json.decode(workflow)
-    spec = document.get("spec") if isinstance(document, dict) else None
-    if not isinstance(spec, dict) or not isinstance(spec.get("tasks"), list):
-        return workflow
-    stages = [tasks for stage in STAGES if isinstance(tasks := spec.get(stage), list)]
-    if not stages:
-        return workflow
-    tasks = [task for of_stage in (spec["tasks"], *stages) for task in of_stage]
-    return msgspec.json.encode({**document, "spec": {**spec, "tasks": tasks}})
 
 
 def _check_integers(value: Any) -> None:

@@ -19,6 +19,7 @@ from observability.metrics import Metrics
 from observability.spans.builders import attempt_span
 from observability.spans.exporter import SpanRecorder
 from waypost.tracing.context import TraceContext, trace_fields
+from waypost.workflow.stages import Stage, stage_of
 from waypost.workflow.task import TaskSpec
 
 RELEASE_OUTCOMES: Final = {
@@ -134,7 +135,7 @@ def count_history(
         match entry.detail:
             case TransitionDetail(after=phase, region=region, failover=failover):
                 if run is not None and run.released:
-                    _count_release(run, phase, metrics, at=entry.at)
+                    _count_release(run, stage_of(entry.shard or 0), phase, metrics, at=entry.at)
                 if failover:
                     # The event is the cause; its reason may be a cluster's own words, which are no label.
                     metrics.failovers.labels(region or "", entry.kind).inc()
@@ -149,12 +150,15 @@ def count_history(
                 pass
 
 
-def _count_release(run: Run, phase: Phase, metrics: Metrics, *, at: float) -> None:
+def _count_release(run: Run, stage: Stage, phase: Phase, metrics: Metrics, *, at: float) -> None:
     """Counts a shard that succeeded, failed or was quarantined in the metrics of its run's released version.
 
-    Any other `phase` only creates these metrics, at zero.
+    Any other `phase` only creates these metrics, at zero. So does a `finally` that has succeeded: it runs
+    after failures too, and would make the share of bad shards smaller than it is.
     """
     release, outcome = release_label(run.tenant, run.released), RELEASE_OUTCOMES.get(phase)
+    if stage is Stage.FINALLY and phase is Phase.SUCCEEDED:
+        outcome = None
     if outcome is None:
         metrics.releases.begin(release, at=at)
     else:

@@ -10,6 +10,7 @@ from tests.conformance.store_rollbacks import RollbacksConformance
 from tests.conformance.store_rollout import RolloutConformance
 from tests.conformance.store_routing import RoutingConformance
 from tests.conformance.store_shards import ShardsConformance
+from tests.conformance.store_stages import StagesConformance
 from tests.conformance.store_tenants import TenantsConformance
 from tests.conformance.store_trail import TrailConformance
 from tests.conformance.store_workflows import WorkflowsConformance
@@ -26,6 +27,7 @@ class StoreConformance(
     RolloutConformance,
     RoutingConformance,
     ShardsConformance,
+    StagesConformance,
     TenantsConformance,
     TrailConformance,
     WorkflowsConformance,

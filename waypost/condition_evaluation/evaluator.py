@@ -128,6 +128,7 @@ class ConditionEvaluator:
                     phases=question.phases,
                     compile_only=question.compile_only,
                     before_run=question.before_run,
+                    ending=question.ending,
                 )
             )
         return ConditionBatch(

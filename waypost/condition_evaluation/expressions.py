@@ -22,7 +22,13 @@ CACHED: Final = 1_024
 _VALUES: Final = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
 _TEXT: Final = cel.Type.STRING
 _ENVIRONMENT: Final = cel.NewEnv(
-    variables={"params": _VALUES, "shard": _VALUES, "tasks": cel.Type.Map(_TEXT, _VALUES)},
+    variables={
+        "params": _VALUES,
+        "shard": _VALUES,
+        "tasks": cel.Type.Map(_TEXT, _VALUES),
+        "status": _TEXT,
+        "failed": cel.Type.List(_VALUES),
+    },
     functions=[
         cel.FunctionDecl(name, [cel.Overload(name, _TEXT, [_TEXT], False, check)])
         for name, check in TEXT_CHECKS.items()
@@ -31,6 +37,8 @@ _ENVIRONMENT: Final = cel.NewEnv(
 # Without it the library reads the rules of the machine, of another year or not there at all.
 os.environ["TZDIR"] = zone_folder()
 
+KNOWN_LATER: Final = frozenset({"tasks", "status", "failed"})
+"""The variables whose values are not known before the run."""
 PLACE: Final = re.compile(
     r"ERROR: <input>:(-?\d+):(-?\d+): (?:Syntax error: )?(.*?)(?: expecting \{.*)?$", re.M
 )
@@ -52,13 +60,13 @@ def answer(question: ConditionQuestion, params: dict[str, Any]) -> ConditionAnsw
     try:
         expression, found = _compile(question.text)
         reads = found if question.before_run else None
-        if question.compile_only or (question.before_run and "tasks" in found.roots):
+        if question.compile_only or (question.before_run and found.roots & KNOWN_LATER):
             return ConditionAnswer(reads=reads)
         tasks = {
             name: {"output": output, "phase": question.phases.get(name, "")}
             for name, output in question.outputs.items()
         }
-        given = {"params": params, "shard": question.shard, "tasks": tasks}
+        given = {"params": params, "shard": question.shard, "tasks": tasks, **question.ending}
         return ConditionAnswer(holds=_evaluate(expression, given), reads=reads)
     except ConditionError as error:
         return ConditionAnswer(error=str(error), reads=reads)

@@ -10,7 +10,7 @@ class ConditionRead(Struct, frozen=True, array_like=True, gc=False):
     """One value that a condition reads, as it is written there, such as `tasks["fetch"].output`."""
 
     root: str
-    """The object that is read: `tasks`, `params` or `shard`."""
+    """The variable that is read, such as `tasks`."""
     name: str | None = None
     """The name read below `root`, such as `fetch`; None where it is computed or all of `root` is read."""
     member: str | None = None
@@ -18,7 +18,7 @@ class ConditionRead(Struct, frozen=True, array_like=True, gc=False):
 
 
 class ConditionReads(Struct, frozen=True, array_like=True, gc=False):
-    """All values that a condition reads: outputs of tasks, params, values of the shard."""
+    """All values that a condition reads: outputs of tasks, params, values of the shard, the run's end."""
 
     mentions: tuple[ConditionRead, ...] = ()
     """Every value that the condition mentions, each once, in order."""
@@ -27,7 +27,7 @@ class ConditionReads(Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def roots(self) -> frozenset[str]:
-        """Returns which of the variables `tasks`, `params` and `shard` the condition reads."""
+        """Returns which of the variables that there are the condition reads."""
         return frozenset(mention.root for mention in self.mentions)
 
     def names(self, root: str) -> tuple[str, ...]:
@@ -57,8 +57,10 @@ class ConditionQuestion(Struct, frozen=True, kw_only=True, gc=False):
     before_run: bool = False
     """Whether the run has not begun, so that the outputs of tasks are not known yet.
 
-    A condition that reads outputs is then only compiled, and the answer lists its reads.
+    A condition that reads outputs or the end is then only compiled, and the answer lists its reads.
     """
+    ending: Mapping[str, Any] = {}
+    """The variables `status` and `failed`, in which a condition of `finally` sees how all else has ended."""
 
 
 class ConditionAnswer(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -81,6 +83,7 @@ class EncodedQuestion(Struct, frozen=True, kw_only=True, array_like=True, gc=Fal
     phases: Mapping[str, str]
     compile_only: bool
     before_run: bool
+    ending: Mapping[str, Any]
 
 
 class ConditionBatch(Struct, frozen=True, kw_only=True, array_like=True):

@@ -13,7 +13,7 @@ from waypost.condition_evaluation.messages import ConditionRead, ConditionReads
 from waypost.condition_evaluation.protobuf_messages import Layout, Message, decode, encode, every, first
 from waypost.condition_evaluation.strict_texts import CONVERSIONS, OF_A_ZONE, zone_text
 
-ROOTS: Final = frozenset({"tasks", "params", "shard"})
+ROOTS: Final = frozenset({"tasks", "params", "shard", "status", "failed"})
 NO_NAMES: Final[frozenset[str]] = frozenset()
 
 # the kinds of an expression, by the number of their field
@@ -65,7 +65,7 @@ class SyntaxTree:
         """Every expression in the tree, nested ones before those that contain them."""
 
     def reads(self) -> ConditionReads:
-        """Returns which members of `tasks`, `params` and `shard` the expression names (`params.day`)."""
+        """Returns which variables the expression reads, and which members of them it names (`params.day`)."""
         found = tuple(dict.fromkeys(_reads(self._tree, NO_NAMES)))
         return ConditionReads(mentions=found, tests_presence=any(map(_tests_presence, self._nodes)))
 

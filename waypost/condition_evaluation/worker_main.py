@@ -48,6 +48,7 @@ def answer_batch(payload: bytes, progress: Progress) -> bytes:
             phases=encoded.phases,
             compile_only=encoded.compile_only,
             before_run=encoded.before_run,
+            ending=encoded.ending,
         )
         progress(len(answers))
         signal.setitimer(signal.ITIMER_PROF, batch.budget_seconds)

@@ -1,5 +1,7 @@
 """Decides which tasks of an attempt may start, and whose conditions must be evaluated; changes nothing."""
 
+import msgspec
+
 from clusters.embedded.scheduling.attempt import Attempt
 from clusters.embedded.scheduling.lease_requests import lease_is_ending
 from waypost.condition_evaluation.messages import ConditionQuestion
@@ -41,5 +43,12 @@ def condition_question(attempt: Attempt, task: str) -> ConditionQuestion | None:
     if spec.when is None or task not in attempt.evaluating:
         return None
     outputs = selected(spec.when, "tasks", attempt.outputs_for(spec))
-    phases = {name: attempt.finished[name].phase.value for name in outputs}
-    return ConditionQuestion(text=spec.when, shard=attempt.shard_values, outputs=outputs, phases=phases)
+    ending = attempt.run.ending
+    seen = {} if ending is None else {"status": ending.status, "failed": msgspec.to_builtins(ending.failed)}
+    return ConditionQuestion(
+        text=spec.when,
+        shard=attempt.shard_values,
+        outputs=outputs,
+        phases={name: attempt.finished[name].phase.value for name in outputs},
+        ending={name: value for name, value in seen.items() if name in spec.when},
+    )

@@ -5,8 +5,17 @@ from pathlib import Path
 
 from clusters.embedded.scheduling.scheduler_step import Step
 from clusters.embedded.storage.journal import open_journal, read_events, write_steps
-from clusters.protocol import AttemptEnded, AttemptEndKind, TaskChanged
+from clusters.protocol import (
+    AttemptEnded,
+    AttemptEndKind,
+    AttemptId,
+    Fence,
+    RunSpec,
+    ShardSpec,
+    TaskChanged,
+)
 from tests.clusters.embedded.working_node import SHARD
+from waypost.workflow.task import TaskSpec
 from waypost.workflow.task_phase import TaskPhase
 
 
@@ -48,3 +57,18 @@ def test_large_events_are_read_a_few_at_a_time() -> None:
     assert found == list(range(1, len(found) + 1))
     assert len(found) < 100
     assert [event.seq for event in read_events(db, 199, 500)] == [200, 201]
+
+
+def test_the_newest_description_of_a_run_counts_after_a_restart() -> None:
+    """A retried run may have another priority; its `finally` is about another end."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    open_journal(db)
+    for epoch, priority in ((1, 5), (2, 3)):
+        run = RunSpec(run="run", tasks=(TaskSpec(name="a", type="delay", run={}),), priority=priority)
+        attempt = AttemptId(run="run", shard=0, epoch=epoch)
+        spec = ShardSpec(attempt=attempt, fence=Fence(boot="b", not_after=9.0))
+        write_steps(db, [Step(now=0.0, wall=0.0, runs=[run], created=[spec])], 0.0)
+
+    recovered = open_journal(db)
+
+    assert {attempt.run.priority for attempt in recovered.attempts} == {3}
