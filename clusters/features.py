@@ -18,13 +18,20 @@ RETRY_CAUSES: Final = "retry-causes"
 """The feature of a cluster that knows `retry.on` and `retry.jitter`."""
 SECRETS: Final = "secrets"
 """The feature of a cluster that gives secrets to tasks, if its settings say where they are."""
-FEATURES: Final = (AFTER_FAILURE, RETRY_CAUSES, SECRETS)
+ENDING: Final = "ending"
+"""The feature of a cluster that gives the tasks of `finally` the end of all else (`RunSpec.ending`)."""
+FEATURES: Final = (AFTER_FAILURE, RETRY_CAUSES, SECRETS, ENDING)
 """The features of the embedded cluster of this version."""
 
 
-def features_asked(tasks: Sequence[TaskSpec], *, fail_fast: bool, secrets: bool) -> frozenset[str]:
-    """Returns the features that a cluster must have to run these tasks as their document says."""
-    found = set[str]()
+def features_asked(
+    tasks: Sequence[TaskSpec], *, fail_fast: bool, secrets: bool, of_finally: bool = False
+) -> frozenset[str]:
+    """Returns the features that a cluster must have to run these tasks as their document says.
+
+    `of_finally`: they are tasks of the stage `finally`, which run whatever fails beside them.
+    """
+    found = {AFTER_FAILURE, ENDING} if of_finally else set[str]()
     if not fail_fast or any(_depends_on_failures(task) or _reads_phases(task) for task in tasks):
         found.add(AFTER_FAILURE)
     if any(task.retry.on is not None or task.retry.jitter for task in tasks):

@@ -1,6 +1,6 @@
 """Renders a stored workflow document into the `RunSpec` that clusters receive, one for each of its stages."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import structs
@@ -12,6 +12,7 @@ from waypost.workflow.placeholders import render
 from waypost.workflow.stages import COLLECT_SHARD, FINALLY_SHARD, Ending, Stage, name_in_cluster
 from waypost.workflow.task import TaskSpec
 
+SUCCEEDED: Final = "Succeeded"
 _INDICES = {Stage.MAIN: 0, Stage.COLLECT: COLLECT_SHARD, Stage.FINALLY: FINALLY_SHARD}
 
 
@@ -35,7 +36,7 @@ def run_spec(
         values["status"] = ending.status
     tasks = tuple(
         structs.replace(
-            task,
+            task if ending is None else _at_end(task, ending),
             run=render(task.run, values, last=False),
             source=render(task.source, values, last=False),
             target=render(task.target, values, last=False),
@@ -60,6 +61,17 @@ def run_spec(
         ending=ending,
         secrets=workflow.spec.secrets,
     )
+
+
+def _at_end(task: TaskSpec, ending: Ending) -> TaskSpec:
+    """Returns a task of `finally` as it runs after this end: its `runs` is about the end if it needs no task.
+
+    Then it is decided here, and to the cluster the task always runs, whatever fails beside it; or is skipped.
+    """
+    if task.needs:
+        return task
+    applies = task.runs in (None, "always", "onSuccess" if ending.status == SUCCEEDED else "onFailure")
+    return structs.replace(task, runs="always", when=task.when if applies else "false")
 
 
 def collected_tasks(workflow: Workflow) -> tuple[str, ...]:

@@ -64,7 +64,10 @@ def demand_of(
         executors=frozenset(task.type for task in tasks),
         exclusive=workflow.spec.side_effects is SideEffects.EXCLUSIVE,
         features=features_asked(
-            tasks, fail_fast=workflow.spec.fail_fast, secrets=bool(workflow.spec.secrets)
+            tasks,
+            fail_fast=workflow.spec.fail_fast,
+            secrets=bool(workflow.spec.secrets),
+            of_finally=stage is Stage.FINALLY,
         ),
         cpu=max((task.resources.cpu for task in tasks), default=0.0),
         spread=spread,

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from msgspec import json, structs
 
-from clusters.protocol import TaskPhase
 from gateway.core.history import HistoryKind, RunPhaseDetail
 from gateway.core.run import Run, RunPhase
 from gateway.core.shard_states import Phase, Shard
@@ -14,6 +13,7 @@ from gateway.store.interface import Admission, OpenWork, Store
 from tests.conformance.store_values import NOW, admission, after, decision, known, task
 from tests.gateway.core.history_entries import history_entry
 from waypost.workflow.stages import COLLECT_SHARD, FINALLY_SHARD
+from waypost.workflow.task_phase import TaskPhase
 
 SECONDS = 600.0
 BEGUN = NOW + 5
@@ -264,4 +264,6 @@ class StagesConformance:
         found = await store.failed_tasks("run-1", 1, limit=2)
 
         assert [(row.task, row.reason, row.output) for row in found] == [("a", "r", None), ("b", "r", None)]
+        others = await store.failed_tasks("run-1", 1, without=["a", "b"], limit=2)
+        assert [row.task for row in others] == ["c"]
         assert list(await store.failed_tasks("run-1", 0, limit=2)) == []

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 
 from clusters.errors import ClusterError
+from clusters.features import FEATURES
 from clusters.protocol import (
     ERA_BITS,
     AttemptEnded,
@@ -123,6 +124,7 @@ class ModelCluster:
             held=held,
             seq=self.journal.seq,
             executors=("delay",),
+            features=FEATURES,
         )
 
     def hello(self, now: float) -> Hello:

@@ -66,7 +66,7 @@ async def at_stage(run: LoadedRun, shard: Shard, store: Store) -> LoadedRun:
         return run
     ending = None
     if stage is Stage.FINALLY and shard.phase is not Phase.WAITING:
-        ending = await _ending(store, shard.run)
+        ending = await _ending(store, run)
     return await asyncio.to_thread(_rendered, run, stage, ending)
 
 
@@ -84,8 +84,10 @@ def _rendered(run: LoadedRun, stage: Stage, ending: Ending | None) -> LoadedRun:
     return replace(run, stage=stage, spec=spec, tasks={task.name: task for task in spec.tasks})
 
 
-async def _ending(store: Store, run_id: str) -> Ending:
-    """Reads how all but `finally` has ended, with the first failures."""
+async def _ending(store: Store, run: LoadedRun) -> Ending:
+    """Reads how all but `finally` has ended, with the first failures that were not to be tolerated."""
+    run_id, tasks = run.stored.id, run.workflow.spec.all_tasks
+    tolerated = {task.name for task in tasks if task.continue_on_failure}
     shards = await store.shards(run_id)
     stages = stages_of(
         (shard.phase for shard in shards if shard.index < COLLECT_SHARD),
@@ -99,8 +101,8 @@ async def _ending(store: Store, run_id: str) -> Ending:
             continue
         left = FAILURES_MAXIMUM - len(failed)
         name = shard_name(shard.index) if shard is stages.collect else shard.index
-        tasks = await store.failed_tasks(run_id, shard.index, limit=left)
-        found = [FailedTask(shard=name, task=row.task, reason=row.reason) for row in tasks]
+        rows = await store.failed_tasks(run_id, shard.index, without=tolerated, limit=left)
+        found = [FailedTask(shard=name, task=row.task, reason=row.reason) for row in rows]
         failed += found or [FailedTask(shard=name, task=None, reason=shard.reason)]
         if len(failed) >= FAILURES_MAXIMUM:
             break

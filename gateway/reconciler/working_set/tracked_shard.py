@@ -53,7 +53,12 @@ class LoadedRun:
     def features(self) -> frozenset[str]:
         """Returns the features that a cluster must have to run the run's tasks as its document says."""
         spec = self.spec
-        return features_asked(spec.tasks, fail_fast=spec.fail_fast, secrets=bool(spec.secrets))
+        return features_asked(
+            spec.tasks,
+            fail_fast=spec.fail_fast,
+            secrets=bool(spec.secrets),
+            of_finally=self.stage is Stage.FINALLY,
+        )
 
     @property
     def exclusive(self) -> bool:

@@ -1,7 +1,7 @@
 """Reads the inputs of a run's later stages from SQLite: outputs by shard, and failed tasks."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -19,7 +19,8 @@ _OUTPUTS: Final = (
 )
 _FAILED: Final = (
     "select json_remove(state, '$.output') from task_result where run = ? and shard = ?"
-    f" and state ->> '$.phase' = '{TaskPhase.FAILED}' order by task limit ?"
+    f" and state ->> '$.phase' = '{TaskPhase.FAILED}'"
+    " and task not in (select value from json_each(?)) order by task limit ?"
 )
 
 
@@ -31,8 +32,10 @@ class SqliteStages(SqliteAccess):
     ) -> Mapping[str, msgspec.Raw] | None:
         return await self._read(lambda db: _outputs(db, run_id, tasks, shards, maximum_bytes))
 
-    async def failed_tasks(self, run_id: str, shard: int, *, limit: int) -> Sequence[TaskRow]:
-        where = (run_id, shard, limit)
+    async def failed_tasks(
+        self, run_id: str, shard: int, *, without: Iterable[str] = (), limit: int
+    ) -> Sequence[TaskRow]:
+        where = (run_id, shard, row_mapping.to_json(list(without)), limit)
         return await self._read(lambda db: row_mapping.read_tasks(db.execute(_FAILED, where)))
 
 

@@ -1,6 +1,6 @@
 """The interface by which a store reads the inputs of a run's later stages: outputs and failed tasks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -21,6 +21,11 @@ class FeedsStages(Protocol):
         """
         ...
 
-    async def failed_tasks(self, run_id: str, shard: int, *, limit: int) -> Sequence[TaskRow]:
-        """Reads the first `limit` tasks of a shard that have failed, by name, without their outputs."""
+    async def failed_tasks(
+        self, run_id: str, shard: int, *, without: Iterable[str] = (), limit: int
+    ) -> Sequence[TaskRow]:
+        """Reads the first `limit` tasks of a shard that have failed, by name, without their outputs.
+
+        The tasks `without` are left out.
+        """
         ...

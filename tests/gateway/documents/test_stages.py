@@ -182,3 +182,34 @@ def test_names_of_shards_lead_back_to_their_indices() -> None:
     assert [shard_index(name) for name in ("main", "", "-1", "x", "Finally", "²")] == [None] * 6
     assert name_in_gateway("run-1.finally", 0) == ("run-1", 1_000_001)
     assert name_in_gateway("run-1", 3) == ("run-1", 3)
+
+
+@pytest.mark.parametrize(
+    ("status", "run"),
+    [
+        ("Succeeded", {"plain", "always", "celebrate"}),
+        ("Failed", {"plain", "always", "cry"}),
+        ("Quarantined", {"plain", "always", "cry"}),
+        ("Cancelled", {"plain", "always", "cry"}),
+    ],
+)
+def test_runs_of_a_task_of_finally_is_about_the_rest_of_the_run(status: str, run: set[str]) -> None:
+    """Where it needs no task; and whatever fails beside it does not stop it."""
+    workflow = read(
+        staged(
+            [],
+            [
+                task("plain", when="failed.size() == 0"),
+                task("always", runs="always"),
+                task("celebrate", runs="onSuccess"),
+                task("cry", runs="onFailure"),
+                task("later", needs=["plain"], runs="onFailure"),
+            ],
+        )
+    )
+    *roots, later = run_spec("run-1", workflow, Stage.FINALLY, ending=Ending(status=status)).tasks
+
+    assert {one.name for one in roots if one.when != "false"} == run
+    assert {one.runs for one in roots} == {"always"}
+    assert roots[0].when == "failed.size() == 0"
+    assert (later.runs, later.when) == ("onFailure", None)
