@@ -16,7 +16,7 @@ from gateway.core.decision import Action
 from gateway.core.errors import Archived, Conflict, Malformed
 from gateway.core.history import CancellationDetail, HistoryEntry, HistoryKind
 from gateway.core.run import Run, RunPhase
-from gateway.documents.checks import LABEL_NAME
+from gateway.documents.labels.checks import LABEL_NAME
 from gateway.documents.workflow import Workflow
 from gateway.store.interface import RunQuery
 from gateway.store.rules import RETRYABLE

@@ -19,6 +19,7 @@ from gateway.core.decision import Action, Decision
 from gateway.core.errors import Malformed
 from gateway.core.run import new_run_id
 from gateway.documents.checks import is_valid
+from gateway.documents.labels.filling import has_templated_labels, with_filled_labels
 from gateway.documents.likely_mistakes import likely_mistakes
 from gateway.documents.parsing import media_kind, parse_quickly
 from gateway.documents.workflow import Workflow
@@ -171,6 +172,9 @@ def _read_quickly(body: bytes, tenant: str, services: Services) -> Reading | Non
     canonical = msgspec.json.encode(workflow)
     if not is_valid(workflow, canonical, limits, services.executors, services.engines):
         return None
+    if has_templated_labels(workflow):
+        workflow = with_filled_labels(workflow)
+        canonical = msgspec.json.encode(workflow)
     return Reading(
         workflow=workflow,
         whole=True,

@@ -3,7 +3,6 @@
 It checks names, needs and cycles, limits, labels, placement, executors, placeholders and conditions.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
@@ -19,6 +18,7 @@ from gateway.documents.graph_checks import (
     target_errors,
     trigger_errors,
 )
+from gateway.documents.labels.checks import label_errors
 from gateway.documents.outputs.references import awaits_output
 from gateway.documents.outputs.schemas import output_schema_errors
 from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_shards
@@ -26,7 +26,7 @@ from gateway.documents.schema_errors import field_error, schema_errors
 from gateway.documents.secrets.checks import secret_errors
 from gateway.documents.workflow import ANY_ENGINE, Workflow
 from gateway.settings import DocumentLimits
-from waypost.json_pointer import MAXIMUM_ERRORS, FieldError, below
+from waypost.json_pointer import MAXIMUM_ERRORS, FieldError
 from waypost.suggestions import closest
 from waypost.workflow.placeholders import render
 from waypost.workflow.run_types import DeclaredExecutors
@@ -45,11 +45,8 @@ TASK_CHARACTERS: Final = 200
 SUGGESTED_REGIONS: Final = 20
 """The maximum number of unknown region names for which a similar known name is suggested."""
 
-MAXIMUM_LABELS: Final = 64
-"""The maximum number of labels of one run: lists of runs show all labels."""
 NO_SCHEDULES: Final = "schedules are not supported yet: submit the workflow when it is to run"
 """The error of a workflow with a schedule."""
-LABEL_NAME: Final = re.compile(r"[A-Za-z0-9._/-]{1,63}")
 
 
 def check(
@@ -91,7 +88,7 @@ def _errors(
     if too_large := list(_size_errors(workflow, limits)):
         yield from too_large
         return
-    yield from _label_errors(workflow)
+    yield from label_errors(workflow)
     yield from _shard_errors(workflow)
     yield from _placement_errors(workflow, engines)
     yield from _engine_errors(workflow, engines)
@@ -147,23 +144,6 @@ def _shard_errors(workflow: Workflow) -> Iterator[FieldError]:
         yield FieldError("/spec/shards", "has count and items: one of them says how many shards there are")
     if shards.items is not None and not shards.items:
         yield FieldError("/spec/shards/items", "is empty: there would be no shard")
-
-
-def _label_errors(workflow: Workflow) -> Iterator[FieldError]:
-    labels = workflow.metadata.labels
-    if len(labels) > MAXIMUM_LABELS:
-        yield FieldError("/metadata/labels", f"there are {len(labels)} labels; {MAXIMUM_LABELS} are allowed")
-        return
-    for name, value in labels.items():
-        if "${" in value:
-            detail = "placeholders are not filled in in labels: write the value itself"
-            yield FieldError(
-                below("/metadata/labels", name) if len(name) < 128 else "/metadata/labels", detail
-            )
-        if not LABEL_NAME.fullmatch(name):
-            # A long name is left out of the pointer, which would repeat it.
-            rule = "the name of a label has 1 to 63 letters, digits, dots, dashes, slashes and underscores"
-            yield FieldError(below("/metadata/labels", name) if len(name) < 128 else "/metadata/labels", rule)
 
 
 def _placement_errors(workflow: Workflow, engines: Mapping[str, str]) -> Iterator[FieldError]:

@@ -79,7 +79,11 @@ async def apply_workflow(call: Call) -> Response:
     media_type = call.header(b"content-type") or "application/json"
     async with call.turn(services.large_documents):
         reading = await services.reader.read(
-            body, media_type, tenant=call.principal.tenant, log_fields=call.log_fields
+            body,
+            media_type,
+            tenant=call.principal.tenant,
+            log_fields=call.log_fields,
+            fill_labels=False,  # with the parameters of each submission
         )
     if len(reading.canonical) > VERSION_MAXIMUM_BYTES:
         raise TooLarge(f"as JSON the workflow has more than {VERSION_MAXIMUM_BYTES} bytes")

@@ -94,17 +94,26 @@ class DocumentReader:
         return f"DocumentReader({self._pool})"
 
     async def read(
-        self, body: bytes, media_type: str, *, tenant: str, log_fields: dict[str, str] | None = None
+        self,
+        body: bytes,
+        media_type: str,
+        *,
+        tenant: str,
+        log_fields: dict[str, str] | None = None,
+        fill_labels: bool = True,
     ) -> Reading:
         """Parses and checks a document of `tenant` in a reader process; returns the workflow.
 
         Raises `Malformed` (neither JSON nor YAML), `TooLarge`, `UnsupportedMediaType`, `Invalid` with every
         error, `TooManyRequests` if too many documents of the tenant wait, or `Unavailable` if no process can
-        be asked. The workflow's name, once read, is put into `log_fields`.
+        be asked. The workflow's name, once read, is put into `log_fields`. Placeholders in labels are filled
+        in if `fill_labels`.
         """
         fatal: dict[int, str] = {}
         while True:
-            request = ReadRequest(body=body, media_type=media_type, tenant=tenant, fatal=fatal)
+            request = ReadRequest(
+                body=body, media_type=media_type, tenant=tenant, fill_labels=fill_labels, fatal=fatal
+            )
             try:
                 answer = await self._ask(request, tenant)
             except WorkerEnded as error:

@@ -8,6 +8,7 @@ from msgspec import Struct
 from gateway.core.errors import GatewayError, Invalid
 from gateway.documents.checks import check, is_too_large
 from gateway.documents.condition_checks import ConditionTrial
+from gateway.documents.labels.filling import has_templated_labels, with_filled_labels
 from gateway.documents.likely_mistakes import likely_mistakes
 from gateway.documents.parsing import REPORTED_ERRORS, invalid_document, parse
 from gateway.documents.partial_checks import PartialChecks
@@ -64,6 +65,9 @@ def _read(request: ReadRequest, rules: DocumentRules, progress: Progress) -> Rea
     if errors:
         refused = invalid_document(errors)
         return ReadReply(name=name, reason=refused.reason, detail=refused.detail, errors=list(refused.errors))
+    if request.fill_labels and has_templated_labels(workflow):
+        workflow = with_filled_labels(workflow)
+        canonical = msgspec.json.encode(workflow)
     return ReadReply(
         name=name,
         outline=outline_of(workflow),

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from gateway.store.interface import Store
-from tests.gateway.api.release_steps import applied, ran
+from tests.gateway.api.release_steps import WORKFLOWS, applied, document, ran
 
 
 async def test_params_are_set_where_the_version_has_them(client: httpx.AsyncClient, store: Store) -> None:
@@ -79,3 +79,14 @@ async def test_a_parameter_may_be_a_manifest(client: httpx.AsyncClient) -> None:
     """One of Kubernetes has an apiVersion, as a document of ours has."""
     await applied(client, 1, manifest={})
     assert (await ran(client, params={"manifest": {"apiVersion": "v1", "kind": "Pod"}}))["name"] == "nightly"
+
+
+async def test_labels_have_the_parameters_of_each_submission(client: httpx.AsyncClient, store: Store) -> None:
+    """A version keeps the placeholder: its default is that of no run in particular."""
+    labelled = document(day="today")
+    labelled["metadata"]["labels"] = {"day": "${params.day}"}
+    assert (await client.post(WORKFLOWS, json=labelled)).status_code == 201
+    for params in ({"day": "monday"}, {}):
+        run = await store.run((await ran(client, params=params))["id"])
+        assert run is not None
+        assert run.labels == {"day": params.get("day", "today")}

@@ -50,3 +50,17 @@ async def test_what_is_read_for_a_caller_is_read_in_its_tenants_turn(
     monkeypatch.setattr(store, "runs", noting)
     await client.get("/v1/runs")
     assert keys == ["payments"]
+
+
+async def test_runs_are_found_by_labels_that_were_filled_in(
+    client: httpx.AsyncClient, document: Document
+) -> None:
+    """Of a small document and of one that a process reads: policy and lists see the value."""
+    document["spec"]["params"] = {"date": "2026-01-31"}
+    document["metadata"]["labels"] = {"day": "d-${params.date}"}
+    small = (await client.post("/v1/runs", json=document)).json()
+    document["spec"]["tasks"][0]["when"] = "params.date != ''"
+    read = (await client.post("/v1/runs", json=document)).json()
+
+    found = (await client.get("/v1/runs", params={"label": "day=d-2026-01-31"})).json()["items"]
+    assert {run["id"] for run in found} == {small["id"], read["id"]}

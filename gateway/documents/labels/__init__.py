@@ -1,0 +1,1 @@
+"""The labels of a workflow document: `checks` finds mistakes, `filling` fills in their placeholders. Pure."""
