@@ -24,6 +24,7 @@ from observability.spans.finished_span import FinishedSpan
 from tests.gateway.core.history_entries import history_entry
 from tests.gateway.reconciler.under_way import NOW, loaded_run, region, tracked, working_set
 from waypost.tracing.context import TraceContext
+from waypost.workflow.stages import FINALLY_SHARD
 from waypost.workflow.task_phase import TaskPhase
 
 
@@ -129,6 +130,21 @@ def test_shards_of_released_versions_are_counted_by_version() -> None:
     assert value(metrics, f"{name}_count", outcome="failed", **of) == 2
     assert value(metrics, f"{name}_sum", outcome="failed", **of) == 4.0
     assert value(metrics, f"{name}_count", release="other", outcome="failed") == 0
+
+
+def test_a_failed_finally_counts_once_for_its_version_and_a_good_one_does_not() -> None:
+    """It runs after failures too: a version that always fails would look half as bad."""
+    metrics, stored = Metrics(), loaded_run(tenant="demo").stored
+    run = structs.replace(stored, released="nightly@3", created_at=0.0)
+    good = moved(HistoryKind.COMPLETED, Phase.RUNNING, Phase.SUCCEEDED)
+    bad = moved(HistoryKind.FAILED, Phase.RUNNING, Phase.FAILED)
+    of_finally = [structs.replace(entry, shard=FINALLY_SHARD) for entry in (good, bad)]
+
+    count_history([bad, *of_finally], metrics, since_lost=None, run=run)
+
+    name, of = "waypost_release_shard_seconds_count", {"release": "demo/nightly@3"}
+    assert value(metrics, name, outcome="succeeded", **of) == 0
+    assert value(metrics, name, outcome="failed", **of) == 2
 
 
 def test_committed_shards_are_counted_for_the_version_of_their_run() -> None:
