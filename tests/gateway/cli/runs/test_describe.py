@@ -116,3 +116,39 @@ def test_a_deadline_beyond_all_calendars_is_shown(
     httpserver.expect_request("/v1/runs/r1").respond_with_json(found | {"workflow": {"spec": {"tasks": []}}})
     assert describe("r1", url=httpserver.url_for(""), token="t") == Exit.DONE
     assert "deadline after the year 9999" in capsys.readouterr().out
+
+
+def test_stages_are_shown_by_their_names(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `collect` needs of the shards is done when it begins."""
+    shard = {"epoch": 0, "failovers": 0, "attempts_lost": 0, "orphans": [], "reason": "", "region": None}
+    spec = {
+        "tasks": [{"name": "a"}],
+        "collect": [{"name": "c", "needs": ["a"]}],
+        "finally": [{"name": "f"}, {"name": "g", "needs": ["f"]}],
+    }
+    found = run("r1") | {
+        "permitted": [],
+        "shards": [
+            shard | {"index": 0, "phase": "Succeeded"},
+            shard | {"index": 1_000_000, "phase": "Running", "region": "shanghai"},
+            shard | {"index": 1_000_001, "phase": "Waiting"},
+        ],
+        "tasks": [task("a")],
+        "tasks_left_out": 0,
+        "workflow": {"spec": spec},
+    }
+    httpserver.expect_request("/v1/runs/r1").respond_with_json(found)
+    assert describe("r1", url=httpserver.url_for(""), token="t") == Exit.DONE
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert ["collect", "-", "Running", "shanghai"] in [words[:4] for words in lines]
+    assert ["finally", "-", "Waiting", "-"] in [words[:4] for words in lines]
+    tasks = {
+        words[1]: (words[0], " ".join(words).partition("waits for ")[2])
+        for words in lines
+        if words[2:3] == ["Pending"]
+    }
+    assert tasks == {
+        "c": ("collect", "a processor in shanghai"),
+        "f": ("finally", "the shards before it"),
+        "g": ("finally", "f"),
+    }

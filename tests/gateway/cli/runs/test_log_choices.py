@@ -97,3 +97,42 @@ def test_the_last_lines_alone_are_printed(httpserver: HTTPServer, capsys: pytest
 def test_lines_are_counted_over_pieces(pieces: list[str], count: int, lines: str) -> None:
     """A newline alone ends one."""
     assert "".join(last_lines(pieces, count)) == lines
+
+
+def serve_stages(server: HTTPServer) -> str:
+    """Makes the server answer with a run that has a stage `finally`."""
+    document = {"spec": {"tasks": [{"name": "greet"}], "finally": [{"name": "notify"}]}}
+    shards = [{"index": 0, "phase": "Succeeded"}, {"index": 1_000_001, "phase": "Failed"}]
+    tasks = [task("greet"), task("notify", "Failed") | {"shard": 1_000_001}]
+    answer: dict[str, Any] = run("r") | {"workflow": document, "shards": shards, "tasks": tasks}
+    server.expect_request("/v1/runs/r").respond_with_json(answer)
+    query = {"task": "notify", "shard": "finally"}
+    server.expect_request("/v1/runs/r/logs", query_string=query).respond_with_data("of finally\n")
+    return server.url_for("")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("notify", {}), ("notify", {"shard": "finally"}), (None, {})], ids=str
+)
+def test_a_task_of_a_stage_is_found_by_its_name(
+    name: str | None, options: dict[str, Any], httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No task of another stage has it. Without a name it is the shard that failed."""
+    url = serve_stages(httpserver)
+    assert logs("r", name, **options, url=url, token="t") == Exit.DONE
+    assert capsys.readouterr().out == "of finally\n"
+
+
+@pytest.mark.parametrize(
+    ("shard", "code", "said"),
+    [
+        ("collect", Exit.NOT_FOUND, "the run has no collect"),
+        ("last", Exit.USAGE, "--shard last: write its number, collect or finally"),
+    ],
+)
+def test_a_stage_that_is_none_is_named(
+    shard: str, code: Exit, said: str, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a number beyond the last shard is."""
+    assert logs("r", "greet", shard=shard, url=serve_stages(httpserver), token="t") == code
+    assert said in capsys.readouterr().err
