@@ -161,10 +161,12 @@ def _read_quickly(body: bytes, tenant: str, services: Services) -> Reading | Non
     """Parses a small JSON document on the event loop; returns None if a worker process must read it.
 
     A worker process must read an invalid document, and one with conditions of tasks (`when`), schemas of
-    their outputs or items of shards.
+    their outputs, items of shards or targets.
     """
     limits = services.settings.documents
     if (workflow := parse_quickly(body, limits)) is None or workflow.spec.shards.items is not None:
+        return None
+    if workflow.spec.targets:
         return None
     if any(task.when is not None or task.outputs is not None for task in workflow.spec.all_tasks):
         return None

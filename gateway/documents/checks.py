@@ -15,7 +15,6 @@ from gateway.documents.graph_checks import (
     graph_errors,
     is_in_topological_order,
     semaphore_errors,
-    target_errors,
     trigger_errors,
 )
 from gateway.documents.labels.checks import label_errors
@@ -24,6 +23,7 @@ from gateway.documents.outputs.schemas import output_schema_errors
 from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_shards
 from gateway.documents.schema_errors import field_error, schema_errors
 from gateway.documents.secrets.checks import secret_errors
+from gateway.documents.targets import target_errors
 from gateway.documents.workflow import ANY_ENGINE, Workflow
 from gateway.settings import DocumentLimits
 from waypost.json_pointer import MAXIMUM_ERRORS, FieldError

@@ -21,9 +21,6 @@ COLLECTED_TASKS: Final = 1_000
 REPORTED_CYCLES: Final = 10
 """The maximum number of cycles that are reported."""
 
-SUGGESTED_TARGETS: Final = 20
-"""The maximum number of unknown targets for which a similar task is suggested."""
-
 
 def is_in_topological_order(tasks: tuple[TaskSpec, ...]) -> bool:
     """Returns whether task names are distinct and each task needs only tasks listed before it, each once.
@@ -109,19 +106,6 @@ def _collected_errors(spec: Spec) -> Iterator[FieldError]:
             "/spec/collect",
             f"its tasks need {len(needed)} tasks of spec.tasks; {COLLECTED_TASKS} are allowed",
         )
-
-
-def target_errors(spec: Spec) -> Iterator[FieldError]:
-    """Yields an error for each target that is no task of the main stage, or is named twice."""
-    names, seen = {task.name for task in spec.tasks}, set[str]()
-    for index, target in enumerate(spec.targets):
-        if target not in names:
-            alike = closest(target, sorted(names)) if index < SUGGESTED_TARGETS else None
-            hint = f"; did you mean {alike}?" if alike else ""
-            yield FieldError(f"/spec/targets/{index}", f"there is no task {target[:128]}{hint}")
-        elif target in seen:
-            yield FieldError(f"/spec/targets/{index}", f"{target} is named twice")
-        seen.add(target)
 
 
 def trigger_errors(spec: Spec) -> Iterator[FieldError]:

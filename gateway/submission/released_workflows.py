@@ -33,10 +33,12 @@ _decode_names = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class RunOfRelease(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of a submission by name: the released workflow's name, and values for its parameters."""
+    """The body of a submission by name: the released workflow's name, values for its parameters, targets."""
 
     workflow: DnsLabel
     params: dict[str, Any] = {}
+    targets: tuple[str, ...] = ()
+    """The tasks that run, with what they need; in place of those of the document, all if there are none."""
 
 
 class ReleasedDocument(Struct, frozen=True, kw_only=True):
@@ -45,7 +47,7 @@ class ReleasedDocument(Struct, frozen=True, kw_only=True):
     label: str
     document: bytes
     requested: bytes
-    """The SHA-256 of the submission by name: of the workflow's name and the parameters."""
+    """The SHA-256 of the submission by name: of the workflow's name, the parameters and the targets."""
 
 
 def names_a_release(body: bytes) -> bool:
@@ -79,9 +81,33 @@ async def released_document(
         raise NotFound(f"the document of {label_of(workflow, version)} is not kept any more")
     return ReleasedDocument(
         label=label_of(workflow, version),
-        document=_with_params(document, asked.params, body),
-        requested=hashlib.sha256(msgspec.json.encode(asked, order="sorted")).digest(),
+        document=_with_targets(_with_params(document, asked.params, body), asked.targets),
+        requested=hashlib.sha256(_requested(asked)).digest(),
     )
+
+
+def _requested(asked: RunOfRelease) -> bytes:
+    """Encodes what was asked for, to recognize the same submission under the same Idempotency-Key."""
+    fields = msgspec.to_builtins(asked, order="sorted")
+    # Without targets it is what versions wrote that had none.
+    return msgspec.json.encode({name: value for name, value in fields.items() if name != "targets" or value})
+
+
+def _with_targets(document: bytes, targets: tuple[str, ...]) -> bytes:
+    """Returns the document with `targets` set, unless they are empty."""
+    if not targets:
+        return document
+    found = msgspec.json.decode(document)
+    known = [task["name"] for task in found["spec"]["tasks"]]
+    errors = [
+        FieldError(f"/targets/{index}", f"there is no task {target[:128]}")
+        for index, target in enumerate(targets)
+        if target not in known
+    ]
+    if errors:
+        raise Invalid("the released workflow has no such task", errors=errors)
+    found["spec"]["targets"] = targets
+    return msgspec.json.encode(found)
 
 
 def _part(workflow: ReleasedWorkflow, chance: bytes) -> float:

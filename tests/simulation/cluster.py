@@ -20,11 +20,11 @@ from clusters.protocol import (
     LeaseAsked,
     RunSpec,
     ShardSpec,
-    TaskChanged,
     TombstoneAnswer,
 )
+from tests.simulation.failing_attempts import goes_on, new_attempt, phase_without_run, stopped_tasks
 from tests.simulation.journal import Attempt, Journal, Start
-from waypost.workflow.task import SideEffects
+from waypost.workflow.task import SideEffects, TaskSpec
 from waypost.workflow.task_phase import TaskPhase
 
 LEASE_SECONDS = 15.0
@@ -193,8 +193,7 @@ class ModelCluster:
         for other in [a for a in journal.attempts if (a.run, a.shard) == shard]:
             self._end(other, now)
         journal.highest[shard] = identity.epoch
-        finished = {r.task: TaskPhase.SKIPPED if r.skipped else TaskPhase.SUCCEEDED for r in spec.results}
-        journal.attempts[identity] = Attempt(spec=spec, run=run, finished=finished, tries=dict(spec.tries))
+        journal.attempts[identity] = new_attempt(spec, run)
         return CreateAnswer(attempt=identity, outcome=CreateOutcome.CREATED)
 
     # What it does meanwhile
@@ -225,13 +224,17 @@ class ModelCluster:
             return  # it starts nothing while a process of an older one is left
         for spec in attempt.run.tasks:
             ready = spec.name not in attempt.finished and spec.name not in attempt.running
+            if ready and (phase := phase_without_run(attempt, spec)) is not None:
+                self._record(identity, attempt, spec.name, phase, now)
+                continue
             if sum(len(one.running) for one in self.journal.attempts.values()) >= self.processors:
                 return
             if ready and all(need in attempt.finished for need in spec.needs):
                 self._start(identity, attempt, spec.name, spec.run["seconds"], exclusive, now)
-        if len(attempt.finished) == len(attempt.run.tasks):
+        if len(attempt.finished) == len(attempt.run.tasks) or (attempt.failed and not goes_on(attempt)):
             attempt.ended = True
-            self._emit_end(identity, AttemptEndKind.SUCCEEDED)
+            failed = AttemptEndKind.FAILED if attempt.failed else AttemptEndKind.SUCCEEDED
+            self.journal.report_end(identity, failed)
 
     def _finish_due_tasks(self, identity: AttemptId, attempt: Attempt, now: float) -> None:
         for task, (ends, start) in list(attempt.running.items()):
@@ -255,39 +258,33 @@ class ModelCluster:
         attempt.tries[task] = attempt.tries.get(task, 0) + 1
         attempt.running[task] = (now + seconds * self._rng.uniform(0.5, 1.5), start)
         self._on_start(start)
-        self._emit_task(identity, attempt, task, TaskPhase.RUNNING, now)
+        self.journal.report_task(identity, attempt, task, TaskPhase.RUNNING, now)
 
     def _finish(self, identity: AttemptId, attempt: Attempt, task: str, now: float) -> None:
         spec = next(t for t in attempt.run.tasks if t.name == task)
         if self._rng.random() < spec.run.get("failing", 0.0):
             if attempt.tries[task] > spec.retry.limit:
-                attempt.ended = True
-                self._stop(attempt, now)
-                self._emit_task(identity, attempt, task, TaskPhase.FAILED, now)
-                self._emit_end(identity, AttemptEndKind.FAILED)
+                self._fail(identity, attempt, spec, now)
             else:
-                self._emit_task(identity, attempt, task, TaskPhase.RETRYING, now)
+                self.journal.report_task(identity, attempt, task, TaskPhase.RETRYING, now)
             return
-        attempt.finished[task] = TaskPhase.SUCCEEDED
-        self._emit_task(identity, attempt, task, TaskPhase.SUCCEEDED, now)
+        self._record(identity, attempt, task, TaskPhase.SUCCEEDED, now)
 
-    def _emit_task(
-        self, identity: AttemptId, attempt: Attempt, task: str, phase: TaskPhase, now: float
-    ) -> None:
-        self.journal.seq += 1
-        ended = None if phase is TaskPhase.RUNNING else now
-        event = TaskChanged(
-            seq=self.journal.seq,
-            attempt=identity,
-            task=task,
-            phase=phase,
-            tries=attempt.tries[task],
-            started_at=now,
-            ended_at=ended,
-            next_try_at=now if phase is TaskPhase.RETRYING else None,
-        )
-        self.journal.events.append(event)
+    def _fail(self, identity: AttemptId, attempt: Attempt, spec: TaskSpec, now: float) -> None:
+        self._record(identity, attempt, spec.name, TaskPhase.FAILED, now)
+        if spec.continue_on_failure:
+            return
+        attempt.failed = True
+        if not goes_on(attempt):
+            attempt.ended = True
+            self._stop(attempt, now)
+            self.journal.report_end(identity, AttemptEndKind.FAILED)
+        elif attempt.run.fail_fast:
+            for task in stopped_tasks(attempt):
+                _, start = attempt.running.pop(task)
+                start.ended = now
+                self._record(identity, attempt, task, TaskPhase.STOPPED, now)
 
-    def _emit_end(self, identity: AttemptId, end: AttemptEndKind) -> None:
-        self.journal.seq += 1
-        self.journal.events.append(AttemptEnded(seq=self.journal.seq, attempt=identity, end=end))
+    def _record(self, identity: AttemptId, attempt: Attempt, task: str, phase: TaskPhase, now: float) -> None:
+        attempt.finished[task] = phase
+        self.journal.report_task(identity, attempt, task, phase, now)

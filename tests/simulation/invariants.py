@@ -12,7 +12,7 @@ from gateway.settings import FailoverSettings
 from gateway.store.interface import Cursor, ShardWrite
 from tests.simulation.cluster import ModelCluster
 from tests.simulation.journal import Start
-from tests.simulation.stages import StageInvariants
+from tests.simulation.results import ResultInvariants
 from waypost.tracing.context import TraceContext
 from waypost.workflow.stages import FINALLY_SHARD, name_in_gateway
 from waypost.workflow.task_phase import TaskPhase
@@ -26,7 +26,7 @@ SILENT_SECONDS = 10.0
 OPEN = frozenset({Phase.DISPATCHING, Phase.RUNNING})
 
 
-class Invariants(StageInvariants):
+class Invariants(ResultInvariants):
     """Checks the contract's invariants against its own record of what was committed and what ran.
 
     Never against what the gateway has in memory.
@@ -44,6 +44,7 @@ class Invariants(StageInvariants):
         self.shards: dict[tuple[str, int], Shard] = {}
         self.results: dict[tuple[str, int, str], tuple[int, str]] = {}
         self.superseded: set[tuple[str, int, str, int]] = set()
+        self.ends: dict[tuple[str, int, str], TaskPhase] = {}
         self.failed_tries: set[tuple[str, int, str, int, int]] = set()
         self.intended: set[tuple[str, str, AttemptId]] = set()
         self.fenced_at: dict[tuple[str, int], float] = {}
@@ -74,6 +75,7 @@ class Invariants(StageInvariants):
                 s for s in self.starts if s.ended is None and s is not start and key_of(s.attempt) == key
             ]
             assert all(s.attempt == start.attempt for s in others), f"I4: {start} beside {others}"
+        self.check_not_failed(start, key)
         asked = self.runs[key[0]].spec.engine
         assert asked in (ANY_ENGINE, self.engines[start.region]), f"{start} in a region of another engine"
         shard, held = self.shards[key], self.results.get((*key, start.task))
@@ -131,7 +133,7 @@ class Invariants(StageInvariants):
             self.shards[after.key] = after
             for row in write.tasks:
                 self._check_row(row, before)
-            self._check_lineage(after)
+            self.check_lineage(after)
 
     def _check_left(self, write: ShardWrite, before: Shard) -> None:
         """Asserts that a lost attempt is counted and delayed, and an unconfirmed one counted (T9, T14)."""
@@ -181,31 +183,7 @@ class Invariants(StageInvariants):
         assert before.phase.placed and named == (before.region, before.epoch, before.incarnation), (
             f"{row} while {before}"
         )
-        key = (row.run, row.shard, row.task)
-        if row.phase is TaskPhase.SUCCEEDED:
-            assert self.results.get(key, (0, ""))[0] < row.epoch, f"{row} is recorded a second time"
-            self.results[key] = (row.epoch, row.incarnation)
-            self._check_made_here(row)
-        elif row.phase is TaskPhase.RUNNING:
-            # It runs again: the result that an older journal holds does not count any more.
-            self.superseded.add((*key, row.epoch))
-
-    def _check_made_here(self, row: TaskRow) -> None:
-        """Asserts that tasks run only where the region-scoped results that they need are (I8)."""
-        tasks = self.own_tasks(row.run, row.shard)
-        for need in self.own_needs(row.run, row.shard, row.task):
-            _, incarnation = self.results.get((row.run, row.shard, need), (0, ""))
-            assert tasks[need].result_scope == "global" or incarnation == row.incarnation, (
-                f"I8: {row} without {need} of its own region"
-            )
-
-    def _check_lineage(self, shard: Shard) -> None:
-        for name in self.own_tasks(*shard.key):
-            if (*shard.key, name) in self.results:
-                needs = self.own_needs(*shard.key, name)
-                assert all((*shard.key, need) in self.results for need in needs), "I8"
-            else:
-                assert shard.phase is not Phase.SUCCEEDED, f"T8: {shard.key} has no result of {name}"
+        self.record_row(row)
 
     def check_cursors(self, cursors: Mapping[str, Cursor]) -> None:
         for region, cursor in cursors.items():

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from clusters.protocol import AttemptEnded, AttemptId, RunSpec, ShardSpec, TaskChanged
+from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, RunSpec, ShardSpec, TaskChanged
 from waypost.workflow.task_phase import TaskPhase
 
 
@@ -30,6 +30,8 @@ class Attempt:
     finished: dict[str, TaskPhase]
     tries: dict[str, int]
     ended: bool = False
+    failed: bool = False
+    """Whether a task has failed, so that the attempt will; in the journal."""
     awake: bool = True
     running: dict[str, tuple[float, Start]] = field(default_factory=dict)
     lease_until: float = float("-inf")
@@ -49,3 +51,23 @@ class Journal:
     attempts: dict[AttemptId, Attempt] = field(default_factory=dict)
     tombstones: set[AttemptId] = field(default_factory=set)
     highest: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def report_task(
+        self, identity: AttemptId, attempt: Attempt, task: str, phase: TaskPhase, now: float
+    ) -> None:
+        self.seq += 1
+        event = TaskChanged(
+            seq=self.seq,
+            attempt=identity,
+            task=task,
+            phase=phase,
+            tries=attempt.tries.get(task, 0),
+            started_at=now,
+            ended_at=None if phase is TaskPhase.RUNNING else now,
+            next_try_at=now if phase is TaskPhase.RETRYING else None,
+        )
+        self.events.append(event)
+
+    def report_end(self, identity: AttemptId, end: AttemptEndKind) -> None:
+        self.seq += 1
+        self.events.append(AttemptEnded(seq=self.seq, attempt=identity, end=end))

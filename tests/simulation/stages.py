@@ -21,6 +21,7 @@ class StageInvariants:
     runs: dict[str, Workflow]
     shards: dict[tuple[str, int], Shard]
     results: dict[tuple[str, int, str], tuple[int, str]]
+    ends: dict[tuple[str, int, str], Any]
     finally_deadlines: dict[str, float]
     silent_at: dict[tuple[str, int], float]
 
@@ -63,10 +64,10 @@ class StageInvariants:
         """Records what a retry has opened again, and which results it has dropped."""
         for shard in await store.shards(run):
             self.shards[shard.key] = shard
-            if shard.index in STAGE_SHARDS:
-                kept = {row.task for row in await store.tasks(run, shard.index)}
-                for key in [key for key in self.results if key[:2] == shard.key and key[2] not in kept]:
-                    del self.results[key]
+            kept = {row.task for row in await store.tasks(run, shard.index)}
+            for found in (self.results, self.ends):
+                for key in [key for key in found if key[:2] == shard.key and key[2] not in kept]:
+                    del found[key]
         self.finally_deadlines.pop(run, None)
         self.check_stages(run, await store.shards(run))
 

@@ -125,7 +125,7 @@ async def test_shards_that_ended_while_their_region_was_lost_leave_the_working_s
         for identity, attempt in cluster.journal.attempts.items():
             attempt.ended = True
             cluster._stop(attempt, world.timeline.now)
-            cluster._emit_end(identity, AttemptEndKind.LOST)
+            cluster.journal.report_end(identity, AttemptEndKind.LOST)
     await run(world, 0.5)
     for name in world.runs:
         await world.store.cancel(name, at=world.now.wall, entry=NOTE)

@@ -84,7 +84,7 @@ async def test_events_that_come_again_change_nothing(world: World, store: Sqlite
     journal, before = world.clusters["beijing"].journal, (await store.cursors())["beijing"]
     link = world.links["beijing"]
     event = journal.attempts[shards_in(world, "beijing")[0].attempt]
-    world.clusters["beijing"]._emit_task(
+    world.clusters["beijing"].journal.report_task(
         event.spec.attempt, event, "t", TaskPhase.RUNNING, world.timeline.now
     )
     old = structs.replace(journal.events[-1], seq=1)
@@ -106,7 +106,7 @@ async def test_an_end_without_all_results_is_no_success(world: World) -> None:
     attempt = cluster.journal.attempts[shard.attempt]
     cluster._stop(attempt, world.timeline.now)
     attempt.ended = True
-    cluster._emit_end(shard.attempt, AttemptEndKind.SUCCEEDED)
+    cluster.journal.report_end(shard.attempt, AttemptEndKind.SUCCEEDED)
     await run(world, 0.5)
     assert (world.shards[shard.key].phase, world.shards[shard.key].reason) == (
         Phase.PENDING,

@@ -1,6 +1,7 @@
 """Generates random small workflows."""
 
 import random
+from typing import Any
 
 from msgspec import UNSET
 
@@ -24,23 +25,40 @@ def _stage(rng: random.Random, letter: str, outer: tuple[str, ...] = ()) -> tupl
     )
 
 
+def _trigger(rng: random.Random, *, plain: bool, needs: tuple[str, ...]) -> dict[str, Any]:
+    """Returns fields of a task that say what it does after a failure; none in a `plain` document."""
+    if plain:
+        return {}
+    return {
+        "runs": rng.choice([None, "onSuccess", "onFailure" if needs else None, "always"]),
+        "when_skipped": rng.choice(["run", "run", "skip" if needs else "run"]),
+        "continue_on_failure": rng.random() < 0.3,
+    }
+
+
 def random_workflow(rng: random.Random) -> Workflow:
-    """Returns a small DAG of `delay` tasks, sometimes exclusive, failing, regional, or with a deadline."""
-    count = rng.randint(1, 5)
+    """Returns a small DAG of `delay` tasks, sometimes exclusive, failing, regional, or with a deadline.
+
+    Half of them say what is done after a failure.
+    """
+    count, plain = rng.randint(1, 5), rng.random() < 0.5
+    needs = [tuple(f"t{j}" for j in range(i) if rng.random() < 0.5) for i in range(count)]
     tasks = tuple(
         TaskSpec(
             name=f"t{i}",
             type="delay",
             run={"seconds": rng.choice([0.2, 1.0, 4.0, 12.0]), "failing": rng.choice([0.0, 0.0, 0.3])},
-            needs=tuple(f"t{j}" for j in range(i) if rng.random() < 0.5),
-            retry=Retry(limit=rng.choice([2, 8]), backoff_seconds=0.0),
+            needs=needs[i],
+            retry=Retry(limit=rng.choice([2, 8] if plain else [0, 1, 8]), backoff_seconds=0.0),
             result_scope=rng.choice(["global", "global", "region"]),
+            **_trigger(rng, plain=plain, needs=needs[i]),
         )
         for i in range(count)
     )
     collect, final = _stage(rng, "c", ("t0",)), _stage(rng, "f")
     spec = Spec(
         tasks=tasks,
+        fail_fast=plain or rng.random() < 0.5,
         collect=collect or UNSET,
         final=final or UNSET,
         finally_seconds=30.0 if final and rng.random() < 0.3 else UNSET,

@@ -83,7 +83,7 @@ async def apply_workflow(call: Call) -> Response:
             media_type,
             tenant=call.principal.tenant,
             log_fields=call.log_fields,
-            fill_labels=False,  # with the parameters of each submission
+            for_run=False,  # with the parameters of each submission
         )
     if len(reading.canonical) > VERSION_MAXIMUM_BYTES:
         raise TooLarge(f"as JSON the workflow has more than {VERSION_MAXIMUM_BYTES} bytes")

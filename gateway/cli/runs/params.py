@@ -1,4 +1,4 @@
-"""Encodes the body of a submission: a workflow document with its params set by `--param name=value`."""
+"""Encodes the body of a submission: a workflow document with its params and targets set by options."""
 
 import re
 from typing import Any, Final
@@ -13,36 +13,42 @@ TEXT: Final = "text"
 ANY: Final = "anything"
 
 
-def read_document(file: str, params: tuple[str, ...]) -> tuple[bytes, str]:
-    """Returns the bytes and the media type of the workflow document `file`, with `params` set in it.
+def read_document(file: str, params: tuple[str, ...], targets: tuple[str, ...] = ()) -> tuple[bytes, str]:
+    """Returns the bytes and the media type of the workflow document `file`, with params and targets set.
 
-    Without `params` the bytes are the file's content; with `params` the document is decoded, changed and
-    encoded as JSON. Raises `CliError` for a file that cannot be read or has no `spec`, and for a param of a
+    Without both the bytes are the file's content; otherwise the document is decoded, changed and encoded as
+    JSON. Raises `CliError` for a file that cannot be read or has no `spec`, and for a param of a
     wrong form, name or type.
     """
     body = read_bytes(file)
     media_type = detect_media_type(body)
-    # Without params nothing is read here: what is wrong with the document is for the gateway to say.
-    if not params:
+    # Without them nothing is read here: what is wrong with the document is for the gateway to say.
+    if not params and not targets:
         return body, media_type
     document = read_value(file, body, media_type)
     try:
         spec = document["spec"]
-        known = spec.get("params", {})
-        spec["params"] = known | dict(_read_param(param, known, body.decode()) for param in params)
+        if params:
+            known = spec.get("params", {})
+            spec["params"] = known | dict(_read_param(param, known, body.decode()) for param in params)
+        if targets:
+            spec["targets"] = list(targets)
     except (TypeError, KeyError, AttributeError) as error:
         raise CliError(f"{file} has no spec that could have params", code=Exit.USAGE) from error
     return msgspec.json.encode(document), JSON
 
 
-def named_submission(workflow: str, params: tuple[str, ...]) -> tuple[bytes, str]:
+def named_submission(
+    workflow: str, params: tuple[str, ...], targets: tuple[str, ...] = ()
+) -> tuple[bytes, str]:
     """Encodes the body of a submission that names a released workflow, with values for its parameters.
 
     The value of each parameter is read as JSON, or else as text. Numbers are sent as they are written, since
     the gateway takes them as text for a parameter that is one.
     """
     values = dict(_read_any(param) for param in params)
-    return msgspec.json.encode({"workflow": workflow, "params": values}), JSON
+    body = {"workflow": workflow, "params": values} | ({"targets": targets} if targets else {})
+    return msgspec.json.encode(body), JSON
 
 
 def _read_any(param: str) -> tuple[str, Any]:

@@ -40,6 +40,10 @@ def submit(
         tuple[str, ...],
         Parameter(name=["--param", "-p"], negative="", help="name=value; with --workflow JSON, or else text"),
     ] = (),
+    target: Annotated[
+        tuple[str, ...],
+        Parameter(name=["--target"], negative="", help="Only this task and what it needs run; repeatable."),
+    ] = (),
     key: Key = None,
     dry_run: Annotated[
         bool, Parameter(negative="", help="Show the decision and the plan; store nothing.")
@@ -57,7 +61,7 @@ def submit(
 ) -> int | None:
     """Submit a workflow to the gateway, as a document or by the name of a released workflow."""
     output = Format.NAME if quiet else output
-    body, media_type = _read(file, workflow, param)
+    body, media_type = _read(file, workflow, param, target)
     key = uuid.uuid4().hex if key is None else _check_key(key)
     headers = {"content-type": media_type, "idempotency-key": key}
     accepted = None
@@ -79,16 +83,18 @@ def submit(
         raise _not_followed(accepted, error) from error
 
 
-def _read(file: str | None, workflow: str | None, param: tuple[str, ...]) -> tuple[bytes, str]:
+def _read(
+    file: str | None, workflow: str | None, param: tuple[str, ...], target: tuple[str, ...]
+) -> tuple[bytes, str]:
     """Returns the body of the submission (a document, or a released workflow's name) and its media type.
 
     Raises `CliError` unless exactly one of `file` and `workflow` is given.
     """
     if file is None and workflow is not None:
-        return named_submission(workflow, param)
+        return named_submission(workflow, param, target)
     if file is None or workflow is not None:
         raise CliError("say --file FILE, or --workflow NAME of a released one", code=Exit.USAGE)
-    return read_document(file, param)
+    return read_document(file, param, target)
 
 
 def _not_followed(accepted: str, error: CliError) -> CliError:

@@ -100,19 +100,19 @@ class DocumentReader:
         *,
         tenant: str,
         log_fields: dict[str, str] | None = None,
-        fill_labels: bool = True,
+        for_run: bool = True,
     ) -> Reading:
         """Parses and checks a document of `tenant` in a reader process; returns the workflow.
 
         Raises `Malformed` (neither JSON nor YAML), `TooLarge`, `UnsupportedMediaType`, `Invalid` with every
         error, `TooManyRequests` if too many documents of the tenant wait, or `Unavailable` if no process can
         be asked. The workflow's name, once read, is put into `log_fields`. Placeholders in labels are filled
-        in if `fill_labels`.
+        in if `for_run`.
         """
         fatal: dict[int, str] = {}
         while True:
             request = ReadRequest(
-                body=body, media_type=media_type, tenant=tenant, fill_labels=fill_labels, fatal=fatal
+                body=body, media_type=media_type, tenant=tenant, for_run=for_run, fatal=fatal
             )
             try:
                 answer = await self._ask(request, tenant)

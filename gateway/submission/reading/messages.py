@@ -32,8 +32,8 @@ class ReadRequest(Struct, frozen=True, kw_only=True, array_like=True, tag=True):
     media_type: str
     tenant: str
     """The tenant that the workflow gets if the document names none."""
-    fill_labels: bool = True
-    """Whether placeholders in labels are filled in: for a run, but not for a version to be released."""
+    for_run: bool = True
+    """Whether it becomes a run as it is read: labels filled in, only the targets. Not to release a version."""
     fatal: dict[int, str] = {}
     """By number, the conditions that ended a process which read this document, with an error for each."""
 

@@ -12,6 +12,7 @@ from gateway.documents.labels.filling import has_templated_labels, with_filled_l
 from gateway.documents.likely_mistakes import likely_mistakes
 from gateway.documents.parsing import REPORTED_ERRORS, invalid_document, parse
 from gateway.documents.partial_checks import PartialChecks
+from gateway.documents.targets import only_targets
 from gateway.settings import DocumentLimits
 from gateway.submission.reading.messages import ReadReply, ReadRequest
 from gateway.submission.reading.outline import encoded_items, outline_of, with_tenant
@@ -65,8 +66,9 @@ def _read(request: ReadRequest, rules: DocumentRules, progress: Progress) -> Rea
     if errors:
         refused = invalid_document(errors)
         return ReadReply(name=name, reason=refused.reason, detail=refused.detail, errors=list(refused.errors))
-    if request.fill_labels and has_templated_labels(workflow):
-        workflow = with_filled_labels(workflow)
+    if request.for_run and (has_templated_labels(workflow) or workflow.spec.targets):
+        # Policy, limits and all that follow see the workflow as it runs.
+        workflow = only_targets(with_filled_labels(workflow))
         canonical = msgspec.json.encode(workflow)
     return ReadReply(
         name=name,
