@@ -15,6 +15,7 @@ from gateway.documents.graph_checks import (
     graph_errors,
     is_in_topological_order,
     semaphore_errors,
+    target_errors,
     trigger_errors,
 )
 from gateway.documents.labels.checks import label_errors
@@ -23,7 +24,6 @@ from gateway.documents.outputs.schemas import output_schema_errors
 from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_shards
 from gateway.documents.schema_errors import field_error, schema_errors
 from gateway.documents.secrets.checks import secret_errors
-from gateway.documents.targets import target_errors
 from gateway.documents.workflow import ANY_ENGINE, Workflow
 from gateway.settings import DocumentLimits
 from waypost.json_pointer import MAXIMUM_ERRORS, FieldError
@@ -98,7 +98,8 @@ def _errors(
     if workflow.spec.has_stages or not is_in_topological_order(workflow.spec.tasks):
         yield from graph_errors(workflow.spec)
     yield from semaphore_errors(workflow.spec)
-    yield from trigger_errors(workflow.spec)
+    if b'"runs":' in canonical or b'"whenSkipped":' in canonical:
+        yield from trigger_errors(workflow.spec)
     if workflow.spec.targets:
         yield from target_errors(workflow.spec)
     yield from _type_errors(workflow, executors)

@@ -45,9 +45,7 @@ async def outcome(client: httpx.AsyncClient, document: dict[str, Any]) -> tuple[
     return found["phase"], {task["task"]: task for task in found["tasks"]}
 
 
-async def test_a_failure_decides_what_follows(
-    stack: Stack, client: httpx.AsyncClient, folder: Path
-) -> None:
+async def test_a_failure_decides_what_follows(stack: Stack, client: httpx.AsyncClient, folder: Path) -> None:
     """The failure stays a failure, those that ask for it run, and the run has succeeded."""
     phase, tasks = await outcome(client, shown("enhanced-depends", folder))
 

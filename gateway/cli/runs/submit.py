@@ -27,6 +27,11 @@ Released = Annotated[
     str | None, Parameter(help="Instead of a file: a released workflow, by its name (`waypost releases`).")
 ]
 
+Targets = Annotated[
+    tuple[str, ...],
+    Parameter(name=["--target"], negative="", help="Only this task and what it needs run; repeatable."),
+]
+
 
 @command
 def submit(
@@ -40,10 +45,7 @@ def submit(
         tuple[str, ...],
         Parameter(name=["--param", "-p"], negative="", help="name=value; with --workflow JSON, or else text"),
     ] = (),
-    target: Annotated[
-        tuple[str, ...],
-        Parameter(name=["--target"], negative="", help="Only this task and what it needs run; repeatable."),
-    ] = (),
+    target: Targets = (),
     key: Key = None,
     dry_run: Annotated[
         bool, Parameter(negative="", help="Show the decision and the plan; store nothing.")

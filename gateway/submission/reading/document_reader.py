@@ -106,8 +106,8 @@ class DocumentReader:
 
         Raises `Malformed` (neither JSON nor YAML), `TooLarge`, `UnsupportedMediaType`, `Invalid` with every
         error, `TooManyRequests` if too many documents of the tenant wait, or `Unavailable` if no process can
-        be asked. The workflow's name, once read, is put into `log_fields`. Placeholders in labels are filled
-        in if `for_run`.
+        be asked. The workflow's name, once read, is put into `log_fields`. With `for_run`
+        it is read as it runs: labels filled in, and only the tasks that its targets need.
         """
         fatal: dict[int, str] = {}
         while True:

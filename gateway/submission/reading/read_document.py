@@ -9,10 +9,10 @@ from gateway.core.errors import GatewayError, Invalid
 from gateway.documents.checks import check, is_too_large
 from gateway.documents.condition_checks import ConditionTrial
 from gateway.documents.labels.filling import has_templated_labels, with_filled_labels
+from gateway.documents.graph_checks import only_targets
 from gateway.documents.likely_mistakes import likely_mistakes
 from gateway.documents.parsing import REPORTED_ERRORS, invalid_document, parse
 from gateway.documents.partial_checks import PartialChecks
-from gateway.documents.targets import only_targets
 from gateway.settings import DocumentLimits
 from gateway.submission.reading.messages import ReadReply, ReadRequest
 from gateway.submission.reading.outline import encoded_items, outline_of, with_tenant
