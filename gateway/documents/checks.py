@@ -100,8 +100,7 @@ def _errors(
     yield from semaphore_errors(workflow.spec)
     if b'"runs":' in canonical or b'"whenSkipped":' in canonical:
         yield from trigger_errors(workflow.spec)
-    if workflow.spec.targets:
-        yield from target_errors(workflow.spec)
+    yield from target_errors(workflow.spec)
     yield from _type_errors(workflow, executors)
     if b'"outputs":' in canonical:
         yield from output_schema_errors(workflow.spec.located_tasks)

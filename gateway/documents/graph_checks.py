@@ -161,6 +161,8 @@ def target_errors(spec: Spec) -> Iterator[FieldError]:
 
     The graph of the tasks may have errors too.
     """
+    if not spec.targets:
+        return
     names, seen = {task.name for task in spec.tasks}, set[str]()
     for index, target in enumerate(spec.targets):
         if target not in names:
