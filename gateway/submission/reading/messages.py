@@ -33,7 +33,7 @@ class ReadRequest(Struct, frozen=True, kw_only=True, array_like=True, tag=True):
     tenant: str
     """The tenant that the workflow gets if the document names none."""
     for_run: bool = True
-    """Whether it becomes a run as it is read: labels filled in, only the targets. Not to release a version."""
+    """Whether it is read as it runs: labels filled in, and only the targets. Not to release a version."""
     fatal: dict[int, str] = {}
     """By number, the conditions that ended a process which read this document, with an error for each."""
 

@@ -8,8 +8,8 @@ from msgspec import Struct
 from gateway.core.errors import GatewayError, Invalid
 from gateway.documents.checks import check, is_too_large
 from gateway.documents.condition_checks import ConditionTrial
-from gateway.documents.labels.filling import has_templated_labels, with_filled_labels
 from gateway.documents.graph_checks import only_targets
+from gateway.documents.labels.filling import has_templated_labels, with_filled_labels
 from gateway.documents.likely_mistakes import likely_mistakes
 from gateway.documents.parsing import REPORTED_ERRORS, invalid_document, parse
 from gateway.documents.partial_checks import PartialChecks
