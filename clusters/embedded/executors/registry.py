@@ -70,6 +70,7 @@ EXECUTORS: Final[Mapping[str, RegisteredExecutor[Any]]] = {
         run_type=HttpRun,
         exclusive=False,  # a request that is under way when its lease ends cannot be called back
         settings=HttpSettings,
+        secrets=True,
         build=lambda _, settings: HttpExecutor(settings),
         unavailable=http_unavailable,
     ),
@@ -77,6 +78,7 @@ EXECUTORS: Final[Mapping[str, RegisteredExecutor[Any]]] = {
         run_type=DockerRun,
         exclusive=False,  # nothing ends a container in time while its engine hangs
         settings=DockerSettings,
+        secrets=True,
         build=DockerExecutor,
         unavailable=docker_unavailable,
     ),

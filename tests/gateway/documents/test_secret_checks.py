@@ -48,7 +48,7 @@ def test_every_mistake_in_secrets_is_named() -> None:
         "/spec/secrets/3/name": "WAYPOST_RUN means something else: take another name",
         "/spec/tasks/0/secrets/1": "spec.secrets has no PASSWORD_X; did you mean PASSWORD?",
         "/spec/tasks/1/run/env/A": "is a secret of this task, too; is a secret of this task, too",
-        "/spec/tasks/2/secrets": "delay gives no secrets to its tasks; those that do: process",
+        "/spec/tasks/2/secrets": "delay gives no secrets to its tasks; those that do: docker, http, process",
     }
 
 

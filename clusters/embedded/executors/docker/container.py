@@ -13,6 +13,7 @@ from waypost.workflow.run_types import argument_text
 
 WORKSPACE: Final = "/waypost/workspace"
 EXCHANGE: Final = "/waypost/io"
+SECRETS: Final = "/waypost/secrets"
 LEAST_CPU: Final = 0.01
 CLUSTER_LABEL: Final = "waypost.workspaces"
 """The label of all containers of one cluster: the folder of its workspaces."""
@@ -69,17 +70,18 @@ def describe_container(
     region: str,
     workspace: Path,
     exchange: Path,
+    secrets: Path | None,
     labels: dict[str, str],
 ) -> dict[str, Any]:
     """Builds the description of a try's container, as the engine takes it.
 
-    `exchange` is the folder of the try's input and output. Nothing but it, the workspace and /tmp can be
-    written; there is no network but the one asked for, and no capability.
+    `exchange` is the folder of the try's input and output, `secrets` that of its secrets. Nothing but the
+    former, the workspace and /tmp can be written; there is no network but the one asked for, no capability.
     """
-    attempt, memory = launch.attempt, memory_mib(launch, settings) << 20
-    uid, gid = user_of(launch, settings)
-    # An engine refuses more processors than the machine has; a cluster may be set to have more.
-    cpu = max(LEAST_CPU, min(launch.task.resources.cpu, float(os.cpu_count() or 1)))
+    attempt, (uid, gid) = launch.attempt, user_of(launch, settings)
+    mounts = [_mount(workspace, WORKSPACE), _mount(exchange, EXCHANGE)]
+    if secrets is not None:
+        mounts.append(_mount(secrets, SECRETS, read_only=True))
     return {
         "Image": run.image,
         **({"Cmd": [argument_text(word) for word in run.command]} if run.command else {}),
@@ -91,27 +93,33 @@ def describe_container(
         "User": f"{uid}:{gid}",
         "Labels": labels
         | {"waypost.run": attempt.run, "waypost.task": launch.task.name, "waypost.shard": str(attempt.shard)},
-        "HostConfig": {
-            "NetworkMode": run.network,
-            "ReadonlyRootfs": True,
-            "CapDrop": ["ALL"],
-            "SecurityOpt": ["no-new-privileges"],
-            "Privileged": False,
-            "Mounts": [_mount(workspace, WORKSPACE), _mount(exchange, EXCHANGE)],
-            "Tmpfs": {"/tmp": f"rw,nosuid,nodev,size={settings.temporary_mib}m,mode=1777"},  # noqa: S108
-            "Memory": memory,
-            "MemorySwap": memory,
-            "NanoCpus": round(cpu * 1e9),
-            "PidsLimit": settings.processes,
-            # Its output is copied by us: the engine's own copy would fill its disk.
-            "LogConfig": {"Type": "none", "Config": {}},
-            "RestartPolicy": {"Name": "no"},
-        },
+        "HostConfig": {"NetworkMode": run.network, "Mounts": mounts, **_limits(launch, settings)},
     }
 
 
-def _mount(source: Path, target: str) -> dict[str, Any]:
-    return {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": False}
+def _limits(launch: Launch, settings: DockerSettings) -> dict[str, Any]:
+    """Returns what bounds a container: its rights, its memory, its processors, its processes."""
+    memory = memory_mib(launch, settings) << 20
+    # An engine refuses more processors than the machine has; a cluster may be set to have more.
+    cpu = max(LEAST_CPU, min(launch.task.resources.cpu, float(os.cpu_count() or 1)))
+    return {
+        "ReadonlyRootfs": True,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges"],
+        "Privileged": False,
+        "Tmpfs": {"/tmp": f"rw,nosuid,nodev,size={settings.temporary_mib}m,mode=1777"},  # noqa: S108
+        "Memory": memory,
+        "MemorySwap": memory,
+        "NanoCpus": round(cpu * 1e9),
+        "PidsLimit": settings.processes,
+        # Its output is copied by us: the engine's own copy would fill its disk.
+        "LogConfig": {"Type": "none", "Config": {}},
+        "RestartPolicy": {"Name": "no"},
+    }
+
+
+def _mount(source: Path, target: str, *, read_only: bool = False) -> dict[str, Any]:
+    return {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": read_only}
 
 
 def _environment(launch: Launch, run: DockerRun, region: str) -> dict[str, str]:
@@ -123,6 +131,7 @@ def _environment(launch: Launch, run: DockerRun, region: str) -> dict[str, str]:
         **{name: argument_text(value) for name, value in run.env.items()},
         "WAYPOST_INPUT": f"{EXCHANGE}/input.json",
         "WAYPOST_OUTPUT": f"{EXCHANGE}/output.json",
+        **({"WAYPOST_SECRETS": SECRETS} if launch.secrets.files else {}),
         "WAYPOST_WORKSPACE": WORKSPACE,
         "WAYPOST_REGION": region,
         "WAYPOST_RUN": attempt.run,

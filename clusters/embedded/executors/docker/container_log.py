@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from clusters.embedded.executors.log_limits import is_too_long, shorten_log
+from clusters.embedded.secrets.mask import Mask, MaskedStream
 from clusters.embedded.storage.task_logs import open_regular
 
 HEADER_BYTES: Final = 8
@@ -17,8 +18,8 @@ PIECES_PER_SECOND: Final = 8 * 1_048_576
 CHECK_BYTES: Final = 1_048_576
 
 
-async def copy_log(frames: AsyncIterator[bytes], log: Path) -> None:
-    """Copies the output of a container, framed as engines frame it, to the end of `log`.
+async def copy_log(frames: AsyncIterator[bytes], log: Path, mask: Mask) -> None:
+    """Copies the output of a container, framed as engines frame it, to the end of `log`, secrets masked.
 
     Ends when the output does. What cannot be written is dropped: a container whose output nobody reads would
     wait for ever.
@@ -27,20 +28,26 @@ async def copy_log(frames: AsyncIterator[bytes], log: Path) -> None:
     with contextlib.suppress(OSError):
         descriptor = open_regular(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
-        split, unchecked = FrameSplitter(), 0
+        split, masked, unchecked = FrameSplitter(), MaskedStream(mask), 0
         async for received in frames:
             for text in split(received):
-                with contextlib.suppress(OSError):
-                    os.write(descriptor if descriptor is not None else -1, text)
+                _write(descriptor, masked.feed(text))
             unchecked += len(received)
             if unchecked > CHECK_BYTES:
                 unchecked = 0
                 if is_too_long(log):
                     await shorten_log(log)
             await asyncio.sleep(len(received) / PIECES_PER_SECOND)
+        _write(descriptor, masked.end())
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+def _write(descriptor: int | None, text: bytes) -> None:
+    if descriptor is not None:
+        with contextlib.suppress(OSError):
+            os.write(descriptor, text)
 
 
 class FrameSplitter:

@@ -30,6 +30,7 @@ from clusters.embedded.executors.process.process_spec import MACHINE_FAULTS
 from clusters.embedded.executors.process.sandbox.task_user import give_to
 from clusters.embedded.executors.process.termination import finish_despite_cancellation
 from clusters.embedded.scheduling.launch import Launch, Outcome
+from clusters.embedded.secrets.secret_files import remove_secrets, write_secrets
 from clusters.embedded.storage.state_folder import TaskFolders
 from waypost.cancellation import cancel_and_wait
 from waypost.files.permissions import make_private_folder
@@ -90,6 +91,9 @@ class DockerExecutor:
             return Outcome(succeeded=False, reason=f"run: {error}")
         if run.network != "none" and run.network not in self._settings.networks:
             return _failure(f"the cluster's setting networks does not permit the network {run.network}")
+        if launch.secrets.environment:
+            # It keeps a container's environment on its own disk, and shows it to all who may ask.
+            return _failure("an engine would store secrets that are variables: take them `as: file`")
         exchange = folders.scratch / f"{launch.task.name}.{launch.tries}.io"
         try:
             await asyncio.to_thread(self._prepare, launch, folders, exchange)
@@ -101,19 +105,26 @@ class DockerExecutor:
             # The rest of its folder goes with the attempt's scratch folder.
             remove(exchange / "input.json")
             remove(exchange / "output.json")
+            remove_secrets(folders.secrets, launch.secrets)
 
     def _prepare(self, launch: Launch, folders: TaskFolders, exchange: Path) -> None:
         """Makes the folder of the try's input and output, and gives it its user; blocks, raises `OSError`."""
         make_private_folder(exchange)
         write_new(exchange / "input.json", msgspec.json.encode(launch.input))
+        write_secrets(folders.secrets, launch.secrets)
+        own = [folders.workspace, exchange, *([folders.secrets] if launch.secrets.files else [])]
         uid, gid = user_of(launch, self._settings)
         if os.geteuid() != 0:
             return
         if self._settings.user:
-            for path in (folders.workspace, exchange, exchange / "input.json"):
+            for path in (
+                *own,
+                exchange / "input.json",
+                *(folders.secrets / name for name in launch.secrets.files),
+            ):
                 os.chown(path, uid, gid, follow_symlinks=False)
         else:
-            give_to(uid, (folders.workspace, exchange), exchange / "input.json")
+            give_to(uid, own, exchange / "input.json")
 
     async def _run(self, launch: Launch, run: DockerRun, folders: TaskFolders, exchange: Path) -> Outcome:
         """Runs the container of a try, and returns the outcome when the container is gone."""
@@ -128,10 +139,11 @@ class DockerExecutor:
                 region=self._region,
                 workspace=folders.workspace,
                 exchange=exchange,
+                secrets=folders.secrets if launch.secrets.files else None,
                 labels=self._labels,
             )
             await self._create(name, run, description)
-            state = await self._run_to_end(name, folders.log)
+            state = await self._run_to_end(name, folders.log, launch)
             outcome = self._outcome(state, launch, exchange)
         except EngineError as error:
             outcome = Outcome(succeeded=False, lost=error.lost, reason=f"cannot run {run.image}: {error}")
@@ -177,11 +189,11 @@ class DockerExecutor:
                 await finish_despite_cancellation(asyncio.wait_for(creating, None))
             raise
 
-    async def _run_to_end(self, name: str, log: Path) -> dict[str, Any]:
+    async def _run_to_end(self, name: str, log: Path, launch: Launch) -> dict[str, Any]:
         """Starts a container, copies its output and waits for its end; returns its state then."""
         # Attached before it starts, or what it prints first would be lost.
         async with self.engine.attached(name) as frames:
-            copying = asyncio.create_task(copy_log(frames, log), name=f"log of {name}")
+            copying = asyncio.create_task(copy_log(frames, log, launch.secrets.mask), name=f"log of {name}")
             try:
                 await self.engine.start(name)
                 await self._wait(name)
@@ -221,11 +233,13 @@ class DockerExecutor:
             return read_output(exchange / "output.json")
         limit = f"its limit of {memory_mib(launch, self._settings)} MiB"
         if state.get("OOMKilled"):
-            return _failure(f"out of memory: it passed {limit} (exit code {code})")
+            return _failure(f"out of memory: it passed {limit} (exit code {code})", code)
         if code == KILLED:
             # podman 4.3 does not say that memory ran out.
-            return _failure(f"killed by SIGKILL, as what passes {limit} of memory is (exit code {code})")
-        return _failure(f"exit code {code}")
+            return _failure(
+                f"killed by SIGKILL, as what passes {limit} of memory is (exit code {code})", code
+            )
+        return _failure(f"exit code {code}", code)
 
 
 def unavailable(_: ExecutorContext, settings: DockerSettings) -> str:
@@ -233,5 +247,5 @@ def unavailable(_: ExecutorContext, settings: DockerSettings) -> str:
     return ping(settings.socket)
 
 
-def _failure(reason: str) -> Outcome:
-    return Outcome(succeeded=False, reason=reason)
+def _failure(reason: str, exit_code: int | None = None) -> Outcome:
+    return Outcome(succeeded=False, reason=reason, exit_code=exit_code)

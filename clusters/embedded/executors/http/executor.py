@@ -90,13 +90,18 @@ class HttpExecutor:
             run = msgspec.convert(launch.task.run, HttpRun)
         except msgspec.ValidationError as error:
             return Outcome(succeeded=False, reason=f"run: {error}")
+        missing = {header.secret for header in run.headers_from.values()} - launch.secrets.environment.keys()
+        if missing:
+            why = f"headersFrom: the task has no secret {', '.join(sorted(missing))} (as `env`)"
+            return Outcome(succeeded=False, final=True, reason=why)
         request = _Request(run, launch, folders)
         seconds = min(self._settings.request_seconds, (launch.task.timeout_seconds or 1e9) - EARLIER_SECONDS)
         try:
             async with asyncio.timeout(seconds), self._client() as client:
                 return await request.send(client)
         except TimeoutError:
-            return request.failure(f"no answer within {seconds + EARLIER_SECONDS:.3g} s")
+            failure = request.failure(f"no answer within {seconds + EARLIER_SECONDS:.3g} s")
+            return msgspec.structs.replace(failure, timed_out=True)
         except EgressRefused as error:
             return request.failure(str(error), final=True)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -151,6 +156,7 @@ class _Request:
 
         A request that may have reached its host is repeated only if that does no harm.
         """
+        what = self._launch.secrets.mask.text(what)  # h11 shows a header that it refuses
         lost = self._sent and not self._run.repeatable
         advice = (
             "; it is not repeated, since it may have had its effect (`safe: true` permits it)" if lost else ""
@@ -163,6 +169,8 @@ class _Request:
         await response.aclose()
         outcome = outcome_of_answer(self._run, response, body)
         shown = "" if outcome.succeeded else "\n" + body[:LOGGED_BYTES].decode(errors="replace")
+        # An answer may repeat what was sent.
+        shown = self._launch.secrets.mask.text(shown)
         append_to_log(self._log, f"{self._name}: {format_status(response.status_code)}{shown}")
         return (
             outcome
@@ -184,7 +192,11 @@ class _Request:
             own["idempotency-key"] = f"{attempt.run}/{attempt.shard}/{launch.task.name}"
         if launch.span is not None and "traceparent" not in given:
             own |= {name.lower(): value for name, value in launch.span.environment.items()}
-        return own | given
+        secret = {
+            name.lower(): header.prefix.encode() + launch.secrets.environment[header.secret]
+            for name, header in run.headers_from.items()
+        }
+        return own | given | {name: value.decode("latin-1") for name, value in secret.items()}
 
     def _watched(self) -> dict[str, Any]:
         """Returns the extension of a request by which httpcore reports that it is being sent."""

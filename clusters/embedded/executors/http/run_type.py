@@ -21,12 +21,25 @@ HeaderName: TypeAlias = Annotated[
 ]
 
 
+class HeaderSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The value of a header that is a secret of the task: its name, and what stands before it."""
+
+    secret: str
+    prefix: str = ""
+
+    def __post_init__(self) -> None:
+        if not HEADER_VALUE.fullmatch(self.prefix):
+            raise ValueError("the prefix has characters that no header can hold")
+
+
 class HttpRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """The `run` of an `http` task: one request, and which answers count as success."""
 
     url: Annotated[str, Meta(min_length=1, max_length=8_192)]
     method: Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     headers: dict[HeaderName, Argument] = {}
+    headers_from: dict[HeaderName, HeaderSecret] = {}
+    """The headers whose values are secrets of the task (`spec.secrets`, as `env`)."""
     body: Any = None
     """The body: text is sent as it is, any other value as JSON; null: none."""
     expected_status: (
@@ -44,9 +57,10 @@ class HttpRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_
     def __post_init__(self) -> None:
         if fault := url_fault(self.url):
             raise ValueError(f"the url {fault}")
-        for name, value in self.headers.items():
+        for name in (*self.headers, *self.headers_from):
             if name.lower() in OWN_HEADERS:
                 raise ValueError(f"the header {name} is set by the executor itself")
+        for name, value in self.headers.items():
             if not HEADER_VALUE.fullmatch(argument_text(value)):
                 raise ValueError(f"the header {name} has a value with characters that no header can hold")
 

@@ -18,9 +18,11 @@ from clusters.embedded.executors.process.sandbox.task_user import FIRST_USER
 from clusters.embedded.node import ClusterNode
 from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.embedded.scheduling.launch import Outcome
+from clusters.embedded.secrets.values import Secrets
 from tests.clusters.embedded.executors.docker.engines import RealEngine
 from tests.clusters.embedded.working_node import finished, start
 from tests.conformance.executor import ExecutorConformance, folders, launch
+from waypost.workflow.secrets import SecretSpec
 from waypost.workflow.task import Resources, TaskSpec
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("engines")]
@@ -111,6 +113,24 @@ async def test_a_container_has_no_rights_and_no_network(
     assert "CapEff:\t0000000000000000" in log
     assert "NoNewPrivs:\t1" in log
     assert log.splitlines()[-1].strip() == "lo"
+
+
+async def test_a_container_gets_secrets_as_files_and_prints_none(
+    executor: DockerExecutor, engine: RealEngine, tmp_path: Path
+) -> None:
+    """As variables an engine would store them, and show them to all who may ask it."""
+    value = b"correct horse battery"
+    made = launch("docker", shell(engine, 'cat "$WAYPOST_SECRETS/KEY"; touch "$WAYPOST_SECRETS/x" || exit 3'))
+    secret = SecretSpec(name="KEY", source="a", form="file")
+    made = structs.replace(made, secrets=Secrets([(secret, value)]))
+    outcome = await executor.execute(made, folders(tmp_path), None)
+    assert (outcome.reason, outcome.exit_code) == ("exit code 3", 3)
+    log = folders(tmp_path).log.read_text()
+    assert log.startswith("***")
+    assert not folders(tmp_path).secrets.exists()
+    made = structs.replace(made, secrets=Secrets([(structs.replace(secret, form="env"), value)]))
+    outcome = await executor.execute(made, folders(tmp_path), None)
+    assert "take them `as: file`" in outcome.reason
 
 
 async def test_memory_that_is_passed_is_the_reason(
