@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from gateway.cli.dev.stack import Stack
 from tests.integration.conftest import REGIONS
@@ -76,6 +77,45 @@ async def test_finally_runs_after_a_failure_and_is_told_of_it(
     assert told["reason"] == "task intentional-fail: exit code 7"
 
 
+async def test_the_example_does_what_its_comments_say(stack: Stack, client: httpx.AsyncClient) -> None:
+    """One task adds up, one is told of the end, and the one for failures is skipped."""
+    await taking_work(client, REGIONS)
+    text = (Path(__file__).parents[2] / "examples" / "stages.yaml").read_text()
+
+    found = await ended(client, await submitted(client, yaml.safe_load(text)))
+
+    assert found["phase"] == "Succeeded"
+    run = found["id"]
+    answer = (await client.get(f"/v1/runs/{run}", params={"outputs": "true"})).json()
+    tasks = {task["task"]: (task["phase"], task["output"]) for task in answer["tasks"]}
+    assert tasks["sum"] == ("Succeeded", len("orders") + len("stock") + len("prices"))
+    assert (tasks["notify"][0], tasks["cry"][0]) == ("Succeeded", "Skipped")
+    log = await client.get(f"/v1/runs/{run}/logs", params={"task": "notify", "shard": "finally"})
+    assert log.text == "stages: Succeeded\n"
+
+
+async def test_a_celebration_on_success_and_a_cry_on_failure(
+    stack: Stack, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    """A notification that fails itself stops neither of them."""
+    await taking_work(client, REGIONS)
+    spec: dict[str, Any] = {
+        "finally": [
+            shell("notify", f"touch {tmp_path}/notify; exit 1"),
+            shell("celebrate", f"sleep 0.5; touch {tmp_path}/celebrate", runs="onSuccess"),
+            shell("cry", f"sleep 0.5; touch {tmp_path}/cry", runs="onFailure"),
+        ],
+    }
+
+    failed = await ended(client, await submitted(client, document(tasks=[shell("main", "exit 1")], **spec)))
+    left = {name for name in ("notify", "celebrate", "cry") if (tmp_path / name).exists()}
+
+    assert failed["phase"] == "Failed"
+    assert left == {"notify", "cry"}
+    phases = {task["task"]: task["phase"] for task in failed["tasks"]}
+    assert phases == {"main": "Failed", "notify": "Failed", "celebrate": "Skipped", "cry": "Succeeded"}
+
+
 async def test_collect_adds_up_what_all_shards_have_counted(
     stack: Stack, client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
@@ -134,6 +174,34 @@ async def test_finally_runs_after_a_cancellation_and_a_second_one_ends_it(
 
     assert (meanwhile["phase"], found["phase"]) == ("Cancelling", "Cancelled")
     assert [told["status"] for told in written(tmp_path, "clean")] == ["Cancelled"]
+
+
+async def test_finally_runs_after_the_deadline(
+    stack: Stack, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    """Within a time of its own, when the processes of the rest are gone."""
+    await taking_work(client, REGIONS)
+    alive = tmp_path / "alive"
+    spec: dict[str, Any] = {
+        "tasks": [shell("work", f"trap '' TERM; while :; do date > {alive}; sleep 0.05; done")],
+        "finally": [
+            shell("look", f"rm {alive}; sleep 1; test ! -e {alive}"),
+            writing("last", tmp_path, needs=["look"]),
+        ],
+        "deadlineSeconds": 2,
+    }
+
+    found = await ended(client, await submitted(client, document(**spec)))
+
+    assert found["phase"] == "Failed"
+    assert {task["task"]: task["phase"] for task in found["tasks"]} == {
+        "work": "Stopped",
+        "look": "Succeeded",
+        "last": "Succeeded",
+    }
+    (told,) = written(tmp_path, "last")
+    assert (told["status"], told["reason"]) == ("Failed", "DeadlineExceeded")
+    assert told["failed"] == [{"shard": 0, "task": None, "reason": "DeadlineExceeded"}]
 
 
 async def test_finally_outlives_the_gateway_and_its_region(

@@ -1,7 +1,7 @@
 """Tests in virtual time when the stages of a run begin and end, and what they are given."""
 
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from clusters.protocol import RunSpec
 from gateway.core.history import HistoryKind
@@ -79,6 +79,24 @@ async def test_finally_is_ended_at_its_own_deadline(world: World) -> None:
 
     assert 8.0 < took < 15.0
     assert world.shards["run-000", FINALLY_SHARD].reason == "DeadlineExceeded"
+    stored = await world.store.run("run-000")
+    assert stored is not None
+    assert stored.phase == "Failed"
+
+
+async def test_clusters_end_finally_at_its_own_deadline(world: World) -> None:
+    """That of the run has passed when it begins: its cluster would end it at once."""
+    main = staged(delay("t", 300.0), delay("f", 5.0), seconds=60.0)
+    await world.submit(structs.replace(main, spec=structs.replace(main.spec, deadline_seconds=5.0)))
+    await until(world, FINALLY_SHARD, Phase.RUNNING)
+    name = world.shards["run-000", FINALLY_SHARD].region or ""
+    cluster = world.clusters[name]
+    (spec,) = (one.spec for one in cluster.journal.attempts.values() if one.run.run == "run-000.finally")
+
+    assert spec.expires_at is not None
+    left = spec.expires_at - (world.timeline.now - cluster.booted_at)
+    assert 55.0 < left < 61.0
+    await until(world, FINALLY_SHARD, Phase.SUCCEEDED)
     stored = await world.store.run("run-000")
     assert stored is not None
     assert stored.phase == "Failed"
