@@ -22,7 +22,7 @@ IMAGE ?= waypost:0.1.0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types floors policy opa prometheus containers helm chart kubernetes istioctl image demo-image test unit simulation integration demo observe faults failover bench generated pictures docs lock audit clean
+.PHONY: help setup check lint types floors policy opa prometheus sandbox containers helm chart kubernetes istioctl image demo-image test unit simulation integration demo observe faults failover bench generated pictures docs lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -98,6 +98,9 @@ prometheus: ## Prometheus and Alertmanager with their tools, Debian's packages: 
 containers: ## a Docker Engine and podman, Debian's packages, and busybox for an image: for the tests of docker tasks
 	@command -v dockerd podman runc busybox > /dev/null || \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io podman runc busybox-static; }
+
+sandbox: ## bubblewrap, Debian's package: tasks run in sandboxes, and the tests of these run
+	@command -v bwrap > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends bubblewrap; }
 
 test: unit simulation integration ## all tests, warnings are errors
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, TypeAlias
 
 from msgspec import Meta, Struct
 
-from clusters.protocol_bounds import Held, Name, Processors, Queued, Seq, Slots, Tries, Uptime, WallTime
+from clusters.cluster_status import ClusterStatus as ClusterStatus
+from clusters.protocol_bounds import Name, Seq, Tries, Uptime, WallTime
 from waypost.tracing.context import TraceContext
 from waypost.workflow.secrets import SecretSpec
 from waypost.workflow.stages import Ending
@@ -151,11 +152,15 @@ class CreateOutcome(StrEnum):
     """No answer came, so the create is sent again. Set by the caller, never by a cluster."""
 
 
+OTHER_TENANT: Final = "OtherTenant"
+"""The reason of a cluster that isolates nothing, and has tasks of another fairness key."""
+
+
 class CreateAnswer(Struct, frozen=True, kw_only=True, gc=False):
     """The answer to one create request: whether the attempt was started, and if not, why.
 
-    `reason` of a refusal: `Late`, `OtherBoot`, `Tombstoned`, `OldEpoch`, `OldEra`, `Full`, `Invalid` or
-    `Unsupported`; `detail` explains it in a sentence where that word is not enough.
+    `reason` of a refusal: `Late`, `OtherBoot`, `Tombstoned`, `OldEpoch`, `OldEra`, `Full`, `Invalid`,
+    `Unsupported` or `OtherTenant`; `detail` explains it in a sentence where that word is not enough.
     """
 
     attempt: AttemptId
@@ -173,33 +178,6 @@ class TombstoneAnswer(Struct, frozen=True, kw_only=True, gc=False):
 
     attempt: AttemptId
     gone: bool
-
-
-class ClusterStatus(Struct, frozen=True, kw_only=True):
-    """A cluster's report about itself, part of each answer: identity, load and capabilities."""
-
-    region: Name
-    incarnation: Name
-    boot: Name
-    uptime: Uptime
-    slots: Slots
-    """The most attempts that it holds; while its queue is full, those that it holds now."""
-    held: Held
-    """The number of attempts that the cluster holds now."""
-    seq: Count
-    """The seq of the newest event that the cluster has journalled."""
-    queued: Queued = 0
-    """The number of tasks that are ready and wait for a processor."""
-    executors: Annotated[tuple[Name, ...], Meta(max_length=1_000)] = ()
-    """The task types that the cluster can run."""
-    exclusive: Annotated[tuple[Name, ...], Meta(max_length=1_000)] | None = None
-    """The task types that may be exclusive there, as they hold to run-leases. None: not reported."""
-    cpu: Processors | None = None
-    """The number of processors; a task that asks for more never starts there. None: not reported."""
-    full: bool = False
-    """Whether so many tasks wait there that it takes no further attempt for now, whatever its slots."""
-    features: Annotated[tuple[Name, ...], Meta(max_length=1_000)] = ()
-    """The features of `clusters.features` that it has; a run that asks for others is not sent there."""
 
 
 class BatchAnswers(Struct, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ screen = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatt
 
 async def demo(root: Path, opa: Path | None) -> bool:
     source, target = Path(os.__file__).parent, root / "backup"
-    async with Stack(root / "state", REGIONS, opa=opa) as stack:
+    async with Stack(root / "state", REGIONS, opa=opa, shared=(root, HERE)) as stack:
         policy = f"policy by {stack.opa.engine}" if stack.opa else "embedded policy"
         screen.print(f"gateway at {stack.url}, regions {', '.join(REGIONS)}, {policy}")
         token = mint_token(root / "state" / "development", subject="demo", tenant="demo", scopes=SCOPES)

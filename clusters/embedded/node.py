@@ -7,24 +7,25 @@ suite tests it, like any adapter.
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
 from loguru import logger
 
+from clusters.cluster_status import Isolation
 from clusters.embedded.commit_loop import CommitLoop
 from clusters.embedded.condition_runner import ConditionRunner
 from clusters.embedded.disk_pressure import DiskPressure
 from clusters.embedded.event_streams import EventStreams
 from clusters.embedded.executors.host import start_executors
-from clusters.embedded.executors.interface import ExecutorContext
+from clusters.embedded.executors.interface import ExecutorContext, isolation_of
 from clusters.embedded.executors.registry import declare, executor_settings
 from clusters.embedded.garbage_collection import GarbageCollector
 from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.embedded.ownership import Owner, after_claim
-from clusters.embedded.scheduling.capabilities import Capabilities
+from clusters.embedded.scheduling.capabilities import Capabilities, Tenants
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.scheduling.scheduler import Scheduler
 from clusters.embedded.scheduling.scheduler_step import RecoveredState, Step
@@ -108,7 +109,7 @@ class ClusterNode:
             evaluator = await stack.enter_async_context(
                 ConditionEvaluator(budget_seconds=self._settings.condition_seconds, maximum_waiting=WAITING)
             )
-            self._build(recovered, evaluator, declare(registered))
+            self._build(recovered, evaluator, declare(registered), isolation_of(executors))
             self._evaluator = evaluator
             self.committer = asyncio.create_task(self._commits.run(), name="commit")
             self._collecting = asyncio.create_task(self.garbage_collector.run(), name="collect garbage")
@@ -117,9 +118,15 @@ class ClusterNode:
         return self
 
     def _build(
-        self, recovered: RecoveredState, evaluator: ConditionEvaluator, executors: DeclaredExecutors
+        self,
+        recovered: RecoveredState,
+        evaluator: ConditionEvaluator,
+        executors: DeclaredExecutors,
+        isolation: Mapping[str, Isolation],
     ) -> None:
         settings, uptime = self._settings, self._uptime
+        weakest = Isolation.NONE if Isolation.NONE in isolation.values() else Isolation.SANDBOX
+        one_tenant = weakest is Isolation.NONE and not settings.trusted_tenants
         self._scheduler = Scheduler(
             recovered,
             region=settings.region,
@@ -130,6 +137,9 @@ class ClusterNode:
                 executors=executors.run_types,
                 exclusive=executors.exclusive,
                 waiting=executors.waiting,
+                tenants=Tenants(recovered.tenants, sharing=isolation.keys(), one=one_tenant),
+                isolation=weakest if isolation else None,
+                trusted_tenants=settings.trusted_tenants,
             ),
             queue=settings.queue,
         )

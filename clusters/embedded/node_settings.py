@@ -37,6 +37,8 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
     secrets: SecretSettings = SecretSettings()
     """Where the secrets of tasks are."""
+    trusted_tenants: bool = False
+    """Whether the cluster takes tasks of many tenants although it cannot isolate them from each other."""
     executors: Mapping[str, Mapping[str, Any]] = {}
     """The settings of each executor, by its name, in the types that `EXECUTORS` declares."""
 

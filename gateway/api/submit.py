@@ -189,7 +189,7 @@ def _read_quickly(body: bytes, tenant: str, services: Services) -> Reading | Non
 
 def _dry_run(services: Services, workflow: Workflow, document: bytes, decision: Decision) -> DryRun:
     regions, placing = services.regions(), services.settings.placing
-    demand = demand_of(workflow, decision.obligations.regions)
+    demand = demand_of(workflow, decision.obligations.regions, tenant=workflow.metadata.tenant or "")
     found = place(demand, regions, choose=choice, settings=placing)
     scores = found.scores if isinstance(found, Placement) else {}
     return DryRun(

@@ -174,6 +174,10 @@ class RegionState(Struct, frozen=True, kw_only=True):
     avoided: bool
     forgotten: bool
     executors: tuple[str, ...]
+    isolation: str | None = None
+    """`sandbox` if each try of a `process` task runs in one, `none` if not; null if it is not known."""
+    trusted_tenants: bool = False
+    """Whether the cluster takes tasks of many tenants although it does not isolate them."""
     cordoned_by: str = ""
     """The subject of the operator who has cordoned it last; empty if none has, or the caller may not know."""
     cordoned_by_routing: int | None = None
@@ -242,6 +246,8 @@ def region_state(
         "avoided": view.routing.avoid,
         "forgotten": view.forgotten,
         "executors": sorted(set(view.executors)),
+        "isolation": view.isolation,
+        "trusted_tenants": view.trusted_tenants,
         "cordoned_by": cordoned_by,
         "cordoned_by_routing": cordoned_by_routing,
     }

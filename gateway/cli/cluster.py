@@ -30,9 +30,19 @@ ExecutorSettings = Annotated[
     dict[str, dict[str, str]] | None,
     Parameter(help="A setting of an executor, as --executor.process.grace_seconds=10."),
 ]
+TracingEndpoint = Annotated[
+    str | None, Parameter(help="Where OpenTelemetry spans are sent, as http://127.0.0.1:4318/v1/traces.")
+]
 Secrets = Annotated[
     dict[str, str] | None,
     Parameter(help="Where tasks' secrets are: --secrets.files=FOLDER or --secrets.environment=SECRET_."),
+]
+TrustedTenants = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        help="Take tasks of many tenants also where there is no sandbox: each can then do what all can.",
+    ),
 ]
 Adopt = Annotated[
     bool,
@@ -55,9 +65,7 @@ def cluster(
     metrics_port: Annotated[
         int | None, Parameter(help="The port of /metrics, without certificates; 0: any free one.")
     ] = None,
-    tracing_endpoint: Annotated[
-        str | None, Parameter(help="Where OpenTelemetry spans are sent, as http://127.0.0.1:4318/v1/traces.")
-    ] = None,
+    tracing_endpoint: TracingEndpoint = None,
     cpu: Processors = CPU,
     slots: Annotated[int, Parameter(help="Attempts held at once.")] = 2_000,
     queue_policy: Policy = DEFAULT_QUEUE.policy,
@@ -66,6 +74,7 @@ def cluster(
     queue_rate: Rates = None,
     executor: ExecutorSettings = None,
     secrets: Secrets = None,
+    trusted_tenants: TrustedTenants = False,
     adopt: Adopt = False,
 ) -> int:
     """Run the embedded scheduler cluster of one region."""
@@ -89,6 +98,7 @@ def cluster(
             ),
             secrets=msgspec.convert(secrets or {}, SecretSettings),
             executors=executor or {},
+            trusted_tenants=trusted_tenants,
             adopt=adopt,
         )
     except ValueError as error:

@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from clusters.protocol import AttemptId, Batch, BatchAnswers, CreateAnswer, CreateOutcome, RunSpec, ShardSpec
+from clusters.protocol import (
+    OTHER_TENANT,
+    AttemptId,
+    Batch,
+    BatchAnswers,
+    CreateAnswer,
+    CreateOutcome,
+    RunSpec,
+    ShardSpec,
+)
 from gateway.core.failover_rules import failover_event
 from gateway.core.instant import Instant
 from gateway.core.shard_states import Event, Phase
@@ -261,10 +270,11 @@ def _apply_refusal(
     shard = tracked.shard
     if answer.reason in FATAL:
         tracked.apply_event(now, Event.FAILED, reason=answer.detail or answer.reason)
-    elif answer.reason == "Full":
+    elif answer.reason in ("Full", OTHER_TENANT):
         # The region is well: not a failover, and worth another look soon.
         not_before = now.wall + settings.resend_seconds
-        tracked.apply_event(now, Event.REFUSED, reason=answer.reason, not_before=not_before)
+        reason = answer.detail or answer.reason
+        tracked.apply_event(now, Event.REFUSED, reason=reason, not_before=not_before)
     else:
         event = failover_event(shard.failovers, settings)
         tracked.apply_event(

@@ -227,7 +227,7 @@ class Placer:
     def _demand(self, run: LoadedRun, stage: Stage) -> Demand:
         """Returns what a shard of the run, with all its tasks, demands of a region; computed once a pass."""
         if (key := (run.stored.id, stage)) not in self._demands:
-            self._demands[key] = demand_of(run.workflow, run.stored.permitted, stage)
+            self._demands[key] = demand_of(run.workflow, run.stored.permitted, stage, run.stored.tenant)
         return self._demands[key]
 
     def _spread(self, run_id: str) -> Counter[str]:

@@ -15,6 +15,8 @@ from gateway.regions.region_view import RegionView
 
 NO_FREE_SLOT: Final = "no free slot"
 """The refusal text of a region without a free slot."""
+SHARING: Final = frozenset({"process"})
+"""The executors whose tasks could reach those of other tenants in a region that isolates nothing."""
 NO_SHARE: Final = "no slot left for the tenant"
 """The refusal text of a region where the tenant has used up its share of the slots.
 
@@ -98,6 +100,13 @@ def has_processors(demand: Demand, region: RegionView) -> str | None:
     return f"with too few processors ({cpu:g}, where {demand.cpu:g} are asked for)"
 
 
+def beside_other_tenants(demand: Demand, region: RegionView) -> str | None:
+    others = set(region.tenants or ()) - {demand.tenant}
+    if not demand.tenant or not others or not SHARING & demand.executors:
+        return None
+    return "has no sandbox, and works for another tenant"
+
+
 def can_serve(demand: Demand, region: RegionView) -> bool:
     """Returns whether the region can take attempts with this demand, whether or not a slot is free now."""
     return (
@@ -109,6 +118,7 @@ def can_serve(demand: Demand, region: RegionView) -> bool:
         and has_executors(demand, region) is None
         and has_features(demand, region) is None
         and has_processors(demand, region) is None
+        and beside_other_tenants(demand, region) is None
     )
 
 
@@ -116,7 +126,8 @@ def refusal(demand: Demand, region: RegionView) -> str | None:
     """Returns the reason why the region cannot take an attempt with this demand now; None if it can.
 
     The first reason found is returned, in this order: policy, the workflow's wish, its engine, the region's
-    state, the tenant's share, trials, executors, features, processors.
+    state, the tenant's share, trials, executors, features, processors,
+    other tenants.
     """
     return (
         permitted_by_policy(demand, region)
@@ -128,4 +139,5 @@ def refusal(demand: Demand, region: RegionView) -> str | None:
         or has_executors(demand, region)
         or has_features(demand, region)
         or has_processors(demand, region)
+        or beside_other_tenants(demand, region)
     )

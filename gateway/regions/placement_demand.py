@@ -29,6 +29,8 @@ class Demand(Struct, frozen=True, kw_only=True):
     """What the region's cluster must know of the protocol to run the tasks as the document says."""
     cpu: float = 0.0
     """The number of processors that the workflow's largest task needs."""
+    tenant: str = ""
+    """The tenant of the run: some regions take the work of one tenant alone. Empty: it does not matter."""
     used_up: frozenset[str] = frozenset()
     """The names of regions in which the tenant holds all the slots that it may hold."""
     apart_from: frozenset[str] = frozenset()
@@ -44,6 +46,7 @@ def demand_of(
     workflow: Workflow,
     permitted: Sequence[str],
     stage: Stage = Stage.MAIN,
+    tenant: str = "",
     *,
     spread: Mapping[str, int] | None = None,
     used_up: frozenset[str] = frozenset(),
@@ -52,8 +55,9 @@ def demand_of(
     """Returns what placement must know of a shard of the `stage`: permitted regions, executors, processors.
 
     Policy permits the shard in the regions `permitted`. `spread` has the number of the run's shards by
-    region, for workflows with `placement.spread`. `used_up` are the regions where the tenant may not have
-    more work, `apart_from` those that already run a shard which is suspected of ending clusters.
+    region, for workflows with `placement.spread`; `tenant` is the run's. `used_up` are the regions where the
+    tenant may not have more work, `apart_from` those that already run a shard which is suspected of ending
+    clusters.
     """
     asked, tasks = workflow.spec.placement, workflow.spec.tasks_of(stage)
     return Demand(
@@ -70,6 +74,7 @@ def demand_of(
             of_finally=stage is Stage.FINALLY,
         ),
         cpu=max((task.resources.cpu for task in tasks), default=0.0),
+        tenant=tenant,
         spread=spread,
         used_up=used_up,
         apart_from=frozenset(apart_from),

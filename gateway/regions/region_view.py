@@ -76,6 +76,21 @@ class RegionView(Struct, frozen=True, kw_only=True):
         return None if self.status is None else self.status.cpu
 
     @property
+    def tenants(self) -> tuple[str, ...] | None:
+        """The tenants of which a cluster without isolation has tasks or files; None where it takes any."""
+        return None if self.status is None else self.status.tenants
+
+    @property
+    def isolation(self) -> str | None:
+        """Whether `process` tasks run in sandboxes there; None where its cluster does not report it."""
+        return None if self.status is None or self.status.isolation is None else self.status.isolation.value
+
+    @property
+    def trusted_tenants(self) -> bool:
+        """Whether its cluster takes tasks of many tenants although it does not isolate them."""
+        return self.status is not None and self.status.trusted_tenants
+
+    @property
     def cordoned(self) -> bool:
         """Whether an operator (`cordon`) or the routing revision in force wants no new work in the region."""
         return Taint.CORDONED in self.taints or self.routing.cordon

@@ -40,7 +40,7 @@ async def stack(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
     by_opa = request.config.getoption("--policy") == "opa"
     assert OPA is not None or not by_opa, "there is no opa here: `make opa` builds one"
     opa = OPA if by_opa else None
-    async with Stack(tmp_path, REGIONS, settings=QUICK_RETURN, opa=opa) as stack:
+    async with Stack(tmp_path / "stack", REGIONS, settings=QUICK_RETURN, opa=opa, shared=[tmp_path]) as stack:
         yield stack
 
 

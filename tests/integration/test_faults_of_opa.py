@@ -31,7 +31,7 @@ async def opa(tmp_path: Path) -> AsyncIterator[FaultyOpa]:
 async def stack(tmp_path: Path, opa: FaultyOpa) -> AsyncIterator[Stack]:
     """Yields a stack whose gateway queries `opa`."""
     settings = {"WAYPOST_POLICY__ENGINE": f"opa+unix:{opa.address.socket}"}
-    async with Stack(tmp_path, REGION, settings=settings) as stack:
+    async with Stack(tmp_path / "stack", REGION, settings=settings, shared=[tmp_path]) as stack:
         yield stack
 
 
@@ -63,7 +63,8 @@ async def test_a_gateway_whose_opa_answers_badly_refuses_in_time(
 async def test_an_opa_that_is_stopped_or_killed_refuses_in_time(tmp_path: Path) -> None:
     """A real one."""
     settings = {"WAYPOST_POLICY__DEADLINE_SECONDS": str(DEADLINE_SECONDS)}
-    async with Stack(tmp_path, REGION, settings=settings, opa=OPA) as stack, caller_of(stack) as client:
+    stack = Stack(tmp_path / "stack", REGION, settings=settings, opa=OPA, shared=[tmp_path])
+    async with stack, caller_of(stack) as client:
         for name, stop, go_on in (
             ("stopped", signal.SIGSTOP, signal.SIGCONT),
             ("killed", signal.SIGKILL, None),

@@ -28,7 +28,7 @@ pytestmark = [needs_opa, pytest.mark.integration]
 
 @pytest.fixture
 async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
-    async with Stack(tmp_path, REGIONS, settings=QUICK_RETURN, opa=OPA) as stack:
+    async with Stack(tmp_path / "stack", REGIONS, settings=QUICK_RETURN, opa=OPA, shared=[tmp_path]) as stack:
         yield stack
 
 

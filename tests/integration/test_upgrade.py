@@ -37,6 +37,13 @@ class VersionedStack(Stack):
     def _environment(self, name: str) -> dict[str, str]:
         return super()._environment(name) | {"PYTHONPATH": str(self.code[name])}
 
+    def region_command(self, region: str, port: int) -> list[str]:
+        command = super().region_command(region, port)
+        if self.code[region] == ROOT:
+            return command
+        # The earlier version has no sandboxes.
+        return [word for word in command if not word.startswith(("--executor.", "--trusted-tenants"))]
+
     async def restart(self, name: str, code: Path) -> None:
         """Stops a process in order, and starts it with the code of another version."""
         self.signal(name, signal.SIGTERM)
@@ -75,7 +82,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @asynccontextmanager
 async def versioned(tmp_path: Path, code: dict[str, Path]) -> AsyncIterator[VersionedStack]:
-    stack = VersionedStack(tmp_path / "stack", REGIONS, settings=QUICK_RETURN)
+    stack = VersionedStack(tmp_path / "stack", REGIONS, settings=QUICK_RETURN, shared=[tmp_path])
     stack.code = code
     async with stack:
         yield stack

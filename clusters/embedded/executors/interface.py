@@ -1,10 +1,12 @@
 """The interface of an executor, which runs one try (one start) of a task."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from msgspec import Struct
 
+from clusters.cluster_status import Isolation
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import TaskFolders
 
@@ -38,6 +40,19 @@ class Lease(Protocol):
         ...
 
 
+@runtime_checkable
+class RunsProcesses(Protocol):
+    """The protocol (interface) of an executor whose tasks are processes of this machine.
+
+    Without isolation they could reach each other's files, and those of the cluster.
+    """
+
+    @property
+    def isolation(self) -> Isolation:
+        """Returns whether each try runs in a sandbox of its own, known once the executor is entered."""
+        ...
+
+
 class Executor(Protocol):
     """The protocol (interface) of an executor, which runs tasks, many at once, within `async with`.
 
@@ -60,3 +75,8 @@ class Executor(Protocol):
         `Outcome` that did not succeed.
         """
         ...
+
+
+def isolation_of(executors: Mapping[str, Executor]) -> dict[str, Isolation]:
+    """Returns how the executors of `executors` that run processes of this machine isolate them, by name."""
+    return {name: found.isolation for name, found in executors.items() if isinstance(found, RunsProcesses)}

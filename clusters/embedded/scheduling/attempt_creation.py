@@ -150,6 +150,8 @@ class AttemptCreation:
                 self._lifecycle.stop(older, step)
         self._fencing.observe(spec.attempt)
         step.runs.append(run)
+        if self._retention.tenants.add(run):
+            step.tenants.append(run.fairness_key)
         step.created.append(spec)
         attempt = Attempt(
             spec=spec,

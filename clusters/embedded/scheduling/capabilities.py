@@ -1,12 +1,14 @@
 """Checks whether a cluster has the executors and the processors that a run's tasks need."""
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from clusters.protocol import RunSpec
+from clusters.cluster_status import TENANTS_REPORTED, Isolation
+from clusters.protocol import OTHER_TENANT, RunSpec
 from waypost.workflow.graph import find_cycle
 from waypost.workflow.task import SideEffects, TaskSpec
 
@@ -18,9 +20,55 @@ class Mismatch(Struct, frozen=True, kw_only=True):
     """The reason why a cluster cannot run any shard of a run."""
 
     reason: str
-    """The kind of reason. `Invalid`: no cluster could run it. `Unsupported`: this one cannot."""
+    """The kind of reason. `Invalid`: no cluster could run it. `Unsupported`: this one cannot.
+
+    `OtherTenant`: not beside what is here.
+    """
     detail: str = ""
     """A sentence that explains the reason; empty where the reason is enough."""
+
+
+class Tenants:
+    """The fairness keys of which a cluster has tasks or files, where its executors keep no two keys apart.
+
+    `sharing` are the executors whose tasks could reach each other's files; `one` says whether they may run
+    tasks of one key only, since nothing isolates them.
+    """
+
+    def __init__(self, known: Iterable[str] = (), *, sharing: Container[str] = (), one: bool = False) -> None:
+        self._known, self._sharing, self._one = set(known), sharing, one
+
+    def __repr__(self) -> str:
+        return f"Tenants({sorted(self._known)}, one={self._one})"
+
+    @property
+    def reported(self) -> tuple[str, ...] | None:
+        """Returns the keys that the cluster reports, since it takes no other; None where it takes any."""
+        return tuple(sorted(self._known)[:TENANTS_REPORTED]) if self._one else None
+
+    def refusal(self, run: RunSpec) -> str:
+        """Returns a sentence that says why the run may not come to those that are here; empty if it may."""
+        if self._one and self._shares(run) and self._known - {run.fairness_key}:
+            return (
+                "this cluster has no sandbox, and has files of another tenant; it takes tasks of many tenants"
+                " only with --trusted-tenants"
+            )
+        return ""
+
+    def add(self, run: RunSpec) -> bool:
+        """Records the key of a run that is created; returns whether it was not known."""
+        if not self._shares(run) or run.fairness_key in self._known:
+            return False
+        self._known.add(run.fairness_key)
+        return True
+
+    def clear(self) -> bool:
+        """Forgets all keys, since no file of theirs is left; returns whether there was any."""
+        known, self._known = self._known, set()
+        return bool(known)
+
+    def _shares(self, run: RunSpec) -> bool:
+        return any(task.type in self._sharing for task in run.tasks)
 
 
 class Capabilities:
@@ -37,8 +85,12 @@ class Capabilities:
         executors: Mapping[str, type[Struct]],
         exclusive: Container[str],
         waiting: Container[str] = (),
+        tenants: Tenants | None = None,
+        isolation: Isolation | None = None,
+        trusted_tenants: bool = False,
     ) -> None:
-        self.cpu, self.waiting = cpu, waiting
+        self.cpu, self.waiting, self.tenants = cpu, waiting, tenants or Tenants()
+        self._isolation, self._trusted_tenants = isolation, trusted_tenants
         self._executors, self._exclusive = executors, exclusive
 
     def __repr__(self) -> str:
@@ -52,6 +104,18 @@ class Capabilities:
     def exclusive(self) -> tuple[str, ...]:
         return tuple(name for name in self.executors if name in self._exclusive)
 
+    @property
+    def reported(self) -> dict[str, Any]:
+        """Returns the fields of a `ClusterStatus` that say what the cluster can run."""
+        return {
+            "executors": self.executors,
+            "exclusive": self.exclusive,
+            "cpu": self.cpu,
+            "isolation": self._isolation,
+            "trusted_tenants": self._trusted_tenants,
+            "tenants": self.tenants.reported,
+        }
+
     def mismatch(self, run: RunSpec | None) -> Mismatch | None:
         """Returns the reason why a run cannot run on this cluster, or None if it can.
 
@@ -63,6 +127,8 @@ class Capabilities:
             return Mismatch(reason="Unsupported", detail=lack)
         if not all(_has_form(task, self._executors[task.type]) for task in run.tasks):
             return Mismatch(reason="Invalid")
+        if refused := self.tenants.refusal(run):
+            return Mismatch(reason=OTHER_TENANT, detail=refused)
         return None
 
     def _lack(self, run: RunSpec) -> str:

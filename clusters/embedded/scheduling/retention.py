@@ -8,6 +8,7 @@ from collections.abc import Container, Iterable, Mapping
 from msgspec import Struct
 
 from clusters.embedded.scheduling.attempt import Attempt
+from clusters.embedded.scheduling.capabilities import Tenants
 from clusters.protocol import AttemptId
 
 SUCCEEDED_RETENTION_SECONDS = 24 * 3600.0
@@ -31,13 +32,17 @@ class EndedAttempt(Struct, frozen=True, kw_only=True, gc=False):
 class Retention:
     """The records of ended attempts and of tombstones (orders to end one), of which it finds the expired.
 
-    Tombstones are kept with their time, in seconds since 1970.
+    Tombstones are kept with their time, in seconds since 1970. `tenants` are those of which there may be
+    files, kept as long as there are records.
     """
 
     def __init__(
-        self, tombstones: Mapping[AttemptId, float], ended: Mapping[AttemptId, EndedAttempt]
+        self,
+        tombstones: Mapping[AttemptId, float],
+        ended: Mapping[AttemptId, EndedAttempt],
+        tenants: Tenants,
     ) -> None:
-        self.tombstones, self.ended = dict(tombstones), dict(ended)
+        self.tombstones, self.ended, self.tenants = dict(tombstones), dict(ended), tenants
 
     def add_tombstone(self, identity: AttemptId, wall: float) -> None:
         """Records a tombstone (an order to end an attempt), in place of the record of the ended attempt.

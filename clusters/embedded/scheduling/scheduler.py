@@ -79,7 +79,7 @@ class Scheduler:
         self._lifecycle = AttemptLifecycle(self._attempts, self.queue, seq=recovered.seq)
         self._lease_requests = LeaseRequests(boot)
         self._fencing = Fencing(boot=boot, highest=recovered.highest)
-        self._retention = Retention(recovered.tombstones, recovered.ended)
+        self._retention = Retention(recovered.tombstones, recovered.ended, capabilities.tenants)
         self._creation = AttemptCreation(
             self._attempts, self._lifecycle, self._fencing, self._retention, self.queue, slots=slots
         )
@@ -247,6 +247,7 @@ class Scheduler:
         step.expired += self._retention.expired(wall, held=self._attempts.by_id)
         self._retention.remove(step.expired)
         self._fencing.forget_except(self.shards)
+        step.tenants_gone = not self.shards and self._retention.tenants.clear()
         self.queue.forget_idle(now)
         return step
 
@@ -271,9 +272,7 @@ class Scheduler:
             held=self._attempts.held,
             queued=len(self.queue),
             seq=self.seq,
-            executors=self._capabilities.executors,
-            exclusive=self._capabilities.exclusive,
-            cpu=self._capabilities.cpu,
+            **self._capabilities.reported,
             features=FEATURES,
         )
 

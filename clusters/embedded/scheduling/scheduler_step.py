@@ -48,6 +48,8 @@ class RecoveredState:
     """The times, in seconds since 1970, at which the gateway ordered attempts to end (tombstones)."""
     highest: dict[tuple[str, int], int] = field(default_factory=dict)
     """The newest epoch for which a create or an order to end was taken here, by (run, shard)."""
+    tenants: frozenset[str] = frozenset()
+    """The fairness keys of which the cluster has tasks or files."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -65,6 +67,10 @@ class Step:
     # Records
 
     runs: list[RunSpec] = field(default_factory=list)
+    tenants: list[str] = field(default_factory=list)
+    """The fairness keys of which the cluster had no files before."""
+    tenants_gone: bool = False
+    """Whether the cluster has no files of any key any more."""
     created: list[ShardSpec] = field(default_factory=list)
     tasks: list[TaskRecord] = field(default_factory=list)
     events: list[JournalledEvent] = field(default_factory=list)
@@ -108,5 +114,7 @@ class Step:
             or self.failures
             or self.tombstones
             or self.expired
+            or self.tenants
+            or self.tenants_gone
         )
         return bool(records or self.acknowledged or self.incarnation or self.owner)

@@ -29,6 +29,7 @@ SCHEMA = (
     "create table if not exists event (seq integer primary key, state blob not null)",
     "create table if not exists tombstone (run text, shard integer, epoch integer, at real not null,"
     " primary key (run, shard, epoch)) without rowid",
+    "create table if not exists tenant (key text primary key) without rowid",
 )
 ADDED_COLUMNS = (
     ("attempt", "failed", "text not null default ''"),
@@ -46,17 +47,27 @@ _decode_result = msgspec.json.Decoder(TaskResult).decode
 _decode_event: Callable[[bytes], JournalledEvent] = msgspec.json.Decoder(JournalledEvent).decode
 
 
-def open_journal(db: sqlite3.Connection) -> RecoveredState:
-    """Creates missing tables and columns of the journal, and reads the cluster's state from it.
-
-    A new journal gets a new incarnation. Raises `sqlite3.Error` where the file is no journal.
-    """
+def _bring_up_to_date(db: sqlite3.Connection) -> None:
+    """Creates the tables and columns that the journal lacks."""
     for statement in SCHEMA:
         db.execute(statement)
     for table, column, definition in ADDED_COLUMNS:
         # SQLite has no `add column if not exists`.
         if column not in [row[1] for row in db.execute(f"pragma table_info({table})")]:
             db.execute(f"alter table {table} add column {column} {definition}")
+    # Journals of older versions have the keys of their runs alone.
+    db.execute(
+        "insert or ignore into tenant select json_extract(cast(spec as text), '$.fairness_key') from run"
+        ' where instr(cast(spec as text), \'"type":"process"\') > 0'
+    )
+
+
+def open_journal(db: sqlite3.Connection) -> RecoveredState:
+    """Creates missing tables and columns of the journal, and reads the cluster's state from it.
+
+    A new journal gets a new incarnation. Raises `sqlite3.Error` where the file is no journal.
+    """
+    _bring_up_to_date(db)
     new_journal = "('incarnation', ?), ('seq', '0'), ('acknowledged', '0'), ('store', ''), ('era', '0')"
     db.execute(f"insert or ignore into meta values {new_journal}", (uuid.uuid4().hex,))
     meta = dict(db.execute("select name, value from meta"))
@@ -93,6 +104,7 @@ def open_journal(db: sqlite3.Connection) -> RecoveredState:
         ended=ended_attempts,
         tombstones=tombstones,
         highest=highest,
+        tenants=frozenset(key for (key,) in db.execute("select key from tenant")),
     )
 
 
@@ -169,6 +181,10 @@ def _write_meta(db: sqlite3.Connection, step: Step) -> None:
 
 
 def _write_attempts(db: sqlite3.Connection, step: Step, wall: float) -> None:
+    if step.tenants_gone:
+        db.execute("delete from tenant")
+    for key in step.tenants:
+        db.execute("insert or ignore into tenant values (?)", (key,))
     for run in step.runs:
         # A run that is tried again may have another priority, or another end to tell `finally` of.
         db.execute(

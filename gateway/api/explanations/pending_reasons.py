@@ -52,7 +52,7 @@ def pending_reason(run: Run, shards: Sequence[Shard], services: Services, at: fl
         workflow = _decode(run.workflow)
     except msgspec.MsgspecError:
         return None
-    demand = demand_of(workflow, run.permitted, stage_of(pending[0].index))
+    demand = demand_of(workflow, run.permitted, stage_of(pending[0].index), tenant=run.tenant)
     found = place(demand, services.regions(), choose=choice, settings=services.settings.placing)
     if isinstance(found, Unplaceable):
         return f"{wait}: {found} ({'; '.join(f'{name}: {why}' for name, why in found.rejected.items())})"

@@ -19,6 +19,7 @@ from gateway.cli.dev.faulty_proxy import Proxy
 from gateway.cli.dev.log_errors import why_no_start
 from gateway.cli.dev.opa_process import ENVIRONMENT
 from gateway.cli.dev.region_folders import REGIONS
+from gateway.cli.dev.sandbox_options import sandbox_options
 from gateway.cli.dev.stack_opa import DATABASE, RULES, StackOpa
 from gateway.cli.errors import CliError, Exit
 from gateway.submission.audit_sealing import make_audit_key
@@ -28,7 +29,6 @@ from waypost.tls import Credentials, cluster_credentials
 
 PKI: Final = "certificates"
 """The name of the certificates' folder in a stack's folder. Its contents are made at each start."""
-
 AUDIT_KEY = "audit.pem"
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -41,8 +41,8 @@ class Stack:
     """A gateway and its regions as child processes: `async with` starts them, and at its end stops them.
 
     Regions are not restarted when they die: the stack is there to show what happens then. `processes` and
-    `ready` (the line of JSON that each prints when it is ready, decoded) are by name: `gateway`, or that of a
-    region. If `opa` is given, the path of an OPA program, an OPA process named `opa` decides policy.
+    `ready` (the decoded line of JSON that each prints) are by name: `gateway`, or that of a region. If `opa`
+    is given, that program decides policy. `shared` are folders that tasks may change in their sandboxes.
     """
 
     def __init__(
@@ -57,13 +57,14 @@ class Stack:
         settings: Mapping[str, str] | None = None,
         opa: Path | None = None,
         secrets: Path | None = None,
+        shared: Sequence[Path] = (),
     ) -> None:
         self.state, self.regions = state.resolve(), tuple(regions)
         self.proxies: dict[str, Proxy] = {}
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self.ready: dict[str, dict[str, Any]] = {}
         self._round_trips, self._cpu, self._settings = round_trips, cpu, dict(settings or {})
-        self._opa_program, self._secrets = opa, secrets
+        self._opa_program, self._secrets, self._shared = opa, secrets, tuple(shared)
         self.opa: StackOpa | None = None
         self._ports = {"port": port, "metrics_port": metrics_port}
         self._exits = AsyncExitStack()
@@ -183,7 +184,8 @@ class Stack:
             "--cpu": self._cpu,
             **({} if self._secrets is None else {"--secrets.files": self._secrets.resolve()}),
         }
-        return ["cluster", *(str(word) for option in options.items() for word in option)]
+        words = [str(word) for option in options.items() for word in option]
+        return ["cluster", *words, *sandbox_options(hidden=self.state, shared=self._shared)]
 
     async def start_opa(self) -> None:
         """Starts the stack's OPA, if it has one. Raises `CliError` if the OPA does not get ready."""

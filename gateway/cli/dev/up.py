@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ from typing import IO, Annotated, Final
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from clusters.embedded.executors.process.sandbox.command_line import Sandbox
+from clusters.embedded.executors.process.sandbox.probe import make_sandbox
+from clusters.embedded.executors.process.settings import ProcessSettings
 from gateway.cli.dev.holders import holder_of_port, holders_of_folder, kill_command
 from gateway.cli.dev.opa_program import OLDEST, find_opa
 from gateway.cli.dev.permitted_regions import nowhere_permitted
@@ -30,6 +34,15 @@ from waypost.cancellation import cancel_and_wait
 from waypost.files.permissions import make_private_folder, write_private
 
 PORT_RANGE: Final = Number(gte=0, lte=65_535)
+Processors = Annotated[
+    float,
+    Parameter(
+        validator=Number(gt=0, lte=100_000), help="Processors that each region's tasks may ask for at once."
+    ),
+]
+Secrets = Annotated[
+    Path | None, Parameter(help="Folder of the secrets of tasks, for every region: demo/token is a file.")
+]
 PID_FILE: Final = "up.pid"
 """The name of the file in a stack's folder with the process id of the `waypost up` that has locked it."""
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -49,25 +62,18 @@ def up(
     metrics_port: Annotated[
         int, Parameter(validator=PORT_RANGE, help="Of health and metrics; 0: any free one.")
     ] = 9090,
-    cpu: Annotated[
-        float,
-        Parameter(
-            validator=Number(gt=0, lte=100_000),
-            help="Processors that each region's tasks may ask for at once.",
-        ),
-    ] = 8.0,
+    cpu: Processors = 8.0,
     opa: Annotated[
         bool, Parameter(negative="", help="Let a real OPA decide policy: that on PATH, or of `make opa`.")
     ] = False,
-    secrets: Annotated[
-        Path | None, Parameter(help="Folder of the secrets of tasks, for every region: demo/token is a file.")
-    ] = None,
+    secrets: Secrets = None,
     fresh: Annotated[bool, Parameter(negative="", help="Forget what an earlier stack has stored.")] = False,
 ) -> int | None:
     """Start a gateway and its regions on this machine, for development.
 
     What dies is not restarted: the command that starts it again is printed. Everything runs as you, the tasks
-    that are submitted included: they can read and change what you can.
+    that are submitted included. Where this machine can make sandboxes, tasks can change the folder that you
+    start this in, and nothing else of yours; otherwise they can read and change what you can.
     """
     _check_names(region)
     with _lock(state):
@@ -78,14 +84,29 @@ def up(
         _check_free(port, "--port")
         _check_free(metrics_port, "--metrics-port", port)
         set_regions_apart(state)
-        program = _opa() if opa else None
-        return asyncio.run(
-            _up(
-                Stack(
-                    state, region, port=port, metrics_port=metrics_port, cpu=cpu, opa=program, secrets=secrets
-                )
-            )
+        program, shared = _opa() if opa else None, _shared_folders()
+        stack = Stack(
+            state,
+            region,
+            port=port,
+            metrics_port=metrics_port,
+            cpu=cpu,
+            opa=program,
+            secrets=secrets,
+            shared=shared,
         )
+        return asyncio.run(_up(stack))
+
+
+def _shared_folders() -> tuple[Path, ...]:
+    """Returns the folders that tasks may change in sandboxes: the working folder, unless that is home or `/`.
+
+    Without sandboxes they can change what this user can, and need not learn where the stack is.
+    """
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        possible = isinstance(make_sandbox(ProcessSettings(), Path(folder), ()), Sandbox)
+    return (here,) if possible and not Path.home().is_relative_to(here) else ()
 
 
 def _clear_state(state: Path, log: IO[str]) -> None:

@@ -1,7 +1,6 @@
 """Tests what a node does when its disk is short of space: whose files go, and why their tasks fail."""
 
 import asyncio
-import sys
 from pathlib import Path
 
 import pytest
@@ -74,7 +73,7 @@ async def test_a_task_that_fills_the_disk_fails_for_it_and_its_files_go(
     """Else the region is lost with its disk, and after the failover the next one."""
     monkeypatch.setattr(disk_pressure, "CHECK_SECONDS", 0.01)
     monkeypatch.setattr(disk_pressure, "free_space_on", lambda _: room(tmp_path))
-    await start(node, process("a", sys.executable, "-c", fill))
+    await start(node, process("a", "python3", "-c", fill))
     await node.apply(await other_attempt(node))
 
     found: dict[str, TaskChanged] = {}

@@ -57,8 +57,9 @@ async def test_what_a_cluster_writes_is_its_owners_alone(tmp_path: Path) -> None
         os.umask(before)
 
     assert {path.name for path in files} >= {"journal.db", "a.log", "deep", "er", "0"}
-    assert [path for path, mode in files.items() if mode & 0o077] == []
+    # What tasks see as /etc holds nothing that anybody sent.
+    assert [path for path, mode in files.items() if mode & 0o077 and ".etc" not in path.parts] == []
 
 
 def modes(root: Path) -> dict[Path, int]:
-    return {path: path.stat().st_mode for path in root.rglob("*")}
+    return {path: path.lstat().st_mode for path in root.rglob("*")}

@@ -11,6 +11,7 @@ import msgspec
 from loguru import logger
 from msgspec import structs
 
+from clusters.cluster_status import Isolation
 from clusters.embedded.executors.interface import Lease
 from clusters.embedded.executors.log_limits import LogLimits, is_too_long, shorten_log
 from clusters.embedded.executors.output import read_output, remove, write_new
@@ -60,6 +61,11 @@ class ProcessExecutor:
 
     def __repr__(self) -> str:
         return f"ProcessExecutor({self._region}, {self._watchdog!r})"
+
+    @property
+    def isolation(self) -> Isolation:
+        """Returns whether each try runs in a sandbox of its own, known once the executor is entered."""
+        return Isolation.NONE if self._sandbox is None else Isolation.SANDBOX
 
     async def __aenter__(self) -> Self:
         if self._settings.isolation != "none":

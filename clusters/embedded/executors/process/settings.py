@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-AbsolutePath: TypeAlias = Annotated[str, Meta(pattern=r"^/.", description="an absolute path")]
+AbsolutePath: TypeAlias = Annotated[str, Meta(pattern=r"^/.")]
 MIB_MAXIMUM: Final = 1 << 30
 Mebibytes: TypeAlias = Annotated[int, Meta(ge=0, le=MIB_MAXIMUM)]
 
@@ -17,7 +17,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
 
     A lease that expires kills at once all the same. A cluster that stops waits as long.
     """
-    isolation: Literal["auto", "sandbox", "none"] = "none"
+    isolation: Literal["auto", "sandbox", "none"] = "auto"
     """Whether each try runs in a sandbox: `auto` where the machine can make one, `sandbox` or not at all."""
     own_user: bool = True
     """Whether tasks in the sandbox of root's cluster run as a user of their own, one for each tenant.

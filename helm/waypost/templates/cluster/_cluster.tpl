@@ -92,8 +92,11 @@ spec:
             {{- end }}
             {{- range $executor, $settings := .cluster.executors }}
             {{- range $setting, $value := $settings }}
-            - --executor.{{ $executor }}.{{ $setting }}={{ $value }}
+            - {{ printf "--executor.%s.%s=%s" $executor $setting (kindIs "string" $value | ternary $value (toJson $value)) | toJson }}
             {{- end }}
+            {{- end }}
+            {{- if .cluster.trustedTenants }}
+            - --trusted-tenants
             {{- end }}
           ports:
             - {name: cluster, containerPort: 7101}

@@ -102,9 +102,10 @@ async def test_the_grace_of_a_command_is_a_setting(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(process_executor, "terminate", recorded)
     for executors in ({"process": {"grace_seconds": "30"}}, {}):
-        state, begun = tmp_path / str(len(graces)), tmp_path / f"begun-{len(graces)}"
+        state = tmp_path / str(len(graces))
+        begun = state / "workspaces" / "run" / "0" / "begun"
         async with ClusterNode(settings(state, **executors)) as node:
-            await start(node, process("a", "sh", "-c", f"touch {begun}; exec sleep 300"))
+            await start(node, process("a", "sh", "-c", "touch begun; exec sleep 300"))
             async with asyncio.timeout(10):
                 while not begun.exists():
                     await asyncio.sleep(0.01)

@@ -85,7 +85,7 @@ class Sandbox(Struct, frozen=True, kw_only=True):
             yield from ("--bind", folder, folder)
         shown = ("/usr", *self.read_only, *self.writable)
         for folder in self.hidden:
-            if any(Path(folder).is_relative_to(root) for root in shown):
+            if os.path.isdir(folder) and any(Path(folder).is_relative_to(root) for root in shown):
                 yield from ("--tmpfs", folder)
 
 

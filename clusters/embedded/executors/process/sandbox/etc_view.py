@@ -10,6 +10,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from waypost.files.permissions import make_private_folder
+
 COPIED: Final = (
     *("passwd", "group", "hostname", "nsswitch.conf", "host.conf", "gai.conf", "services", "protocols"),
     *("networks", "localtime", "timezone", "locale.alias", "mime.types", "magic", "magic.mime", "inputrc"),
@@ -29,7 +31,8 @@ def make_etc_view(folder: Path) -> None:
     Blocks. Raises `OSError` where the folder cannot be written.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o755, parents=True)
+    make_private_folder(folder.parent)
+    folder.mkdir()
     folder.chmod(0o755)
     for name in LIVE:
         # Something to mount them on.

@@ -49,7 +49,7 @@ def start_script(
         raise ValueError("env holds a name that no variable can have")
     lines = ["set -e", "ulimit -c 0", *_limit_lines(limits)]
     place = shlex.quote(str(directory))
-    lines += [f"mkdir -p -- {place}"] if make else []
+    lines += [f"(umask 077; mkdir -p -- {place})"] if make else []
     lines += [f"cd -- {place}", "unset PWD OLDPWD SHLVL"]
     strange = [name for name in environment if not VARIABLE.fullmatch(name) or name in SHELLS_OWN]
     words = list(command)

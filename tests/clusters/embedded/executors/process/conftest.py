@@ -13,7 +13,11 @@ from clusters.protocol import Batch, LeaseAsked, Renewal
 
 @pytest.fixture
 async def node(tmp_path: Path) -> AsyncIterator[ClusterNode]:
-    async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path), cpu=4.0)) as node:
+    """Runs processes without a sandbox: these tests look at them, and at what they write anywhere."""
+    settings = ClusterNodeSettings(
+        region="beijing", state=str(tmp_path), cpu=4.0, executors={"process": {"isolation": "none"}}
+    )
+    async with ClusterNode(settings) as node:
         yield node
 
 

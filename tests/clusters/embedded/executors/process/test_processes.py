@@ -257,13 +257,15 @@ async def test_an_exclusive_task_starts_under_its_lease_alone(node: ClusterNode)
 
 NODE = """
 import asyncio, sys
-from clusters.embedded.storage.task_logs import LOG_BYTES
 from clusters.embedded.node import ClusterNode
 from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.protocol import AttemptId, Batch, Fence, RunSpec, ShardSpec, TaskSpec
 
+NO_SANDBOX = {"process": {"isolation": "none"}}
+
 async def main():
-    async with ClusterNode(ClusterNodeSettings(region="beijing", state=sys.argv[1], cpu=4.0)) as node:
+    settings = ClusterNodeSettings(region="beijing", state=sys.argv[1], cpu=4.0, executors=NO_SANDBOX)
+    async with ClusterNode(settings) as node:
         command = ["sh", "-c", f"echo $$ > {sys.argv[1]}/pid; sleep 300"]
         task = TaskSpec(name="a", type="process", run={"command": command})
         fence = Fence(boot=(await node.probe()).boot, not_after=1e9)

@@ -1,0 +1,25 @@
+"""Chooses the options by which a cluster of a development stack runs tasks: what their sandboxes show."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def sandbox_options(*, hidden: Path, shared: Iterable[Path]) -> list[str]:
+    """Returns the options of `waypost cluster` for a cluster of a stack whose own folder is `hidden`.
+
+    Tasks see this Python, and may change the folders `shared` as the stack's user. All that is submitted to
+    a development stack is trusted: where the machine has no sandboxes, tasks run without.
+    """
+    pythons = {sys.prefix, sys.base_prefix, os.path.realpath(sys.base_prefix)}
+    settings: dict[str, object] = {"read_only": sorted({"/opt"} | pythons), "own_user": False}
+    writable = [path.resolve() for path in shared]
+    if writable:
+        settings["writable"] = [str(path) for path in writable]
+    # Named only where a task would see it: a command line can be read.
+    if any(hidden.is_relative_to(path) for path in writable):
+        settings["hidden"] = [str(hidden)]
+    options = (f"--executor.process.{name}={json.dumps(value)}" for name, value in settings.items())
+    return ["--trusted-tenants", *options]
