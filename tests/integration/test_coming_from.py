@@ -1,5 +1,6 @@
 """Runs the documents of docs/coming-from.md on real processes, and looks at what their tasks leave behind."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -95,3 +96,26 @@ async def test_a_teardown_runs_once_though_the_work_has_failed(
     assert left(folder) == {"setup", "work", "teardown"}
     assert (folder / "teardown").read_text() == "once\n"
     assert tasks["work"]["phase"] == "Failed"
+
+
+async def test_an_exit_handler_learns_how_the_run_has_ended(
+    stack: Stack, client: httpx.AsyncClient, folder: Path
+) -> None:
+    """The notification and the cry have run, once each, and the celebration has not."""
+    phase, tasks = await outcome(client, shown("exit-handlers", folder))
+
+    assert phase == "Failed"
+    assert left(folder) == {"intentional-fail", "send-email", "cry"}
+    assert (folder / "send-email").read_text() == "Failed\n"
+    (failure,) = json.loads((folder / "cry").read_text())["failed"]
+    assert failure == {"shard": 0, "task": "intentional-fail", "reason": "exit code 1"}
+    assert tasks["celebrate"]["phase"] == "Skipped"
+
+
+async def test_what_all_shards_have_made_is_added_up(
+    stack: Stack, client: httpx.AsyncClient, folder: Path
+) -> None:
+    phase, _ = await outcome(client, shown("sum-over-shards", folder))
+
+    assert phase == "Succeeded"
+    assert (folder / "sum").read_text() == "9\n"
