@@ -3,8 +3,10 @@
 import asyncio
 
 import pytest
+from msgspec import structs
 
 from clusters.errors import ClusterError
+from clusters.features import AFTER_FAILURE
 from clusters.interface import ClusterAdapter
 from clusters.protocol import (
     AttemptEnded,
@@ -133,6 +135,52 @@ class EventStreamConformance(CheckedAdapter):
         ]
         assert isinstance(events[-1], AttemptEnded)
         assert events[-1].end is AttemptEndKind.FAILED
+
+    async def test_what_runs_after_a_failure_runs(self, cluster: ClusterAdapter) -> None:
+        """Each task ends once, and the attempt with the first failure that is not tolerated."""
+        if AFTER_FAILURE not in (await cluster.probe()).features:
+            pytest.skip("the cluster does not go on after a failure, and gets no such run")
+        failing = TaskSpec(name="a", type="process", run={"command": ["false"]})
+        async with watching(cluster) as stream:
+            await create(
+                cluster,
+                attempt(),
+                structs.replace(failing, name="t", continue_on_failure=True),
+                structs.replace(failing, needs=("t",)),
+                delay("b", "a"),
+                structs.replace(delay("c", "a", "b"), runs="always"),
+                structs.replace(delay("d", "c"), runs="onFailure"),
+            )
+            events = await until_end(stream, attempt())
+
+        ends = {event.task: event.phase for event in events if isinstance(event, TaskChanged)}
+        assert ends == {
+            "t": TaskPhase.FAILED,
+            "a": TaskPhase.FAILED,
+            "b": TaskPhase.OMITTED,
+            "c": TaskPhase.SUCCEEDED,
+            "d": TaskPhase.SKIPPED,
+        }
+        assert isinstance(events[-1], AttemptEnded)
+        assert (events[-1].end, events[-1].reason) == (AttemptEndKind.FAILED, "task a: exit code 1")
+
+    async def test_failed_results_are_results(self, cluster: ClusterAdapter) -> None:
+        """The create brings them from earlier epochs: their tasks do not run again."""
+        if AFTER_FAILURE not in (await cluster.probe()).features:
+            pytest.skip("the cluster does not know failed results, and gets none")
+        async with watching(cluster) as stream:
+            await create(
+                cluster,
+                attempt(epoch=2),
+                delay("a", seconds=60),
+                structs.replace(delay("b", "a"), runs="always"),
+                results=[TaskResult(task="a", failure=TaskPhase.FAILED, reason="exit code 1")],
+            )
+            events = await until_end(stream, attempt(epoch=2))
+
+        assert {event.task for event in events if isinstance(event, TaskChanged)} == {"b"}
+        assert isinstance(events[-1], AttemptEnded)
+        assert (events[-1].end, events[-1].reason) == (AttemptEndKind.FAILED, "task a: exit code 1")
 
 
 class LogConformance(CheckedAdapter):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from clusters.protocol_bounds import TRIES_CARRIED
 from gateway.core.resume import Resumption, resume
@@ -144,3 +145,30 @@ def test_no_more_tries_are_carried_than_a_cluster_takes() -> None:
     rows = [row("scan", phase=TaskPhase.RETRYING, failed=2**63 - 1)]
 
     assert resumed(CHAIN, rows, incarnation="old").tries == {"scan": TRIES_CARRIED}
+
+
+def test_failures_are_carried_in_the_order_in_which_they_happened() -> None:
+    """The first is the reason for which the shard fails; what could be made again on another disk is not."""
+    rows = [
+        structs.replace(row("verify", phase=TaskPhase.FAILED), ended_at=9.0, reason="exit code 2"),
+        structs.replace(row("pack", phase=TaskPhase.FAILED), ended_at=8.0, reason="exit code 1", output=None),
+        row("publish", phase=TaskPhase.OMITTED),
+        row("scan"),
+    ]
+
+    found = resumed((*CHAIN, task("x", "pack", scope="region")), rows, incarnation="new")
+
+    assert [(result.task, result.phase, result.reason) for result in found.results] == [
+        ("scan", TaskPhase.SUCCEEDED, ""),
+        ("publish", TaskPhase.OMITTED, ""),
+        ("pack", TaskPhase.FAILED, "exit code 1"),
+        ("verify", TaskPhase.FAILED, "exit code 2"),
+    ]
+    assert found.remade == ()
+
+
+def test_a_cluster_that_does_not_know_failed_results_gets_none() -> None:
+    """It would take them for successes."""
+    rows = [row("scan"), row("pack", phase=TaskPhase.FAILED), row("verify", phase=TaskPhase.OMITTED)]
+    found = resume(CHAIN, rows, incarnation="old", carries_failures=False)
+    assert [result.task for result in found.results] == ["scan"]

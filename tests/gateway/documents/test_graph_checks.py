@@ -59,3 +59,25 @@ def test_a_doubled_name_hides_no_cycle() -> None:
         "/spec/tasks/3/name": "a is the name of 3 tasks",
         "/spec/tasks/0/needs": "cycle: a -> b -> a",
     }
+
+
+def test_targets_are_tasks() -> None:
+    a, b = task("alpha"), task("beta", needs=["alpha"])
+    assert errors_in(document(a, b, targets=["beta", "alpa", "beta"])) == {
+        "/spec/targets/1": "there is no task alpa; did you mean alpha?",
+        "/spec/targets/2": "beta is named twice",
+    }
+    assert errors_in(document(a, b, targets=["beta"])) == {}
+
+
+def test_collect_needs_no_task_that_targets_leave_out() -> None:
+    found = errors_in(document(task("a"), task("b"), targets=["a"], collect=[task("c", needs=["b"])]))
+    assert found == {"/spec/collect/0/needs/0": "b does not run: no target needs it"}
+
+
+def test_what_runs_after_others_needs_some() -> None:
+    found = errors_in(document(task("a", runs="onFailure"), task("b", whenSkipped="skip", runs="always")))
+    assert found == {
+        "/spec/tasks/0/runs": "it needs no task whose failure it could run after: name some in needs",
+        "/spec/tasks/1/whenSkipped": "it needs no task that could be skipped: name some in needs",
+    }
