@@ -37,6 +37,7 @@ COLORS: Final[Mapping[str, str]] = {
     "Dispatching": "cyan",
     "Warming": "cyan",
     "Pending": "dim",
+    "Waiting": "dim",
     "Retrying": "yellow",
     "Suspect": "yellow",
     "Degraded": "yellow",

@@ -164,6 +164,14 @@ test_a_deadline_beyond_the_maximum if case(fixtures.submitting({"deadlineSeconds
 	"reasons": [{"rule": "deadline.maximum", "message": "deadline: 3601 s, and the tenant may have 3600 s"}],
 })
 
+test_finally_within_the_maximum if case(fixtures.submitting({"finallySeconds": 3600}), permitted(everywhere))
+
+test_finally_beyond_the_maximum if case(fixtures.submitting({"finallySeconds": 3601}), {
+	"allow": false,
+	"rules": ["deadline.maximum"],
+	"reasons": [{"rule": "deadline.maximum", "message": "finally: 3601 s, and the tenant may have 3600 s"}],
+})
+
 test_a_tenant_without_limits_but_its_regions if case(
 	research(fixtures.submitting({"priority": 9, "shards": {"count": 1000}, "deadlineSeconds": 1000000, "tasks": [task("delay")]})),
 	{"allow": true, "obligations": {"regions": ["shenzhen"]}},

@@ -15,9 +15,10 @@ def cancel(
     url: Url = None,
     token: Token = None,
 ) -> int:
-    """Cancel runs: no more of their tasks start, and running tasks are stopped.
+    """Cancel runs: no more of their tasks start, running tasks are stopped; then their `finally` runs.
 
-    Goes on after a run that cannot be cancelled; the exit code is that of the first failure.
+    Cancelled again while `finally` runs, that is stopped too. Goes on after a run that cannot be cancelled;
+    the exit code is that of the first failure.
     """
     shown = Format.NAME if quiet else output
     return post_to_runs("cancel", (run, *more), shown, url=url, token=token)
