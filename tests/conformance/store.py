@@ -6,6 +6,7 @@ from tests.conformance.store_decisions import DecisionsConformance
 from tests.conformance.store_exceptions import ExceptionsConformance
 from tests.conformance.store_operations import OperationsConformance
 from tests.conformance.store_retention import RetentionConformance
+from tests.conformance.store_retries import RetriesConformance
 from tests.conformance.store_rollbacks import RollbacksConformance
 from tests.conformance.store_rollout import RolloutConformance
 from tests.conformance.store_routing import RoutingConformance
@@ -23,6 +24,7 @@ class StoreConformance(
     ExceptionsConformance,
     OperationsConformance,
     RetentionConformance,
+    RetriesConformance,
     RollbacksConformance,
     RolloutConformance,
     RoutingConformance,

@@ -36,7 +36,8 @@ YEAR_10000: Final = 253_402_300_800
 Waits: TypeAlias = Mapping[tuple[int, str], dict[str, Any]]
 """What tasks wait for, by shard and name, as `waits_of` returns it."""
 ENDED: Final = frozenset({"Succeeded", "Failed", "Quarantined", "Cancelled", "Cancelling"})
-FINISHED: Final = frozenset({"Succeeded", "Skipped"})
+HAVE_ENDED: Final = frozenset({"Succeeded", "Skipped", "Failed", "Omitted"})
+"""The phases of tasks that hold up none that need them."""
 
 
 @command
@@ -65,6 +66,8 @@ def describe(
     screen.print(f"{format_head(found)}  {submitter}")
     screen.print(_format_times(found), markup=False)
     screen.print(f"permitted: {', '.join(found['permitted']) or 'nowhere'}", markup=False)
+    if tolerated := _tolerated_failures(found):
+        screen.print(f"failed, and tolerated (continueOnFailure): {', '.join(tolerated)}", markup=False)
     screen.print()
     screen.print(_shard_table(found))
     screen.print()
@@ -145,6 +148,17 @@ def _task_reason(task: dict[str, Any]) -> str:
     return "; ".join(filter(None, (reason, f"try {failure['tries']} failed: {failure['reason']}")))
 
 
+def _tolerated_failures(run: dict[str, Any]) -> list[str]:
+    """Returns the names of the tasks that have failed, without failing the run for it."""
+    tolerated = {
+        task["name"]
+        for shard in run["shards"]
+        for task in tasks_of(run, shard["index"])
+        if task.get("continueOnFailure")
+    }
+    return sorted(tolerated & {task["task"] for task in run["tasks"] if task["phase"] == "Failed"})
+
+
 def _waiting_rows(run: dict[str, Any], waits: Waits) -> Iterator[list[object]]:
     """Yields a table row for each task of an open shard that has not started, with what it waits for.
 
@@ -159,7 +173,7 @@ def _waiting_rows(run: dict[str, Any], waits: Waits) -> Iterator[list[object]]:
         for task in tasks_of(run, shard["index"]):
             if (shard["index"], task["name"]) in phases:
                 continue
-            left = [n for n in task["needs"] if phases.get((shard["index"], n)) not in FINISHED]
+            left = [n for n in task["needs"] if phases.get((shard["index"], n)) not in HAVE_ENDED]
             if left:
                 reason = f"waits for {', '.join(left)}"
             elif (wait := waits.get((shard["index"], task["name"]))) is not None:

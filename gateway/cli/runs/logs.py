@@ -112,14 +112,21 @@ def _choose_task(tasks: list[dict[str, Any]], shard: str, name: str | None) -> s
         names = _newest_first(tasks, shard)
         _note(_heading(names[0], {"shard": shard}, names))
         return names[0]
-    if any(task["task"] == name and task["phase"] == "Skipped" for task in tasks):
-        raise CliError(f"{name} was skipped: its condition did not hold", code=Exit.NOT_FOUND)
+    for task in tasks:
+        if task["task"] == name and _never_ran(task):
+            why = task["reason"] or "its condition did not hold"
+            raise CliError(f"{name} was {task['phase'].lower()}: {why}", code=Exit.NOT_FOUND)
     return name
+
+
+def _never_ran(task: dict[str, Any]) -> bool:
+    """Returns whether a task was decided against before it began, and so has no log."""
+    return task["phase"] in ("Skipped", "Omitted") or (task["phase"] == "Stopped" and not task["tries"])
 
 
 def _newest_first(tasks: list[dict[str, Any]], shard: str) -> list[str]:
     """Returns the names of the tasks that have started, the last started first. Raises `CliError` if none."""
-    started = [task for task in tasks if task["phase"] != "Skipped"]
+    started = [task for task in tasks if not _never_ran(task)]
     if not started:
         raise CliError(f"no task of shard {shard} has started", code=Exit.NOT_FOUND)
     return [str(task["task"]) for task in sorted(started, key=lambda t: t["started_at"], reverse=True)]

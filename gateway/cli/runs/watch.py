@@ -232,7 +232,7 @@ def _live_view(run: dict[str, Any], history: list[Entry]) -> RenderableType:
     spec = run["workflow"]["spec"]
     later = sum(len(spec.get(stage, ())) for stage in STAGE_SHARDS.values())
     total = max(1, len(spec["tasks"]) * run["shard_count"] + later)
-    done = run["task_phases"].get("Succeeded", 0) + run["task_phases"].get("Skipped", 0)
+    done = sum(run["task_phases"].get(phase, 0) for phase in ("Succeeded", "Skipped", "Failed", "Omitted"))
     running: dict[int, list[str]] = {}
     for task in run["tasks"]:
         if task["phase"] in ("Running", "Retrying"):

@@ -240,3 +240,24 @@ async def test_what_would_hold_up_others_is_too_large(client: httpx.AsyncClient)
     await applied(client, 1, text="x")
     large = {"workflow": "nightly", "params": {"text": "x" * 65_536}}
     assert (await client.post("/v1/runs", json=large)).status_code == 422
+
+
+async def test_a_submission_by_name_may_name_targets(client: httpx.AsyncClient) -> None:
+    """Only what they need runs; the version keeps all of its tasks."""
+    whole = document(1)
+    first = whole["spec"]["tasks"][0]
+    whole["spec"]["tasks"] = [first, first | {"name": "other"}]
+    assert (await client.post(WORKFLOWS, json=whole)).status_code == 201
+    body = {"workflow": "nightly", "targets": ["other"]}
+    sent = await client.post("/v1/runs", json=body, headers={"idempotency-key": "k"})
+    assert sent.status_code == 202, sent.text
+    spec = (await client.get(f"/v1/runs/{sent.json()['id']}")).json()["workflow"]["spec"]
+    assert [task["name"] for task in spec["tasks"]] == ["other"]
+
+    again = await client.post("/v1/runs", json=body, headers={"idempotency-key": "k"})
+    assert (again.status_code, again.json()["id"]) == (200, sent.json()["id"])
+    all_of_it = {"workflow": "nightly"}
+    other = await client.post("/v1/runs", json=all_of_it, headers={"idempotency-key": "k"})
+    assert other.status_code == 422
+    unknown = await client.post("/v1/runs", json={"workflow": "nightly", "targets": ["a", "x"]})
+    assert [error["pointer"] for error in unknown.json()["errors"]][-1] == "/targets/1"

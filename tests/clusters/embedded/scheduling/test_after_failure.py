@@ -1,5 +1,6 @@
 """Tests what happens in a shard after a task's failure."""
 
+import msgspec
 import pytest
 
 from clusters.embedded.scheduling.launch import Outcome
@@ -190,3 +191,26 @@ def test_a_long_chain_of_omitted_tasks_is_decided_about_at_once(cluster: Stepped
 
     assert set(cluster.phases.values()) == {TaskPhase.FAILED, TaskPhase.OMITTED}
     assert cluster.end_of_attempt[0] is AttemptEndKind.FAILED
+
+
+def test_results_of_older_versions_are_read() -> None:
+    """Journals and gateways from before failed results write `skipped` alone."""
+    old = msgspec.json.decode(b'{"task":"a","skipped":true,"output":null}', type=TaskResult)
+    assert (old.phase, old.reason) == (TaskPhase.SKIPPED, "")
+    done = msgspec.json.decode(b'{"task":"a","skipped":false,"output":[1]}', type=TaskResult)
+    assert (done.phase, done.output) == (TaskPhase.SUCCEEDED, [1])
+    # What they are sent is what they know.
+    skipped = TaskResult(task="a", skipped=True, reason="its condition is false")
+    assert msgspec.json.decode(msgspec.json.encode(skipped))["skipped"] is True
+
+
+def test_an_attempt_that_an_older_version_has_failed_ends_as_failed(cluster: SteppedCluster) -> None:
+    """Its journal has no result of the failed task; the region was upgraded before the attempt's end."""
+    cluster.create(task("a"), task("b"))
+    cluster.end("a", BROKEN)
+    cluster.db.execute("delete from task where task = 'a'")
+    cluster.crash()
+    cluster.create(task("a"), task("b"))
+
+    assert cluster.names == []
+    assert cluster.end_of_attempt == (AttemptEndKind.FAILED, "task a: exit code 1")

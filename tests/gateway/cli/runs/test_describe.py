@@ -152,3 +152,34 @@ def test_stages_are_shown_by_their_names(httpserver: HTTPServer, capsys: pytest.
         "f": ("finally", "the shards before it"),
         "g": ("finally", "f"),
     }
+
+
+def test_a_tolerated_failure_and_what_never_ran_are_shown(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that has Succeeded does not hide what has failed in it."""
+    tasks = [
+        {"name": "a", "continueOnFailure": True},
+        {"name": "b", "needs": ["a"]},
+        {"name": "c", "needs": ["b"]},
+        {"name": "d", "needs": ["b"], "runs": "always"},
+    ]
+    shard = {"index": 0, "phase": "Running", "region": "b", "epoch": 1, "failovers": 0}
+    found = run("r1") | {
+        "permitted": [],
+        "shards": [shard | {"attempts_lost": 0, "orphans": [], "reason": ""}],
+        "tasks": [
+            task("a", "Failed") | {"reason": "exit code 3"},
+            task("b", "Failed") | {"reason": "exit code 1"},
+            task("c", "Omitted") | {"reason": "b failed"},
+        ],
+        "tasks_left_out": 0,
+        "workflow": {"spec": {"tasks": tasks}},
+    }
+    httpserver.expect_request("/v1/runs/r1").respond_with_json(found)
+    httpserver.expect_request("/v1/runs/r1/waits").respond_with_json({"items": []})
+    assert describe("r1", url=httpserver.url_for(""), token="t") == Exit.DONE
+    out = capsys.readouterr().out
+    assert "failed, and tolerated (continueOnFailure): a\n" in out
+    assert "b failed" in out
+    assert "waits for b" not in out

@@ -143,3 +143,12 @@ def test_a_log_is_followed_over_the_pause_before_a_retry(capsys: pytest.CaptureF
     gateway = Gateway(("Retrying", 1, line(1, "one\n", 4)), ("Succeeded", 1, line(1, "two\n", 8)))
     gateway.follow()
     assert (capsys.readouterr().out, gateway.offsets) == ("one\ntwo\n", ["0", "4"])
+
+
+def test_a_task_that_was_omitted_has_no_log_and_the_reason_is_printed(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    omitted = task("b", "Omitted") | {"reason": "a failed"}
+    httpserver.expect_request("/v1/runs/r1").respond_with_json({"tasks": [task("a", "Failed"), omitted]})
+    assert logs("r1", "b", url=httpserver.url_for(""), token="t") == Exit.NOT_FOUND
+    assert "b was omitted: a failed" in capsys.readouterr().err

@@ -96,3 +96,17 @@ def test_a_run_that_is_followed_is_named_once(
         submit(str(tmp_path / "w.yaml"), watch=True, quiet=True, url=httpserver.url_for(""), token="t") == 0
     )
     assert capsys.readouterr().out == "r1\n"
+
+
+def test_targets_are_sent_with_a_document_and_with_a_name(tmp_path: Path, httpserver: HTTPServer) -> None:
+    (tmp_path / "w.yaml").write_text("spec: {tasks: [{name: a}]}")
+    url = httpserver.url_for("")
+    httpserver.expect_ordered_request(
+        "/v1/runs", json={"spec": {"tasks": [{"name": "a"}], "targets": ["a", "b"]}}
+    ).respond_with_json(run("r1"), status=202)
+    httpserver.expect_ordered_request(
+        "/v1/runs", json={"workflow": "nightly", "params": {}, "targets": ["a"]}
+    ).respond_with_json(run("r2"), status=202)
+
+    assert submit(str(tmp_path / "w.yaml"), target=("a", "b"), url=url, token="t") == Exit.DONE
+    assert submit(workflow="nightly", target=("a",), url=url, token="t") == Exit.DONE
