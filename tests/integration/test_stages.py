@@ -230,7 +230,8 @@ async def test_finally_outlives_the_gateway_and_its_region(
 
         victim = await until(began)
         await asyncio.sleep(rng.uniform(0.0, 1.0))  # the moment of the kill is what is random here
-        for name in ("gateway", victim) if number % 3 == 2 else (rng.choice(["gateway", victim]),):
+        killed = [("gateway",), (victim,), ("gateway", victim)][number % 3]
+        for name in killed:
             stack.kill(name)
             await stack.processes[name].wait()
             if name == "gateway":
@@ -243,7 +244,8 @@ async def test_finally_outlives_the_gateway_and_its_region(
         finals = [task for task in found["tasks"] if task["shard"] >= 1_000_000]
         assert Counter(task["phase"] for task in finals) == {"Succeeded": 4}
         starts = Counter({name: len(written(folder, name)) for name in steps})
-        # A task under way at the kill may have begun twice, and nothing else.
         assert all(1 <= starts[name] <= 2 for name in steps), starts
-        assert starts.total() <= 5, starts
-        print(f"round {number}: {victim} ran it, starts {dict(starts)}")
+        # Its region went on while the gateway was away. One that is killed has one task under way, and one at
+        # most whose end was not reported yet; but if no gateway listened, all that it had finished.
+        assert starts.total() <= (4, 6, 8)[number % 3], (killed, starts)
+        print(f"round {number}: {killed} killed, starts {dict(starts)}")

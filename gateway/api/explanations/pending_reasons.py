@@ -20,7 +20,7 @@ from gateway.regions.placement_demand import demand_of
 from gateway.regions.region_condition import RegionCondition
 from gateway.regions.region_view import RegionView
 from gateway.store.interface import Store
-from waypost.workflow.stages import shard_name, stage_of
+from waypost.workflow.stages import FINALLY_SHARD, shard_name, stage_of
 from waypost.workflow.task import TaskSpec
 from waypost.workflow.task_phase import TaskPhase
 
@@ -46,6 +46,8 @@ def pending_reason(run: Run, shards: Sequence[Shard], services: Services, at: fl
     if not pending:
         return None
     wait = _shards_wait(len(pending))
+    if pending[0].index == FINALLY_SHARD and (ending := _ending_in(shards, services)):
+        return f"{wait}: finally begins when no attempt of the run is left in {', '.join(ending)}"
     if services.cut_off() and not any(region.condition.reachable for region in services.regions()):
         return f"{wait}: this gateway takes itself to be cut off from its regions, and none answers"
     try:
@@ -114,6 +116,12 @@ def _processor_wait(task: TaskSpec, shard: Shard, region: RegionView | None) -> 
     owned = "" if region.cpu is None else f" of {region.cpu:g}"
     queue = "1 task waits" if region.queued == 1 else f"{region.queued} tasks wait"
     return f"for a processor in {shard.region} (it asks for {task.resources.cpu:g}{owned}; {queue} there)"
+
+
+def _ending_in(shards: Sequence[Shard], services: Services) -> list[str]:
+    """Returns the regions that answer and in which attempts that were given up may still run."""
+    answering = {region.name for region in services.regions() if region.condition.reachable}
+    return sorted({orphan.region for shard in shards for orphan in shard.orphans} & answering)
 
 
 def _shards_wait(count: int) -> str:

@@ -11,7 +11,7 @@ from gateway.api.explanations.pending_reasons import pending_reason, task_waits
 from gateway.api.http.services import Services
 from gateway.core.history import HistoryKind
 from gateway.core.run import TaskRow
-from gateway.core.shard_states import Event, Phase, advance
+from gateway.core.shard_states import Event, Orphan, Phase, advance
 from gateway.regions.region_condition import RegionCondition, Taint
 from gateway.regions.region_view import RegionView
 from gateway.store.interface import ShardWrite, Store
@@ -55,6 +55,24 @@ async def test_waiting_for_a_turn_or_a_pause_is_a_reason(
     assert run is not None
     shards = [structs.replace(shard, not_before=run.created_at + pause) for shard in await store.shards(name)]
     assert pending_reason(run, shards, services, run.created_at) == f"2 shards wait {said}"
+
+
+async def test_finally_waits_for_attempts_that_are_being_ended(
+    client: httpx.AsyncClient, store: Store, services: Services, document: dict[str, Any]
+) -> None:
+    """Not for a turn, though a region would fit; and not for those in a region that is lost."""
+    document["spec"]["finally"] = [{"name": "last", "type": "delay", "run": {"seconds": 1}}]
+    name = (await client.post("/v1/runs", json=document)).json()["id"]
+    run = await store.run(name)
+    assert run is not None
+    *rest, last = await store.shards(name)
+    orphans = (Orphan(region="beijing", epoch=1), Orphan(region="lost", epoch=2))
+    shards = [structs.replace(shard, phase=Phase.FAILED, orphans=orphans) for shard in rest]
+    shards.append(structs.replace(last, phase=Phase.PENDING))
+
+    assert pending_reason(run, shards, services, run.created_at) == (
+        "1 shard waits: finally begins when no attempt of the run is left in beijing"
+    )
 
 
 async def test_a_gateway_that_no_region_answers_gives_itself_as_the_reason(
