@@ -83,6 +83,12 @@ COMMANDS: Final = (
         "Istio: who may reach which service, from YAML in Git.",
     ),
     ("token", "gateway.cli.token:app", BUILD, "Make tokens for development."),
+    (
+        "simulate",
+        "gateway.cli.simulation.simulate:app",
+        BUILD,
+        "Try a cluster's queue in virtual time.",
+    ),
     ("convert", "gateway.cli.convert:convert", BUILD, "Turn a recorded workflow (WfFormat) into a document."),
 )
 """The subcommands of `waypost`, each as (name, import string, group in the help, first line of its help)."""

@@ -1,0 +1,89 @@
+"""Runs the study of docs/simulation.md: prints its tables, and draws its plot with matplotlib.
+
+Usage: python -m docs.simulation_study [--sets 40], after `pip install -r docs/requirements.lock`.
+"""
+
+import argparse
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from matplotlib.figure import Figure
+
+from clusters.embedded.queueing.policies import QueuePolicy
+from clusters.embedded.queueing.queue_settings import QueueSettings
+from clusters.embedded.simulation.loads import Service, periodic, poisson, random_jobs
+from clusters.embedded.simulation.periodic_theory import liu_layland, theory_of
+from clusters.embedded.simulation.queueing_theory import mean_wait
+from clusters.embedded.simulation.virtual_cluster import VirtualCluster
+
+PICTURE: Final = Path(__file__).parent / "images" / "simulation.png"
+JOBS: Final = 4
+UTILIZATIONS: Final = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
+QUEUES: Final = (
+    (1, 0.5, Service.EXPONENTIAL, 20_000),
+    (1, 0.8, Service.EXPONENTIAL, 40_000),
+    (4, 0.8, Service.EXPONENTIAL, 20_000),
+    (16, 0.9, Service.EXPONENTIAL, 20_000),
+    (1_000, 0.98, Service.EXPONENTIAL, 60_000),
+    (1, 0.5, Service.CONSTANT, 20_000),
+    (1, 0.5, Service.LOGNORMAL, 40_000),
+)
+
+
+def kept(policy: QueuePolicy, utilization: float, *, sets: int, pieces: int) -> tuple[float, float]:
+    """Returns the parts of random job sets that meet all deadlines: measured, and by the theory that applies."""
+    dice, met, proven = random.Random(f"{utilization}"), 0, 0
+    for _ in range(sets):
+        jobs = random_jobs(JOBS, utilization, dice)
+        load = periodic(jobs, seconds=100.0, pieces=pieces)
+        met += VirtualCluster(1, QueueSettings(policy=policy)).run(load).missed == 0
+        proven += theory_of(jobs, policy, pieces=pieces).schedulable is True
+    return met / sets, proven / sets
+
+
+def draw(curves: Sequence[tuple[str, str, Sequence[float]]]) -> None:
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for name, style, values in curves:
+        axes.plot(UTILIZATIONS, values, style, label=name)
+    axes.axvline(liu_layland(JOBS), color="gray", linestyle=":", label="Liu and Layland's bound (preemptive)")
+    axes.set_xlabel(f"utilization of {JOBS} random periodic jobs, one worker")
+    axes.set_ylabel("job sets that meet all deadlines")
+    axes.legend(fontsize="small")
+    figure.savefig(PICTURE, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sets", type=int, default=40)
+    sets = parser.parse_args().sets
+    print("| workers | load | run times | mean wait by theory | simulated (95 %) |")
+    print("| --- | --- | --- | --- | --- |")
+    for workers, load, service, runs in QUEUES:
+        rate = workers * load
+        arrivals = poisson(rate=rate, service=service, mean=1.0, runs=runs, seed=2)
+        wait = VirtualCluster(workers, QueueSettings(policy=QueuePolicy.FIFO)).run(arrivals).summary().wait
+        expected = mean_wait(workers=workers, rate=rate, mean=1.0, service=service) or (float("nan"), "none")
+        print(
+            f"| {workers:,} | {load} | {service} | {expected[0]:.4g} s ({expected[1]}) "
+            f"| {wait.mean:.4g} +- {wait.error:.2g} s |",
+            flush=True,
+        )
+    curves = []
+    for policy, color in ((QueuePolicy.RATE_MONOTONIC, "C0"), (QueuePolicy.EDF, "C1")):
+        for pieces, mark in ((1, "s"), (20, "o")):
+            found = [kept(policy, utilization, sets=sets, pieces=pieces) for utilization in UTILIZATIONS]
+            name = f"{policy}, runs of {pieces} task{'s' * (pieces > 1)}"
+            curves.append((f"{name}: simulated", f"{color}{mark}-", [met for met, _ in found]))
+            curves.append((f"{name}: proven", f"{color}{mark}--", [proven for _, proven in found]))
+            print(
+                f"| {name} | " + " | ".join(f"{met:.0%} ({proven:.0%})" for met, proven in found) + " |",
+                flush=True,
+            )
+    draw(curves)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""`waypost simulate`: periodic jobs, Poisson arrivals or recorded workflows on a simulated cluster."""
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+from msgspec import structs
+
+from clusters.embedded.queueing.policies import QueuePolicy
+from clusters.embedded.queueing.queue_settings import QueueSettings
+from clusters.embedded.simulation.loads import (
+    Arrival,
+    Job,
+    Service,
+    periodic,
+    poisson,
+    random_jobs,
+    recorded,
+)
+from clusters.embedded.simulation.measures import Measures
+from clusters.embedded.simulation.periodic_theory import theory_of, worst_response
+from clusters.embedded.simulation.queueing_theory import mean_wait
+from clusters.embedded.simulation.virtual_cluster import VirtualCluster
+from gateway.cli.arguments import Format, Output
+from gateway.cli.documents import JSON, document_error, read_bytes, read_value
+from gateway.cli.errors import CliError, Exit
+from gateway.cli.output import command
+from gateway.cli.simulation.report import Simulated, print_results
+from gateway.core.errors import GatewayError
+from gateway.documents.wfformat import from_wfformat
+from waypost.workflow.task import TaskSpec
+
+WORKERS_MAXIMUM: Final = 10_000
+SHOWN_RESPONSES: Final = 2_000
+
+app = App(name="simulate", help="Run a cluster's scheduler under a virtual clock, beside theory.")
+
+Policies = Annotated[
+    tuple[QueuePolicy, ...],
+    Parameter(name="--policy", negative="", help="The queue's policy. May be repeated, to compare."),
+]
+Workers = Annotated[
+    tuple[Annotated[int, Parameter(validator=Number(gte=1, lte=WORKERS_MAXIMUM))], ...],
+    Parameter(name="--workers", negative="", help="Processors, 1 to 10,000. May be repeated."),
+]
+Aging = Annotated[
+    float, Parameter(name="--aging-seconds", validator=Number(gte=0), help="As --queue-aging-seconds.")
+]
+Seed = Annotated[int, Parameter(help="The same seed gives the same load.")]
+Runs = Annotated[int, Parameter(validator=Number(gte=1, lte=10_000_000), help="How many arrive.")]
+Pieces = Annotated[
+    int,
+    Parameter(
+        validator=Number(gte=1, lte=1_000),
+        help="Tasks, one after the other, that a run is cut into: between them others are served.",
+    ),
+]
+Plot = Annotated[bool, Parameter(negative="", help="Plot the response times as text.")]
+
+
+@app.command
+@command
+def jobs(
+    *jobs: Annotated[str, Parameter(help="Periodic jobs, as SECONDS/PERIOD: 1/4 runs 1 s every 4 s.")],
+    random_jobs: Annotated[
+        int | None,
+        Parameter(validator=Number(gte=1, lte=1_000), help="Draw so many."),
+    ] = None,
+    utilization: Annotated[
+        float, Parameter(validator=Number(gt=0, lte=100), help="Of the drawn jobs, in all.")
+    ] = 0.7,
+    seconds: Annotated[float, Parameter(validator=Number(gt=0), help="Of virtual time.")] = 1_000.0,
+    policy: Policies = (QueuePolicy.RATE_MONOTONIC, QueuePolicy.EDF),
+    workers: Workers = (1,),
+    pieces: Pieces = 1,
+    aging_seconds: Aging = 60.0,
+    seed: Seed = 1,
+    plot: Plot = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Periodic jobs, each due before its next: deadline misses, beside the theory of one worker."""
+    chosen = [_job(text) for text in jobs]
+    if bool(chosen) == (random_jobs is not None):
+        raise CliError("name jobs, as 1/4 2/6, or draw some with --random-jobs", code=Exit.USAGE)
+    if random_jobs is not None:
+        chosen = _drawn(random_jobs, utilization, seed)
+
+    def theory(one: QueuePolicy, count: int, found: Measures) -> dict[str, Any]:
+        if count > 1:
+            return {}
+        values: dict[str, Any] = structs.asdict(theory_of(chosen, one, pieces=pieces))
+        if one is QueuePolicy.RATE_MONOTONIC:
+            # Of jobs that are alike the first stands for all.
+            values["worst responses (measured, bound)"] = ", ".join(
+                f"{job} {found.worst.get(str(job), 0.0):.4g} {worst_response(chosen, at, pieces=pieces):.4g}"
+                for at, job in enumerate(chosen[:10])
+            )
+        return values
+
+    load = partial(periodic, chosen, seconds=seconds, pieces=pieces)
+    found = _simulate("periodic jobs", load, policy, workers, aging_seconds, theory)
+    print_results(list(found), output, plot=plot)
+
+
+@app.command
+@command
+def arrivals(
+    *,
+    load: Annotated[
+        float, Parameter(validator=Number(gt=0, lte=2), help="Work that comes, as part of what can be done.")
+    ] = 0.8,
+    service: Annotated[Service, Parameter(help="The distribution of run times.")] = Service.EXPONENTIAL,
+    mean: Annotated[float, Parameter(validator=Number(gt=0), help="The mean run time, in seconds.")] = 1.0,
+    runs: Runs = 20_000,
+    policy: Policies = (QueuePolicy.FIFO,),
+    workers: Workers = (1,),
+    aging_seconds: Aging = 60.0,
+    seed: Seed = 1,
+    plot: Plot = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Random arrivals (Poisson) of runs of one task: waiting times, beside queueing theory."""
+
+    def theory(_: QueuePolicy, count: int, __: Measures) -> dict[str, Any]:
+        found = mean_wait(workers=count, rate=load * count / mean, mean=mean, service=service)
+        return {} if found is None else {f"mean wait by {found[1]}": found[0]}
+
+    results = [
+        one
+        for count in workers
+        for one in _simulate(
+            f"{service} arrivals, load {load:g}",
+            partial(poisson, rate=load * count / mean, service=service, mean=mean, runs=runs, seed=seed),
+            policy,
+            (count,),
+            aging_seconds,
+            theory,
+        )
+    ]
+    print_results(results, output, plot=plot)
+
+
+@app.command
+@command
+def workflows(
+    *files: Annotated[Path, Parameter(help="Recorded workflows, WfFormat 1.5.")],
+    rate: Annotated[float, Parameter(validator=Number(gt=0), help="Arrivals a second, at random.")] = 0.01,
+    scale: Annotated[float, Parameter(help="What a recorded second of run time becomes.")] = 1.0,
+    runs: Runs = 100,
+    policy: Policies = (QueuePolicy.PRIORITY,),
+    workers: Workers = (16,),
+    aging_seconds: Aging = 60.0,
+    seed: Seed = 1,
+    plot: Plot = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Recorded workflows that arrive at random: response times of whole DAGs."""
+    if not files:
+        raise CliError("name a recorded workflow, a file in WfFormat 1.5", code=Exit.USAGE)
+    tasks = [(file.name, _recorded_tasks(str(file), scale)) for file in files]
+    found = _simulate(
+        f"{len(files)} recorded workflows",
+        partial(recorded, tasks, rate=rate, runs=runs, seed=seed),
+        policy,
+        workers,
+        aging_seconds,
+        lambda *_: {},
+    )
+    print_results(list(found), output, plot=plot)
+
+
+def _simulate(
+    name: str,
+    load: Callable[[], Iterable[Arrival]],
+    policies: Iterable[QueuePolicy],
+    workers: Iterable[int],
+    aging_seconds: float,
+    theory: Callable[[QueuePolicy, int, Measures], dict[str, Any]],
+) -> Iterator[Simulated]:
+    """Runs the load under each policy, on each number of workers."""
+    workers = tuple(workers)
+    for policy in policies:
+        for count in workers:
+            settings = QueueSettings(policy=policy, aging_seconds=aging_seconds, tasks=100_000_000)
+            measures = VirtualCluster(count, settings).run(load())
+            step = max(1, len(measures.responses) // SHOWN_RESPONSES)
+            yield Simulated(
+                load=name,
+                policy=policy,
+                workers=count,
+                result=measures.summary(),
+                theory=theory(policy, count, measures),
+                responses=measures.responses[::step],
+            )
+
+
+def _drawn(count: int, utilization: float, seed: int) -> list[Job]:
+    return random_jobs(count, utilization, random.Random(seed))  # noqa: S311
+
+
+def _job(text: str) -> Job:
+    seconds, _, period = text.partition("/")
+    try:
+        job = Job(seconds=float(seconds), period=float(period))
+    except ValueError:
+        job = Job(seconds=0.0, period=0.0)
+    if not (0 < job.seconds < 1e6 and 0.001 <= job.period < 1e6):
+        raise CliError(f"{text} is no job: write SECONDS/PERIOD, as 1/4 for 1 s every 4 s", code=Exit.USAGE)
+    return job
+
+
+def _recorded_tasks(file: str, scale: float) -> tuple[TaskSpec, ...]:
+    try:
+        return from_wfformat(read_value(file, read_bytes(file), JSON), scale=scale).workflow.spec.tasks
+    except GatewayError as error:
+        raise document_error(f"{file}: {error.detail}", error.errors) from error
