@@ -135,6 +135,7 @@ bench: $(STAMP) ## speed, in ratios: submissions beside the floor, policy, clust
 	$(BIN)/python bench/submissions.py
 	$(BIN)/python -m bench.policy
 	$(BIN)/python bench/cluster.py
+	$(BIN)/python bench/cluster_scale.py
 
 generated: $(STAMP) ## write the parts of docs/ that come from the code
 	$(BIN)/python -m docs.generate

@@ -1,6 +1,7 @@
 """Tests the simulated cluster against theory: waiting times, and deadlines of periodic jobs."""
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -67,6 +68,19 @@ def test_waiting_times_are_those_of_queueing_theory(
     assert expected is not None
     assert abs(measured.wait.mean - expected[0]) < 2.5 * measured.wait.error
     assert measured.utilization == pytest.approx(load, rel=0.08)
+
+
+def test_each_wait_on_one_worker_is_that_of_lindleys_recursion() -> None:
+    """A run waits for as long as the one before it, and its run time, less the time between the two."""
+    load = list(poisson(rate=0.7, service=Service.LOGNORMAL, mean=1.0, runs=500, seed=9))
+    measured = VirtualCluster(1, QueueSettings(policy=QueuePolicy.FIFO)).run(load).summary().wait
+    waits, wait = [0.0], 0.0
+    for before, after in pairwise(load):
+        wait = max(0.0, wait + before.run.tasks[0].run["seconds"] - (after.at - before.at))
+        waits.append(wait)
+
+    assert measured.maximum == pytest.approx(max(waits))
+    assert measured.mean == pytest.approx(sum(waits[50:]) / 450)
 
 
 def test_no_theorem_is_named_where_none_holds() -> None:
