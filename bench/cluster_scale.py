@@ -26,6 +26,7 @@ from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.simulation.loads import SIMULATED, Arrival
 from clusters.embedded.simulation.virtual_cluster import VirtualCluster
 from clusters.embedded.storage.state_folder import TaskFolders
+from clusters.errors import ClusterError
 from clusters.protocol import (
     AttemptEnded,
     AttemptEndKind,
@@ -65,7 +66,12 @@ async def create(node: ClusterNode, tasks: tuple[TaskSpec, ...], shards: int) ->
     spec = RunSpec(run="bench", tasks=tasks, shard_count=shards)
     for shard in range(shards):
         identity = AttemptId(run="bench", shard=shard, epoch=1)
-        await node.apply(Batch(runs=(spec,), creates=(ShardSpec(attempt=identity, fence=fence),)))
+        while True:
+            try:
+                await node.apply(Batch(runs=(spec,), creates=(ShardSpec(attempt=identity, fence=fence),)))
+                break
+            except ClusterError as error:  # the journal is slow: it is sent again, as a gateway does
+                print(f"shard {shard}: {error}")
 
 
 async def ended(node: ClusterNode, shards: int) -> None:

@@ -1,7 +1,7 @@
 """Tests the simulated cluster against theory: waiting times, and deadlines of periodic jobs."""
 
+import heapq
 import random
-from itertools import pairwise
 
 import pytest
 
@@ -70,14 +70,16 @@ def test_waiting_times_are_those_of_queueing_theory(
     assert measured.utilization == pytest.approx(load, rel=0.08)
 
 
-def test_each_wait_on_one_worker_is_that_of_lindleys_recursion() -> None:
-    """A run waits for as long as the one before it, and its run time, less the time between the two."""
-    load = list(poisson(rate=0.7, service=Service.LOGNORMAL, mean=1.0, runs=500, seed=9))
-    measured = VirtualCluster(1, QueueSettings(policy=QueuePolicy.FIFO)).run(load).summary().wait
-    waits, wait = [0.0], 0.0
-    for before, after in pairwise(load):
-        wait = max(0.0, wait + before.run.tasks[0].run["seconds"] - (after.at - before.at))
-        waits.append(wait)
+@pytest.mark.parametrize("workers", [1, 4])
+def test_each_wait_is_that_of_the_plain_recursion(workers: int) -> None:
+    """First in, first out: a run begins when it comes, or when the first worker is free."""
+    load = list(poisson(rate=0.7 * workers, service=Service.LOGNORMAL, mean=1.0, runs=500, seed=9))
+    measured = VirtualCluster(workers, QueueSettings(policy=QueuePolicy.FIFO)).run(load).summary().wait
+    free, waits = [0.0] * workers, []
+    for arrival in load:
+        begins = max(arrival.at, heapq.heappop(free))
+        waits.append(begins - arrival.at)
+        heapq.heappush(free, begins + arrival.run.tasks[0].run["seconds"])
 
     assert measured.maximum == pytest.approx(max(waits))
     assert measured.mean == pytest.approx(sum(waits[50:]) / 450)
