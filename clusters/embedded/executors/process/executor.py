@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 from loguru import logger
@@ -33,13 +34,17 @@ from clusters.embedded.executors.process.sandbox.probe import make_sandbox
 from clusters.embedded.executors.process.sandbox.start_script import Limits
 from clusters.embedded.executors.process.sandbox.task_user import give_to, user_of
 from clusters.embedded.executors.process.settings import ProcessSettings
-from clusters.embedded.executors.process.termination import finish_despite_cancellation, terminate
+from clusters.embedded.executors.process.termination import finish_despite_cancellation, kill_try, terminate
 from clusters.embedded.executors.process.watchdog_client import WatchdogClient
+from clusters.embedded.executors.process.workspace_bounds import WorkspaceBounds
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.secrets.masked_log import MaskedLog
 from clusters.embedded.secrets.secret_files import remove_secrets, write_secrets
 from clusters.embedded.storage.state_folder import TaskFolders
 from waypost.workflow.run_types import ProcessRun
+
+MACHINE_BYTES: Final = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+"""The memory of this machine."""
 
 
 class ProcessExecutor:
@@ -58,6 +63,7 @@ class ProcessExecutor:
         self._sandbox: Sandbox | None = None
         self._watchdog = WatchdogClient(workspaces)
         self._log_limits = LogLimits()
+        self._bounds = WorkspaceBounds(settings.workspace_mib << 20)
 
     def __repr__(self) -> str:
         return f"ProcessExecutor({self._region}, {self._watchdog!r})"
@@ -76,9 +82,11 @@ class ProcessExecutor:
                 self._sandbox = found
         await self._watchdog.__aenter__()
         await self._log_limits.__aenter__()
+        await self._bounds.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._bounds.__aexit__()
         await self._log_limits.__aexit__()
         await self._watchdog.__aexit__()
 
@@ -140,7 +148,7 @@ class ProcessExecutor:
             user=user_of(launch.fairness_key) if sandbox.setpriv else None,
             limits=Limits(
                 processes=settings.processes,
-                memory_bytes=spec.memory_bytes,
+                memory_bytes=spec.memory_bytes or (settings.memory_mib << 20) or MACHINE_BYTES // 2,
                 file_bytes=settings.workspace_mib << 20,
                 cpu_seconds=settings.cpu_seconds,
             ),
@@ -160,16 +168,21 @@ class ProcessExecutor:
             log_begin = log_size(spec.log)
             child = start_process(spec, guard, confinement)
             self._log_limits.add(spec.log)
+            watched = self._bounds.watched(spec.workspace, lambda: kill_try(child, guard))
             try:
                 # A guard is not on the watchdog's list: it kills its command by itself when this process ends
                 # and its socket closes, and has to live to do so.
                 if guard is None:
                     self._watchdog.watch(child.pid)
-                exit_code = await wait_for_exit(child)
+                with watched as bounded:
+                    exit_code = await wait_for_exit(child)
             finally:
                 await self._end(child, guard, spec, status)
+            if bounded.reason:
+                return Outcome(succeeded=False, reason=bounded.reason)
             # A command that failed may have written half of its output: that is not read.
-            return outcome_of_failure(exit_code, guard, status, spec, log_begin) or read_output(output_file)
+            failed = outcome_of_failure(exit_code, guard, confinement, spec, log_begin)
+            return failed or read_output(output_file)
 
     async def _end(
         self,

@@ -77,18 +77,19 @@ def memory_reason(spec: ProcessSpec, reason: str, log_begin: int) -> str:
     cause. Its last output, after byte `log_begin` of its log, usually does: that is searched for it.
     """
     bound = f"{spec.memory_bytes >> 20} MiB (resources.memoryMiB)"
-    if SAYS_MEMORY.search(_tail(spec.log, log_begin)):
+    if SAYS_MEMORY.search(log_tail(spec.log, log_begin)):
         return f"out of memory: {reason}, its memory is limited to {bound}"
     return f"{reason}; its memory was limited to {bound}"
 
 
 def last_line(log: Path, begin: int) -> str:
     """Returns the last line of a log after byte `begin`; empty if there is none."""
-    lines = _tail(log, begin).decode(errors="replace").splitlines()
+    lines = log_tail(log, begin).decode(errors="replace").splitlines()
     return lines[-1] if lines else ""
 
 
-def _tail(log: Path, begin: int) -> bytes:
+def log_tail(log: Path, begin: int) -> bytes:
+    """Returns the end of what was written to a log after byte `begin`; empty where there is no log."""
     try:
         with open(open_regular(log, os.O_RDONLY), "rb") as file:
             size = os.fstat(file.fileno()).st_size

@@ -59,6 +59,10 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
     """What takes the output, and writes it to the log with secrets masked; None for a task without any."""
 
     @property
+    def workspace(self) -> Path:
+        return Path(self.environment["WAYPOST_WORKSPACE"])
+
+    @property
     def wrapper_environment(self) -> dict[str, str]:
         """Returns the environment of the program that starts the command: PATH and the `IDENTITY` variables.
 

@@ -36,6 +36,8 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
     """The most MiB of a sandbox's `/tmp` and of its `/dev/shm`, which are in memory."""
     processes: Annotated[int, Meta(ge=0, le=4_194_304)] = 1_024
     """The most processes and threads of a try in its sandbox; 0 for any number."""
+    memory_mib: Mebibytes = 0
+    """The most MiB of memory of each process whose task names none; 0 for half of this machine's."""
     workspace_mib: Mebibytes = 10_240
     """The most MiB of a shard's workspace, and of one file of a task; 0 for any number."""
     cpu_seconds: Annotated[int, Meta(ge=0, le=1 << 31)] = 0

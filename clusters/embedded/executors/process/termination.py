@@ -58,6 +58,14 @@ async def terminate(
     await clear_leftovers(groups, identity)
 
 
+def kill_try(child: "subprocess.Popen[Any]", guard: LeaseGuard | None) -> None:
+    """Kills the command of a try, without waiting for its end; in a sandbox all processes end with it."""
+    if guard is None:
+        signal_group(child.pid)
+    elif guard.group is not None:
+        signal_group(guard.group)
+
+
 async def _request_end(
     child: "subprocess.Popen[Any]", guard: LeaseGuard | None, status: SandboxStatus | None
 ) -> None:

@@ -74,5 +74,6 @@ def _limit_lines(limits: Limits) -> list[str]:
         # In blocks of 512 bytes, as POSIX has it.
         lines.append(f"ulimit -f {limits.file_bytes >> 9}")
     if limits.cpu_seconds:
-        lines.append(f"ulimit -t {limits.cpu_seconds}")
+        # SIGXCPU at the limit, which says what happened; SIGKILL a second later.
+        lines.append(f"ulimit -S -t {limits.cpu_seconds}; ulimit -H -t {limits.cpu_seconds + 1}")
     return lines

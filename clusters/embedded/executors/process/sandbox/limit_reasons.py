@@ -1,0 +1,31 @@
+"""Recognizes commands that failed at a limit of their sandbox, by their end or by what they wrote last."""
+
+import re
+import signal
+from typing import Final
+
+from clusters.embedded.executors.process.memory_limit import SAYS_MEMORY
+from clusters.embedded.executors.process.sandbox.start_script import Limits
+
+SAYS_PROCESSES: Final = re.compile(
+    rb"can(?:'|no)t (?:fork|start new thread)|unable to (?:fork|create (?:native )?thread)|fork\S* failed"
+    rb"|fork: .*resource temporarily unavailable|BlockingIOError: \[Errno 11\]",
+    re.IGNORECASE,
+)
+SAYS_FILE: Final = re.compile(rb"file too large|file size limit exceeded", re.IGNORECASE)
+
+
+def limit_reached(exit_code: int, limits: Limits, written: bytes) -> str:
+    """Returns a sentence that names the limit at which a command failed; empty if none is to be seen.
+
+    `exit_code` is -N for signal N; `written` is what the command wrote last.
+    """
+    if limits.cpu_seconds and exit_code == -signal.SIGXCPU:
+        return f"a process may use a processor for {limits.cpu_seconds} s (executor.process.cpu_seconds)"
+    if limits.file_bytes and (exit_code == -signal.SIGXFSZ or SAYS_FILE.search(written)):
+        return f"a file may have {limits.file_bytes >> 20} MiB (executor.process.workspace_mib)"
+    if limits.processes and SAYS_PROCESSES.search(written):
+        return f"it may have {limits.processes} processes (executor.process.processes)"
+    if limits.memory_bytes and SAYS_MEMORY.search(written):
+        return f"a process may have {limits.memory_bytes >> 20} MiB of memory (executor.process.memory_mib)"
+    return ""
