@@ -184,3 +184,16 @@ async def test_a_retry_lets_finally_run_once_more_about_the_new_end(world: World
     assert again is not None
     assert again.phase == "Succeeded"
     assert [start.task for start in world.starts].count("f") == 2
+
+
+async def test_a_stage_that_cannot_be_read_ends_its_run_and_nothing_else(world: World) -> None:
+    """An older version had taken it: the gateway goes on, and the run is over."""
+    unreadable = structs.replace(delay("f", 1.0), run={"seconds": 1.0, "failing": 0.0, "x": "${params.gone}"})
+    await world.submit(staged(delay("t", 1.0), unreadable))
+    await until(world, FINALLY_SHARD, Phase.QUARANTINED)
+    stored = await world.store.run("run-000")
+    assert stored is not None
+    assert stored.phase == "Failed"
+    await world.submit(staged(delay("t", 1.0), delay("f", 1.0)))
+    await run(world, 10)
+    assert world.shards["run-001", FINALLY_SHARD].phase is Phase.SUCCEEDED

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from loguru import logger
+from msgspec import structs
+
 from clusters.protocol import OUTPUTS_BYTES
 from gateway.core.instant import Instant
 from gateway.core.run import TaskRow
@@ -19,6 +22,8 @@ from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.settings import FailoverSettings
 from gateway.store.interface import Store
 from gateway.store.stages.rules import ending_status, stages_of
+from waypost.tracing.context import trace_fields
+from waypost.workflow.placeholders import PlaceholderError
 from waypost.workflow.stages import (
     COLLECT_SHARD,
     FINALLY_SHARD,
@@ -60,14 +65,24 @@ def without_early_ends(
 
 
 async def at_stage(run: LoadedRun, shard: Shard, store: Store) -> LoadedRun:
-    """Returns the form of a run that has the tasks of the shard's stage; `run` has those of any stage."""
+    """Returns the form of a run that has the tasks of the shard's stage; `run` has those of any stage.
+
+    It has no tasks, so is not readable, where this version cannot render those that are stored.
+    """
     stage = stage_of(shard.index)
     if not run.readable or stage is run.stage is Stage.MAIN:
         return run
     ending = None
     if stage is Stage.FINALLY and shard.phase is not Phase.WAITING:
         ending = await _ending(store, run)
-    return await asyncio.to_thread(_rendered, run, stage, ending)
+    try:
+        return await asyncio.to_thread(_rendered, run, stage, ending)
+    except (PlaceholderError, RecursionError) as error:
+        name, span = run.stored.id, run.stored.span
+        logger.bind(run=name, **trace_fields(span)).error(
+            "{} of run {} cannot be read: {}", stage, name, error
+        )
+        return replace(run, stage=stage, spec=structs.replace(run.spec, tasks=()), tasks={})
 
 
 def _rendered(run: LoadedRun, stage: Stage, ending: Ending | None) -> LoadedRun:
