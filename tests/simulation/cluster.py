@@ -39,6 +39,7 @@ class ModelCluster:
     """
 
     slots = 100
+    features: tuple[str, ...] = FEATURES
     processors = 10_000
     """The number of tasks that run at once; others wait in the order in which their attempts came."""
     linger_seconds = 0.0
@@ -124,7 +125,7 @@ class ModelCluster:
             held=held,
             seq=self.journal.seq,
             executors=("delay",),
-            features=FEATURES,
+            features=self.features,
         )
 
     def hello(self, now: float) -> Hello:
