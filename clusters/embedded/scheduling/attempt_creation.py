@@ -173,8 +173,6 @@ class AttemptCreation:
         # The one that it had was an uptime of another boot.
         self._set_deadline(attempt, spec)
         for task, end in attempt.interrupted_pauses.items():
-            if attempt.ends_early(task):
-                continue
             # The wall clock may have been set meanwhile: never wait for more than the whole pause.
             whole = retry_pause(attempt.tasks[task].retry, attempt.tries[task])
             attempt.due[task] = step.now + min(max(0.0, end - step.wall), whole)

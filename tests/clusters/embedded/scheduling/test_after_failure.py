@@ -83,6 +83,18 @@ def test_a_pause_before_a_retry_and_a_condition_end_with_the_first_failure(clust
     assert cluster.end_of_attempt == (AttemptEndKind.FAILED, "task a: exit code 1")
 
 
+def test_what_waits_for_a_task_that_runs_always_never_begins_after_a_failure(cluster: SteppedCluster) -> None:
+    """All that it needs went well, but its shard has failed meanwhile."""
+    cluster.create(task("a"), task("last", "a", runs="always"), task("x", "last"), task("y", "x"))
+    cluster.end("a", BROKEN)
+    cluster.end("last")
+
+    assert cluster.names == []
+    assert cluster.phases["x"] is TaskPhase.STOPPED
+    assert cluster.phases["y"] is TaskPhase.OMITTED
+    assert cluster.end_of_attempt == (AttemptEndKind.FAILED, "task a: exit code 1")
+
+
 def test_without_fail_fast_everything_that_does_not_need_the_failed_one_goes_to_its_end(
     cluster: SteppedCluster,
 ) -> None:
