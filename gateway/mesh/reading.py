@@ -18,7 +18,7 @@ NESTING_MAXIMUM: Final = 16
 VALUES_MAXIMUM: Final = 200_000
 EXPANSION_MAXIMUM: Final = 1_048_576
 BYTES_MAXIMUM: Final = 1_048_576
-SERVICE_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+OBJECT_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
 class Problem(Struct, frozen=True, order=True):
@@ -95,9 +95,16 @@ def read_mapping(content: bytes) -> tuple[dict[str, Any], list[FieldError]]:
     return value, errors
 
 
+def fault_of_name(name: str) -> str | None:
+    """Returns what is wrong with `name` as the name of objects in a cluster; None for a good one."""
+    if OBJECT_NAME.match(name):
+        return None
+    return "names objects in the cluster: lower-case letters, digits and dashes"
+
+
 def _service(name: str, described: Any, at: str) -> tuple[Service | None, list[FieldError]]:
-    if not SERVICE_NAME.match(name):
-        return None, [FieldError(at, "names objects in the cluster: lower-case letters, digits and dashes")]
+    if fault := fault_of_name(name):
+        return None, [FieldError(at, fault)]
     try:
         service = msgspec.convert(described, Service)
     except msgspec.ValidationError as error:

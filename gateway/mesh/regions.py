@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.documents.schema_errors import field_error, schema_errors
 from gateway.documents.workflow import DnsLabel
-from gateway.mesh.reading import MeshError, Problem, read_mapping
+from gateway.mesh.reading import MeshError, Problem, fault_of_name, read_mapping
 from gateway.mesh.rendering import Resource, metadata
 from gateway.mesh.service import END, Port
 from waypost.json_pointer import FieldError, below
@@ -76,8 +76,10 @@ def read_regions(file: str, content: bytes) -> dict[str, RegionalHost]:
     hosts: dict[str, RegionalHost] = {}
     for name, described in () if errors else value.items():
         at = below("", name)
+        if fault := fault_of_name(name):
+            errors.append(FieldError(at, fault))
+            continue
         try:
-            msgspec.convert(name, DnsLabel)
             hosts[name] = msgspec.convert(described, RegionalHost)
         except msgspec.ValidationError as error:
             errors += schema_errors(described, RegionalHost, at) or [field_error(error, at)]

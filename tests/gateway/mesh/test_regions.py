@@ -119,7 +119,7 @@ def test_gateways_of_one_locality_fail_over_to_one() -> None:
         rendered(two_ways)
 
 
-@pytest.mark.parametrize("content", [b"", b"- 1", b"a: 1", b"A: {}", b"x: ["])
+@pytest.mark.parametrize("content", [b"", b"- 1", b"a: 1", b"A: {}", b"x: [", b"1: {}"])
 def test_what_is_no_file_of_hosts_is_refused(content: bytes) -> None:
     with pytest.raises(MeshError, match=r"regions\.yaml: "):
         read_regions("regions.yaml", content)
