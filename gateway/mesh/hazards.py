@@ -1,6 +1,6 @@
 """Finds in Istio's resources what does something else than it seems to: it lets in too many, or nobody.
 
-Istio takes each of these without an error. What is rendered here has none of them.
+A Kubernetes API server takes each of these, and Istio nearly all. What is rendered here has none of them.
 """
 
 from collections.abc import Iterator, Sequence, Set

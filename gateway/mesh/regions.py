@@ -18,6 +18,8 @@ from gateway.mesh.service import END, Port
 from waypost.json_pointer import FieldError, below
 
 NETWORKING: Final = "networking.istio.io/v1"
+SYSTEM_ROOTS: Final = "system"
+"""Istio's word for the roots of a proxy's system; written out, as older versions verify nothing without."""
 PART: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 HostName: TypeAlias = Annotated[
@@ -67,6 +69,13 @@ class RegionalHost(Struct, frozen=True, kw_only=True, rename="camel", forbid_unk
         Literal["simple", "istio"],
         Meta(description="`simple`: the gateways have certificates for `host`; `istio`: those of the mesh."),
     ] = "simple"
+    ca_certificates: Annotated[
+        str,
+        Meta(
+            pattern=rf"^(system|/[^\s]{{1,255}}){END}",
+            description="for `simple`: a file with roots in callers' proxies, or `system`: their own",
+        ),
+    ] = SYSTEM_ROOTS
     outliers: Outliers = msgspec.field(default_factory=Outliers)
 
 
@@ -151,7 +160,12 @@ def _rule(host: RegionalHost) -> Resource:
         if one.failover
     }
     locality: dict[str, Any] = {"enabled": True} | ({"failover": [*failover.values()]} if failover else {})
-    simple = {"mode": "SIMPLE", "sni": host.host, "subjectAltNames": [host.host]}
+    simple = {
+        "mode": "SIMPLE",
+        "caCertificates": host.ca_certificates,
+        "sni": host.host,
+        "subjectAltNames": [host.host],
+    }
     return {
         "host": host.host,
         "trafficPolicy": {

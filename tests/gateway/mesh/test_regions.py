@@ -47,6 +47,7 @@ def test_a_gateway_that_fails_is_taken_out_and_another_region_takes_over() -> No
     }
     assert policy["tls"] == {
         "mode": "SIMPLE",
+        "caCertificates": "system",
         "sni": "waypost.example.com",
         "subjectAltNames": ["waypost.example.com"],
     }
@@ -85,6 +86,11 @@ REFUSED = {
     "a wildcard": (gateway(0, locality="*"), "/waypost/gateways/0/locality", "is not a locality"),
     "a part too many": (gateway(0, locality="a/b/c/d"), "/waypost/gateways/0/locality", "is not a locality"),
     "a short host": (lambda host: host.update(host="waypost"), "/waypost/host", "in full"),
+    "roots without a place": (
+        lambda host: host.update(caCertificates="ca.pem"),
+        "/waypost/caCertificates",
+        "a file",
+    ),
     "no ejection": (
         lambda host: host["outliers"].update(maximumEjectionPercent=0),
         "/waypost/outliers/maximumEjectionPercent",
