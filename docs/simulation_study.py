@@ -1,6 +1,6 @@
 """Runs the study of docs/simulation.md: prints its tables, and draws its plot with matplotlib.
 
-Usage: python -m docs.simulation_study [--sets 40], after `pip install -r docs/requirements.lock`.
+Usage: python -m docs.simulation_study [--sets 20], after `pip install -r docs/requirements.lock`.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def kept(policy: QueuePolicy, utilization: float, *, sets: int, pieces: int) -> 
     dice, met, proven = random.Random(f"{utilization}"), 0, 0  # noqa: S311  # to be repeated
     for _ in range(sets):
         jobs = random_jobs(JOBS, utilization, dice)
-        load = periodic(jobs, seconds=100.0, pieces=pieces)
+        load = periodic(jobs, seconds=50.0, pieces=pieces)
         met += VirtualCluster(1, QueueSettings(policy=policy)).run(load).missed == 0
         proven += theory_of(jobs, policy, pieces=pieces).schedulable is True
     return met / sets, proven / sets
@@ -61,7 +61,7 @@ def draw(curves: Sequence[tuple[str, str, Sequence[float]]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--sets", type=int, default=40)
+    parser.add_argument("--sets", type=int, default=20)
     sets = parser.parse_args().sets
     print("| workers | load | run times | mean wait by theory | simulated (95 %) |")
     print("| --- | --- | --- | --- | --- |")
@@ -83,7 +83,7 @@ def main() -> None:
         )
     curves = []
     for policy, color in ((QueuePolicy.RATE_MONOTONIC, "C0"), (QueuePolicy.EDF, "C1")):
-        for pieces, mark in ((1, "s"), (20, "o")):
+        for pieces, mark in ((1, "s"), (10, "o")):
             found = [kept(policy, utilization, sets=sets, pieces=pieces) for utilization in UTILIZATIONS]
             name = f"{policy}, runs of {pieces} task{'s' * (pieces > 1)}"
             curves.append((f"{name}: simulated", f"{color}{mark}-", [met for met, _ in found]))

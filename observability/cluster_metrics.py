@@ -19,6 +19,11 @@ from observability.metric_declaration import (
 QUEUED: Final = gauge(
     "waypost_cluster_queued_tasks", "Tasks that are ready and wait for a processor.", "the cluster is full"
 )
+QUEUE_AGE: Final = gauge(
+    "waypost_cluster_queue_age_seconds",
+    "How long the task has waited that has been ready longest; 0 if none waits.",
+    "tasks wait, and for how long: behind processors, a semaphore, a rate",
+)
 ATTEMPTS: Final = gauge(
     "waypost_cluster_attempts", "Attempts that the cluster holds.", "it is near `waypost_cluster_slots`"
 )
@@ -76,6 +81,7 @@ class ClusterMetrics:
         self.loop_lag = registry.histogram(table.LOOP_LAG)
         self.spans = registry.counter(table.SPANS)
         self.queued = registry.gauge(QUEUED)
+        self.queue_age = registry.gauge(QUEUE_AGE)
         self.attempts = registry.gauge(ATTEMPTS)
         self.slots = registry.gauge(SLOTS)
         self.processors = registry.gauge(PROCESSORS)

@@ -137,7 +137,7 @@ async def _metrics_server(settings: ClusterSettings, node: ClusterNode) -> Async
         yield UNSET
         return
     _show_process(node.metrics, cluster_credentials(Path(settings.pki), settings.region))
-    application = internal_application(node.metrics, node.set_gauges)
+    application = internal_application(node.metrics, node.set_gauges, node.probe)
     limits = ConnectionLimits(connections=METRICS_CONNECTIONS, grace_seconds=1)
     measuring = asyncio.create_task(measure_loop_lag(node.metrics.loop_lag), name="measure loop lag")
     try:

@@ -186,6 +186,7 @@ class ClusterNode:
         """Sets the gauges of `metrics` to the node's present state; called at each scrape."""
         status, metrics = self._scheduler.status(self._uptime()), self.metrics
         metrics.queued.set(status.queued)
+        metrics.queue_age.set(self._scheduler.queue.oldest_seconds(self._uptime()))
         metrics.attempts.set(status.held)
         metrics.slots.set(self._settings.slots)
         metrics.processors.set(self._settings.cpu)

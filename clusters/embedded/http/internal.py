@@ -1,19 +1,23 @@
-"""The internal HTTP port of a cluster's process: `/metrics` and `/livez`, without client certificates."""
+"""The internal HTTP port of a cluster's process: metrics and health, without client certificates."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from clusters.errors import ClusterError
 from observability.cluster_metrics import ClusterMetrics
 
 
-def internal_application(metrics: ClusterMetrics, set_gauges: Callable[[], None]) -> Starlette:
-    """Returns the ASGI application that serves `/metrics` and `/livez`, for a cluster's internal port.
+def internal_application(
+    metrics: ClusterMetrics, set_gauges: Callable[[], None], probe: Callable[[], Awaitable[object]]
+) -> Starlette:
+    """Returns the ASGI application of a cluster's internal port: `/metrics`, `/livez` and `/readyz`.
 
-    `set_gauges` is called at each scrape of `/metrics`.
+    `set_gauges` is called at each scrape of `/metrics`. `probe` raises `ClusterError` where the cluster could
+    take no work, since its journal takes no writes.
     """
 
     async def scrape(request: Request) -> Response:
@@ -25,4 +29,11 @@ def internal_application(metrics: ClusterMetrics, set_gauges: Callable[[], None]
     async def livez(_: Request) -> Response:
         return Response("ok\n", media_type="text/plain")
 
-    return Starlette(routes=[Route("/metrics", scrape), Route("/livez", livez)])
+    async def readyz(_: Request) -> Response:
+        try:
+            await probe()
+        except ClusterError as error:
+            return Response(f"not ready: {error.detail}\n", status_code=503, media_type="text/plain")
+        return Response("ok\n", media_type="text/plain")
+
+    return Starlette(routes=[Route("/metrics", scrape), Route("/livez", livez), Route("/readyz", readyz)])
