@@ -202,7 +202,10 @@ class Workflow(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
     @property
     def stage_tasks(self) -> tuple[int, int]:
         """The numbers of tasks in the stages `collect` and `finally`."""
-        return len(self.spec.tasks_of(Stage.COLLECT)), len(self.spec.tasks_of(Stage.FINALLY))
+        spec = self.spec
+        if not spec.has_stages:
+            return 0, 0
+        return len(spec.tasks_of(Stage.COLLECT)), len(spec.tasks_of(Stage.FINALLY))
 
     @property
     def items(self) -> tuple[Any, ...]:
