@@ -20,7 +20,7 @@ SHARD_FIELDS: Final = ("count", "index", "item")
 
 def condition_text_errors(workflow: Workflow) -> Iterator[FieldError]:
     """Yields an error for each `when` condition that is too long or has placeholders; compiles none."""
-    if all([task.when is None for task in workflow.spec.all_tasks]):
+    if all(task.when is None for task in workflow.spec.all_tasks):
         return  # as most documents
     for at, task in workflow.spec.located_tasks:
         if task.when is not None and (error := text_error(task.when)) is not None:

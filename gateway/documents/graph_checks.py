@@ -85,7 +85,7 @@ def semaphore_errors(spec: Spec) -> Iterator[FieldError]:
     """Yields an error for each task whose semaphore the workflow lacks."""
     semaphores = spec.semaphores
     # Hardly any document has one, and each submission waits for this.
-    if all([task.semaphore is None for task in spec.all_tasks]):
+    if all(task.semaphore is None for task in spec.all_tasks):
         return
     for at, task in spec.located_tasks:
         name = task.semaphore
