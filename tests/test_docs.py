@@ -181,15 +181,41 @@ test_by_night_one_is_closed if permitted(1796400000, null) == {"beijing", "shang
 """
 
 
+IMAGES = """
+package waypost.images_test
+
+import data.waypost.house
+
+refused(image) := {refusal.rule |
+	task := {"name": "a", "type": "docker", "run": {"image": image}}
+	some refusal in house.submit with input as {"workflow": {
+		"metadata": {"labels": {"team": "a"}},
+		"spec": {"tasks": [task, {"name": "b", "type": "delay", "run": {}}]},
+	}}
+		with data.house as {"registries": ["registry.test"]}
+}
+
+test_images_of_permitted_registries if {
+	refused("registry.test/fit@sha256:0a") == set()
+	refused("registry.test/fit:1") == {"image.registry"}
+	refused("registry.test.evil.test/fit@sha256:0a") == {"image.registry"}
+	refused("sha256:0a") == {"image.registry"}
+}
+"""
+
+
 def test_the_rules_in_the_documentation_pass_their_tests() -> None:
     """A security team starts from them: a rule and its test, among the rules that ship."""
     shipped = load_bundle(SHIPPED_POLICIES, None)
-    rule, test, closed = blocks(ROOT / "docs" / "rules.md", "rego")
-    modules = (*shipped.source.modules, ("house/labels.rego", rule), ("house/closed.rego", closed))
+    rule, test, images, closed = blocks(ROOT / "docs" / "rules.md", "rego")
+    house = {"labels": rule, "images": images, "closed": closed}
+    modules = (*shipped.source.modules, *((f"house/{name}.rego", text) for name, text in house.items()))
     source = msgspec.structs.replace(shipped.source, modules=modules)
     bundle = msgspec.structs.replace(
-        shipped, source=source, tests=(("labels_test.rego", test), ("closed_test.rego", CLOSED))
+        shipped,
+        source=source,
+        tests=(("labels_test.rego", test), ("closed_test.rego", CLOSED), ("images_test.rego", IMAGES)),
     )
     assert check_bundle(bundle) == []
     report = run_rego_tests(bundle)
-    assert (report.tests, report.failures) == (4, ())
+    assert (report.tests, report.failures) == (5, ())

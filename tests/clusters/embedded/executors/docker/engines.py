@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tarfile
 import time
@@ -71,6 +72,9 @@ class RealEngine:
         self.image = ""
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir()
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.registry_port = free.getsockname()[1]
+            """The port of a registry that the engine calls without TLS."""
 
     def start(self) -> None:
         for left in (self.folder / "pid", Path(self.socket), *self.folder.glob("exec/containerd/*.sock*")):
@@ -152,33 +156,43 @@ class RealEngine:
         places = {"root": "root", "runroot": "run", "tmpdir": "tmp"}
         options = [f"--{name}={folder / place}" for name, place in places.items()]
         service = ["system", "service", "--time", "0", f"unix://{self.socket}"]
-        environment = os.environ | {"CONTAINERS_CONF": str(folder / "containers.conf")}
+        registry = f'location = "127.0.0.1:{self.registry_port}"\ninsecure = true\n'
+        (folder / "registries.conf").write_text(f"[[registry]]\n{registry}")
+        environment = os.environ | {
+            "CONTAINERS_CONF": str(folder / "containers.conf"),
+            "CONTAINERS_REGISTRIES_CONF": str(folder / "registries.conf"),
+        }
         return ["podman", *options, "--storage-driver", "overlay", *service], dict(environment)
 
     def _load_image(self) -> str:
         """Imports an image with busybox alone; returns its id."""
-        path = shutil.which("busybox")
-        assert path is not None
-        file = io.BytesIO()
-        with tarfile.open(fileobj=file, mode="w") as archive:
-            archive.add(path, "bin/busybox")
-            for folder in ("proc", "tmp", "waypost"):
-                entry = tarfile.TarInfo(folder)
-                entry.type, entry.mode = tarfile.DIRTYPE, 0o1777
-                archive.addfile(entry)
-            for applet in APPLETS:
-                link = tarfile.TarInfo(f"bin/{applet}")
-                link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-                archive.addfile(link)
         self.call(
             "POST",
             "/images/create",
             params={"fromSrc": "-", "repo": "waypost-tests", "tag": "1"},
-            content=file.getvalue(),
+            content=busybox_files(),
             headers={"content-type": "application/x-tar"},
         )
         (image,) = self.call("GET", "/images/json").json()
         return str(image["Id"])
+
+
+def busybox_files() -> bytes:
+    """Returns a tar of a root folder with busybox alone."""
+    path = shutil.which("busybox")
+    assert path is not None
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        archive.add(path, "bin/busybox")
+        for folder in ("proc", "tmp", "waypost"):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777
+            archive.addfile(entry)
+        for applet in APPLETS:
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            archive.addfile(link)
+    return file.getvalue()
 
 
 def started(kind: str, folder: Path) -> RealEngine:
