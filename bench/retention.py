@@ -13,8 +13,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from gateway.ended_run_settings import RetentionSettings
 from gateway.retention.retention import Retention
-from gateway.retention_settings import RetentionSettings
 from gateway.store.sqlite.backups.backup import take_backup
 from gateway.store.sqlite.store import SqliteStore
 from observability.metrics import Metrics

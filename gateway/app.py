@@ -29,15 +29,16 @@ from gateway.composition.policy import Loops, policy_composition
 from gateway.composition.rollback import rollback_loops
 from gateway.core.errors import Unavailable
 from gateway.core.instant import Instant
+from gateway.ended_run_settings import RetentionSettings
 from gateway.gauges import show_policy_and_keys, show_pools
 from gateway.identity.jwt_verification import JwtAuthenticator
+from gateway.notifications.delivery import Delivery
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_feed import BundleFeed
 from gateway.readiness import readiness_checks
 from gateway.reconciler.controller import Controller
 from gateway.reconciler.links.region_link import RegionLink
 from gateway.retention.retention import Retention
-from gateway.retention_settings import RetentionSettings
 from gateway.settings import AuditSettings, GatewaySettings, Secret
 from gateway.start_error import StartError
 from gateway.steady_clock import steady_time
@@ -239,9 +240,14 @@ def _instant() -> Instant:
 
 
 def _record_loops(services: Services) -> Loops:
-    """Builds the background loops on what is recorded: those that seal the audit trail and archive runs."""
+    """Builds the background loops on what is recorded: sealing, archiving, notifications."""
     sealing = _sealing_loop(services.settings.audit, services.store, services.metrics)
-    return sealing if services.retention is None else {**sealing, "retention": services.retention.run}
+    if services.retention is not None:
+        sealing = {**sealing, "retention": services.retention.run}
+    if services.settings.notifications.egress:
+        delivery = Delivery(services.settings.notifications, services.store, steady_time)
+        sealing = {**sealing, "notifications": delivery.run}
+    return sealing
 
 
 def _sealing_loop(audit: AuditSettings, store: Store, metrics: Metrics) -> Loops:

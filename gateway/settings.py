@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from gateway.ended_run_settings import NotificationSettings, RetentionSettings
+
 # As themselves: every group of settings is to be had here.
 from gateway.reconciling_settings import FailoverSettings as FailoverSettings
 from gateway.reconciling_settings import HealthSettings as HealthSettings
 from gateway.reconciling_settings import PlacingSettings as PlacingSettings
-from gateway.retention_settings import RetentionSettings
 from gateway.rollback_settings import RollbackSettings as RollbackSettings
 from gateway.secret import Secret as Secret
 
@@ -287,5 +288,6 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     placing: PlacingSettings = PlacingSettings()
     rollback: RollbackSettings = RollbackSettings()
     retention: RetentionSettings = RetentionSettings()
+    notifications: NotificationSettings = NotificationSettings()
     logging: LoggingSettings = LoggingSettings()
     tracing: TracingSettings = TracingSettings()

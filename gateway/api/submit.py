@@ -21,8 +21,9 @@ from gateway.core.run import new_run_id
 from gateway.documents.checks import is_valid
 from gateway.documents.labels.filling import has_templated_labels, with_filled_labels
 from gateway.documents.likely_mistakes import likely_mistakes
-from gateway.documents.parsing import media_kind, parse_quickly
+from gateway.documents.parsing import invalid_document, media_kind, parse_quickly
 from gateway.documents.workflow import Workflow
+from gateway.notifications.permitted_hosts import notify_errors
 from gateway.regions.placement import Placement, place
 from gateway.regions.placement_demand import demand_of
 from gateway.submission.admit import Submission, admit, fingerprint
@@ -81,6 +82,8 @@ async def _decide(
 ) -> Response:
     """Authorizes a submission and stores its run, unless it is a dry run; returns the response."""
     services, workflow, canonical = call.services, reading.workflow, reading.canonical
+    if errors := list(notify_errors(workflow, services.settings.notifications)):
+        raise invalid_document(errors)
     decision = await _ask_policy(call, workflow, canonical)
     obliged = apply_obligations(workflow, decision, exclusive=services.executors.exclusive)
     # The bytes that policy saw are kept where nothing was changed.

@@ -14,6 +14,7 @@ from gateway.core.history_details import BundleRefusedDetail as BundleRefusedDet
 from gateway.core.history_details import DeploymentDetail as DeploymentDetail
 from gateway.core.history_details import Detail as Detail
 from gateway.core.history_details import ExceptionDetail as ExceptionDetail
+from gateway.core.history_details import NotificationDetail as NotificationDetail
 from gateway.core.history_details import OperationDetail as OperationDetail
 from gateway.core.history_details import PolicyDetail as PolicyDetail
 from gateway.core.history_details import RestoreDetail as RestoreDetail
@@ -62,6 +63,8 @@ class HistoryKind(StrEnum):
     REOPENED = "Reopened"
     """An operator retried the run: its shards that did not succeed are Pending again (T13)."""
     CANCEL_REQUESTED = "CancelRequested"
+    NOTIFIED = "Notified"
+    NOTIFICATION_FAILED = "NotificationFailed"
     RUN_PHASE = "RunPhase"
     """The phase of the run changed; it is derived from the phases of its shards."""
 
@@ -203,7 +206,6 @@ class RegionEventDetail(Detail, frozen=True, kw_only=True):
 OF_RETRIES: Final = frozenset({Event.RETRIED, Event.REARMED})
 """The events of shards that have no kind of history entry."""
 POLICY_KINDS: Final = tuple(kind for kind in HistoryKind if kind.startswith("Policy"))
-"""The kinds of history entries about policy bundles."""
 WORKFLOW_KINDS: Final = tuple(kind for kind in HistoryKind if kind.startswith("Workflow"))
 """The kinds of history entries about released workflows."""
 
@@ -233,6 +235,7 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     HistoryKind.REOPENED: SubmissionDetail,
     HistoryKind.CANCEL_REQUESTED: CancellationDetail,
     HistoryKind.RUN_PHASE: RunPhaseDetail,
+    **dict.fromkeys((HistoryKind.NOTIFIED, HistoryKind.NOTIFICATION_FAILED), NotificationDetail),
     **dict.fromkeys(OPERATION_KINDS, OperationDetail),
     **dict.fromkeys(ROUTING_KINDS, RoutingDetail),
     **dict.fromkeys(POLICY_KINDS, PolicyDetail),

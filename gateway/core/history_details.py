@@ -49,6 +49,18 @@ class PolicyDetail(Detail, frozen=True, kw_only=True):
     asked_by: str = ""
 
 
+class NotificationDetail(Detail, frozen=True, kw_only=True):
+    """History detail: a webhook was informed of the run's end, or was given up after so many tries."""
+
+    host: str
+    """The host of the webhook; the rest of its address may be a secret."""
+    phase: str
+    """The phase in which the run ended."""
+    tries: int
+    reason: str = ""
+    """Why it was given up."""
+
+
 class BundleRefusedDetail(Detail, frozen=True, kw_only=True):
     """History detail: an uploaded policy bundle was not taken. Nothing that its archive says is believed."""
 

@@ -1,13 +1,33 @@
 """The stored data types of runs and of their tasks' results. Shards are in `shard_states.py`."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from gateway.core.principal import Principal
 from waypost.tracing.context import TraceContext
 from waypost.workflow.task_phase import TaskPhase
+
+WebhookUrl: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?(/[!-~]*)?$(?!\n)",
+        max_length=1_024,
+        description="the address of a webhook: https, a host, without a user or password",
+    ),
+]
+EndPhase: TypeAlias = Literal["Succeeded", "Failed", "Cancelled"]
+
+
+class Notify(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, gc=False):
+    """A webhook that is called when a run has ended, and after which ends."""
+
+    url: WebhookUrl
+    on: Annotated[
+        tuple[EndPhase, ...],
+        Meta(min_length=1, max_length=3, description="After which ends. By default after every one."),
+    ] = ("Succeeded", "Failed", "Cancelled")
 
 
 class RunPhase(StrEnum):
@@ -138,6 +158,20 @@ class TaskRow(Struct, frozen=True, kw_only=True):
         Only a retry of the run lets it run again. A task that was Stopped is decided about again.
         """
         return self.phase in (TaskPhase.FAILED, TaskPhase.OMITTED)
+
+
+class Notification(Struct, frozen=True, kw_only=True):
+    """A message that is to be delivered: a run has ended in `phase`, of which a webhook is informed."""
+
+    id: str
+    """The id of the message, the same at each try to deliver it."""
+    run: str
+    url: str
+    phase: RunPhase
+    at: float
+    """The time of the run's end, in seconds since 1970."""
+    tries: int = 0
+    """How often it was tried to deliver it."""
 
 
 def new_run_id(milliseconds: int, chance: bytes) -> str:

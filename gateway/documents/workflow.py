@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
 
+from gateway.core.run import Notify
 from waypost.workflow.secrets import SecretSpec
 from waypost.workflow.stages import Stage
 from waypost.workflow.task import Need, Places, Seconds, SideEffects, TaskName, TaskSpec
@@ -109,6 +110,10 @@ class Spec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fie
     secrets: Annotated[
         tuple[SecretSpec, ...],
         Meta(max_length=100, description="Values that tasks get from their region, and no document holds."),
+    ] = ()
+    notify: Annotated[
+        tuple[Notify, ...],
+        Meta(max_length=8, description="Webhooks that are called when the run has ended, with a signed message."),
     ] = ()
     schedule: Schedule | None = None
     semaphores: Annotated[

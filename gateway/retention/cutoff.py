@@ -1,6 +1,6 @@
 """Decides which ended runs are archived, by their age and their number. Pure."""
 
-from gateway.retention_settings import RetentionSettings
+from gateway.ended_run_settings import RetentionSettings
 from gateway.store.rules import KEY_SECONDS
 
 DAY_SECONDS = 86_400.0

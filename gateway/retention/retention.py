@@ -13,10 +13,10 @@ from msgspec import Struct, structs
 
 from gateway.core.errors import Unavailable
 from gateway.core.run import Run
+from gateway.ended_run_settings import RetentionSettings
 from gateway.retention.archive import ArchiveFile, remove_partial
 from gateway.retention.cutoff import archive_before
 from gateway.retention.run_records import run_lines
-from gateway.retention_settings import RetentionSettings
 from gateway.store.interface import Store
 from gateway.store.retention import ArchivedRun
 from observability.metrics import Metrics

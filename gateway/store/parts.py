@@ -10,6 +10,7 @@ from gateway.steady_clock import MachineBoot
 from gateway.store.backups import RemembersRestore
 from gateway.store.decisions import KeepsDecisions
 from gateway.store.exceptions import KeepsExceptions
+from gateway.store.notifications.outbox import KeepsNotifications
 from gateway.store.retention import Retains
 from gateway.store.rollbacks import KeepsRollbacks
 from gateway.store.routing import KeepsRouting
@@ -26,8 +27,8 @@ class KeepsReleases(KeepsRouting, KeepsWorkflows, Protocol):
     """The interface by which a store keeps releases: released workflows and routing revisions."""
 
 
-class KeepsRunData(KeepsTrail, FeedsStages, Protocol):
-    """The interface of a store for further data of runs: audit trail, and inputs of later stages."""
+class KeepsRunData(KeepsTrail, FeedsStages, KeepsNotifications, Protocol):
+    """The interface of a store for further data of runs: audit trail, inputs of stages, notifications."""
 
 
 class CorrectsTimes(Protocol):

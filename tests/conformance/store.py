@@ -4,6 +4,7 @@ from tests.conformance.store_acceptance import AcceptanceConformance
 from tests.conformance.store_acts import ActsConformance
 from tests.conformance.store_decisions import DecisionsConformance
 from tests.conformance.store_exceptions import ExceptionsConformance
+from tests.conformance.store_notifications import NotificationsConformance
 from tests.conformance.store_operations import OperationsConformance
 from tests.conformance.store_retention import RetentionConformance
 from tests.conformance.store_retries import RetriesConformance
@@ -22,6 +23,7 @@ class StoreConformance(
     ActsConformance,
     DecisionsConformance,
     ExceptionsConformance,
+    NotificationsConformance,
     OperationsConformance,
     RetentionConformance,
     RetriesConformance,

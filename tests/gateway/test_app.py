@@ -13,9 +13,9 @@ from gateway import app
 from gateway.api.http.services import Services
 from gateway.api.routes import api
 from gateway.app import compose
+from gateway.ended_run_settings import RetentionSettings
 from gateway.identity.development_issuer import mint_token
 from gateway.policy.opa.bundle_archive import manifest_of, unpack
-from gateway.retention_settings import RetentionSettings
 from gateway.settings import GatewaySettings, Issuer, PolicySettings, RegionTarget, Secret
 from gateway.start_error import StartError
 from tests.gateway.policy.opa.faulty_opa import faulty_opa

@@ -36,6 +36,7 @@ from gateway.store.sqlite.kept_decisions import SqliteDecisions
 from gateway.store.sqlite.kept_exceptions import SqliteExceptions
 from gateway.store.sqlite.kept_rollout import SqliteRollout
 from gateway.store.sqlite.kept_trail import SqliteTrail
+from gateway.store.sqlite.outbox.kept_notifications import SqliteNotifications
 from gateway.store.sqlite.releases.kept_rollbacks import SqliteRollbacks
 from gateway.store.sqlite.releases.kept_routing import SqliteRouting
 from gateway.store.sqlite.releases.kept_workflows import SqliteWorkflows
@@ -65,6 +66,7 @@ On the writer's thread each row waits for a busy interpreter's lock.
 class SqliteStore(
     SqliteDecisions,
     SqliteExceptions,
+    SqliteNotifications,
     SqliteRestoredMark,
     SqliteRetention,
     SqliteRollbacks,

@@ -18,6 +18,7 @@ from gateway.store import rules, tenant_limits
 from gateway.store.interface import Admission, Admitted, Cursor, OpenWork, ShardWrite
 from gateway.store.sqlite import decision_queries, row_mapping
 from gateway.store.sqlite import sql_statements as sql
+from gateway.store.sqlite.outbox.kept_notifications import queue_notifications
 from gateway.store.sqlite.schema_migrations import migrate
 from gateway.store.stages import rules as stage_rules
 from waypost.workflow.stages import FINALLY_SHARD
@@ -136,8 +137,7 @@ def _swap(db: sqlite3.Connection, write: ShardWrite) -> bool:
 def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> None:
     """Derives a run's phase from those of its shards, and stores it if it has changed.
 
-    A stage of the run whose time has come begins. `at` is the time of the last change; None where that is not
-    known.
+    A stage of the run whose time has come begins. `at` is the time of the last change, None: not known.
     """
     before, cancelled, staged = db.execute(sql.RUN_PHASE, (run_id,)).fetchone()
     if staged:
@@ -154,6 +154,7 @@ def derive_run_phase(db: sqlite3.Connection, run_id: str, at: float | None) -> N
             work = tenant_limits.work_of(run)
             counts_of_run = (opened * work.runs, opened * work.shards, opened * work.tasks)
             db.execute(sql.OPEN_RUN, (run.tenant, *counts_of_run, run.weight))
+            queue_notifications(db, run, change.phase, change.finished_at)
         db.execute(sql.CHANGE_RUN_PHASE, (change.phase, change.finished_at, run_id))
         append_history(db, [change.entry])
 

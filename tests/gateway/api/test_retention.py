@@ -12,8 +12,8 @@ from gateway.api.http.services import Services
 from gateway.api.routes import api
 from gateway.core.decision import Action, Reason
 from gateway.core.run import Run
+from gateway.ended_run_settings import RetentionSettings
 from gateway.retention.retention import Retention
-from gateway.retention_settings import RetentionSettings
 from gateway.store.interface import Store
 from observability.metrics import Metrics
 from tests.conformance.store_retention import ENDED, ended_run

@@ -265,3 +265,14 @@ async def test_a_submission_without_a_trace_begins_one(
     assert run is not None
     assert run.span is not None
     assert (len(run.span.trace_id), run.span.flags, run.span.state) == (32, 0, "")
+
+
+async def test_a_webhook_that_this_gateway_never_calls_is_refused(
+    client: httpx.AsyncClient, document: dict[str, Any]
+) -> None:
+    """At once: nobody wants to learn of it when the run has ended."""
+    document["spec"]["notify"] = [{"url": "https://hooks.example.com/"}]
+    answer = await client.post("/v1/runs", json=document)
+
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/spec/notify/0/url"]

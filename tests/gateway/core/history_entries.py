@@ -11,6 +11,7 @@ from gateway.core.history import (
     ExceptionDetail,
     HistoryEntry,
     HistoryKind,
+    NotificationDetail,
     OperationDetail,
     OrphanDetail,
     PlacementDetail,
@@ -39,6 +40,7 @@ EXAMPLES: tuple[Detail, ...] = (
         decision_id="d1",
         remade=("gather",),
     ),
+    NotificationDetail(host="hooks.test", phase="Failed", tries=2, reason="the answer was 500"),
     UnplaceableDetail(reason="0/1 regions fit: 1 unhealthy", rejected={"beijing": "unhealthy"}),
     TaskDetail(
         task="gather", phase=TaskPhase.SUCCEEDED, epoch=1, region="beijing", tries=1, seconds=0.25, reason=""

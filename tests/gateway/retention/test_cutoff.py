@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.ended_run_settings import RetentionSettings
 from gateway.retention.cutoff import DAY_SECONDS, archive_before
-from gateway.retention_settings import RetentionSettings
 from gateway.store.rules import KEY_SECONDS
 
 NOW = 1_800_000_000.0

@@ -13,9 +13,9 @@ import pytest
 from gateway.core.errors import Unavailable
 from gateway.core.run import Run
 from gateway.core.shard_states import Phase
+from gateway.ended_run_settings import RetentionSettings
 from gateway.retention import retention as module
 from gateway.retention.retention import Retention
-from gateway.retention_settings import RetentionSettings
 from gateway.store.retention import ArchivedRun
 from gateway.store.sqlite.store import SqliteStore
 from observability.metrics import Metrics

@@ -1,0 +1,1 @@
+"""The outbox of a store in SQLite: notifications that are not delivered yet."""
