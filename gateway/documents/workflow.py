@@ -113,7 +113,10 @@ class Spec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fie
     ] = ()
     notify: Annotated[
         tuple[Notify, ...],
-        Meta(max_length=8, description="Webhooks that are called when the run has ended, with a signed message."),
+        Meta(
+            max_length=8,
+            description="Webhooks that are called when the run has ended, with a signed message.",
+        ),
     ] = ()
     schedule: Schedule | None = None
     semaphores: Annotated[
