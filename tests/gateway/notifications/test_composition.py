@@ -23,7 +23,7 @@ async def test_notifications_are_sent_where_hosts_are_listed(settings: GatewaySe
     async with compose(settings) as gateway:
         assert "notifications" not in gateway.loops
     listed = NotificationSettings(egress=("hooks.example.com",))
-    with pytest.raises(StartError, match="notifications.key"):
+    with pytest.raises(StartError, match=r"notifications\.key"):
         async with compose(structs.replace(settings, notifications=listed)):
             pass
     signed = structs.replace(listed, key=Secret("whsec_c2VjcmV0"))
