@@ -44,7 +44,11 @@ def condition_question(attempt: Attempt, task: str) -> ConditionQuestion | None:
         return None
     outputs = selected(spec.when, "tasks", attempt.outputs_for(spec))
     ending = attempt.run.ending
-    seen = {} if ending is None else {"status": ending.status, "failed": msgspec.to_builtins(ending.failed)}
+    seen = (
+        {}
+        if ending is None
+        else {"status": ending.status, "failed": msgspec.to_builtins(list(ending.failed))}
+    )
     return ConditionQuestion(
         text=spec.when,
         shard=attempt.shard_values,

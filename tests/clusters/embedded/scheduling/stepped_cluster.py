@@ -42,6 +42,7 @@ class SteppedCluster:
         self.db = sqlite3.connect(":memory:", isolation_level=None)
         self.now, self.boots, self.launched = 0.0, 0, list[tuple[AttemptId, str]]()
         self.spans: list[TraceContext | None] = []
+        self.inputs: dict[str, dict[str, Any]] = {}
         self.events: list[Any] = []
         self.crash()
 
@@ -65,6 +66,7 @@ class SteppedCluster:
         self.running += [(launch.attempt, launch.task.name) for launch in step.launches]
         self.launched += [(launch.attempt, launch.task.name) for launch in step.launches]
         self.spans += [launch.span for launch in step.launches]
+        self.inputs |= {launch.task.name: launch.input for launch in step.launches}
         self.events += step.events
         self.asked += step.evaluations
         return step
@@ -98,6 +100,7 @@ class SteppedCluster:
             fairness_weight=spec.pop("weight", 1.0),
             span=spec.pop("span", None),
             fail_fast=spec.pop("fail_fast", True),
+            ending=spec.pop("ending", None),
         )
         fence = spec.pop("fence", Fence(boot=f"boot-{self.boots}", not_after=self.now + after))
         create = ShardSpec(attempt=AttemptId(run=run, shard=0, epoch=epoch), fence=fence, **spec)
