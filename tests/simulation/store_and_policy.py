@@ -1,5 +1,6 @@
 """Simulates a store that fails or has another writer, and a policy that changes its answers."""
 
+import contextlib
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -64,7 +65,9 @@ class UnreliableStore:
         took = await self._store.record(writes, cursors)
         self._world.check_writes([write for write, done in zip(writes, took, strict=True) if done])
         for run in {write.shard.run for write, done in zip(writes, took, strict=True) if done}:
-            self._world.check_stages(run, await self._store.shards(run))
+            # What was recorded is recorded, also where the store under test fails at this read.
+            with contextlib.suppress(Unavailable):
+                self._world.check_stages(run, await self._store.shards(run))
         if all(took):
             self._world.check_cursors(cursors)
         for write, done in zip(writes, took, strict=True):
