@@ -15,6 +15,7 @@ from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.connection.retries import attempts
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console
+from gateway.cli.runs.all_logs import print_all_logs
 from gateway.cli.runs.log_choices import check_task, choose_shard, last_lines
 from gateway.cli.runs.run_ids import resolve_run
 from waypost.workflow.stages import shard_name
@@ -39,6 +40,11 @@ AttemptEpoch = Annotated[
     ),
 ]
 Tail = Annotated[int | None, Parameter(validator=Number(gte=0), help="Only so many lines, from the end.")]
+Follow = Annotated[bool, Parameter(name=["--follow", "-f"], negative="", help="Go on until the task ends.")]
+Every = Annotated[
+    bool,
+    Parameter(name="--all", negative="", help="Of all tasks, each line behind the shard and task it is of."),
+]
 UNDER_WAY: Final = ("Running", "Retrying")
 """The phases of a task that may still write output."""
 SHOWN_TASKS: Final = 10
@@ -54,9 +60,8 @@ def logs(
     shard: ShardName = None,
     attempt: AttemptEpoch = None,
     tail: Tail = None,
-    follow: Annotated[
-        bool, Parameter(name=["--follow", "-f"], negative="", help="Go on until the task ends.")
-    ] = False,
+    follow: Follow = False,
+    every: Every = False,
     url: Url = None,
     token: Token = None,
 ) -> None:
@@ -65,9 +70,14 @@ def logs(
     Pipe the output through `cat -v` to see control characters.
     """
     _check_options(follow=follow, attempt=attempt, tail=tail)
+    if every and (follow or task is not None):
+        raise CliError("--all prints what all tasks wrote: leave out --follow and the task", code=Exit.USAGE)
     with connect(url, token) as client:
         run = resolve_run(client, run)
         found = read_answer(client.get(api_path("runs", run)), "tasks")
+        if every:
+            print_all_logs(client, found, shard=shard, attempt=attempt, tail=tail)
+            return
         check_task(found, task)
         shard = choose_shard(found, shard, task, is_failed_wanted=not follow and attempt is None)
         tasks, query = _tasks(client, run, shard), {"shard": shard}
