@@ -3,13 +3,16 @@
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
-def sandbox_options(*, hidden: Path, shared: Iterable[Path]) -> list[str]:
+def sandbox_options(
+    hidden: Path, shared: Iterable[Path], executors: Mapping[str, Mapping[str, str]]
+) -> list[str]:
     """Returns the options of `waypost cluster` for a cluster of a stack whose own folder is `hidden`.
 
+    `executors` are further settings, by the name of the executor; they go before those that are chosen here.
     Tasks see this Python, and may change the folders `shared` as the stack's user. All that is submitted to
     a development stack is trusted: where the machine has no sandboxes, tasks run without.
     """
@@ -21,5 +24,11 @@ def sandbox_options(*, hidden: Path, shared: Iterable[Path]) -> list[str]:
     # Named only where a task would see it: a command line can be read.
     if any(hidden.is_relative_to(path) for path in writable):
         settings["hidden"] = [str(hidden)]
-    options = (f"--executor.process.{name}={json.dumps(value)}" for name, value in settings.items())
+    process = {name: json.dumps(value) for name, value in settings.items()}
+    tables = {**executors, "process": process | dict(executors.get("process", {}))}
+    options = [
+        f"--executor.{executor}.{name}={value}"
+        for executor, table in tables.items()
+        for name, value in table.items()
+    ]
     return ["--trusted-tenants", *options]

@@ -42,7 +42,8 @@ class Stack:
 
     Regions are not restarted when they die: the stack is there to show what happens then. `processes` and
     `ready` (the decoded line of JSON that each prints) are by name: `gateway`, or that of a region. If `opa`
-    is given, that program decides policy. `shared` are folders that tasks may change in their sandboxes.
+    is given, that program decides policy. `shared` are folders that tasks may change in their sandboxes,
+    `executors` settings of the clusters' executors.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Stack:
         opa: Path | None = None,
         secrets: Path | None = None,
         shared: Sequence[Path] = (),
+        executors: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self.state, self.regions = state.resolve(), tuple(regions)
         self.proxies: dict[str, Proxy] = {}
@@ -65,9 +67,9 @@ class Stack:
         self.ready: dict[str, dict[str, Any]] = {}
         self._round_trips, self._cpu, self._settings = round_trips, cpu, dict(settings or {})
         self._opa_program, self._secrets, self._shared = opa, secrets, tuple(shared)
+        self._executors = executors or {}
         self.opa: StackOpa | None = None
-        self._ports = {"port": port, "metrics_port": metrics_port}
-        self._exits = AsyncExitStack()
+        self._ports, self._exits = {"port": port, "metrics_port": metrics_port}, AsyncExitStack()
 
     def __repr__(self) -> str:
         running = [name for name, process in self.processes.items() if process.returncode is None]
@@ -185,7 +187,7 @@ class Stack:
             **({} if self._secrets is None else {"--secrets.files": self._secrets.resolve()}),
         }
         words = [str(word) for option in options.items() for word in option]
-        return ["cluster", *words, *sandbox_options(hidden=self.state, shared=self._shared)]
+        return ["cluster", *words, *sandbox_options(self.state, self._shared, self._executors)]
 
     async def start_opa(self) -> None:
         """Starts the stack's OPA, if it has one. Raises `CliError` if the OPA does not get ready."""
@@ -227,10 +229,7 @@ class Stack:
         with os.fdopen(open_private(str(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as log:
             since = log.tell()
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "gateway",
-                *arguments,
+                *(sys.executable, "-m", "gateway", *arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,

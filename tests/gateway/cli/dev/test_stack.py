@@ -102,3 +102,13 @@ async def test_the_settings_are_enough_to_start_the_gateway_again(tmp_path: Path
 
 def files_in(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*"))
+
+
+def test_settings_of_executors_reach_every_cluster_before_the_stacks_own(tmp_path: Path) -> None:
+    """So that `http` and `python` tasks can be tried, and a sandbox be widened."""
+    given = {"http": {"egress": '["a.test"]'}, "process": {"own_user": "true"}}
+    words = Stack(tmp_path, ["a"], executors=given).region_command("a", 0)
+    assert '--executor.http.egress=["a.test"]' in words
+    assert [word for word in words if word.startswith("--executor.process.own_user")] == [
+        "--executor.process.own_user=true"
+    ]
