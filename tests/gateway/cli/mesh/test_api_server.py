@@ -18,7 +18,7 @@ from tests.gateway.mesh.test_hazards import FIXTURES
 from tests.helm.api_server import ApiServer, api_server
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
-NAMESPACES = ("analytics", "finance", "istio-ingress", "istio-system", "n", "payments")
+NAMESPACES = ("analytics", "finance", "istio-ingress", "istio-system", "payments", "shop")
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def test_files_are_taken_together_and_standard_input_is_read(
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(fixture.read_bytes())))
     assert ended("lint", STANDARD_INPUT, "-o", "json") == 1
     (found,) = json.loads(capsys.readouterr().out)
-    assert (found["resource"], found["hazard"]) == ("RequestAuthentication n/a", "token.unneeded")
+    assert (found["resource"], found["hazard"]) == ("RequestAuthentication shop/a", "token.unneeded")
     whole = next(path for path in FIXTURES if path.stem == "deny.nothing")
     assert ended("lint", str(fixture), str(whole), "-o", "name") == 1
     assert capsys.readouterr().out == "deny.nothing\n"
