@@ -7,6 +7,8 @@ does not know.
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import msgspec
+
 from waypost.workflow.task import TaskSpec
 
 AFTER_FAILURE: Final = "after-failure"
@@ -20,7 +22,11 @@ SECRETS: Final = "secrets"
 """The feature of a cluster that gives secrets to tasks, if its settings say where they are."""
 ENDING: Final = "ending"
 """The feature of a cluster that gives the tasks of `finally` the end of all else (`RunSpec.ending`)."""
-FEATURES: Final = (AFTER_FAILURE, RETRY_CAUSES, SECRETS, ENDING)
+FOR_EACH: Final = "for-each"
+"""The feature of a cluster that runs a task once for each item of a list (`forEach`)."""
+OUTPUTS: Final = "outputs"
+"""The feature of a cluster that fills in outputs of tasks, and checks them by their schemas."""
+FEATURES: Final = (AFTER_FAILURE, RETRY_CAUSES, SECRETS, ENDING, FOR_EACH, OUTPUTS)
 """The features of the embedded cluster of this version."""
 
 
@@ -32,13 +38,22 @@ def features_asked(
     `of_finally`: they are tasks of the stage `finally`, which run whatever fails beside them.
     """
     found = {AFTER_FAILURE, ENDING} if of_finally else set[str]()
-    if not fail_fast or any(_depends_on_failures(task) or _reads_phases(task) for task in tasks):
+    if asks_after_failure(tasks, fail_fast=fail_fast):
         found.add(AFTER_FAILURE)
     if any(task.retry.on is not None or task.retry.jitter for task in tasks):
         found.add(RETRY_CAUSES)
     if secrets or any(task.secrets is not None for task in tasks):
         found.add(SECRETS)
+    if any(task.for_each is not None for task in tasks):
+        found.add(FOR_EACH)
+    if any(task.outputs is not None or _reads_outputs(task) for task in tasks):
+        found.add(OUTPUTS)
     return frozenset(found)
+
+
+def asks_after_failure(tasks: Iterable[TaskSpec], *, fail_fast: bool) -> bool:
+    """Returns whether the feature `AFTER_FAILURE` is among those that a run asks for."""
+    return not fail_fast or any(_depends_on_failures(task) or _reads_phases(task) for task in tasks)
 
 
 def goes_on_after_failure(tasks: Iterable[TaskSpec], *, fail_fast: bool) -> bool:
@@ -53,3 +68,9 @@ def _depends_on_failures(task: TaskSpec) -> bool:
 def _reads_phases(task: TaskSpec) -> bool:
     # Also where `phase` is a name in an output: then it is placed in a cluster that is new enough.
     return task.when is not None and "phase" in task.when
+
+
+def _reads_outputs(task: TaskSpec) -> bool:
+    """Returns whether a placeholder of the task may read an output."""
+    # A task that needs none cannot read any; encoding is quicker than a walk.
+    return bool(task.needs) and b"${tasks." in msgspec.json.encode((task.run, task.source, task.target))

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from clusters.cluster_status import ClusterStatus as ClusterStatus
 from clusters.protocol_bounds import Name, Seq, Tries, Uptime, WallTime
 from waypost.tracing.context import TraceContext
+from waypost.workflow.instances import Instances
 from waypost.workflow.secrets import SecretSpec
 from waypost.workflow.stages import Ending
 from waypost.workflow.task import Count, Places, Seconds, SideEffects, TaskSpec
@@ -22,7 +23,6 @@ ERA_BITS: Final = 32
 
 A restored store begins a new era, whose epochs outrank all older ones.
 """
-
 OUTPUT_BYTES: Final = 64 * 1024
 """The most bytes of a task's output as JSON."""
 OUTPUTS_BYTES: Final = 16 * 1_048_576
@@ -52,6 +52,8 @@ class TaskResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Failed, Omitted or Stopped, sent to clusters that know it alone; None: succeeded or skipped."""
     output: Any = None
     reason: str = ""
+    instances: int | None = None
+    """The number of instances of a task with `forEach` that succeeded; its output is the list of theirs."""
 
     @property
     def phase(self) -> TaskPhase:
@@ -207,16 +209,13 @@ class Beat(Struct, frozen=True, kw_only=True, tag="beat"):
 
 
 class LeaseAsked(Struct, frozen=True, kw_only=True, tag="lease"):
-    """The event by which an exclusive attempt requests its run-lease, or the renewal of the lease.
-
-    The event is not journalled, since the request is repeated.
-    """
+    """The event by which an exclusive attempt requests its run-lease or its renewal; it is not journalled."""
 
     attempt: AttemptId
     ask: Count
 
 
-class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
+class TaskChanged(Struct, frozen=True, kw_only=True, tag="task", omit_defaults=True):
     """The event that a task has started, is to be retried, or has ended or was skipped.
 
     It is journalled, after those of the tasks that it needs; each execution begins with `phase` Running. All
@@ -234,6 +233,7 @@ class TaskChanged(Struct, frozen=True, kw_only=True, tag="task"):
     pause_seconds: Uptime | None = None
     output: Any = None
     reason: str = ""
+    instances: Instances | None = None
 
 
 DEADLINE_EXCEEDED: Final = "DeadlineExceeded"

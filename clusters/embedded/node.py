@@ -15,6 +15,7 @@ from typing import Self
 from loguru import logger
 
 from clusters.cluster_status import Isolation
+from clusters.embedded.capabilities import Capabilities, Tenants
 from clusters.embedded.commit_loop import CommitLoop
 from clusters.embedded.condition_runner import ConditionRunner
 from clusters.embedded.disk_pressure import DiskPressure
@@ -25,7 +26,6 @@ from clusters.embedded.executors.registry import declare, executor_settings
 from clusters.embedded.garbage_collection import GarbageCollector
 from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.embedded.ownership import Owner, after_claim
-from clusters.embedded.scheduling.capabilities import Capabilities, Tenants
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.scheduling.scheduler import Scheduler
 from clusters.embedded.scheduling.scheduler_step import RecoveredState, Step

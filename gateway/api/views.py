@@ -12,9 +12,10 @@ from msgspec import Raw, Struct, convert, structs
 
 from gateway.core.decision import Decision
 from gateway.core.history import HistoryEntry
-from gateway.core.run import FailedTry, Run, RunPhase, TaskRow
+from gateway.core.run import FailedTry, Run, RunPhase, TaskRow, with_lists_of_instances
 from gateway.core.shard_states import Orphan, Phase, Shard
 from gateway.regions.region_view import RegionView
+from waypost.workflow.instances import instance_of
 from waypost.workflow.task_phase import TaskPhase
 
 SHOWN_TASKS: Final = 10_000
@@ -77,6 +78,8 @@ class TaskView(Struct, frozen=True, kw_only=True):
     reason: str
     last_failure: FailedTry | None
     """The last failed try that another try followed."""
+    instances: int | None
+    """The number of instances (`NAME[0]` and so on) of a task with `forEach`, once it has begun."""
 
 
 class RunDetail(RunSummary, frozen=True, kw_only=True):
@@ -228,8 +231,9 @@ def detail(
         shard_phases=Counter(shard.phase for shard in shards),
         task_phases=dict(counts.items()),
         shards=convert(shards, tuple[ShardView, ...], from_attributes=True),
-        tasks=convert(tasks, tuple[TaskView, ...], from_attributes=True),
-        tasks_left_out=max(0, sum(counts.values()) - len(tasks)),  # a task may have started in between
+        tasks=convert(with_lists_of_instances(tasks), tuple[TaskView, ...], from_attributes=True),
+        # A task may have started in between.
+        tasks_left_out=max(0, sum(counts.values()) - sum(instance_of(task.task) is None for task in tasks)),
     )
 
 

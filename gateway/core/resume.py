@@ -8,6 +8,7 @@ from clusters.protocol import TaskResult
 from clusters.protocol_bounds import TRIES_CARRIED
 from gateway.core.run import TaskRow
 from waypost.workflow.graph import topological_order
+from waypost.workflow.instances import instance_name, instance_of
 from waypost.workflow.task import TaskSpec
 from waypost.workflow.task_phase import TaskPhase
 
@@ -40,6 +41,7 @@ def resume(
     finished = {name: row for name, row in known.items() if row.finished or (carries_failures and row.failed)}
     again = _to_run(tasks, finished, incarnation)
     carried = [finished[task.name] for task in tasks if task.name in finished and task.name not in again]
+    carried += _instances(tasks, finished, {row.task: row for row in carried}, incarnation)
     # The first failure is the reason for which the shard fails.
     carried.sort(key=lambda row: (row.failed, row.epoch, row.ended_at or 0.0) if row.failed else (False,))
     return Resumption(
@@ -62,7 +64,40 @@ def _result(row: TaskRow) -> TaskResult:
         failure=row.phase if row.failed else None,
         output=row.output,
         reason=row.reason if row.failed else "",
+        instances=row.instances if row.finished else None,
     )
+
+
+def _instances(
+    tasks: Sequence[TaskSpec],
+    finished: Mapping[str, TaskRow],
+    carried: Mapping[str, TaskRow],
+    incarnation: str,
+) -> list[TaskRow]:
+    """Returns the results of instances of tasks (`forEach`) that an attempt does not run again.
+
+    `finished` are the stored results, `carried` those of tasks that the attempt starts from.
+    """
+    rows: dict[str, list[TaskRow]] = {}
+    for name, row in finished.items():
+        if (instance := instance_of(name)) is not None:
+            rows.setdefault(instance[0], []).append(row)
+    found: list[TaskRow] = []
+    for task in tasks if rows else ():
+        of_task = carried.get(task.name)
+        if of_task is not None:
+            names = (instance_name(task.name, index) for index in range(of_task.instances or 0))
+            found += (finished[name] for name in names if name in finished)
+        # The items may come from what it needs: those of another result are others.
+        elif task.name in rows and all(need in carried for need in task.needs):
+            since = max((carried[need].epoch for need in task.needs), default=0)
+            is_here = task.result_scope == "global"
+            found += (
+                row
+                for row in rows[task.name]
+                if row.epoch >= since and (is_here or row.failed or row.incarnation == incarnation)
+            )
+    return found
 
 
 def _to_run(tasks: Sequence[TaskSpec], finished: Mapping[str, TaskRow], incarnation: str) -> set[str]:

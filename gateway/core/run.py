@@ -1,12 +1,15 @@
 """The stored data types of runs and of their tasks' results. Shards are in `shard_states.py`."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeAlias
 
-from msgspec import Meta, Struct
+import msgspec
+from msgspec import Meta, Raw, Struct, structs
 
 from gateway.core.principal import Principal
 from waypost.tracing.context import TraceContext
+from waypost.workflow.instances import instance_name
 from waypost.workflow.task_phase import TaskPhase
 
 WebhookUrl: TypeAlias = Annotated[
@@ -140,6 +143,8 @@ class TaskRow(Struct, frozen=True, kw_only=True):
     reason: str = ""
     last_failure: FailedTry | None = None
     """The last failed try that another try followed; None if there is none."""
+    instances: int | None = None
+    """The number of instances of a task with `forEach`, once it has begun."""
 
     @property
     def over(self) -> bool:
@@ -180,3 +185,28 @@ def new_run_id(milliseconds: int, chance: bytes) -> str:
     `chance` is 8 random bytes.
     """
     return milliseconds.to_bytes(6, "big").hex() + chance.hex()
+
+
+def with_lists_of_instances(rows: Sequence[TaskRow]) -> Sequence[TaskRow]:
+    """Returns the rows of tasks, with their output where that is the list of their instances' outputs.
+
+    It is left out where a row of an instance is not among `rows`, or all rows are without outputs.
+    """
+    if not any(row.instances for row in rows):
+        return rows
+    known = {(row.shard, row.task): row for row in rows}
+    return [
+        structs.replace(row, output=_list_of_instances(row, known)) if row.instances else row for row in rows
+    ]
+
+
+def _list_of_instances(row: TaskRow, known: dict[tuple[int, str], TaskRow]) -> Any:
+    if row.phase is not TaskPhase.SUCCEEDED:
+        return None
+    names = (instance_name(row.task, index) for index in range(row.instances or 0))
+    found = [known.get((row.shard, name)) for name in names]
+    outputs = [one.output for one in found if one is not None]
+    if len(outputs) < len(found) or all(output is None for output in outputs):
+        return None
+    # Outputs may be JSON that is not decoded.
+    return Raw(msgspec.json.encode(outputs)) if any(isinstance(o, Raw) for o in outputs) else outputs

@@ -1,7 +1,4 @@
-"""Finds the errors in a parsed workflow that its types cannot express, each with a JSON pointer.
-
-It checks names, needs and cycles, limits, labels, placement, executors, placeholders and conditions.
-"""
+"""Finds the errors in a parsed workflow that its types cannot express, each with a JSON pointer."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -19,6 +16,7 @@ from gateway.documents.graph_checks import (
     trigger_errors,
 )
 from gateway.documents.labels.checks import label_errors
+from gateway.documents.outputs.for_each import for_each_errors, item_values
 from gateway.documents.outputs.references import awaits_output
 from gateway.documents.outputs.schemas import output_schema_errors
 from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_shards
@@ -106,6 +104,8 @@ def _errors(
         yield from output_schema_errors(workflow.spec.located_tasks)
     if workflow.spec.secrets or canonical.count(b'"secrets":') > 1:  # one is the workflow's own
         yield from secret_errors(workflow, executors)
+    if b'"forEach":' in canonical or b'"maxParallel":' in canonical:
+        yield from for_each_errors(workflow.spec, distinct_shards(workflow))
     if workflow.shard_count:  # without a shard there is nothing to fill placeholders from
         # A single byte is found ten times as fast as several.
         templated = b"$" in canonical and b"${" in canonical
@@ -250,14 +250,15 @@ def _rendered_run_errors(
             varied, characters = b"${shard.item" in encoded, max(len(encoded), TASK_CHARACTERS)
         reported: set[str] = set()
         for shard in shards[: max(left // characters, 1)] if varied else shards[:1]:
-            values = {"params": workflow.spec.params, "shard": shard, "status": "Quarantined"}
-            run = render(task.run, values, last=True)
-            for error in _schema_errors_of_run(run, run_type, f"{at}/run"):
-                if error.pointer in reported or awaits_output(run, error.pointer.removeprefix(f"{at}/run")):
-                    continue
-                reported.add(error.pointer)
-                where = f", in shard {shard['index']}" if varied else ""
-                yield FieldError(error.pointer, f"{error.detail}{where}")
+            for values in item_values(task, workflow.spec.params, shard):
+                values |= {"params": workflow.spec.params, "shard": shard, "status": "Quarantined"}
+                run = render(task.run, values, last=True)
+                for error in _schema_errors_of_run(run, run_type, f"{at}/run"):
+                    if error.pointer in reported or awaits_output(run, error.pointer[len(at) + 4 :]):
+                        continue
+                    reported.add(error.pointer)
+                    where = f", in shard {shard['index']}" if varied else ""
+                    yield FieldError(error.pointer, f"{error.detail}{where}")
         left -= len(shards) * characters * varied
 
 

@@ -167,6 +167,8 @@ def _free_form_values(workflow: Workflow) -> list[Any]:
     found: list[Any] = [task.run for task in tasks]
     found += [task.source for task in tasks if task.source is not None]
     found += [task.target for task in tasks if task.target is not None]
+    found += [task.for_each for task in tasks if task.for_each is not None]
+    found += [task.outputs for task in tasks if task.outputs is not None]
     return [*found, spec.params, spec.shards.items]
 
 

@@ -19,7 +19,7 @@ from waypost.workflow.run_types import DeclaredExecutors
 from waypost.workflow.task import TaskSpec
 
 TASKS: Final = ("spec", "tasks")
-RENDERED: Final = frozenset({"run", "source", "target", "when"})
+RENDERED: Final = frozenset({"run", "source", "target", "when", "forEach"})
 """The fields of a task into which the values of params and shards are filled."""
 
 

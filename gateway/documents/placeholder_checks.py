@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
+from gateway.documents.outputs.forms import first_of_each_form
 from gateway.documents.outputs.references import OutputReferences
 from gateway.documents.workflow import Spec, Workflow
 from waypost.json_pointer import FieldError, below
@@ -18,6 +19,8 @@ from waypost.workflow.task import TaskSpec
 TEXT_ERRORS: Final = 10
 """The maximum number of placeholder errors of each kind that are reported for one text."""
 WITH_TEXT: Final = (str, Mapping, list, tuple)
+OF_TASK: Final = frozenset({"tasks", "item", "index"})
+"""The first names of placeholders that mean something else in each task."""
 SHARD_FIELDS: Final = ("count", "index", "item")
 STATUS: Final = ("status",)
 
@@ -32,7 +35,9 @@ class PlaceholderChecks:
         self._has_items = workflow.spec.shards.items is not None
         self._sizes: dict[tuple[str, ...], int] = {}
         self._faults: dict[tuple[str, ...], str] = {}
-        self._outputs = OutputReferences(_tasks_with_outputs(workflow.spec, stage))
+        self._outputs = OutputReferences(
+            _tasks_with_outputs(workflow.spec, stage), workflow.spec.params, self._shards[0]["shard"]
+        )
         self.added = 0
         """The most characters that placeholders checked so far add to one shard."""
 
@@ -40,6 +45,11 @@ class PlaceholderChecks:
         """Yields the errors in the placeholders of `task`, which is at the JSON pointer `at`."""
         for field in ("run", "source", "target"):
             yield from self._errors_in_value(getattr(task, field), task, at, (field,))
+        if task.for_each is not None:
+            # It is filled in before there is an item.
+            yield from self._errors_in_value(
+                task.for_each, structs.replace(task, for_each=None), at, ("forEach",)
+            )
 
     def _errors_in_value(
         self, value: Any, task: TaskSpec, at: str, path: tuple[str | int, ...]
@@ -66,8 +76,8 @@ class PlaceholderChecks:
         wrong = set[tuple[str, ...]]()
         of_outputs: list[str] = []
         for names, count in references(text).items():
-            # Which outputs there are depends on the task; how long they will be is not known.
-            if names[0] == "tasks":
+            # Which outputs and items there are depends on the task; how long they will be is not known.
+            if names[0] in OF_TASK:
                 of_outputs += filter(None, (self._outputs.fault(names, task),))
                 continue
             if names in self._faults:
@@ -98,7 +108,10 @@ class PlaceholderChecks:
                 return self._sizes[names]
             # Refused here although `lookup` would say so too: this sentence lists the names that there are.
             if names[0] != "params" and (names[0] != "shard" or names[1] not in SHARD_FIELDS):
-                known = "there are params.NAME, tasks.NAME.output, shard.index, shard.count and shard.item"
+                known = (
+                    "there are params.NAME, tasks.NAME.output, shard.index, shard.count, shard.item, "
+                    "and with forEach item and index"
+                )
                 if self._stage is not Stage.MAIN:
                     known = "there are params.NAME, tasks.NAME.output and shard.count"
                     known += " and status" if self._stage is Stage.FINALLY else ""
@@ -119,7 +132,7 @@ def _tasks_with_outputs(spec: Spec, stage: Stage) -> tuple[TaskSpec, ...]:
     own = spec.tasks_of(stage)
     if stage is not Stage.COLLECT:
         return own
-    return (*own, *(structs.replace(task, outputs=None) for task in spec.tasks))
+    return (*own, *(structs.replace(task, outputs=None, for_each=None) for task in spec.tasks))
 
 
 def _encoded_length(names: tuple[str, ...], scope: Mapping[str, Any]) -> int:
@@ -145,23 +158,8 @@ def _sample_shards(workflow: Workflow) -> Iterator[dict[str, Any]]:
 def distinct_shards(workflow: Workflow) -> list[dict[str, Any]]:
     """Returns one shard, the first, for each form that the shards' items have; checks need no others.
 
-    A form is the names and types at every depth, whatever the values. Shards are dictionaries with index,
-    count and item, as placeholders and conditions read them.
+    Shards are dictionaries with index, count and item, as placeholders and conditions read them.
     """
-    found: dict[Any, dict[str, Any]] = {}
     count = workflow.shard_count
-    for index, item in enumerate(workflow.spec.shards.items or (None,)):
-        found.setdefault(_form(item), {"index": index, "count": count, "item": item})
-    return list(found.values())
-
-
-def _form(value: Any) -> Any:
-    """Returns the form of an item as a hashable value: its fields and types at every depth.
-
-    The form of an array is the set of forms of its elements.
-    """
-    if isinstance(value, Mapping):
-        return frozenset((name, _form(inner)) for name, inner in value.items())
-    if isinstance(value, list | tuple):
-        return (list, frozenset(map(_form, value)))
-    return type(value)
+    items = first_of_each_form(workflow.spec.shards.items or (None,))
+    return [{"index": index, "count": count, "item": item} for index, item in items.items()]

@@ -40,6 +40,7 @@ def run_spec(
             run=render(task.run, values, last=False),
             source=render(task.source, values, last=False),
             target=render(task.target, values, last=False),
+            for_each=render(task.for_each, values, last=False),
         )
         for task in workflow.spec.tasks_of(stage)
     )

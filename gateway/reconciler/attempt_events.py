@@ -17,16 +17,17 @@ from clusters.protocol import (
 from gateway.core.failover_rules import backoff_seconds, failover_event, loss_event, may_be_poison
 from gateway.core.history import HistoryKind, TaskDetail
 from gateway.core.instant import NEVER, Instant
-from gateway.core.run import FailedTry, TaskRow
+from gateway.core.run import FailedTry
 from gateway.core.shard_states import PLACED, Event, Phase
 from gateway.reconciler.working_set.region import Region
 from gateway.reconciler.working_set.region_losses import begin_trial, blame_shards, count_loss
+from gateway.reconciler.working_set.reported_tasks import reported_task, task_row
 from gateway.reconciler.working_set.tracked_shard import TrackedShard, output_size
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.region_condition import RegionCondition
 from gateway.settings import FailoverSettings
 from waypost.workflow.task_phase import FINAL, TaskPhase
-from waypost.workflow.trigger_rule import fails_shard, is_well, may_be_in
+from waypost.workflow.trigger_rule import fails_shard, is_well
 
 
 class Reception(StrEnum):
@@ -46,10 +47,9 @@ def apply_task_change(
     tracked = ws.find_current(region.name, event.attempt)
     if tracked is None:
         return Reception.STALE
-    task = tracked.run.tasks.get(event.task)
     # Stored results are one lineage, closed under `needs`: the next attempt starts from no other.
-    of_run, stops = tracked.run.tasks, tracked.stops_others
-    if task is None or not may_be_in(event.phase, task, tracked.tasks, of_run, stops=stops):
+    task = reported_task(tracked, event)
+    if task is None:
         return Reception.STALE
     # A failed one is final too: without this a cluster could grow the history for ever.
     if tracked.tasks.get(event.task) in FINAL:
@@ -61,14 +61,18 @@ def apply_task_change(
         # Its cluster should have failed the task. Stored, they could not travel with the next attempt.
         lose_attempt(tracked, now, "OutputsTooLarge", settings)
         return Reception.ACCEPTED
+    # A failed instance fails its task, if that is so, and its task the shard.
+    is_instance = event.task != task.name
+    tracked.instances += is_instance and event.task not in tracked.tasks
     tracked.tasks[event.task] = event.phase
-    tracked.has_failed |= fails_shard(task, event.phase)
-    tracked.rows.append(_row(tracked, region, event, tracked.failed_tries.get(event.task)))
+    tracked.has_failed |= not is_instance and fails_shard(task, event.phase)
+    tracked.rows.append(task_row(tracked, region, event, tracked.failed_tries.get(event.task)))
     if event.phase is TaskPhase.RUNNING:
         tracked.dirty = True
         if event.seq <= tracked.unheard_until:
             _count_unheard_loss(tracked, now, settings)
-        else:
+        # A task with `forEach` runs nothing itself.
+        elif is_instance or task.for_each is None:
             tracked.running_since[event.task] = now.monotonic
             begin_trial(tracked, now, settings)
         return Reception.ACCEPTED
@@ -89,9 +93,10 @@ def _apply_retry(
     if event.tries > limit:
         # Its cluster should have failed the task. Each of them is an entry in the history.
         return Reception.STALE
+    tracked.instances += event.task not in tracked.tasks and event.task not in tracked.run.tasks
     failed = FailedTry(tries=event.tries, ended_at=event.ended_at, reason=event.reason)
     tracked.tasks[event.task], tracked.failed_tries[event.task] = event.phase, failed
-    tracked.rows.append(_row(tracked, region, event, failed))
+    tracked.rows.append(task_row(tracked, region, event, failed))
     tracked.running_since.pop(event.task, None)
     tracked.add_history(now, HistoryKind.TASK_RETRYING, _task_detail(region, event))
     return Reception.ACCEPTED
@@ -276,23 +281,4 @@ def _task_detail(region: Region, event: TaskChanged) -> TaskDetail:
         seconds=None if event.ended_at is None else round(event.ended_at - event.started_at, 3),
         reason=event.reason,
         next_try_at=event.next_try_at,
-    )
-
-
-def _row(tracked: TrackedShard, region: Region, event: TaskChanged, failed: FailedTry | None) -> TaskRow:
-    return TaskRow(
-        run=tracked.shard.run,
-        shard=tracked.shard.index,
-        task=event.task,
-        phase=event.phase,
-        epoch=event.attempt.epoch,
-        region=region.name,
-        incarnation=region.incarnation,
-        tries=event.tries,
-        started_at=event.started_at,
-        ended_at=event.ended_at,
-        next_try_at=event.next_try_at,
-        output=event.output,
-        reason=event.reason,
-        last_failure=failed,
     )

@@ -19,6 +19,7 @@ from observability.metrics import Metrics
 from observability.spans.builders import attempt_span
 from observability.spans.exporter import SpanRecorder
 from waypost.tracing.context import TraceContext, trace_fields
+from waypost.workflow.instances import task_of
 from waypost.workflow.stages import Stage, stage_of
 from waypost.workflow.task import TaskSpec
 
@@ -141,8 +142,8 @@ def count_history(
                     metrics.failovers.labels(region or "", entry.kind).inc()
                 elif entry.kind is HistoryKind.CONFIRMED and since_lost is not None:
                     metrics.recovery_seconds.observe(since_lost)
-            case TaskDetail(task=name, phase=outcome) if tasks and name in tasks:
-                metrics.count_task(tasks[name].type, outcome)
+            case TaskDetail(task=name, phase=outcome) if tasks and task_of(name) in tasks:
+                metrics.count_task(tasks[task_of(name)].type, outcome)
             # An orphan that an operator forgot is not counted: nobody knows whether it has ended.
             case OrphanDetail(region=region) if entry.kind is HistoryKind.REAPED:
                 metrics.tombstones.labels(region).inc()

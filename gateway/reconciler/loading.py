@@ -121,13 +121,13 @@ def _restore_progress(tracked: TrackedShard, rows: Iterable[TaskRow], now: Insta
         rows,
         incarnation=shard.incarnation,
         # Nothing has been heard of its region yet.
-        carries_failures=AFTER_FAILURE in tracked.run.features,
+        carries_failures=tracked.run.carries_failures,
     )
     tracked.start_from(resumption, rows)
     for row in rows:
         if row.last_failure is not None:
             tracked.failed_tries[row.task] = row.last_failure
-        if row.epoch == shard.epoch and row.ended_at is None and shard.phase.placed:
+        if row.epoch == shard.epoch and row.ended_at is None and row.instances is None and shard.phase.placed:
             # Only the wall clock knows how long the task has run. If that is wrong, an idempotent shard waits
             # too long or too short for its region, which costs time and no safety.
             tracked.running_since[row.task] = now.monotonic - max(0.0, now.wall - row.started_at)
@@ -227,6 +227,6 @@ async def load_resumption(store: Store, tracked: TrackedShard, region: Region) -
         tracked.run.spec.tasks,
         rows,
         incarnation=region.incarnation,
-        carries_failures=AFTER_FAILURE in features or AFTER_FAILURE in tracked.run.features,
+        carries_failures=AFTER_FAILURE in features or tracked.run.carries_failures,
     )
     tracked.start_from(resumption, rows)

@@ -170,7 +170,10 @@ class Store(ListsActs, KeepsInOrder, KeepsPolicy, KeepsReleases, KeepsRunData, P
         ...
 
     async def task_counts(self, run_id: str, shard: int | None = None) -> Mapping[TaskPhase, int]:
-        """Returns how many stored tasks of a run, or of one of its shards, are in each phase."""
+        """Returns how many stored tasks of a run, or of one of its shards, are in each phase.
+
+        Instances of a task (`forEach`) are not counted.
+        """
         ...
 
     async def history(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[HistoryEntry]:

@@ -19,6 +19,7 @@ from gateway.core.shard_states import PLACED, TERMINAL, Event, Phase, Shard, adv
 from gateway.steady_clock import MachineBoot
 from gateway.store.interface import Cursor, ShardWrite
 from waypost.workflow.graph import topological_order
+from waypost.workflow.instances import task_of
 from waypost.workflow.task_phase import TaskPhase
 from waypost.workflow.trigger_rule import FINISHED
 
@@ -188,16 +189,19 @@ class RetriedTasks:
         needs one of those: how that has ended may have followed from them.
         """
         dropped = {name for name, phase in phases.items() if phase not in FINISHED}
+        after: set[str] = set()
         if dropped and len(dropped) < len(phases):
-            dropped.update(_after(dropped, self._needs))
-        return [name for name in phases if name in dropped]
+            after = _after(dropped, self._needs)
+        # An instance that succeeded is kept though its task failed, but not where the items may change.
+        return [name for name in phases if name in dropped or name in after or task_of(name) in after]
 
 
 def _after(tasks: Iterable[str], needs: Mapping[str, Sequence[str]]) -> set[str]:
-    """Returns `tasks` and all that need one of them, also by others; `needs` is in topological order."""
-    found = set(tasks)
+    """Returns all that need one of `tasks`, also by others; `needs` is in topological order."""
+    found: set[str] = set()
+    begin = set(tasks)
     for name, needed in needs.items():
-        if not found.isdisjoint(needed):
+        if not begin.isdisjoint(needed) or not found.isdisjoint(needed):
             found.add(name)
     return found
 

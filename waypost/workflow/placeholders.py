@@ -51,6 +51,12 @@ def references(text: str) -> dict[tuple[str, ...], int]:
     return {tuple(names.split(".")): count for names, count in counts.items() if names}
 
 
+def lone_placeholder(text: str) -> tuple[str, ...] | None:
+    """Returns the names of the placeholder that is all of `text`; None if it is something else."""
+    whole = PLACEHOLDER.fullmatch(text)
+    return tuple(whole[1].split(".")) if whole is not None and whole[1] else None
+
+
 def malformed(text: str) -> Iterator[str]:
     """Yields an error message for each `${` in `text` that begins no valid placeholder."""
     if MALFORMED in WHOLE_PLACEHOLDER.findall(text):
@@ -156,10 +162,9 @@ class _Rendering:
         return value
 
     def _text(self, text: str) -> Any:
-        whole = PLACEHOLDER.fullmatch(text)
-        if whole is None or not whole[1]:
+        names = lone_placeholder(text)
+        if names is None:
             return PLACEHOLDER.sub(self._fill, text)
-        names = tuple(whole[1].split("."))
         if names[0] not in self._values:
             return text
         found = lookup(names, self._values)

@@ -122,6 +122,17 @@ class TaskSpec(
         dict[str, Any] | None,
         Meta(description="A JSON Schema of its output. An output that does not fit fails the try."),
     ] = None
+    for_each: Annotated[
+        tuple[Any, ...] | str | None,
+        Meta(
+            description="A list, or a placeholder for one: the task runs once for each item, with `${item}` "
+            "and `${index}`. Its output is the list of theirs."
+        ),
+    ] = None
+    max_parallel: Annotated[
+        Annotated[int, Meta(ge=1, le=1_000)] | None,
+        Meta(description="The most instances of `forEach` that run at once in a shard."),
+    ] = None
     result_scope: Annotated[
         Literal["global", "region"],
         Meta(

@@ -8,6 +8,7 @@ import msgspec
 from clusters.features import goes_on_after_failure
 from clusters.protocol import DEADLINE_EXCEEDED, AttemptId, RunSpec, ShardSpec, TaskResult
 from waypost.workflow.graph import longest_paths
+from waypost.workflow.instances import instance_name, instance_of, task_of
 from waypost.workflow.task import SideEffects, TaskSpec
 from waypost.workflow.task_phase import TaskPhase
 from waypost.workflow.trigger_rule import decide
@@ -31,6 +32,21 @@ class TaskGraph:
                 self.dependents[need].append(task.name)
         self.paths = longest_paths(run.tasks)
         """The number of tasks on the longest path that begins with each task, where that is more than one."""
+
+
+@dataclass(kw_only=True, slots=True)
+class FanOut:
+    """The instances of a task with `forEach` in one attempt, from the moment in which the task may run."""
+
+    items: list[Any]
+    left: int
+    """The number of instances that have no result yet."""
+    began: float
+    """When it began, in seconds since 1970."""
+    failure: str = ""
+    """The first failure of an instance, as the reason of its task; empty while there is none."""
+    next: int = 0
+    """The index of the first instance that was never queued, or may have been taken off the queue."""
 
 
 @dataclass(kw_only=True, slots=True, repr=False)
@@ -67,6 +83,10 @@ class Attempt:
     """The tasks that wait for a time (an uptime): the end of a pause before a retry, or the next tick."""
     interrupted_pauses: dict[str, float] = field(default_factory=dict)
     """The pauses before a retry that a restart interrupted, and the end of each in seconds since 1970."""
+    fan_outs: dict[str, FanOut] = field(default_factory=dict)
+    """The tasks with `forEach` that have begun. Not journalled: after a restart each begins again."""
+    instances: int = field(init=False)
+    """The number of instances that its tasks have had, those of earlier epochs included."""
     failure: str = ""
     """The reason for which the attempt will end as failed or lost: the first; empty while there is none."""
     ending: bool = False
@@ -95,6 +115,7 @@ class Attempt:
             "item": self.spec.item,
         }
         self.output_bytes = sum(map(size_of, self.finished.values()))
+        self.instances = sum([result.instances or 0 for result in self.finished.values()])
         self.unmet_needs = dict(self.graph.need_counts)
         for name in self.finished:
             self.unmet_needs.pop(name, None)
@@ -114,7 +135,10 @@ class Attempt:
         failed = (
             f"task {result.task}: {result.reason}"
             for result in self.spec.results
-            if result.failure is TaskPhase.FAILED and result.task not in self.graph.tolerated
+            if result.failure is TaskPhase.FAILED
+            and result.task not in self.graph.tolerated
+            # An instance has failed: its task decides, when it begins again.
+            and instance_of(result.task) is None
         )
         return next(failed, "")
 
@@ -148,6 +172,11 @@ class Attempt:
     def tasks(self) -> dict[str, TaskSpec]:
         return self.graph.tasks
 
+    def task(self, name: str) -> TaskSpec:
+        """Returns the task of the document that `name` is, or is an instance of."""
+        task = self.graph.tasks.get(name)
+        return self.graph.tasks[task_of(name)] if task is None else task
+
     @property
     def dependents(self) -> dict[str, list[str]]:
         return self.graph.dependents
@@ -177,8 +206,14 @@ class Attempt:
         return self.end_seq > 0 and not self.failure
 
     def ends_early(self, task: str) -> bool:
-        """Returns whether a task is ended, or never begun, because another has failed (`failFast`)."""
-        return bool(self.failure) and self.run.fail_fast and self.tasks[task].runs in (None, "onSuccess")
+        """Returns whether a task is ended, or never begun, because another has failed (`failFast`).
+
+        An instance of a task that has failed is ended, too.
+        """
+        instance = instance_of(task)
+        if instance is not None and instance[0] in self.finished:
+            return True
+        return bool(self.failure) and self.run.fail_fast and self.task(task).runs in (None, "onSuccess")
 
     def result_without_run(self, task: TaskSpec) -> TaskResult | None:
         """Decides about `task`, all of whose needs have a result: None if it may run, else its result."""
@@ -196,7 +231,13 @@ class Attempt:
 
     def outputs_for(self, task: TaskSpec) -> dict[str, Any]:
         """Returns the outputs of the tasks that `task` needs, by name; each of them must have a result."""
-        return {need: self.finished[need].output for need in task.needs}
+        return {need: self._output_of(self.finished[need]) for need in task.needs}
+
+    def _output_of(self, result: TaskResult) -> Any:
+        if result.instances is None:
+            return result.output
+        names = (instance_name(result.task, index) for index in range(result.instances))
+        return [self.finished[name].output for name in names]
 
 
 def size_of(result: TaskResult) -> int:

@@ -7,11 +7,11 @@ from weakref import WeakValueDictionary
 from msgspec import Struct
 from msgspec.structs import replace
 
+from clusters.embedded.capabilities import Mismatch
 from clusters.embedded.queueing.task_queue import TaskQueue
 from clusters.embedded.scheduling.attempt import Attempt, TaskGraph
 from clusters.embedded.scheduling.attempt_lifecycle import AttemptLifecycle
 from clusters.embedded.scheduling.attempt_table import Attempts
-from clusters.embedded.scheduling.capabilities import Mismatch
 from clusters.embedded.scheduling.fencing import Fencing
 from clusters.embedded.scheduling.outcomes import retry_pause
 from clusters.embedded.scheduling.retention import Retention
@@ -174,7 +174,7 @@ class AttemptCreation:
         self._set_deadline(attempt, spec)
         for task, end in attempt.interrupted_pauses.items():
             # The wall clock may have been set meanwhile: never wait for more than the whole pause.
-            whole = retry_pause(attempt.tasks[task].retry, attempt.tries[task])
+            whole = retry_pause(attempt.task(task).retry, attempt.tries[task])
             attempt.due[task] = step.now + min(max(0.0, end - step.wall), whole)
             self._attempts.set_timer(attempt, attempt.due[task])
         attempt.interrupted_pauses.clear()

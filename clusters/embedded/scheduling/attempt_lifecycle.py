@@ -7,16 +7,18 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from clusters.embedded.queueing.ready_task import NEVER_ENDS, ReadyTask
+from clusters.embedded.queueing.ready_task import ReadyTask
 from clusters.embedded.queueing.task_queue import TaskQueue
 from clusters.embedded.scheduling.attempt import Attempt, size_of
 from clusters.embedded.scheduling.attempt_table import Attempts
 from clusters.embedded.scheduling.event_reports import EventReports
+from clusters.embedded.scheduling.fan_out import FanOuts
 from clusters.embedded.scheduling.launch import Launch, next_launch
-from clusters.embedded.scheduling.readiness import may_start_tasks, waits_for_nothing
+from clusters.embedded.scheduling.readiness import may_start_tasks, ready_task, waits_for_nothing
 from clusters.embedded.scheduling.scheduler_step import Step, TaskRecord
 from clusters.protocol import DEADLINE_EXCEEDED, LEASE_ENDED, TaskResult
 from waypost.condition_evaluation.messages import ConditionAnswer
+from waypost.workflow.instances import instance_of
 from waypost.workflow.placeholders import PlaceholderError
 from waypost.workflow.task_phase import TaskPhase
 
@@ -30,6 +32,7 @@ class AttemptLifecycle:
     def __init__(self, attempts: Attempts, queue: TaskQueue, *, seq: int) -> None:
         self._attempts, self._queue = attempts, queue
         self._reports = EventReports(queue.unacknowledged, seq=seq)
+        self._fan_outs = FanOuts(self, self._reports)
 
     @property
     def seq(self) -> int:
@@ -50,6 +53,8 @@ class AttemptLifecycle:
         left = deque(attempt.unmet_needs if among is None else among)
         while left:
             name = left.popleft()
+            if attempt.fan_outs and self._fan_outs.take_up(attempt, name, step):
+                continue
             if not waits_for_nothing(attempt, name):
                 continue
             task = attempt.tasks[name]
@@ -57,7 +62,7 @@ class AttemptLifecycle:
                 self._record(attempt, unrun, step.wall, step)
                 left.extend(attempt.dependents[name])
             elif task.when is None:
-                self._enqueue(attempt, name, step.now)
+                self._fan_outs.begin(attempt, attempt.tasks[name], step)
             else:
                 attempt.evaluating.add(name)
                 step.evaluations.append((attempt.id, name))
@@ -76,24 +81,14 @@ class AttemptLifecycle:
         if answer.error:
             self.fail_task(attempt, task, f"when: {answer.error}", step.wall, step)
         elif answer.holds:
-            self._enqueue(attempt, task, step.now)
+            self._fan_outs.begin(attempt, attempt.tasks[task], step)
         else:
             skipped = TaskResult(task=task, skipped=True, reason=CONDITION_FALSE)
             self.finish_task(attempt, skipped, step.wall, step)
 
-    def _enqueue(self, attempt: Attempt, task: str, now: float) -> None:
+    def enqueue(self, attempt: Attempt, task: str, now: float) -> None:
         attempt.queued.add(task)
-        self._queue.add(
-            ReadyTask(
-                attempt=attempt.id,
-                task=task,
-                run=attempt.run,
-                spec=attempt.tasks[task],
-                path=attempt.graph.paths.get(task, 1),
-                deadline=NEVER_ENDS if attempt.expires_at is None else attempt.expires_at,
-                since=now,
-            )
-        )
+        self._queue.add(ready_task(attempt, task, now))
 
     def launch_queued_tasks(self, step: Step) -> None:
         """Starts queued tasks, in the order of the queue, until none may start."""
@@ -117,7 +112,7 @@ class AttemptLifecycle:
     def _next_launch(self, attempt: Attempt, ready: ReadyTask, step: Step) -> Launch | None:
         """Returns the next try of a task, or None where its placeholders cannot be filled in: it fails."""
         try:
-            return next_launch(attempt, attempt.tasks[ready.task], step.now - ready.since)
+            return next_launch(attempt, ready.task, step.now - ready.since)
         except PlaceholderError as error:
             self.fail_task(attempt, ready.task, str(error), step.wall, step)
             return None
@@ -134,7 +129,7 @@ class AttemptLifecycle:
     def end_try(self, attempt: Attempt, task: str, now: float) -> float:
         """Removes an ended task execution (try) and frees what it held; returns its start (Unix time)."""
         seconds = now - attempt.started.pop(task)
-        self._queue.end(attempt.run, attempt.tasks[task], seconds, now)
+        self._queue.end(attempt.run, attempt.task(task), seconds, now)
         return attempt.running.pop(task)
 
     def schedule_retry(
@@ -160,19 +155,22 @@ class AttemptLifecycle:
         started.
         """
         self._record(attempt, result, began, step)
-        self.queue_ready_tasks(attempt, step, attempt.dependents[result.task])
+        self.queue_ready_tasks(attempt, step, attempt.dependents.get(result.task, ()))
 
     def fail_task(self, attempt: Attempt, task: str, reason: str, began: float, step: Step) -> None:
         """Records that a task has failed for good, and ends what ends with it (see `continueOnFailure`).
 
         `began`: the start of the task's last try, in seconds since 1970; the present where none was started.
         """
+        failed = TaskResult(task=task, failure=TaskPhase.FAILED, reason=reason)
+        if instance_of(task) is not None:
+            self.finish_task(attempt, failed, began, step)
+            return
         is_first = not attempt.failure and task not in attempt.graph.tolerated
         if is_first:
             attempt.failure = f"task {task}: {reason}"
             # Journalled at once: after a crash before the attempt's end it must go on as failed.
             step.failures.append((attempt.id, attempt.failure))
-        failed = TaskResult(task=task, failure=TaskPhase.FAILED, reason=reason)
         self._record(attempt, failed, began, step)
         if is_first and not attempt.graph.goes_on_after_failure:
             self._end_all_tasks(attempt, step)
@@ -187,10 +185,13 @@ class AttemptLifecycle:
             name for name in (*attempt.queued, *attempt.due, *attempt.evaluating) if attempt.ends_early(name)
         ]
         for name in waiting:
-            self._dequeue(attempt, name, step.now)
+            self.dequeue(attempt, name, step.now)
             attempt.due.pop(name, None)
             attempt.evaluating.discard(name)
-            self.stop_task(attempt, name, step.wall, step)
+            if instance_of(name) is None:
+                self.stop_task(attempt, name, step.wall, step)
+        for name in [name for name in attempt.fan_outs if name in attempt.unmet_needs]:
+            self._fan_outs.decide(attempt, name, step)
 
     def stop_task(self, attempt: Attempt, task: str, began: float, step: Step) -> None:
         """Records that a task was ended, or never begun, because another task of its attempt has failed."""
@@ -202,13 +203,14 @@ class AttemptLifecycle:
         attempt.finished[task] = result
         attempt.output_bytes += size_of(result)
         attempt.unmet_needs.pop(task, None)
-        for dependent in attempt.dependents[task]:
+        for dependent in attempt.dependents.get(task, ()):
             if dependent in attempt.unmet_needs:
                 attempt.unmet_needs[dependent] -= 1
         tries = attempt.tries.get(task, 0)
         step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=tries, result=result))
-        output, reason = result.output, result.reason
-        self._reports.task(attempt, task, result.phase, began, step, output=output, reason=reason)
+        self._reports.result(attempt, result, began, step)
+        if attempt.fan_outs and instance_of(task) is not None:
+            self._fan_outs.after_instance(attempt, result, step)
 
     def _end_all_tasks(self, attempt: Attempt, step: Step) -> None:
         attempt.ending = True
@@ -281,9 +283,9 @@ class AttemptLifecycle:
         attempt.due.clear()
         attempt.evaluating.clear()
         for task in tuple(attempt.queued):
-            self._dequeue(attempt, task, now)
+            self.dequeue(attempt, task, now)
 
-    def _dequeue(self, attempt: Attempt, task: str, now: float) -> None:
+    def dequeue(self, attempt: Attempt, task: str, now: float) -> None:
         if task in attempt.queued:
             attempt.queued.remove(task)
             self._queue.withdraw(attempt.id, task, now)

@@ -5,7 +5,7 @@ from typing import Any
 from clusters.embedded.queueing.unacknowledged_events import UnacknowledgedEvents
 from clusters.embedded.scheduling.attempt import Attempt
 from clusters.embedded.scheduling.scheduler_step import Step
-from clusters.protocol import AttemptEnded, AttemptEndKind, TaskChanged
+from clusters.protocol import AttemptEnded, AttemptEndKind, TaskChanged, TaskResult
 from waypost.workflow.task_phase import TaskPhase
 
 
@@ -31,6 +31,7 @@ class EventReports:
         output: Any = None,
         reason: str = "",
         pause: float | None = None,
+        instances: int | None = None,
     ) -> None:
         """Reports that a task is in `phase` now; `began` is the start of its last try (Unix time)."""
         event = TaskChanged(
@@ -45,8 +46,15 @@ class EventReports:
             pause_seconds=pause,
             output=output,
             reason=reason,
+            instances=instances,
         )
         step.events.append(event)
+
+    def result(self, attempt: Attempt, result: TaskResult, began: float, step: Step) -> None:
+        """Reports the result of a task, or of an instance of one."""
+        output, reason, count = result.output, result.reason, result.instances
+        phase = result.phase
+        self.task(attempt, result.task, phase, began, step, output=output, reason=reason, instances=count)
 
     def end(self, attempt: Attempt, step: Step) -> int:
         """Reports that an attempt has ended, and how; returns the event's sequence number."""

@@ -8,6 +8,7 @@ from clusters.embedded.scheduling.attempt import Attempt
 from clusters.embedded.secrets.values import NO_SECRETS, Secrets
 from clusters.protocol import AttemptId
 from waypost.tracing.context import TraceContext
+from waypost.workflow.instances import instance_of
 from waypost.workflow.placeholders import render
 from waypost.workflow.secrets import SecretSpec, secrets_of
 from waypost.workflow.task import TaskSpec
@@ -67,20 +68,21 @@ class Outcome(Struct, frozen=True, kw_only=True):
         return "Killed" if self.killed else "Lost" if self.lost else "Failed"
 
 
-def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Launch:
-    """Builds the next execution of `task`, with the placeholders of its shard filled in.
+def next_launch(attempt: Attempt, name: str, waited_seconds: float) -> Launch:
+    """Builds the next execution of a task or instance, with the placeholders of its shard filled in.
 
     Raises `PlaceholderError` for a placeholder that is malformed, or names a value that the shard or the
     outputs of the tasks that it needs lack, and where outputs would add too much.
     """
-    shard, outputs = attempt.shard_values, attempt.outputs_for(task)
-    values = {"shard": shard, "tasks": outputs}
+    task = attempt.task(name)
+    shard, outputs, each = attempt.shard_values, attempt.outputs_for(task), _item_values(attempt, name)
+    values = {"shard": shard, "tasks": outputs, **each}
     parts = (task.run, task.source, task.target)
     run, source, target = render(parts, values, last=True, maximum=FILLED_CHARACTERS)
-    tries, of_run = attempt.tries.get(task.name, 0) + 1, attempt.run.span
+    tries, of_run = attempt.tries.get(name, 0) + 1, attempt.run.span
     # Only what an executor reads: when, needs and priority have had their effect.
     rendered = TaskSpec(
-        name=task.name,
+        name=name,
         type=task.type,
         run=run,
         timeout_seconds=task.timeout_seconds,
@@ -98,12 +100,13 @@ def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Laun
             "source": source,
             "target": target,
             "outputs": outputs,
+            **each,
         }
         | _ending_of(attempt),
         exclusive=attempt.exclusive,
         fairness_key=attempt.run.fairness_key or attempt.run.run,
         secret_specs=secrets_of(task, attempt.run.secrets),
-        span=of_run and of_run.of_attempt(*attempt.shard, attempt.id.epoch).of_try(task.name, tries),
+        span=of_run and of_run.of_attempt(*attempt.shard, attempt.id.epoch).of_try(name, tries),
         waited_seconds=waited_seconds,
     )
 
@@ -111,3 +114,12 @@ def next_launch(attempt: Attempt, task: TaskSpec, waited_seconds: float) -> Laun
 def _ending_of(attempt: Attempt) -> dict[str, Any]:
     """Returns the inputs of a task of `finally`: `status`, `reason` and `failed`; none for any other task."""
     return {} if attempt.run.ending is None else structs.asdict(attempt.run.ending)
+
+
+def _item_values(attempt: Attempt, name: str) -> dict[str, Any]:
+    """Returns the item and the index of an instance; nothing for a task without instances."""
+    instance = instance_of(name)
+    if instance is None:
+        return {}
+    task, index = instance
+    return {"item": attempt.fan_outs[task].items[index], "index": index}

@@ -80,7 +80,7 @@ def consequence_of(outcome: Outcome, attempt: Attempt, task: str, now: float) ->
 
 def _after_bad_end(outcome: Outcome, attempt: Attempt, task: str, now: float) -> Consequence:
     """Decides what follows from a try that has failed, was killed, or which the cluster could not run."""
-    retry, tries = attempt.tasks[task].retry, attempt.tries[task]
+    retry, tries = attempt.task(task).retry, attempt.tries[task]
     if outcome.lost:
         if not is_retried(retry, outcome):
             return FailTask(reason=outcome.reason)

@@ -1,11 +1,13 @@
-"""Decides which tasks of an attempt may start, and whose conditions must be evaluated; changes nothing."""
+"""Decides which tasks of an attempt may start, and how they queue; changes nothing."""
 
 import msgspec
 
+from clusters.embedded.queueing.ready_task import NEVER_ENDS, ReadyTask
 from clusters.embedded.scheduling.attempt import Attempt
 from clusters.embedded.scheduling.lease_requests import lease_is_ending
 from waypost.condition_evaluation.messages import ConditionQuestion
 from waypost.workflow.conditions import selected
+from waypost.workflow.instances import task_of
 
 
 def may_start_tasks(attempt: Attempt, now: float, *, leftovers: bool) -> bool:
@@ -29,6 +31,7 @@ def waits_for_nothing(attempt: Attempt, task: str) -> bool:
     """
     return (
         attempt.unmet_needs.get(task) == 0
+        and task not in attempt.fan_outs
         and task not in attempt.running
         and task not in attempt.evaluating
         and task not in attempt.queued
@@ -55,4 +58,17 @@ def condition_question(attempt: Attempt, task: str) -> ConditionQuestion | None:
         outputs=outputs,
         phases={name: attempt.finished[name].phase.value for name in outputs},
         ending={name: value for name, value in seen.items() if name in spec.when},
+    )
+
+
+def ready_task(attempt: Attempt, name: str, now: float) -> ReadyTask:
+    """Returns the entry of the queue for a task, or an instance of one, that may run from `now` on."""
+    return ReadyTask(
+        attempt=attempt.id,
+        task=name,
+        run=attempt.run,
+        spec=attempt.task(name),
+        path=attempt.graph.paths.get(task_of(name), 1),
+        deadline=NEVER_ENDS if attempt.expires_at is None else attempt.expires_at,
+        since=now,
     )

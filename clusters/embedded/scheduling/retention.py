@@ -7,8 +7,8 @@ from collections.abc import Container, Iterable, Mapping
 
 from msgspec import Struct
 
+from clusters.embedded.capabilities import Tenants
 from clusters.embedded.scheduling.attempt import Attempt
-from clusters.embedded.scheduling.capabilities import Tenants
 from clusters.protocol import AttemptId
 
 SUCCEEDED_RETENTION_SECONDS = 24 * 3600.0

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import assert_never
 
+from clusters.embedded.capabilities import Capabilities
 from clusters.embedded.ownership import Owner
 from clusters.embedded.queueing.processors import Processors
 from clusters.embedded.queueing.queue_settings import DEFAULT_QUEUE, QueueSettings
@@ -17,7 +18,6 @@ from clusters.embedded.scheduling.attempt import NEVER, Attempt
 from clusters.embedded.scheduling.attempt_creation import AttemptCreation
 from clusters.embedded.scheduling.attempt_lifecycle import AttemptLifecycle
 from clusters.embedded.scheduling.attempt_table import Attempts
-from clusters.embedded.scheduling.capabilities import Capabilities
 from clusters.embedded.scheduling.fencing import Fencing
 from clusters.embedded.scheduling.launch import Outcome
 from clusters.embedded.scheduling.lease_requests import (

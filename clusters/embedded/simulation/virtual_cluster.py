@@ -4,8 +4,8 @@ import heapq
 import itertools
 from collections.abc import Iterable
 
+from clusters.embedded.capabilities import Capabilities
 from clusters.embedded.queueing.queue_settings import QueueSettings
-from clusters.embedded.scheduling.capabilities import Capabilities
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.scheduling.scheduler import Scheduler
 from clusters.embedded.scheduling.scheduler_step import RecoveredState, Step

@@ -23,8 +23,10 @@ from gateway.cli.output import (
     print_value,
     table,
 )
+from gateway.cli.runs.instances import folded_tasks
 from gateway.cli.runs.run_ids import resolve_run
 from gateway.cli.runs.task_waits import waits_of
+from waypost.workflow.instances import instance_of
 from waypost.workflow.stages import STAGE_SHARDS, Stage, shard_index, shard_name, stage_of
 
 ITEM_CHARACTERS: Final = 40
@@ -131,7 +133,7 @@ def _task_table(run: dict[str, Any], waits: Waits) -> Table:
             format_duration((task["ended_at"] or time.time()) - task["started_at"]),
             _task_reason(task),
         ]
-        for task in _tasks_in_order(run)
+        for task in folded_tasks(_tasks_in_order(run))
     ]
     rows = [*started, *islice(_waiting_rows(run, waits), WAITING_SHOWN)]
     return table(["SHARD", "TASK", "PHASE", "REGION", "TRIES", "STARTED", "TOOK", "REASON"], rows)
@@ -222,4 +224,10 @@ def _tasks_in_order(run: dict[str, Any]) -> list[dict[str, Any]]:
     stages = (0, *STAGE_SHARDS)
     needs = {task["name"]: task["needs"] for index in stages for task in tasks_of(run, index)}
     places = {name: place for place, name in enumerate(TopologicalSorter(needs).static_order())}
-    return sorted(run["tasks"], key=lambda task: (task["shard"], places[task["task"]]))
+    return sorted(run["tasks"], key=lambda task: (task["shard"], *_place(task["task"], places)))
+
+
+def _place(name: str, places: dict[str, int]) -> tuple[int, int]:
+    """Returns the place of a task, or of an instance of one, in the order of the tasks."""
+    instance = instance_of(name)
+    return (places[name], -1) if instance is None else (places[instance[0]], instance[1])

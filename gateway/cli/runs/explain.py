@@ -8,6 +8,7 @@ from gateway.cli.arguments import Format, Output, RunId, Token, Url
 from gateway.cli.client import api_path, connect, read_answer
 from gateway.cli.output import command, console, print_value
 from gateway.cli.runs.describe import format_head
+from gateway.cli.runs.instances import folded_history
 from gateway.cli.runs.run_ids import resolve_run
 from gateway.cli.runs.task_waits import waiting_lines, waits_of
 from gateway.core.decision import Level
@@ -37,7 +38,7 @@ def explain(run: RunId, /, *, output: Output = Format.TABLE, url: Url = None, to
         for line in _format_reasons(decision):
             screen.print(f"    {line}", markup=False)
     screen.print()
-    for entry in story["history"]:
+    for entry in folded_history(story["history"]):
         screen.print(_format_entry(entry), markup=False)
     if not story["complete"]:
         screen.print("... the history is longer than this")

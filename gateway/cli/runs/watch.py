@@ -24,6 +24,7 @@ from gateway.cli.client import api_path, connect, decode_object, read_answer
 from gateway.cli.connection.retries import attempts
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import colored, command, console, format_duration, print_value, table, visible
+from gateway.cli.runs.instances import folded_tasks
 from gateway.cli.runs.run_ids import resolve_run
 from gateway.core.history import HistoryKind
 from waypost.workflow.stages import STAGE_SHARDS, shard_name
@@ -234,9 +235,10 @@ def _live_view(run: dict[str, Any], history: list[Entry]) -> RenderableType:
     total = max(1, len(spec["tasks"]) * run["shard_count"] + later)
     done = sum(run["task_phases"].get(phase, 0) for phase in ("Succeeded", "Skipped", "Failed", "Omitted"))
     running: dict[int, list[str]] = {}
-    for task in run["tasks"]:
+    for task in folded_tasks(run["tasks"]):
         if task["phase"] in ("Running", "Retrying"):
             again = f" ({_next_try(task)})" if task["phase"] == "Retrying" else ""
+            again += f" ({task['reason']})" if task.get("instances") else ""
             running.setdefault(task["shard"], []).append(f"{task['task']}{again}")
     rows = [
         [

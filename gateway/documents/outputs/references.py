@@ -3,28 +3,37 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from gateway.documents.outputs.for_each import item_values
 from gateway.documents.outputs.schemas import OutputPaths
 from waypost.json_pointer import parts_of
 from waypost.suggestions import closest
-from waypost.workflow.placeholders import output_reference, shown
+from waypost.workflow.placeholders import PlaceholderError, lookup, output_reference, shown
 from waypost.workflow.task import TaskSpec
 
 SUGGESTED: Final = 20
 """The most unknown names for which a similar name is suggested."""
-AWAITED: Final = ("${tasks.",)
+AWAITED: Final = ("${tasks.", "${item", "${index}")
 """The beginnings of placeholders whose values are not known before the task starts."""
 
 
 class OutputReferences:
     """Finds the faults of placeholders such as `${tasks.export.output.rows}` in one workflow's tasks."""
 
-    def __init__(self, tasks: Sequence[TaskSpec]) -> None:
+    def __init__(
+        self, tasks: Sequence[TaskSpec], params: Mapping[str, Any], shard: Mapping[str, Any]
+    ) -> None:
         self._tasks = {task.name: task for task in tasks}
+        self._params, self._shard = params, shard
+        self._items: dict[str, list[dict[str, Any]]] = {}
         self._paths: dict[str, OutputPaths] = {}
         self._suggestions = SUGGESTED
 
     def fault(self, names: tuple[str, ...], task: TaskSpec) -> str | None:
         """Returns why `task` cannot read what the placeholder `names` names; None if it can."""
+        if names[0] != "tasks":
+            if task.for_each is None:
+                return f"${{{shown(names)}}} names nothing: its task has no forEach"
+            return self._fault_of_item(names, task)
         found = output_reference(names, task.needs)
         if found is None:
             return f"${{{shown(names)}}} names nothing: {self._why_not(names, task)}"
@@ -34,6 +43,19 @@ class OutputReferences:
             return None
         declared = shown(missing)
         return f"${{{shown(names)}}} names nothing: the outputs of {needed} declare no {declared}"
+
+    def _fault_of_item(self, names: tuple[str, ...], task: TaskSpec) -> str | None:
+        """Returns why a placeholder for `item` or `index` names nothing in some item of `task`."""
+        if task.name not in self._items:
+            self._items[task.name] = item_values(task, self._params, self._shard)
+        for values in self._items[task.name]:
+            if not values or any(awaited in str(values.get(names[0])) for awaited in AWAITED):
+                continue  # known only when the task starts
+            try:
+                lookup(names, values)
+            except PlaceholderError as error:
+                return f"{error} in item {values['index']}"
+        return None
 
     def _why_not(self, names: tuple[str, ...], task: TaskSpec) -> str:
         """Says why the placeholder `names` leads to no task that `task` needs."""
@@ -50,12 +72,17 @@ class OutputReferences:
 
     def _missing(self, name: str, path: tuple[str, ...]) -> tuple[str, ...] | None:
         """Returns the part of `path` that the declared outputs of a task cannot have; None if all of it."""
-        schema = self._tasks[name].outputs if name in self._tasks else None
-        if schema is None or not path:
+        task = self._tasks.get(name)
+        # Of a task with forEach the schema is that of each of its instances, and the output a list.
+        items = 0 if task is None or task.for_each is None else 1
+        if items and path and not path[0].isdecimal():
+            return path[:1]
+        if task is None or task.outputs is None or not path[items:]:
             return None
         if name not in self._paths:
-            self._paths[name] = OutputPaths(schema)
-        return self._paths[name].missing(path)
+            self._paths[name] = OutputPaths(task.outputs)
+        missing = self._paths[name].missing(path[items:])
+        return None if missing is None else path[:items] + missing
 
 
 def awaits_output(run: Any, pointer: str) -> bool:

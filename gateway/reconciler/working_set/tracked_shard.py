@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from clusters.features import features_asked
+from clusters.features import asks_after_failure
 from clusters.protocol import RunSpec
 from gateway.core.history import Detail, HistoryEntry, HistoryKind, TransitionDetail
 from gateway.core.instant import NEVER, Instant
@@ -15,6 +15,7 @@ from gateway.core.run import FailedTry, Run, TaskRow
 from gateway.core.shard_states import LEAVES_ORPHAN, Event, Orphan, Shard, advance
 from gateway.documents.workflow import Workflow
 from gateway.store.interface import ShardWrite
+from waypost.workflow.instances import instance_of, task_of
 from waypost.workflow.stages import Stage
 from waypost.workflow.task import SideEffects, TaskSpec
 from waypost.workflow.task_phase import TaskPhase
@@ -50,14 +51,10 @@ class LoadedRun:
         return bool(self.tasks)
 
     @property
-    def features(self) -> frozenset[str]:
-        """Returns the features that a cluster must have to run the run's tasks as its document says."""
-        spec = self.spec
-        return features_asked(
-            spec.tasks,
-            fail_fast=spec.fail_fast,
-            secrets=bool(spec.secrets),
-            of_finally=self.stage is Stage.FINALLY,
+    def carries_failures(self) -> bool:
+        """Returns whether only a cluster that knows failed results (`AFTER_FAILURE`) gets the run."""
+        return self.stage is Stage.FINALLY or asks_after_failure(
+            self.spec.tasks, fail_fast=self.spec.fail_fast
         )
 
     @property
@@ -81,6 +78,8 @@ class TrackedShard:
     """The phases of the tasks that this attempt need not run again or has reported on."""
     has_failed: bool = False
     """Whether a task among `tasks` has failed, so that the shard will."""
+    instances: int = 0
+    """The number of instances of tasks among `tasks` (`forEach`)."""
     output_bytes: int = 0
     """The total bytes, as JSON, of the outputs of `tasks`."""
     running_since: dict[str, float] = field(default_factory=dict)
@@ -201,12 +200,18 @@ class TrackedShard:
     def start_from(self, resumption: Resumption, rows: Iterable[TaskRow]) -> None:
         """Sets the task results that the attempt starts from; drops those of tasks to be run again."""
         self.resumption = resumption
-        kept = [row for row in rows if row.task not in resumption.remade]
-        self.output_bytes = sum(output_size(row.output) for row in kept)
         carried = {result.task for result in resumption.results}
         # The rows of an attempt that has ended say nothing of the next one, which the shard still waits for.
         epoch = self.shard.epoch if self.shard.phase.placed else None
-        self.tasks = {row.task: row.phase for row in kept if row.task in carried or row.epoch == epoch}
+        remade = resumption.remade
+        kept = [
+            row
+            for row in rows
+            if row.task in carried or (row.epoch == epoch and task_of(row.task) not in remade)
+        ]
+        self.output_bytes = sum(output_size(row.output) for row in kept)
+        self.tasks = {row.task: row.phase for row in kept}
+        self.instances = sum(instance_of(name) is not None for name in self.tasks)
         of_run = self.run.tasks
         self.has_failed = any(
             phase is TaskPhase.FAILED and fails_shard(of_run[name], phase)

@@ -182,8 +182,12 @@ def tasks_of(
 
 
 def task_counts_of(run_id: str, shard: int | None) -> tuple[str, tuple[object, ...]]:
-    """Returns the SQL statement, with parameters, that counts a run's or shard's tasks by phase."""
+    """Returns the SQL statement, with parameters, that counts a run's or shard's tasks by phase.
+
+    Instances of a task (`forEach`) are not counted: only their names have brackets.
+    """
     where, parameters = _of_shard(run_id, shard)
+    where = f"{where} and instr(task, '[') = 0"
     return f"select state ->> 'phase', count(*) from task_result where {where} group by 1", parameters
 
 

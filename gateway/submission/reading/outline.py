@@ -37,7 +37,7 @@ def _one_of_each_type(of_stage: Iterable[TaskSpec]) -> tuple[TaskSpec, ...]:
         seen = tasks.get(task.type)
         if seen is None:
             tasks[task.type] = structs.replace(
-                task, run={}, source=None, target=None, needs=(), when=None, outputs=None
+                task, run={}, source=None, target=None, needs=(), when=None, outputs=None, for_each=None
             )
         elif task.priority > seen.priority or task.resources.cpu > seen.resources.cpu:
             tasks[task.type] = structs.replace(

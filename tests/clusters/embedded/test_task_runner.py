@@ -135,3 +135,28 @@ async def test_a_wrong_output_is_reported_with_its_place(node: ClusterNode) -> N
     assert (await ended(node)).reason == (
         "task a: the output does not fit its schema: /1 True is not of type 'integer'"
     )
+
+
+@pytest.mark.integration
+async def test_instances_run_with_their_own_inputs_and_logs(node: ClusterNode) -> None:
+    """Each reads its item, and has a log under its name."""
+    read = (
+        "import json, os; given = json.load(open(os.environ['WAYPOST_INPUT']));"
+        "print(os.environ['WAYPOST_TASK'], given['item'])"
+    )
+    listed = process("list", "sh", "-c", 'echo \'["x", "y"]\' > $WAYPOST_OUTPUT')
+    each = process(
+        "m",
+        "sh",
+        "-c",
+        f'python3 -c "{read}"; echo ${{index}} > $WAYPOST_OUTPUT',
+        needs=("list",),
+        for_each="${tasks.list.output}",
+    )
+    total = process("sum", "sh", "-c", "echo '${tasks.m.output}' > $WAYPOST_OUTPUT", needs=("m",))
+    await start(node, listed, each, total)
+    found = await finished(node)
+    text = [chunk.text async for chunk in node.logs(SHARD, "m[1]", offset=0, follow=False)]
+
+    assert found["sum"].output == [0, 1]
+    assert text == ["m[1] y\n"]

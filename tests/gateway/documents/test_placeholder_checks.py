@@ -18,12 +18,12 @@ from waypost.workflow.placeholders import lookup
         (
             "${shard.number}",
             "${shard.number} names nothing: there are params.NAME, tasks.NAME.output, "
-            "shard.index, shard.count and shard.item",
+            "shard.index, shard.count, shard.item, and with forEach item and index",
         ),
         (
             "${secrets.x}",
             "${secrets.x} names nothing: there are params.NAME, tasks.NAME.output, "
-            "shard.index, shard.count and shard.item",
+            "shard.index, shard.count, shard.item, and with forEach item and index",
         ),
         ("${shard.item.b}", "${shard.item.b} names nothing: there is no shard.item.b in shard 1"),
         ("a ${params.deep", "'${params.deep' is not a placeholder: its } is missing"),

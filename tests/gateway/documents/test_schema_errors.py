@@ -50,8 +50,8 @@ def test_every_schema_error_is_reported_at_once() -> None:
         "and underscores",
         "/spec/tasks/1/resultScope": "must be one of global, region; did you mean region?",
         "/spec/tasks/1/x~0~1y": "is not a field here; there are name, type, run, source, target, needs, "
-        "runs, when, whenSkipped, continueOnFailure, timeoutSeconds, retry, outputs, resultScope, priority, "
-        "resources, semaphore, secrets",
+        "runs, when, whenSkipped, continueOnFailure, timeoutSeconds, retry, outputs, forEach, "
+        "maxParallel, resultScope, priority, resources, semaphore, secrets",
         "/spec/sideEffects": "must be one of exclusive, idempotent; did you mean exclusive?",
         "/spec/shards/count": "must be at least 1",
     }

@@ -3,9 +3,9 @@
 import sqlite3
 from typing import Any
 
+from clusters.embedded.capabilities import Capabilities
 from clusters.embedded.executors.registry import DECLARED
 from clusters.embedded.queueing.queue_settings import DEFAULT_QUEUE, QueueSettings
-from clusters.embedded.scheduling.capabilities import Capabilities
 from clusters.embedded.scheduling.launch import Outcome
 from clusters.embedded.scheduling.scheduler import Scheduler
 from clusters.embedded.scheduling.scheduler_step import Step

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from clusters.cluster_status import Isolation
+from clusters.embedded.capabilities import Capabilities, Tenants
 from clusters.embedded.executors.registry import DECLARED
-from clusters.embedded.scheduling.capabilities import Capabilities, Tenants
 from clusters.protocol import OTHER_TENANT, AttemptId, Batch, CreateOutcome, Fence, RunSpec, ShardSpec
 from clusters.protocol_bounds import Name
 from tests.clusters.embedded.scheduling import stepped_cluster

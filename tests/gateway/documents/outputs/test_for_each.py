@@ -1,0 +1,128 @@
+"""Tests the checks of `forEach`: lists, placeholders for lists, their length, and what items have."""
+
+from typing import Any
+
+import pytest
+
+from tests.gateway.documents.documents import document, errors_in, task
+
+LIST = {"type": "array", "items": {"type": "string"}}
+
+
+def over(for_each: Any, *words: Any, **more: Any) -> dict[str, Any]:
+    return task("each", forEach=for_each, run={"command": ["x", *words]}, **more)
+
+
+@pytest.mark.parametrize(
+    ("for_each", "error"),
+    [
+        (["a", {"b": 1}, 3], None),
+        ([], None),
+        ("${params.tables}", None),
+        ("${shard.item.parts}", None),
+        ("${tasks.list.output.tables}", None),
+        ("tables", "is a list, or one placeholder for a list such as ${params.tables}"),
+        ("x${params.tables}", "is a list, or one placeholder for a list such as ${params.tables}"),
+        ("${params.name}", "is a list, or one placeholder for a list such as ${params.tables}"),
+        ("${params.gone}", "${params.gone} names nothing: there is no params.gone"),
+        ("${tasks.zzz.output}", "${tasks.zzz.output} names nothing: there is no task zzz"),
+        ("${item}", "${item} names nothing: its task has no forEach"),
+        (["${index}"], None),
+    ],
+)
+def test_for_each_is_a_list_or_one_placeholder_for_one(for_each: Any, error: str | None) -> None:
+    """A list that is known is looked at before the run, at its place."""
+    params = {"tables": ["x", "y"], "name": "z"}
+    found = errors_in(
+        document(
+            task("list"),
+            over(for_each, needs=["list"]),
+            params=params,
+            shards={"items": [{"parts": [1]}, {"parts": []}]},
+        )
+    )
+
+    if for_each == ["${index}"]:
+        assert found == {"/spec/tasks/1/forEach/0": "${index} names nothing: its task has no forEach"}
+    else:
+        assert found == ({} if error is None else {"/spec/tasks/1/forEach": error})
+
+
+def test_more_than_a_thousand_instances_are_refused() -> None:
+    """Each is journalled, reported and stored by itself."""
+    assert errors_in(document(over(list(range(1_000))))) == {}
+    assert errors_in(document(over(list(range(1_001))))) == {
+        "/spec/tasks/0/forEach": "has 1001 items; 1000 are allowed"
+    }
+    two = [task(name, forEach=list(range(600)), run={"command": ["x"]}) for name in "ab"]
+    assert errors_in(document(*two)) == {
+        "/spec/tasks": "forEach makes 1200 instances of tasks; 1000 are allowed in a shard"
+    }
+
+
+@pytest.mark.parametrize(
+    ("word", "detail"),
+    [
+        ("${item.name} ${index}", None),
+        ("${item.size}", "${item.size} names nothing: there is no item.size in item 1"),
+        ("${index.x}", "${index.x} names nothing: there is no index.x in item 0"),
+    ],
+)
+def test_what_an_item_lacks_is_found_before_the_run(word: str, detail: str | None) -> None:
+    """One item of each form is looked at."""
+    items = [{"name": "a", "size": 1}, {"name": "b"}]
+
+    assert errors_in(document(over(items, word))) == (
+        {} if detail is None else {"/spec/tasks/0/run/command/1": detail}
+    )
+
+
+def test_items_that_come_from_an_output_are_not_guessed() -> None:
+    """Their fields show when the task starts; a task without forEach has none."""
+    tasks = [task("list"), over("${tasks.list.output}", "${item.size}", needs=["list"])]
+    wrong = task("c", run={"command": ["${item}", "${index}"]})
+
+    assert errors_in(document(*tasks)) == {}
+    assert errors_in(document(*tasks, wrong)) == {
+        "/spec/tasks/2/run/command/0": "${item} names nothing: its task has no forEach",
+        "/spec/tasks/2/run/command/1": "${index} names nothing: its task has no forEach",
+    }
+
+
+def test_what_items_fill_in_must_fit_the_executor() -> None:
+    """The run is checked with an item of each form."""
+    waits = task("w", type="delay", forEach=[1, "soon"], run={"seconds": "${item}"})
+
+    assert errors_in(document(waits)) == {"/spec/tasks/0/run/seconds": "must be a number, not a string"}
+
+
+def test_the_output_of_a_task_with_for_each_is_a_list() -> None:
+    """Its schema is that of each instance."""
+    each = over(["a"], outputs={"type": "object", "properties": {"n": {"type": "integer"}}})
+
+    def reader(path: str) -> dict[str, str]:
+        read = task("r", needs=["each"], run={"command": [f"${{tasks.each.output{path}}}"]})
+        return errors_in(document(each, read))
+
+    assert [reader(path) for path in ("", ".0", ".0.n")] == [{}, {}, {}]
+    assert [*reader(".n").values()] == [
+        "${tasks.each.output.n} names nothing: the outputs of each declare no n"
+    ]
+    assert [*reader(".0.m").values()] == [
+        "${tasks.each.output.0.m} names nothing: the outputs of each declare no 0.m"
+    ]
+
+
+def test_max_parallel_is_for_instances() -> None:
+    """Elsewhere it would bound nothing."""
+    assert errors_in(document(over([1], maxParallel=3))) == {}
+    assert errors_in(document(task(maxParallel=3))) == {
+        "/spec/tasks/0/maxParallel": "bounds the instances of a task with forEach"
+    }
+
+
+def test_instances_have_names_of_128_characters_at_most() -> None:
+    """Names of instances are longer than that of their task."""
+    assert list(errors_in(document(task("a" * 124, forEach=[1], run={"command": ["x"]})))) == [
+        "/spec/tasks/0/name"
+    ]
