@@ -46,16 +46,21 @@ def next_stage(stages: RunStages, *, cancelled: bool, at: float) -> ShardWrite |
         return None
     collect, final = stages.collect, stages.final
     if collect is not None and collect.phase is Phase.WAITING:
-        begins = stages.main == {Phase.SUCCEEDED} and not cancelled
-        return _write(collect, Event.BEGUN if begins else Event.OMITTED, at)
+        if stages.main != {Phase.SUCCEEDED}:
+            return _write(collect, Event.OMITTED, at, reason="not all shards have succeeded")
+        if cancelled:
+            return _write(collect, Event.OMITTED, at, reason="the run is cancelled")
+        return _write(collect, Event.BEGUN, at)
     if final is not None and final.phase is Phase.WAITING and stages.rest <= TERMINAL:
         return _write(final, Event.BEGUN, at)
     return None
 
 
-def _write(shard: Shard, event: Event, at: float) -> ShardWrite:
-    after = advance(shard, event, not_before=0.0).with_rev(shard.rev + 1)
-    detail = TransitionDetail(before=shard.phase, after=after.phase, epoch=after.epoch, region=None)
+def _write(shard: Shard, event: Event, at: float, *, reason: str = "") -> ShardWrite:
+    after = advance(shard, event, reason=reason, not_before=0.0).with_rev(shard.rev + 1)
+    detail = TransitionDetail(
+        reason=reason, before=shard.phase, after=after.phase, epoch=after.epoch, region=None
+    )
     entry = HistoryEntry(run=shard.run, shard=shard.index, kind=HistoryKind(event), at=at, detail=detail)
     return ShardWrite(shard=after, history=(entry,))
 
