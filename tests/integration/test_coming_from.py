@@ -11,7 +11,7 @@ import yaml
 
 from gateway.cli.dev.stack import Stack
 from tests.integration.conftest import REGIONS
-from tests.integration.waiting import ended, submitted, taking_work
+from tests.integration.waiting import ended, submitted, taking_work, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -119,3 +119,34 @@ async def test_what_all_shards_have_made_is_added_up(
 
     assert phase == "Succeeded"
     assert (folder / "sum").read_text() == "9\n"
+
+
+async def test_a_failed_task_is_not_tried_again_when_its_region_is_killed(
+    stack: Stack, client: httpx.AsyncClient, folder: Path
+) -> None:
+    """kill -9 while the teardown runs: the failure is in the journal, and the teardown runs again."""
+    document = shown("setup-and-teardown", folder)
+    _, work, teardown = document["spec"]["tasks"]
+    work["run"]["command"] = ["sh", "-c", f"echo once >> {folder}/work; exit 1"]
+    teardown["run"]["command"] = [
+        "sh",
+        "-c",
+        f"echo begun >> {folder}/teardown; sleep 5; touch {folder}/done",
+    ]
+    document["spec"]["placement"] = {"regions": ["beijing"]}
+    await taking_work(client, REGIONS)
+    run = await submitted(client, document)
+
+    async def torn_down() -> bool:
+        return (folder / "teardown").exists()
+
+    await until(torn_down)
+    stack.kill("beijing")
+    await stack.processes["beijing"].wait()
+    await stack.start_region("beijing", port=stack.ready["beijing"]["port"])
+    found = await ended(client, run)
+
+    assert (found["phase"], found["shards"][0]["reason"]) == ("Failed", "task work: exit code 1")
+    assert (folder / "work").read_text() == "once\n"
+    assert (folder / "teardown").read_text() == "begun\nbegun\n"
+    assert (folder / "done").exists()

@@ -102,13 +102,21 @@ def next_launch(attempt: Attempt, name: str, waited_seconds: float) -> Launch:
             "outputs": outputs,
             **each,
         }
-        | _ending_of(attempt),
+        | _ending_of(attempt)
+        | _phases_for(attempt, task),
         exclusive=attempt.exclusive,
         fairness_key=attempt.run.fairness_key or attempt.run.run,
         secret_specs=secrets_of(task, attempt.run.secrets),
         span=of_run and of_run.of_attempt(*attempt.shard, attempt.id.epoch).of_try(name, tries),
         waited_seconds=waited_seconds,
     )
+
+
+def _phases_for(attempt: Attempt, task: TaskSpec) -> dict[str, Any]:
+    """Returns the part of the input that says how what a task needs has ended, where that is not known."""
+    if not attempt.graph.goes_on_after_failure:
+        return {}
+    return {"phases": {need: attempt.finished[need].phase for need in task.needs}}
 
 
 def _ending_of(attempt: Attempt) -> dict[str, Any]:

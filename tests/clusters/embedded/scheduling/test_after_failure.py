@@ -83,6 +83,12 @@ def test_a_pause_before_a_retry_and_a_condition_end_with_the_first_failure(clust
     assert cluster.end_of_attempt == (AttemptEndKind.FAILED, "task a: exit code 1")
 
 
+def test_a_task_that_cleans_up_is_told_how_what_it_needs_has_ended(cluster: SteppedCluster) -> None:
+    cluster.create(task("a"), task("b", "a"), task("last", "a", "b", runs="always"))
+    (launch,) = cluster.end("a", BROKEN).launches
+    assert launch.input["phases"] == {"a": "Failed", "b": "Omitted"}
+
+
 def test_what_waits_for_a_task_that_runs_always_never_begins_after_a_failure(cluster: SteppedCluster) -> None:
     """All that it needs went well, but its shard has failed meanwhile."""
     cluster.create(task("a"), task("last", "a", runs="always"), task("x", "last"), task("y", "x"))
