@@ -63,3 +63,24 @@ async def test_what_a_cluster_writes_is_its_owners_alone(tmp_path: Path) -> None
 
 def modes(root: Path) -> dict[Path, int]:
     return {path: path.lstat().st_mode for path in root.rglob("*")}
+
+
+async def test_a_semaphore_of_one_place_runs_one_task_after_the_other(tmp_path: Path) -> None:
+    """On real processes, of which each writes when it began and ended; who waits is told for what."""
+    script = 'echo "$0 begins" >> "$1"; sleep 0.2; echo "$0 ends" >> "$1"'
+    log = tmp_path / "order"
+    tasks = [process(name, "sh", "-c", script, name, str(log), semaphore="db") for name in "abc"]
+    settings = ClusterNodeSettings(
+        region="beijing", state=str(tmp_path / "state"), cpu=4.0, executors={"process": {"isolation": "none"}}
+    )
+    async with ClusterNode(settings) as node:
+        await start(node, *tasks, semaphores={"db": 1})
+        waits = (await node.waits(SHARD)).waits
+        await finished(node)
+    lines = [line.split() for line in log.read_text().splitlines()]
+
+    assert [word for _, word in lines] == ["begins", "ends"] * 3
+    assert [first == second for (first, _), (second, _) in zip(lines[::2], lines[1::2], strict=True)] == [
+        True
+    ] * 3
+    assert {(wait.reason, wait.name, wait.taken) for wait in waits} == {("Semaphore", "db", 1)}

@@ -139,6 +139,13 @@ def test_two_tenants_share_the_processors_by_weight_whatever_they_run(cpu: float
     assert used["a"] / used["b"] == pytest.approx(weight, rel=0.08)
 
 
+def test_a_tenant_of_endless_tasks_takes_no_processor_from_anothers_share() -> None:
+    """What they have used so far would count when they end: by then it would be too late."""
+    used = shares({"a": 1.0, "b": 1.0}, {"a": 1.0, "b": 1e6}, cpu=4.0, until=100.0)
+
+    assert used["a"] == pytest.approx(200.0, rel=0.03)
+
+
 def test_a_semaphore_bounds_the_tasks_of_one_tenant_alone() -> None:
     """Its name is the tenant's; other tasks pass those that wait for it."""
     queue = TaskQueue(Processors(100.0), QueueSettings())
