@@ -22,6 +22,7 @@ from clusters.embedded.executors.http.executor import unavailable as http_unavai
 from clusters.embedded.executors.http.run_type import HttpRun
 from clusters.embedded.executors.interface import Executor, ExecutorContext
 from clusters.embedded.executors.process.executor import ProcessExecutor
+from clusters.embedded.executors.process.sandbox.probe import why_unavailable
 from clusters.embedded.executors.process.settings import ProcessSettings
 from clusters.embedded.executors.python.executor import PythonExecutor
 from clusters.embedded.executors.python.run_type import PythonRun
@@ -61,6 +62,9 @@ EXECUTORS: Final[Mapping[str, RegisteredExecutor[Any]]] = {
         settings=ProcessSettings,
         build=lambda context, settings: ProcessExecutor(
             context.region, context.workspaces, settings, context.hidden
+        ),
+        unavailable=lambda context, settings: why_unavailable(
+            settings, context.workspaces, [str(folder) for folder in context.hidden]
         ),
     ),
     "delay": RegisteredExecutor(

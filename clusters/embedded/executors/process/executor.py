@@ -76,6 +76,9 @@ class ProcessExecutor:
     async def __aenter__(self) -> Self:
         if self._settings.isolation != "none":
             found = await asyncio.to_thread(make_sandbox, self._settings, self._workspaces, self._hidden)
+            if isinstance(found, str) and self._settings.isolation == "sandbox":
+                # It could be made a moment ago (`why_unavailable`): nothing runs without it.
+                raise OSError(f"tasks must run in sandboxes, and {found}")
             if isinstance(found, str):
                 logger.warning("tasks of this cluster run without a sandbox: {}", found)
             else:

@@ -51,6 +51,14 @@ def make_sandbox(settings: ProcessSettings, workspaces: Path, hidden: Sequence[s
     return f"bubblewrap cannot make one: {why}" if why else sandbox
 
 
+def why_unavailable(settings: ProcessSettings, workspaces: Path, hidden: Sequence[str]) -> str:
+    """Returns why this machine cannot run tasks as the settings want it; empty if it can. Blocks."""
+    if settings.isolation != "sandbox":
+        return ""
+    found = make_sandbox(settings, workspaces, hidden)
+    return found if isinstance(found, str) else ""
+
+
 def _fault(sandbox: Sandbox) -> str:
     """Makes one sandbox that runs a command under limits; returns what goes wrong, empty if nothing does."""
     script = start_script(["true"], {"PATH": PATHS}, Limits(processes=100, file_bytes=1 << 20))
