@@ -254,6 +254,25 @@ class StagesConformance:
         )
         assert await store.outputs_by_shard("run-1", [], shards=3, maximum_bytes=0) == {}
 
+    async def test_the_output_of_a_task_with_instances_is_the_list_of_theirs(self, store: Store) -> None:
+        """In the order of the items, not of their names; a failed instance is no failed task."""
+        await store.admit(staged(shards=1))
+        instances = [task("run-1", f"m[{index}]", output=index) for index in range(11)]
+        whole = structs.replace(task("run-1", "m"), instances=11)
+        failed = task("run-1", "x[0]", TaskPhase.FAILED)
+        shard = await store.shard("run-1", 0)
+        assert shard is not None
+        rows = (*instances, whole, failed)
+        await store.record([structs.replace(after(shard, Phase.RUNNING), tasks=rows)], {})
+
+        found = await store.outputs_by_shard("run-1", ["m"], shards=1, maximum_bytes=1000)
+
+        assert found is not None
+        assert json.decode(found["m"]) == [list(range(11))]
+        assert await store.outputs_by_shard("run-1", ["m"], shards=1, maximum_bytes=20) is None
+        assert list(await store.failed_tasks("run-1", 0, limit=9)) == []
+        assert sum((await store.task_counts("run-1")).values()) == 1
+
     async def test_failed_tasks_are_read_without_their_outputs(self, store: Store) -> None:
         """A bounded number, by name."""
         await store.admit(staged())

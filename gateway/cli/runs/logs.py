@@ -126,6 +126,9 @@ def _choose_task(tasks: list[dict[str, Any]], shard: str, name: str | None) -> s
         if task["task"] == name and _never_ran(task):
             why = task["reason"] or "its condition did not hold"
             raise CliError(f"{name} was {task['phase'].lower()}: {why}", code=Exit.NOT_FOUND)
+        if task["task"] == name and task.get("instances") is not None:
+            hint = f"its instances have logs of their own, such as '{name}[0]'"
+            raise CliError(f"{name} has {task['instances']} instances: {hint}", code=Exit.NOT_FOUND)
     return name
 
 
@@ -136,7 +139,7 @@ def _never_ran(task: dict[str, Any]) -> bool:
 
 def _newest_first(tasks: list[dict[str, Any]], shard: str) -> list[str]:
     """Returns the names of the tasks that have started, the last started first. Raises `CliError` if none."""
-    started = [task for task in tasks if not _never_ran(task)]
+    started = [task for task in tasks if not _never_ran(task) and task.get("instances") is None]
     if not started:
         raise CliError(f"no task of shard {shard} has started", code=Exit.NOT_FOUND)
     return [str(task["task"]) for task in sorted(started, key=lambda t: t["started_at"], reverse=True)]
