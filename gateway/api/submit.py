@@ -82,7 +82,7 @@ async def _decide(
 ) -> Response:
     """Authorizes a submission and stores its run, unless it is a dry run; returns the response."""
     services, workflow, canonical = call.services, reading.workflow, reading.canonical
-    if errors := list(notify_errors(workflow, services.settings.notifications)):
+    if workflow.spec.notify and (errors := list(notify_errors(workflow, services.settings.notifications))):
         raise invalid_document(errors)
     decision = await _ask_policy(call, workflow, canonical)
     obliged = apply_obligations(workflow, decision, exclusive=services.executors.exclusive)
