@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from clusters.errors import ClusterError
+from clusters.features import FOR_EACH
 from clusters.interface import ClusterAdapter
 from clusters.protocol import Batch, CreateOutcome, Fence, RunSpec, ShardSpec, TaskChanged
 from tests.conformance.cluster_calls import CheckedAdapter, attempt, create, delay, until_end, watching
@@ -131,3 +132,19 @@ class BatchConformance(CheckedAdapter):
             )
         async with watching(cluster) as stream:
             assert await until_end(stream, attempt()) == events
+
+    async def test_a_cluster_with_the_feature_runs_a_task_once_for_each_item(
+        self, cluster: ClusterAdapter
+    ) -> None:
+        """Reported one by one, then their task with their number; one that lacks it says so in its status."""
+        if FOR_EACH not in (await cluster.probe()).features:
+            pytest.skip("this cluster does not run tasks for each item of a list")
+        each = TaskSpec(name="m", type="delay", run={"seconds": "${item}"}, for_each=(0, 0.01))
+        async with watching(cluster) as stream:
+            await create(cluster, attempt(), each)
+            events = await until_end(stream, attempt())
+
+        changes = [event for event in events if isinstance(event, TaskChanged)]
+        ends = [(event.task, event.instances) for event in changes if event.phase is TaskPhase.SUCCEEDED]
+        assert sorted(ends[:2]) == [("m[0]", None), ("m[1]", None)]
+        assert ends[2:] == [("m", 2)]
