@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from clusters.embedded.scheduling.launch import Outcome
-from clusters.protocol import AttemptEnded, TaskChanged, TaskResult
+from clusters.protocol import AttemptEnded, Renewal, TaskChanged, TaskResult
 from tests.clusters.embedded.scheduling.stepped_cluster import BROKEN, DONE, SteppedCluster, task
-from waypost.workflow.task import Retry, TaskSpec
+from waypost.workflow.task import Retry, SideEffects, TaskSpec
 from waypost.workflow.task_phase import TaskPhase
 
 
@@ -244,3 +244,22 @@ def test_every_fan_out_ends_with_each_instance_finished_once(seed: int) -> None:
         cluster.end(rng.choice(cluster.names), rng.choice([DONE, DONE, DONE, BROKEN]))
         cluster.tick(0.1)
     pytest.fail(f"no end: {cluster.scheduler._attempts.by_id}")
+
+
+def test_instances_taken_off_the_queue_are_queued_again(cluster: SteppedCluster) -> None:
+    """An exclusive attempt without a lease starts nothing; with the next one all that are left start."""
+    spec = each("m", (1, 2, 3), max_parallel=2)
+    cluster.create(spec, side_effects=SideEffects.EXCLUSIVE)
+    assert cluster.names == []
+
+    step = cluster.tick(0.0)
+    cluster.apply(renewals=[Renewal(attempt=ask.attempt, ask=ask.ask) for ask in step.lease_requests])
+    assert cluster.names == ["m[0]", "m[1]"]
+    for name in ("m[0]", "m[1]"):
+        cluster.end(name, Outcome(succeeded=False, killed=True))
+    step = cluster.tick(0.0)
+    cluster.apply(renewals=[Renewal(attempt=ask.attempt, ask=ask.ask) for ask in step.lease_requests])
+    for name in ("m[0]", "m[1]", "m[2]"):
+        cluster.end(name)
+
+    assert ends(cluster) == ["Succeeded"]
