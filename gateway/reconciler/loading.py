@@ -24,10 +24,12 @@ from gateway.reconciler.working_set.region import Region, removed_region
 from gateway.reconciler.working_set.stages import TOO_LARGE, at_stage, stored_rows
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
+from gateway.regions.placement_demand import features_of
 from gateway.settings import FailoverSettings
 from gateway.store.interface import Cursor, Store
 from waypost.tracing.context import trace_fields
 from waypost.workflow.placeholders import PlaceholderError
+from waypost.workflow.stages import Stage
 from waypost.workflow.task import SideEffects
 
 LARGE_BYTES: Final = 16 * 1024
@@ -47,7 +49,13 @@ def render_run(run: Run) -> LoadedRun:
     except (msgspec.MsgspecError, PlaceholderError, RecursionError) as error:
         logger.bind(run=run.id, **trace_fields(run.span)).error("run {} cannot be read: {}", run.id, error)
         return _unreadable(run)
-    return LoadedRun(stored=run, workflow=workflow, spec=spec, tasks={task.name: task for task in spec.tasks})
+    return LoadedRun(
+        stored=run,
+        workflow=workflow,
+        spec=spec,
+        tasks={task.name: task for task in spec.tasks},
+        features=features_of(workflow, Stage.MAIN),
+    )
 
 
 def _unreadable(run: Run) -> LoadedRun:

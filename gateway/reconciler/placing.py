@@ -24,7 +24,7 @@ from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.filters import NO_FREE_SLOT, NO_SHARE, takes_work
 from gateway.regions.placement import Placement, Unplaceable, after_placement, place
-from gateway.regions.placement_demand import Demand, demand_of
+from gateway.regions.placement_demand import Demand
 from gateway.regions.region_condition import Taint
 from gateway.regions.region_view import RegionView
 from gateway.settings import FailoverSettings, PlacingSettings
@@ -227,7 +227,7 @@ class Placer:
     def _demand(self, run: LoadedRun, stage: Stage) -> Demand:
         """Returns what a shard of the run, with all its tasks, demands of a region; computed once a pass."""
         if (key := (run.stored.id, stage)) not in self._demands:
-            self._demands[key] = demand_of(run.workflow, run.stored.permitted, stage, run.stored.tenant)
+            self._demands[key] = run.demand(stage)
         return self._demands[key]
 
     def _spread(self, run_id: str) -> Counter[str]:

@@ -19,6 +19,7 @@ from gateway.core.shard_states import Phase, Shard
 from gateway.documents.run_spec import collected_tasks, run_spec
 from gateway.reconciler.working_set.tracked_shard import LoadedRun
 from gateway.reconciler.working_set.working_set import WorkingSet
+from gateway.regions.placement_demand import features_of
 from gateway.settings import FailoverSettings
 from gateway.store.interface import Store
 from gateway.store.stages.rules import ending_status, stages_of
@@ -96,7 +97,13 @@ def _rendered(run: LoadedRun, stage: Stage, ending: Ending | None) -> LoadedRun:
         fairness_weight=stored.weight,
         span=stored.span,
     )
-    return replace(run, stage=stage, spec=spec, tasks={task.name: task for task in spec.tasks})
+    return replace(
+        run,
+        stage=stage,
+        spec=spec,
+        tasks={task.name: task for task in spec.tasks},
+        features=features_of(run.workflow, stage),
+    )
 
 
 async def _ending(store: Store, run: LoadedRun) -> Ending:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from clusters.features import asks_after_failure
+from clusters.features import AFTER_FAILURE
 from clusters.protocol import RunSpec
 from gateway.core.history import Detail, HistoryEntry, HistoryKind, TransitionDetail
 from gateway.core.instant import NEVER, Instant
@@ -14,6 +14,7 @@ from gateway.core.resume import Resumption
 from gateway.core.run import FailedTry, Run, TaskRow
 from gateway.core.shard_states import LEAVES_ORPHAN, Event, Orphan, Shard, advance
 from gateway.documents.workflow import Workflow
+from gateway.regions.placement_demand import Demand, demand_of
 from gateway.store.interface import ShardWrite
 from waypost.workflow.instances import instance_of, task_of
 from waypost.workflow.stages import Stage
@@ -38,6 +39,8 @@ class LoadedRun:
     tasks: Mapping[str, TaskSpec]
     stage: Stage = Stage.MAIN
     """The stage of the run whose tasks `spec` and `tasks` are."""
+    features: frozenset[str] = frozenset()
+    """What a cluster must have to run these tasks, as `features_of` finds it."""
 
     @property
     def deadline_at(self) -> float | None:
@@ -53,9 +56,12 @@ class LoadedRun:
     @property
     def carries_failures(self) -> bool:
         """Returns whether only a cluster that knows failed results (`AFTER_FAILURE`) gets the run."""
-        return self.stage is Stage.FINALLY or asks_after_failure(
-            self.spec.tasks, fail_fast=self.spec.fail_fast
-        )
+        return AFTER_FAILURE in self.features
+
+    def demand(self, stage: Stage) -> Demand:
+        """Returns what a shard of the `stage`, with all its tasks, demands of a region."""
+        features = self.features if self.stage is stage else None
+        return demand_of(self.workflow, self.stored.permitted, stage, self.stored.tenant, features=features)
 
     @property
     def exclusive(self) -> bool:
