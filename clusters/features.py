@@ -26,7 +26,9 @@ FOR_EACH: Final = "for-each"
 """The feature of a cluster that runs a task once for each item of a list (`forEach`)."""
 OUTPUTS: Final = "outputs"
 """The feature of a cluster that fills in outputs of tasks, and checks them by their schemas."""
-FEATURES: Final = (AFTER_FAILURE, RETRY_CAUSES, SECRETS, ENDING, FOR_EACH, OUTPUTS)
+SEMAPHORES: Final = "semaphores"
+"""The feature of a cluster that counts how many tasks of a semaphore run (`spec.semaphores`)."""
+FEATURES: Final = (AFTER_FAILURE, RETRY_CAUSES, SECRETS, ENDING, FOR_EACH, OUTPUTS, SEMAPHORES)
 """The features of the embedded cluster of this version."""
 
 
@@ -46,6 +48,8 @@ def features_asked(
         found.add(SECRETS)
     if any(task.for_each is not None for task in tasks):
         found.add(FOR_EACH)
+    if any(task.semaphore is not None for task in tasks):
+        found.add(SEMAPHORES)
     if any(task.outputs is not None or _reads_outputs(task) for task in tasks):
         found.add(OUTPUTS)
     return frozenset(found)
