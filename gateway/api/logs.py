@@ -22,6 +22,7 @@ from gateway.core.run import Run
 from gateway.core.shard_states import attempt_id
 from gateway.settings import RequestSettings
 from waypost.cancellation import cancel_and_wait
+from waypost.workflow.instances import instance_name
 from waypost.workflow.stages import shard_name
 
 OFFSET_MAXIMUM: Final = 2**53
@@ -118,10 +119,18 @@ async def _encoded(lines: AsyncGenerator[LogLine, None], *, ndjson: bool) -> Asy
 
 
 async def _newest_source(call: Call, run: Run, shard: int, task: str) -> LogSource | None:
-    """Returns the region and attempt that last reported the task; None if no attempt has reported it."""
+    """Returns the region and attempt that last reported the task; None if no attempt has reported it.
+
+    Raises `NotFound` if the task is run once for each item: its instances write the logs.
+    """
     row = await call.services.store.task(run.id, shard, task)
     if row is None:
         return None
+    if row.instances is not None:
+        raise NotFound(
+            f"task {task} of shard {shard_name(shard)} has no log of its own: it has"
+            f" {row.instances} instances, the first is {instance_name(task, 0)}"
+        )
     attempt = attempt_id(run.id, shard, row.epoch)
     return LogSource(region=row.region, attempt=attempt, over=row.over)
 

@@ -185,7 +185,9 @@ def target_errors(spec: Spec) -> Iterator[FieldError]:
 
 
 def only_targets(workflow: Workflow) -> Workflow:
-    """Returns the workflow as it runs: without the main tasks that are no target and that no target needs."""
+    """Returns the workflow as it runs: if it has targets, with these main tasks and what they need alone."""
+    if not workflow.spec.targets:
+        return workflow
     needed = _needed(workflow.spec)
     tasks = tuple(task for task in workflow.spec.tasks if task.name in needed)
     return structs.replace(workflow, spec=structs.replace(workflow.spec, tasks=tasks))

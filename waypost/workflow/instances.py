@@ -13,6 +13,10 @@ Instances: TypeAlias = Annotated[int, Meta(ge=0, le=INSTANCES_MAXIMUM)]
 """The type of a number of instances of a task."""
 INSTANCE: Final = re.compile(r"(.*)\[(0|[1-9][0-9]{0,2})\]", re.S)
 """Matches the name of an instance; no task has brackets in its name."""
+RunTaskName: TypeAlias = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}(?:\[(?:0|[1-9][0-9]{0,2})\])?$(?!\n)")
+]
+"""The name of a task or of one of its instances, as a region runs and logs it."""
 
 
 def instance_name(task: str, index: int) -> str:

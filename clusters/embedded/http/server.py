@@ -36,7 +36,8 @@ from waypost.json_pointer import FieldError, located
 from waypost.problem_documents import problem
 from waypost.serving import AdmitPeers
 from waypost.tls import GATEWAY_URI
-from waypost.workflow.task import Count, TaskName
+from waypost.workflow.instances import RunTaskName
+from waypost.workflow.task import Count
 
 Query = TypeVar("Query", bound=Struct)
 Encoded = TypeVar("Encoded")
@@ -67,7 +68,7 @@ class LogQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     run: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$(?!\n)")]
     shard: Count
     epoch: Count
-    task: TaskName
+    task: RunTaskName
     offset: Count = 0
     follow: bool = False
 

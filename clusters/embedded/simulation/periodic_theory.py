@@ -67,6 +67,9 @@ def worst_response(jobs: Sequence[Job], index: int, *, pieces: int = 1) -> float
     job = jobs[index]
     # Of equal periods either may be served first.
     above = [one for at, one in enumerate(jobs) if at != index and one.period <= job.period]
+    # More work comes than can be done (or as much before the job has its turn): no busy period ends.
+    if sum(one.load for one in above) >= 1 or sum(one.load for one in (*above, job)) > 1 + TINY:
+        return math.inf
     blocking = max((one.seconds / pieces for one in jobs if one.period > job.period), default=0.0)
     busy = blocking + job.seconds + sum(one.seconds for one in above)
     for _ in range(BUSY_PERIODS):

@@ -28,7 +28,10 @@ def print_all_logs(
     started = [
         task
         for task in sorted(run["tasks"], key=lambda task: (task["started_at"], task["shard"], task["task"]))
-        if task["phase"] not in NEVER_STARTED and shard in (None, shard_name(task["shard"]))
+        # Of a task with `forEach` the instances have written, which are listed too.
+        if task["phase"] not in NEVER_STARTED
+        and task.get("instances") is None
+        and shard in (None, shard_name(task["shard"]))
     ]
     if not started:
         raise CliError("no task of it has started", code=Exit.NOT_FOUND)

@@ -6,6 +6,7 @@ from typing import Any, Final
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import console
 from waypost.suggestions import closest
+from waypost.workflow.instances import task_of
 from waypost.workflow.stages import STAGE_SHARDS, Stage, shard_index, shard_name, stage_of
 
 FAILED: Final = frozenset({"Failed", "Quarantined"})
@@ -15,7 +16,7 @@ SHOWN_SHARDS: Final = 5
 def check_task(run: dict[str, Any], name: str | None) -> None:
     """Raises `CliError` if the run's document has no task `name`; suggests the most similar name."""
     names = [task for tasks in _tasks_by_stage(run).values() for task in tasks]
-    if name is None or not names or name in names:
+    if name is None or not names or task_of(name) in names:
         return
     near = closest(name, names)
     lines = (f"Did you mean {near}?" if near else f"`waypost describe {run.get('id', 'RUN')}` lists them.",)
@@ -36,7 +37,8 @@ def choose_shard(run: dict[str, Any], asked: str | None, task: str | None, *, is
     """
     if asked is not None:
         return _existing_shard(run, asked)
-    stages = [stage for stage, names in _tasks_by_stage(run).items() if task in names]
+    document_task = None if task is None else task_of(task)
+    stages = [stage for stage, names in _tasks_by_stage(run).items() if document_task in names]
     if stages and stages[0] is not Stage.MAIN:
         return str(stages[0])
     failed = [shard_name(shard["index"]) for shard in run.get("shards", ()) if shard["phase"] in FAILED]

@@ -61,6 +61,7 @@ async def started(
     epoch: int,
     phase: TaskPhase = TaskPhase.RUNNING,
     history: tuple[HistoryEntry, ...] = (),
+    instances: int | None = None,
 ) -> None:
     """Writes to the store that task `a` of shard 0 was reported by this attempt."""
     shard = (await store.shards(run))[0]
@@ -78,6 +79,7 @@ async def started(
         incarnation="i",
         tries=1,
         started_at=1.0,
+        instances=instances,
     )
     write = ShardWrite(shard=placed.with_rev(shard.rev + 1), tasks=(row,), history=history)
     assert await store.record([write], {}) == [True]
@@ -201,3 +203,14 @@ async def test_a_log_goes_on_over_the_pause_before_a_retry(
         await started(store, run, "shanghai", 2, TaskPhase.SUCCEEDED)
         answer = await asyncio.wait_for(following, 10)
     assert answer.text == "try 1\ntry 2\n"
+
+
+async def test_a_task_for_each_item_leaves_the_log_to_its_instances(
+    services: Services, store: Store, run: str
+) -> None:
+    """The answer names one, and no region is asked."""
+    await started(store, run, "beijing", 1, instances=2)
+    async with with_clusters(services, beijing=Region({1: []}, error="BadRequest")) as client:
+        answer = await client.get(f"/v1/runs/{run}/logs?task=a")
+
+    assert (answer.status_code, "2 instances, the first is a[0]" in answer.json()["detail"]) == (404, True)

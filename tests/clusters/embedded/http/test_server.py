@@ -114,6 +114,10 @@ async def test_an_internal_error_shows_nothing_of_itself(
         "run=../../etc&shard=0&epoch=1&task=a",
         "run=..&shard=0&epoch=1&task=a",
         "run=r&shard=0&epoch=1&task=a/b",
+        "run=r&shard=0&epoch=1&task=a[1/b]",
+        "run=r&shard=0&epoch=1&task=a[0]b",
+        "run=r&shard=0&epoch=1&task=a[0][1]",
+        "run=r&shard=0&epoch=1&task=[0]",
         "run=r&shard=-1&epoch=1&task=a",
         "run=r&shard=x&epoch=1&task=a",
         "run=r&shard=0&epoch=1&task=a&offset=-1",
@@ -132,16 +136,17 @@ async def test_a_malformed_query_for_logs_is_refused(
     assert cluster.asked == []
 
 
+@pytest.mark.parametrize("task", ["t", "t[0]", "t.u-1[999]"])
 async def test_a_query_for_logs_reaches_the_cluster_as_it_was(
-    cluster: ScriptedCluster, client: httpx.AsyncClient
+    task: str, cluster: ScriptedCluster, client: httpx.AsyncClient
 ) -> None:
-    """Each of its members arrives, and the chunk comes back."""
+    """Each of its members arrives, of a task or one of its instances, and the chunk comes back."""
     cluster.chunks, cluster.ends = [LogChunk(text="a\u2028b", offset=5)], True
     answer = await client.get(
-        "/v1/logs", params={"run": "r", "shard": 2, "epoch": 3, "task": "t", "offset": 4, "follow": "true"}
+        "/v1/logs", params={"run": "r", "shard": 2, "epoch": 3, "task": task, "offset": 4, "follow": "true"}
     )
 
-    assert cluster.asked == [(AttemptId(run="r", shard=2, epoch=3), "t", 4, True)]
+    assert cluster.asked == [(AttemptId(run="r", shard=2, epoch=3), task, 4, True)]
     assert msgspec.json.decode(answer.content) == {"text": "a\u2028b", "offset": 5}
 
 

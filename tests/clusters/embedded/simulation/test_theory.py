@@ -1,6 +1,7 @@
 """Tests the simulated cluster against theory: waiting times, and deadlines of periodic jobs."""
 
 import heapq
+import math
 import random
 
 import pytest
@@ -117,6 +118,18 @@ def test_jobs_that_theory_calls_schedulable_miss_no_deadline(seed: int, pieces: 
         found = simulate(jobs, RM, pieces=pieces).worst
         for index, job in enumerate(jobs):
             assert found[str(job)] <= worst_response(jobs, index, pieces=pieces) + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("others", "seconds", "period"), [([], 4.0, 1.0), ([(1.0, 1.0)], 1e-12, 2.0), ([(3.0, 4.0)], 3.0, 8.0)]
+)
+def test_no_response_is_bounded_where_more_comes_than_can_be_done(
+    others: list[tuple[float, float]], seconds: float, period: float
+) -> None:
+    """Also where the jobs of shorter periods alone leave no time: the search would not end."""
+    jobs = [Job(seconds=work, period=each) for work, each in (*others, (seconds, period))]
+    assert worst_response(jobs, len(jobs) - 1) == math.inf
+    assert theory_of(jobs, RM).schedulable is False
 
 
 def test_edf_holds_up_to_the_full_processor_where_rate_monotonic_does_not() -> None:

@@ -10,17 +10,24 @@ from tests.gateway.cli.runs.answers import run, task
 
 
 def served(httpserver: HTTPServer) -> str:
-    """Serves a run of two shards: `a` and `b` have written, `c` has no log, `d` was skipped."""
+    """Serves a run of two shards: `a`, `b` and the instance of `e` have written, `c` and `d` have not."""
     tasks = [
         task("b") | {"started_at": 2.0},
         task("a") | {"started_at": 1.0},
         task("c", "Failed") | {"started_at": 3.0},
         task("d", "Skipped") | {"started_at": 0.0},
+        task("e") | {"started_at": 5.0, "instances": 1},
+        task("e[0]") | {"started_at": 5.0},
         task("a") | {"shard": 1, "started_at": 4.0},
     ]
     found = run("r1") | {"shards": [], "tasks": tasks, "tasks_left_out": 7}
     httpserver.expect_request("/v1/runs/r1").respond_with_json(found)
-    for name, shard, text in (("a", "0", "one\ntwo\n"), ("b", "0", "no newline"), ("a", "1", "three\n")):
+    for name, shard, text in (
+        ("a", "0", "one\ntwo\n"),
+        ("b", "0", "no newline"),
+        ("a", "1", "three\n"),
+        ("e[0]", "0", "four\n"),
+    ):
         httpserver.expect_request(
             "/v1/runs/r1/logs", query_string={"task": name, "shard": shard}
         ).respond_with_data(text)
@@ -37,7 +44,13 @@ def test_each_line_is_printed_behind_its_task(
     assert logs("r1", every=True, url=served(httpserver), token="t") == Exit.DONE
     said = capsys.readouterr()
 
-    assert said.out.splitlines() == ["[0/a] one", "[0/a] two", "[0/b] no newline", "[1/a] three"]
+    assert said.out.splitlines() == [
+        "[0/a] one",
+        "[0/a] two",
+        "[0/b] no newline",
+        "[1/a] three",
+        "[0/e[0]] four",
+    ]
     assert "7 more tasks are left out" in said.err
 
 
@@ -45,7 +58,7 @@ def test_one_shard_and_the_last_lines(httpserver: HTTPServer, capsys: pytest.Cap
     """Of each log."""
     url = served(httpserver)
     assert logs("r1", every=True, shard="0", tail=1, url=url, token="t") == Exit.DONE
-    assert capsys.readouterr().out.splitlines() == ["[0/a] two", "[0/b] no newline"]
+    assert capsys.readouterr().out.splitlines() == ["[0/a] two", "[0/b] no newline", "[0/e[0]] four"]
     assert logs("r1", every=True, shard="5", url=url, token="t") == Exit.NOT_FOUND
 
 

@@ -136,3 +136,15 @@ def test_a_stage_that_is_none_is_named(
     """As a number beyond the last shard is."""
     assert logs("r", "greet", shard=shard, url=serve_stages(httpserver), token="t") == code
     assert said in capsys.readouterr().err
+
+
+def test_an_instance_is_named_as_describe_lists_it(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The document has its task alone; an instance of no task is unknown."""
+    url = serve(httpserver, "Succeeded")
+    query = {"task": "greet[1]", "shard": "0"}
+    httpserver.expect_request("/v1/runs/r/logs", query_string=query).respond_with_data("of the second\n")
+    assert logs("r", "greet[1]", url=url, token="t") == Exit.DONE
+    assert capsys.readouterr().out == "of the second\n"
+    assert logs("r", "zzz[1]", url=url, token="t") == Exit.NOT_FOUND

@@ -74,6 +74,19 @@ async def test_what_comes_back_is_an_outline_and_the_whole_as_json(reader: Docum
     ]
 
 
+@pytest.mark.parametrize(("targets", "expected"), [((), ["a", "b"]), (("b",), ["b"])])
+async def test_filled_labels_leave_the_tasks_as_the_targets_have_them(
+    targets: tuple[str, ...], expected: list[str], reader: DocumentReader
+) -> None:
+    """Labels with placeholders and targets go through the same step; without targets all tasks stay."""
+    sent = document(task("a"), task("b"), params={"day": "x" * 9}, targets=targets)
+    sent["metadata"]["labels"] = {"day": "${params.day}"}
+    whole = msgspec.json.decode((await read(reader, sent)).canonical, type=Workflow)
+
+    assert [one.name for one in whole.spec.tasks] == expected
+    assert whole.metadata.labels == {"day": "x" * 9}
+
+
 async def test_what_policy_obliges_is_written_into_the_whole(reader: DocumentReader) -> None:
     """Who has only an outline cannot write the document."""
     found = await read(reader, document(task("a", priority=9), task("b", priority=1), priority=9))
