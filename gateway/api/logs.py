@@ -22,12 +22,10 @@ from gateway.core.run import Run
 from gateway.core.shard_states import attempt_id
 from gateway.settings import RequestSettings
 from waypost.cancellation import cancel_and_wait
-from waypost.workflow.instances import instance_name
 from waypost.workflow.stages import shard_name
 
 OFFSET_MAXIMUM: Final = 2**53
 """The maximum offset in bytes: larger integers are not exact in readers that use doubles."""
-
 FIRST_SECONDS: Final = 1.0
 """The seconds that a response that follows a log waits for first output before it begins."""
 WINDOW_CHARACTERS: Final = 262_144
@@ -35,10 +33,8 @@ WINDOW_CHARACTERS: Final = 262_144
 WINDOW_CHUNKS: Final = 1_024
 """The number of chunks after which a window ends, however short they are: each takes memory of its own."""
 FOLLOWERS: Final = RequestSettings(streams_per_tenant=32, streams_maximum=CONNECTIONS[Purpose.FOLLOW] - 8)
-"""The limits on followed logs in one region, per tenant and in all: fewer than the connections for them.
-
-A few connections may still be closing.
-"""
+"""The limits on followed logs in one region, per tenant and in all: fewer than the connections for them, of
+which a few may still be closing."""
 
 
 class LogSource(Struct, frozen=True, kw_only=True):
@@ -119,18 +115,12 @@ async def _encoded(lines: AsyncGenerator[LogLine, None], *, ndjson: bool) -> Asy
 
 
 async def _newest_source(call: Call, run: Run, shard: int, task: str) -> LogSource | None:
-    """Returns the region and attempt that last reported the task; None if no attempt has reported it.
-
-    Raises `NotFound` if the task is run once for each item: its instances write the logs.
-    """
+    """Returns the region and attempt that last reported the task; None if none has. Raises `NotFound`."""
     row = await call.services.store.task(run.id, shard, task)
     if row is None:
         return None
     if row.instances is not None:
-        raise NotFound(
-            f"task {task} of shard {shard_name(shard)} has no log of its own: it has"
-            f" {row.instances} instances, the first is {instance_name(task, 0)}"
-        )
+        raise NotFound(f"{task} has no log of its own: its {row.instances} instances have, as {task}[0]")
     attempt = attempt_id(run.id, shard, row.epoch)
     return LogSource(region=row.region, attempt=attempt, over=row.over)
 

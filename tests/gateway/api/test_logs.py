@@ -213,4 +213,4 @@ async def test_a_task_for_each_item_leaves_the_log_to_its_instances(
     async with with_clusters(services, beijing=Region({1: []}, error="BadRequest")) as client:
         answer = await client.get(f"/v1/runs/{run}/logs?task=a")
 
-    assert (answer.status_code, "2 instances, the first is a[0]" in answer.json()["detail"]) == (404, True)
+    assert (answer.status_code, "its 2 instances have, as a[0]" in answer.json()["detail"]) == (404, True)
