@@ -59,7 +59,8 @@ def asks_after_failure(tasks: Iterable[TaskSpec], *, fail_fast: bool) -> bool:
     """Returns whether the feature `AFTER_FAILURE` is among those that a run asks for."""
     # One expression without calls: it is asked about ten thousand tasks whenever their run is placed.
     return not fail_fast or any(
-        (task.runs is not None and task.runs != "onSuccess")
+        # Also `onSuccess`: a cluster that does not know the field takes no request with it.
+        task.runs is not None
         or task.continue_on_failure
         or task.when_skipped != "run"
         # Also where `phase` is a name in an output: then it is placed in a cluster that is new enough.

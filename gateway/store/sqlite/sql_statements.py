@@ -25,7 +25,9 @@ READ_BOOT: Final = "select value from meta where name = 'boot'"
 WRITE_BOOT: Final = "insert or replace into meta values ('boot', ?)"
 MOVE_DEADLINES: Final = (
     "update run set deadline_at = deadline_at + :step, finally_deadline_at = finally_deadline_at + :step"
-    " where (deadline_at is not null or finally_deadline_at is not null) and finished_at is null"
+    # By both indexes: `or` would walk the whole table.
+    " where id in (select id from run where deadline_at is not null and finished_at is null"
+    " union select id from run where finally_deadline_at is not null and finished_at is null)"
 )
 MOVE_PAUSES: Final = (
     "update shard set not_before = not_before + :step,"

@@ -27,7 +27,8 @@ def test_a_region_gets_no_work_that_its_cluster_does_not_know() -> None:
     ("fields", "fail_fast", "asked"),
     [
         ({}, True, set()),
-        ({"runs": "onSuccess", "when": 'tasks["b"].output > 1'}, True, set()),
+        ({"when": 'tasks["b"].output > 1'}, True, set()),
+        ({"runs": "onSuccess"}, True, {AFTER_FAILURE}),
         ({}, False, {AFTER_FAILURE}),
         ({"continue_on_failure": True}, True, {AFTER_FAILURE}),
         ({"when_skipped": "skip"}, True, {AFTER_FAILURE}),

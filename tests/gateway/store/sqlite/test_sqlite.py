@@ -135,6 +135,7 @@ HOT = {
     "pending": (sql.PENDING_SHARDS, ("payments", 0, "[]", 9, 0, 0)),
     "overdue": (sql.OVERDUE_SHARDS, ("payments", 0, 9)),
     "cancelled": (sql.SHARDS_TO_CANCEL, ("payments", 9)),
+    "clock": (sql.MOVE_DEADLINES, {"step": 1.0}),
     "working": (sql.ACTIVE_SHARDS, ()),
     "counts": (sql.COUNT_SHARDS, ()),
     "swap": (sql.SWAP_SHARD, ("Running", 1, 0, 0, "", "run-1", 0, 0)),
