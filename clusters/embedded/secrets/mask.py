@@ -18,7 +18,8 @@ VALUE_MINIMUM_BYTES: Final = 8
 PART_BYTES: Final = 32
 LINE_BYTES: Final = (57, 48)
 """The bytes that one line of base64 holds, of the two usual lengths: 76 characters (MIME) and 64 (PEM)."""
-DEPTH: Final = 100
+BETWEEN: Final = b"\xff"
+"""What stands between texts that are looked through together: no text in UTF-8 has it."""
 
 
 class Mask:
@@ -58,13 +59,11 @@ class Mask:
         encoded = text.encode(errors="surrogateescape")
         return (stream.feed(encoded) + stream.end()).decode(errors="replace") if self._parts else text
 
-    def is_in(self, value: Any, depth: int = DEPTH) -> bool:
+    def is_in(self, value: Any) -> bool:
         """Returns whether a text or a name in the JSON `value` holds a secret."""
-        if isinstance(value, str):
-            return bool(self.spans(value.encode(errors="surrogateescape")))
-        if isinstance(value, dict):
-            return any(self.is_in(name) or self.is_in(inner, depth - 1) for name, inner in value.items())
-        return isinstance(value, list) and (not depth or any(self.is_in(one, depth - 1) for one in value))
+        # In one pass over all of them: a value has thousands of parts, and an output as many short texts.
+        together = BETWEEN.join(text.encode(errors="surrogateescape") for text in _texts(value))
+        return any(part in together for part in self._parts)
 
 
 class MaskedStream:
@@ -104,6 +103,20 @@ class MaskedStream:
         self._held = text[until:]
         self._covered = at - until if touching and at >= until else -1
         return b"".join(shown)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yields all texts in the JSON `value`, and all names."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            left += one.keys()
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
 
 
 def _occurrences(part: bytes, text: bytes) -> Iterator[tuple[int, int]]:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -131,7 +132,7 @@ async def test_a_changed_migration_is_refused(tmp_path: Path, open_store: Open) 
         await open_store().__aenter__()
 
 
-HOT = {
+HOT: dict[str, tuple[str, Any]] = {
     "pending": (sql.PENDING_SHARDS, ("payments", 0, "[]", 9, 0, 0)),
     "overdue": (sql.OVERDUE_SHARDS, ("payments", 0, 9)),
     "cancelled": (sql.SHARDS_TO_CANCEL, ("payments", 9)),
