@@ -101,7 +101,9 @@ def _format_entry_detail(entry: dict[str, Any]) -> str:
         return _format_placement(detail)
     if kind in (HistoryKind.TASK_FINISHED, HistoryKind.TASK_RETRYING):
         took = f" in {detail['seconds']:.1f} s" if detail.get("seconds") is not None else ""
-        where = f"in {detail['region']}, epoch {detail['epoch']}, try {detail['tries']}"
+        # What was decided without a try, or done by instances, has none of its own.
+        tries = f", try {detail['tries']}" if detail["tries"] else ""
+        where = f"in {detail['region']}, epoch {detail['epoch']}{tries}"
         again = f", next try at {_format_time(detail['next_try_at'])}" if detail.get("next_try_at") else ""
         return f"{detail['task']} {detail['phase']} {where}{took}{again}" + _format_reason(detail)
     if kind == HistoryKind.UNPLACEABLE:

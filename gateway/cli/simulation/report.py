@@ -39,13 +39,18 @@ def print_results(found: Sequence[Simulated], output: Format, *, plot: bool) -> 
     for one in found:
         for name, value in one.theory.items():
             text = f"{value:.4g}" if isinstance(value, float) else str(value)
-            screen.print(f"{one.policy}, {one.workers} workers: {name}: {text}", markup=False)
+            screen.print(f"{_simulated(one)}: {name}: {text}", markup=False)
     if plot:
         for one in found:
             screen.print()
-            screen.print(f"response times, {one.policy}, {one.workers} workers:", markup=False)
+            screen.print(f"response times, {_simulated(one)}:", markup=False)
             for line in text_plot(one.responses):
                 screen.print(line, markup=False)
+
+
+def _simulated(one: Simulated) -> str:
+    """Returns the words for the cluster that was simulated: its policy and its workers."""
+    return f"{one.policy}, {one.workers:,} worker{'' if one.workers == 1 else 's'}"
 
 
 def _table(found: Sequence[Simulated]) -> Table:

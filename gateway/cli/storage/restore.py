@@ -20,7 +20,7 @@ def restore(
     *,
     config: Config = None,
     force: Annotated[
-        bool, Parameter(help="Replace the store that is there; it is kept beside the new one.")
+        bool, Parameter(negative="", help="Replace the store that is there; it is kept beside the new one.")
     ] = False,
 ) -> None:
     """Put the gateway's SQLite store back from a backup, which is verified first. The gateway must not run.

@@ -83,7 +83,10 @@ class Egress:
             if any(rule.has_port(port) and rule.has_address(form) for rule in self._rules):
                 continue
             if not is_public(form):
-                return f"{host} is at {address}, which is not public, and in no network of the setting egress"
+                if _literal(host) is not None:
+                    return f"the cluster's setting egress does not list {host}:{port}, which is not public"
+                unlisted = f"in no network that the cluster's setting egress lists with port {port}"
+                return f"{host} is at {address}, which is not public, and {unlisted}"
             if _literal(host) is not None and not any(
                 rule.has_port(port) and rule.name == "*" for rule in self._rules
             ):

@@ -112,3 +112,26 @@ def test_what_tasks_wait_for_is_told_in_their_regions_words(
         "now: 1 shard waits for a turn: b fits",
         "now: waits for its tenant's turn in b: a of shard 1, c of shard 1",
     ]
+
+
+def test_a_task_that_was_never_tried_has_no_try(
+    httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was skipped, or its instances were tried in its place."""
+    detail = {"phase": "Skipped", "region": "beijing", "epoch": 1, "seconds": 0.0, "reason": ""}
+    history = [
+        {
+            "kind": "TaskFinished",
+            "at": 0.0,
+            "actor": "",
+            "shard": 0,
+            "detail": detail | {"task": task, "tries": tries},
+        }
+        for task, tries in (("a", 0), ("b", 2))
+    ]
+    story = {"run": run("r1"), "decisions": [], "history": history, "complete": True}
+    httpserver.expect_request("/v1/runs/r1/explain").respond_with_json(story)
+    assert explain("r1", url=httpserver.url_for(""), token="t") == Exit.DONE
+    out = capsys.readouterr().out
+    assert "a Skipped in beijing, epoch 1 in 0.0 s" in out
+    assert "b Skipped in beijing, epoch 1, try 2 in 0.0 s" in out

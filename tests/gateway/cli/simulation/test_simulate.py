@@ -15,7 +15,7 @@ def test_periodic_jobs_are_shown_beside_theory(capsys: pytest.CaptureFixture[str
     """Measured and bound, for each job."""
     assert jobs("1/4", "2/6", seconds=100.0) == Exit.DONE
     out = capsys.readouterr().out
-    assert "rate-monotonic, 1 workers: liu_layland: 0.8284" in out
+    assert "rate-monotonic, 1 worker: liu_layland: 0.8284" in out
     assert "worst responses (measured, bound): 1/4 1 3, 2/6 3 3" in out
     assert jobs(random_jobs=3, utilization=0.5, seconds=50.0) == Exit.DONE
 

@@ -74,7 +74,8 @@ def test_a_listed_network_may_be_reached_by_name() -> None:
     egress = Egress(["internal.test:8080", "10.1.0.0/16:8080"])
     assert egress.host_fault("internal.test", 8080) == ""
     assert egress.address_fault("internal.test", 8080, ip_address("10.1.2.3")) == ""
-    assert "not public" in egress.address_fault("internal.test", 8080, ip_address("10.2.2.3"))
+    fault = egress.address_fault("internal.test", 8080, ip_address("10.2.2.3"))
+    assert fault.startswith("internal.test is at 10.2.2.3, which is not public") and "port 8080" in fault
     assert egress.address_fault("internal.test", 8080, ip_address("93.184.216.34")) == ""
 
 
@@ -85,3 +86,8 @@ def test_a_rule_that_is_none_is_refused(rule: str) -> None:
     """Taken as something else it would permit more or less than was meant."""
     with pytest.raises(ValueError, match="is no host, network or address"):
         Egress([rule])
+
+
+def test_an_address_that_is_listed_with_another_port_is_refused_with_its_port() -> None:
+    fault = Egress(["127.0.0.1:8080"]).host_fault("127.0.0.1", 8081)
+    assert fault == "the cluster's setting egress does not list 127.0.0.1:8081, which is not public"
