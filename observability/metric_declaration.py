@@ -57,7 +57,7 @@ class Declaration(Struct, frozen=True, kw_only=True):
         return series * (len(self.buckets) + 3 if self.kind == "histogram" else 1)
 
 
-CALL: Final = Label("call", 50, "an operation of the API, or `none`")
+CALL: Final = Label("call", 60, "an operation of the API, or `none`")
 OUTCOME: Final = Label("outcome", 20, "Ok, Accepted, Replayed, DryRun, or the reason of a problem")
 STEP: Final = Label("step", 4, "authenticate (of every call), read, authorize, admit (of submissions)")
 ACTION: Final = Label("action", 20, "an action of policy, such as `runs:submit`")
@@ -89,7 +89,7 @@ RULE: Final = Label("rule", 52, "the rules that were seen first; the others are 
 ROWS: Final = Label("kind", 4, "shards, tasks, history, decisions")
 REGION: Final = Label("region", 100, "a region of the settings")
 CONDITION: Final = Label("condition", 8, "a condition of a region")
-PHASE: Final = Label("phase", 9, "a phase of a shard")
+PHASE: Final = Label("phase", 10, "a phase of a shard")
 ROUTING: Final = Label(
     "routing", 20, "a routing revision, or `settings` without one; those longest unused are dropped"
 )

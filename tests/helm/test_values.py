@@ -58,7 +58,10 @@ def test_the_chart_takes_every_setting_of_a_gateway() -> None:
 def test_a_secret_setting_is_named_and_never_a_value() -> None:
     """What stands in values is in a ConfigMap, and in Helm's own record of the release."""
     schemas = settings_schemas()
-    assert set(secret_settings()) == {"policy.token", "rollback.alerts_token", "rollback.alerts_key"}
+    assert set(secret_settings()) == {
+        *("policy.token", "rollback.alerts_token", "rollback.alerts_key"),
+        "notifications.key",
+    }
     assert set(schemas["secretSettings"]["properties"]) == set(secret_settings())
     assert "token" not in schemas["PolicySettings"]["properties"]
     assert schemas["RollbackSettings"]["properties"].keys().isdisjoint({"alerts_token", "alerts_key"})

@@ -82,6 +82,7 @@ async def test_a_region_is_shown_with_what_placement_sees(
         '{"items":[{"name":"beijing","condition":"Warming","reason":"slow start","since":17.5,"score":1.5,'
         '"weight":0.5,"peak_ewma_seconds":0.25,"free_slots":8,"inflight":2,"cordoned":true,'
         '"avoided":false,"forgotten":false,"executors":["delay","process"],'
+        '"isolation":null,"trusted_tenants":false,'
         '"cordoned_by":"","cordoned_by_routing":null}],"cut_off":false}'
     )
 

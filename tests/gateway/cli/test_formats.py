@@ -81,6 +81,13 @@ LOCAL = {
     ("policy", "eval"): "it calls no gateway, and prints what rules of this machine say",
     ("policy", "replay"): "it prints what rules of this machine say",
     ("policy", "diff"): "it prints what rules of this machine say",
+    ("mesh", "render"): "it calls no gateway, and prints what files of this machine say",
+    ("mesh", "check"): "it calls no gateway, and prints what files of this machine say",
+    ("mesh", "lint"): "it calls no gateway, and prints what files of this machine say",
+    ("mesh", "evaluate"): "it calls no gateway, and prints what files of this machine say",
+    ("simulate", "jobs"): "it calls no gateway, and prints numbers",
+    ("simulate", "arrivals"): "it calls no gateway, and prints numbers",
+    ("simulate", "workflows"): "it calls no gateway, and prints numbers",
 }
 """The commands with `-o` that are not tested here, and why."""
 
