@@ -1,5 +1,6 @@
 """The state of one attempt of a shard in a cluster, and the task graph that all shards of its run share."""
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,6 +84,8 @@ class Attempt:
     """The tasks that wait for a time (an uptime): the end of a pause before a retry, or the next tick."""
     interrupted_pauses: dict[str, float] = field(default_factory=dict)
     """The pauses before a retry that a restart interrupted, and the end of each in seconds since 1970."""
+    undecided: deque[str] | None = None
+    """The tasks that may have become ready, while they are decided about; None at any other time."""
     fan_outs: dict[str, FanOut] = field(default_factory=dict)
     """The tasks with `forEach` that have begun. Not journalled: after a restart each begins again."""
     instances: int = field(init=False)

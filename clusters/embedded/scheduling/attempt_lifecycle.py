@@ -39,8 +39,6 @@ class AttemptLifecycle:
         """Returns the sequence number (seq) of the newest event."""
         return self._reports.seq
 
-    # Tasks on their way
-
     def queue_ready_tasks(self, attempt: Attempt, step: Step, among: Iterable[str] | None = None) -> None:
         """Queues the attempt's tasks that may run now, or requests the evaluation of their conditions.
 
@@ -50,7 +48,13 @@ class AttemptLifecycle:
         """
         if not self._may_start_tasks(attempt, step):
             return
-        left = deque(attempt.unmet_needs if among is None else among)
+        names = attempt.unmet_needs if among is None else among
+        # What ends at once, such as a `forEach` without items, comes here again: in a row, since a chain of
+        # such tasks may be longer than calls can be deep.
+        if attempt.undecided is not None:
+            attempt.undecided.extend(names)
+            return
+        left = attempt.undecided = deque(names)
         while left:
             name = left.popleft()
             if attempt.fan_outs and self._fan_outs.take_up(attempt, name, step):
@@ -66,6 +70,7 @@ class AttemptLifecycle:
             else:
                 attempt.evaluating.add(name)
                 step.evaluations.append((attempt.id, name))
+        attempt.undecided = None
         # If the last tasks were skipped, or one has failed, no try is left to bring the attempt to its end.
         self.end_if_done(attempt, step)
 
@@ -145,8 +150,6 @@ class AttemptLifecycle:
         if attempt.awake:
             attempt.due[task] = step.now + pause
             self._attempts.set_timer(attempt, attempt.due[task])
-
-    # Results
 
     def finish_task(self, attempt: Attempt, result: TaskResult, began: float, step: Step) -> None:
         """Records a task's result, and decides about those that need the task.
@@ -241,8 +244,6 @@ class AttemptLifecycle:
         """Ends an attempt as lost, without a failed task, so that another cluster may resume its shard."""
         attempt.failure, attempt.lost = reason, True
         self._end_all_tasks(attempt, step)
-
-    # Ends
 
     def stop(self, attempt: Attempt, step: Step) -> None:
         """Stops an attempt that the gateway ended or replaced: kills its tasks and starts no others."""

@@ -76,6 +76,24 @@ def test_an_empty_list_is_a_success(cluster: SteppedCluster) -> None:
     assert cluster.scheduler._attempts.by_id[cluster.running[0][0]].outputs_for(task("x", "m")) == {"m": []}
 
 
+def test_a_long_chain_of_empty_lists_is_a_success(cluster: SteppedCluster) -> None:
+    """Each is decided about once the one before it has ended, which is at once."""
+    chain = [each(f"m{n}", (), *([f"m{n - 1}"] if n else [])) for n in range(1_000)]
+    cluster.create(*chain, task("after", "m999"))
+    assert cluster.names == ["after"]
+
+
+def test_a_long_chain_of_lists_that_are_none_fails(cluster: SteppedCluster) -> None:
+    """Each fails at once, after the one before it."""
+    chain = [
+        each(f"m{n}", "${shard.index}", *([f"m{n - 1}"] if n else []), runs="always") for n in range(1_000)
+    ]
+    cluster.create(*chain, task("after", "m999", runs="always"))
+    assert cluster.names == ["after"]
+    cluster.end("after")
+    assert ends(cluster) == ["Failed task m0: forEach: ${shard.index} is no list"]
+
+
 def test_max_parallel_bounds_what_runs_at_once(cluster: SteppedCluster) -> None:
     """However many processors are free; one that waits for its next try keeps its place."""
     cluster.create(each("m", tuple(range(5)), max_parallel=2, retry=Retry(limit=1, backoff_seconds=1)))
