@@ -13,6 +13,7 @@ from clusters.embedded.executors.process.lease_guard import LeaseGuard
 from clusters.embedded.executors.process.memory_limit import environment_block, limited_command
 from clusters.embedded.executors.process.process_spec import ProcessSpec
 from clusters.embedded.executors.process.program_check import check_program
+from clusters.embedded.executors.process.sandbox.call_filter import FILTER
 from clusters.embedded.executors.process.sandbox.confinement import Confinement
 from clusters.embedded.executors.process.watchdog_client import AWAITED_CHILDREN
 from clusters.embedded.storage.task_logs import open_regular
@@ -82,13 +83,14 @@ def _confined(spec: ProcessSpec, confinement: Confinement, descriptors: ExitStac
     """Returns the program that makes a sandbox, in which the limits are set and the command is run."""
     check_program(spec, confinement)
     script = _file_in_memory(confinement.script(spec.command, spec.environment, spec.directory), descriptors)
+    calls = _file_in_memory(FILTER, descriptors)
     return Program(
-        command=confinement.command_line(),
+        command=confinement.command_line(calls),
         environment=spec.wrapper_environment,
         # Only inside may a folder be used that a task has made.
         directory=Path("/"),
         stdin=script,
-        inherited=(confinement.status.descriptor,),
+        inherited=(confinement.status.descriptor, calls),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from clusters.embedded.executors.process.sandbox.call_filter import FILTER
 from clusters.embedded.executors.process.sandbox.etc_view import LIVE
 
 MERGED: Final = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -37,12 +38,13 @@ class Sandbox(Struct, frozen=True, kw_only=True):
         return all(any(path.is_relative_to(root) for root in roots) for path in (program, program.resolve()))
 
     def command_line(
-        self, *, own: Sequence[Path], user: int | None, status: int, inner: Sequence[str]
+        self, *, own: Sequence[Path], user: int | None, status: int, calls: int, inner: Sequence[str]
     ) -> list[str]:
         """Returns the command line that runs `inner` in a new sandbox.
 
         `own` are the folders that the task alone may change. `user` is the id of the user and group that it
-        becomes, None for the cluster's own. bubblewrap writes about the sandbox to the open file `status`.
+        becomes, None for the cluster's own. bubblewrap writes about the sandbox to the open file `status`,
+        and reads the filter of system calls from `calls`, unless this machine has none.
         `inner` starts in `/`: before it is that user, bubblewrap may not enter the user's folders.
         """
         words = [self.program, *self._shared_words()]
@@ -52,6 +54,7 @@ class Sandbox(Struct, frozen=True, kw_only=True):
         for folder in own:
             words += ["--bind", str(folder), str(folder)]
         words += ["--remount-ro", "/", "--chdir", "/", "--json-status-fd", str(status)]
+        words += ["--seccomp", str(calls)] if FILTER else []
         # For root alone: others have none to drop.
         words += ["--cap-drop", "ALL"] if os.geteuid() == 0 else []
         if user is None:

@@ -22,12 +22,16 @@ class Confinement(Struct, frozen=True, kw_only=True):
     user: int | None
     limits: Limits
 
-    def command_line(self) -> list[str]:
-        """Returns the command line that makes the sandbox, whose shell reads `script` as standard input."""
+    def command_line(self, calls: int) -> list[str]:
+        """Returns the command line that makes the sandbox, whose shell reads `script` as standard input.
+
+        `calls` is an open file with the filter of system calls.
+        """
         return self.sandbox.command_line(
             own=(self.workspace, self.scratch, *self.secrets),
             user=self.user,
             status=self.status.descriptor,
+            calls=calls,
             inner=[SHELL],
         )
 

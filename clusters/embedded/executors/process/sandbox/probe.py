@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from clusters.embedded.executors.process.sandbox.call_filter import FILTER
 from clusters.embedded.executors.process.sandbox.command_line import Sandbox
 from clusters.embedded.executors.process.sandbox.etc_view import make_etc_view
 from clusters.embedded.executors.process.sandbox.start_script import SHELL, Limits, start_script
@@ -63,24 +64,27 @@ def _fault(sandbox: Sandbox) -> str:
     """Makes one sandbox that runs a command under limits; returns what goes wrong, empty if nothing does."""
     script = start_script(["true"], {"PATH": PATHS}, Limits(processes=100, file_bytes=1 << 20))
     user = 65_534 if sandbox.setpriv else None
-    status, feed = os.memfd_create("status"), os.memfd_create("script")
+    files = status, feed, calls = tuple(map(os.memfd_create, ("status", "script", "calls")))
     try:
-        os.write(feed, script)
-        os.lseek(feed, 0, os.SEEK_SET)
+        for file, content in ((feed, script), (calls, FILTER)):
+            os.write(file, content)
+            os.lseek(file, 0, os.SEEK_SET)
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(
-                sandbox.command_line(own=[Path(folder)], user=user, status=status, inner=[SHELL]),
+                sandbox.command_line(
+                    own=[Path(folder)], user=user, status=status, calls=calls, inner=[SHELL]
+                ),
                 stdin=feed,
                 capture_output=True,
                 timeout=PROBE_SECONDS,
                 env={"PATH": PATHS},
-                pass_fds=[status],
+                pass_fds=[status, calls],
                 check=False,
             )
     except (OSError, subprocess.SubprocessError) as error:
         return str(error)
     finally:
-        os.close(status)
-        os.close(feed)
+        for file in files:
+            os.close(file)
     said = done.stderr.decode(errors="replace").strip()
     return "" if done.returncode == 0 else said or f"exit code {done.returncode}"

@@ -9,6 +9,8 @@ from typing import Final
 from msgspec import Struct
 
 SHELL: Final = "/bin/sh"
+FIRST_TO_GO: Final = "{ echo 1000 > /proc/self/oom_score_adj; } 2> /dev/null || :"
+"""Where memory runs out, the kernel kills the processes of tasks, not the cluster or what else runs there."""
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """Matches the names of variables that a shell can export."""
 SHELLS_OWN: Final = frozenset(
@@ -47,7 +49,7 @@ def start_script(
         raise ValueError("the command or its env holds a NUL character")
     if any("=" in name or not name for name in environment):
         raise ValueError("env holds a name that no variable can have")
-    lines = ["set -e", "ulimit -c 0", *_limit_lines(limits)]
+    lines = ["set -e", FIRST_TO_GO, "ulimit -c 0", *_limit_lines(limits)]
     place = shlex.quote(str(directory))
     lines += [f"(umask 077; mkdir -p -- {place})"] if make else []
     lines += [f"cd -- {place}", "unset PWD OLDPWD SHLVL"]

@@ -3,6 +3,7 @@
 Each is bounded by more than what is tested: by a time limit, by numbers of its own.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,30 @@ touch "$WAYPOST_WORKSPACE/../above" "$TMPDIR/../above" "$WAYPOST_WORKSPACE/../..
 touch "$WAYPOST_WORKSPACE/mine" "$TMPDIR/mine" /tmp/mine /dev/shm/mine && echo good
 """
 
+CALLS = r"""
+import ctypes, json, os, threading
+libc = ctypes.CDLL(None, use_errno=True)
+def fault_of(*call):
+    done = libc.syscall(*call)
+    if done == 0 and call[0] == clone: os._exit(0)
+    return ctypes.get_errno() if done < 0 else 'made'
+arm = os.uname().machine == 'aarch64'
+add, request, control, unshare, clone = (217, 218, 219, 97, 220) if arm else (248, 249, 250, 272, 56)
+found = {
+    'unshare': fault_of(unshare, 0x10000000),
+    'clone': fault_of(clone, 0x10000011, 0, 0, 0, 0),
+    'clone3': fault_of(435, 0, 0),
+    'add_key': fault_of(add, b'user', b'waypost', b'x', 1, -4),
+    'request_key': fault_of(request, b'user', b'waypost', None, 0),
+    'keyctl': fault_of(control, 0, -3, 0),
+}
+thread = threading.Thread(target=lambda: found.update(thread='ran'))
+thread.start()
+thread.join()
+found['oom_score_adj'] = open('/proc/self/oom_score_adj').read().strip()
+json.dump(found, open(os.environ['WAYPOST_OUTPUT'], 'w'))
+"""
+
 
 @pytest.fixture(params=["root", "user"])
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
@@ -91,18 +116,38 @@ def test_it_gains_no_privilege(cluster: Cluster) -> None:
     assert log.splitlines()[-1] != "0"
 
 
+def test_it_makes_no_user_namespace_and_reaches_no_keyring(cluster: Cluster) -> None:
+    """In a namespace it could mount memory past its bounds; keys outlive a try, and tenants share them.
+
+    Its threads and processes begin as ever, and when the machine's memory runs out it is the first to go.
+    """
+    ended = cluster.run({"run": [task("a", "/usr/bin/python3", "-c", CALLS)]})["run"]["a"]
+
+    assert ended.output == {
+        "unshare": errno.EPERM,
+        "clone": errno.EPERM,
+        "clone3": errno.ENOSYS,
+        "add_key": errno.EPERM,
+        "request_key": errno.EPERM,
+        "keyctl": errno.EPERM,
+        "thread": "ran",
+        "oom_score_adj": "1000",
+    }
+
+
 def test_nothing_outlives_its_try(cluster: Cluster) -> None:
     """Not a daemon in a session of its own, without an environment, deaf to signals."""
     daemon = "trap '' TERM HUP INT; while :; do sleep 1; done"
-    script = f'(setsid env -i sh -c "{daemon}" waypost-hostile-daemon > /dev/null 2>&1 &); sleep 0.3; exit 0'
+    name = f"{cluster.folder.name}-daemon"
+    script = f'(setsid env -i sh -c "{daemon}" {name} > /dev/null 2>&1 &); sleep 0.3; exit 0'
     ended = cluster.run({"run": [task("a", "sh", "-c", script)]})
 
     assert ended["run"]["a"].phase == "Succeeded"
-    assert [pid for pid in os.listdir("/proc") if pid.isdecimal() and _is_daemon(pid)] == []
+    assert [pid for pid in os.listdir("/proc") if pid.isdecimal() and _is_daemon(pid, name)] == []
 
 
-def _is_daemon(pid: str) -> bool:
+def _is_daemon(pid: str, name: str) -> bool:
     try:
-        return b"waypost-hostile-daemon" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
