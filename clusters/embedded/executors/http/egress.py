@@ -25,6 +25,12 @@ DEFAULT_PORTS: Final = frozenset({80, 443})
 """The ports of a rule that names none."""
 NAME: Final = re.compile(r"(\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*)")
 NAT64: Final = IPv6Network("64:ff9b::/96")
+NOT_PUBLIC: Final = (
+    # Site-local addresses and those of documentation: Python 3.11 calls them global.
+    *(IPv6Network("fec0::/10"), IPv6Network("3fff::/20")),
+    # The host of a virtual machine in Azure, which hands out its keys: public in form alone.
+    IPv4Network("168.63.129.16/32"),
+)
 RULE: Final = re.compile(r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d{1,5}|\*))?")
 
 
@@ -101,6 +107,8 @@ def plain(host: str) -> str:
 
 def is_public(address: Address) -> bool:
     """Returns whether an address is one of the public internet: not local, private, reserved or multicast."""
+    if any(address in network for network in NOT_PUBLIC):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

@@ -63,6 +63,9 @@ def test_a_host_is_permitted_by_name_or_network(
         "2002:a9fe:a9fe::1",
         "2001:0:a9fe:a9fe:0:0:0:0",
         "ff02::1",
+        "fec0::1",
+        "3fff::1",
+        "168.63.129.16",
     ],
 )
 def test_a_permitted_name_leads_to_no_address_that_is_not_public(address: str) -> None:
