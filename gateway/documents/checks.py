@@ -16,7 +16,7 @@ from gateway.documents.graph_checks import (
     trigger_errors,
 )
 from gateway.documents.labels.checks import label_errors
-from gateway.documents.outputs.for_each import for_each_errors, item_values
+from gateway.documents.outputs.for_each import SampleItems, for_each_errors
 from gateway.documents.outputs.references import awaits_output
 from gateway.documents.outputs.schemas import output_schema_errors
 from gateway.documents.placeholder_checks import PlaceholderChecks, distinct_shards
@@ -26,7 +26,7 @@ from gateway.documents.workflow import ANY_ENGINE, Workflow
 from gateway.settings import DocumentLimits
 from waypost.json_pointer import MAXIMUM_ERRORS, FieldError
 from waypost.suggestions import closest
-from waypost.workflow.placeholders import render
+from waypost.workflow.placeholders import FILLED_CHARACTERS, PlaceholderError, render
 from waypost.workflow.run_types import DeclaredExecutors
 from waypost.workflow.stages import COLLECT_SHARD, Stage
 from waypost.workflow.task import SideEffects
@@ -237,6 +237,7 @@ def _rendered_run_errors(
     out. `RENDERED_CHARACTERS` bounds the work.
     """
     main_shards, left = distinct_shards(workflow), RENDERED_CHARACTERS
+    items = SampleItems(workflow.spec.params)
     for at, task in workflow.spec.located_tasks:
         run_type = executors.run_types.get(task.type)
         if run_type is None or at in broken:
@@ -250,9 +251,13 @@ def _rendered_run_errors(
             varied, characters = b"${shard.item" in encoded, max(len(encoded), TASK_CHARACTERS)
         reported: set[str] = set()
         for shard in shards[: max(left // characters, 1)] if varied else shards[:1]:
-            for values in item_values(task, workflow.spec.params, shard):
-                values |= {"params": workflow.spec.params, "shard": shard, "status": "Quarantined"}
-                run = render(task.run, values, last=True)
+            known = {"params": workflow.spec.params, "shard": shard, "status": "Quarantined"}
+            for sample in items.of(task, shard):
+                try:
+                    run = render(task.run, known | sample.values, last=True, maximum=FILLED_CHARACTERS)
+                except PlaceholderError as error:
+                    yield FieldError(f"{at}/run", f"{error}")
+                    break
                 for error in _schema_errors_of_run(run, run_type, f"{at}/run"):
                     if error.pointer in reported or awaits_output(run, error.pointer[len(at) + 4 :]):
                         continue

@@ -30,6 +30,11 @@ WHOLE_PLACEHOLDER: Final = re.compile(PLACEHOLDER.pattern.replace("([", "(?:["))
 """Matches what `PLACEHOLDER` does, but without a capturing group."""
 
 TASK_NAME_CHARACTERS: Final = 128
+FILLED_CHARACTERS: Final = 262_144
+"""The most characters that outputs and items may add to one task through placeholders.
+
+A task that needs more reads it from its input.
+"""
 BOUNDED: Final = frozenset({"tasks", "item"})
 """The first names of placeholders whose values are known, and so measured, only when a task starts."""
 MALFORMED: Final = "${"
@@ -207,8 +212,8 @@ class _Rendering:
         self._left -= characters
         if self._left < 0:
             raise PlaceholderError(
-                f"outputs that its placeholders fill in have more than {self._maximum} characters in all: "
-                "read them from the file in WAYPOST_INPUT"
+                f"outputs and items that its placeholders fill in have more than {self._maximum} characters"
+                " in all: read them from the file in WAYPOST_INPUT"
             )
 
 

@@ -48,6 +48,8 @@ class FanOut:
     """The first failure of an instance, as the reason of its task; empty while there is none."""
     next: int = 0
     """The index of the first instance that was never queued, or may have been taken off the queue."""
+    ends_others: bool = False
+    """Whether its other instances are being ended, since one has failed for good."""
 
 
 @dataclass(kw_only=True, slots=True, repr=False)
@@ -211,12 +213,24 @@ class Attempt:
     def ends_early(self, task: str) -> bool:
         """Returns whether a task is ended, or never begun, because another has failed (`failFast`).
 
-        An instance of a task that has failed is ended, too.
+        An instance of a task that has failed, or fails since another instance has, is ended, too.
         """
         instance = instance_of(task)
-        if instance is not None and instance[0] in self.finished:
+        if instance is not None and (instance[0] in self.finished or self.fails_with_instance(instance[0])):
             return True
         return bool(self.failure) and self.run.fail_fast and self.task(task).runs in (None, "onSuccess")
+
+    def fails_with_instance(self, task: str) -> bool:
+        """Returns whether an instance has failed of a `task` that does not let its others go on then."""
+        fan_out = self.fan_outs.get(task)
+        if fan_out is None or not fan_out.failure:
+            return False
+        return self.run.fail_fast and not self.tasks[task].continue_on_failure
+
+    def why_stopped(self, task: str) -> str:
+        """Returns why a task or an instance is ended: the first failure, or that of another instance."""
+        fan_out = self.fan_outs.get(task_of(task))
+        return self.failure or (fan_out.failure if fan_out is not None else "")
 
     def result_without_run(self, task: TaskSpec) -> TaskResult | None:
         """Decides about `task`, all of whose needs have a result: None if it may run, else its result."""

@@ -198,7 +198,7 @@ class AttemptLifecycle:
 
     def stop_task(self, attempt: Attempt, task: str, began: float, step: Step) -> None:
         """Records that a task was ended, or never begun, because another task of its attempt has failed."""
-        stopped = TaskResult(task=task, failure=TaskPhase.STOPPED, reason=attempt.failure)
+        stopped = TaskResult(task=task, failure=TaskPhase.STOPPED, reason=attempt.why_stopped(task))
         self.finish_task(attempt, stopped, began, step)
 
     def _record(self, attempt: Attempt, result: TaskResult, began: float, step: Step) -> None:

@@ -107,10 +107,14 @@ class FanOuts:
 
     def decide(self, attempt: Attempt, name: str, step: Step) -> bool:
         """Gives the task of a fan-out its result, if it has one; returns whether it may start no others."""
-        fan_out, task = attempt.fan_outs[name], attempt.tasks[name]
-        if fan_out.failure and attempt.run.fail_fast and not task.continue_on_failure:
-            self._end_others(attempt, name, step)
-            self._life.fail_task(attempt, name, fan_out.failure, fan_out.began, step)
+        fan_out = attempt.fan_outs[name]
+        if attempt.fails_with_instance(name):
+            if not fan_out.ends_others:
+                fan_out.ends_others = True
+                self._end_others(attempt, name, step)
+            # What runs after a failure begins when the others have ended; else all of the attempt ends now.
+            if not attempt.graph.goes_on_after_failure or not _active(attempt, name):
+                self._life.fail_task(attempt, name, fan_out.failure, fan_out.began, step)
         elif attempt.ends_early(name):
             if not _active(attempt, name):
                 reason = TaskResult(task=name, failure=TaskPhase.STOPPED, reason=attempt.failure)

@@ -1,9 +1,11 @@
 """Checks `forEach` of a document's tasks: a list, or one placeholder for a list, of bounded length."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
+
+from msgspec import Struct
 
 from gateway.documents.outputs.forms import first_of_each_form
 from gateway.documents.workflow import Spec
@@ -14,6 +16,8 @@ from waypost.workflow.task import TaskSpec
 
 SAMPLES: Final = 10
 """The most forms of items with which a task is checked."""
+AWAITED: Final = ("${tasks.", "${item", "${index}")
+"""The beginnings of placeholders whose values are not known before the task starts."""
 NOT_A_LIST: Final = "is a list, or one placeholder for a list such as ${params.tables}"
 
 
@@ -52,16 +56,49 @@ def known_items(task: TaskSpec, params: Mapping[str, Any], shard: Mapping[str, A
         return None
 
 
-def item_values(task: TaskSpec, params: Mapping[str, Any], shard: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Returns the values of `item` and `index` with which a task is checked: one item of each form.
+class SampleItem(Struct, frozen=True, kw_only=True):
+    """An item of a task's `forEach` with which the task is checked. `awaits`: parts are known only later."""
 
-    A single empty dictionary where there are none, or none is known before the run.
-    """
-    items = None if task.for_each is None else known_items(task, params, shard)
-    if not isinstance(items, list | tuple) or not items:
-        return [{}]
-    samples = islice(first_of_each_form(items).items(), SAMPLES)
-    return [{"item": item, "index": index} for index, item in samples]
+    values: dict[str, Any]
+    """The values of `item` and `index`; empty where the task has none, or none is known before the run."""
+    awaits: bool = False
+
+
+NO_ITEM: Final = (SampleItem(values={}),)
+
+
+class SampleItems:
+    """Finds the items with which tasks are checked: one of each form, once for each list that is named."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self._params = params
+        # Many tasks may name the same list, and a list may have a megabyte.
+        self._known: dict[tuple[str, int], Sequence[SampleItem]] = {}
+
+    def of(self, task: TaskSpec, shard: Mapping[str, Any]) -> Sequence[SampleItem]:
+        """Returns the items with which `task` is checked in `shard`; at least one, which may be none."""
+        if task.for_each is None:
+            return NO_ITEM
+        if not isinstance(task.for_each, str):
+            return self._samples(task, shard)
+        key = (task.for_each, shard["index"])
+        if key not in self._known:
+            self._known[key] = self._samples(task, shard)
+        return self._known[key]
+
+    def _samples(self, task: TaskSpec, shard: Mapping[str, Any]) -> Sequence[SampleItem]:
+        items = known_items(task, self._params, shard)
+        if not isinstance(items, list | tuple) or not items:
+            return NO_ITEM
+        samples = islice(first_of_each_form(items).items(), SAMPLES)
+        return [
+            SampleItem(values={"item": item, "index": index}, awaits=_awaits(str(item)))
+            for index, item in samples
+        ]
+
+
+def _awaits(text: str) -> bool:
+    return any(awaited in text for awaited in AWAITED)
 
 
 def _fault_and_count(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from gateway.documents.outputs.for_each import item_values
+from gateway.documents.outputs.for_each import AWAITED, SampleItems
 from gateway.documents.outputs.schemas import OutputPaths
 from waypost.json_pointer import parts_of
 from waypost.suggestions import closest
@@ -12,8 +12,6 @@ from waypost.workflow.task import TaskSpec
 
 SUGGESTED: Final = 20
 """The most unknown names for which a similar name is suggested."""
-AWAITED: Final = ("${tasks.", "${item", "${index}")
-"""The beginnings of placeholders whose values are not known before the task starts."""
 
 
 class OutputReferences:
@@ -23,8 +21,7 @@ class OutputReferences:
         self, tasks: Sequence[TaskSpec], params: Mapping[str, Any], shard: Mapping[str, Any]
     ) -> None:
         self._tasks = {task.name: task for task in tasks}
-        self._params, self._shard = params, shard
-        self._items: dict[str, list[dict[str, Any]]] = {}
+        self._items, self._shard = SampleItems(params), shard
         self._paths: dict[str, OutputPaths] = {}
         self._suggestions = SUGGESTED
 
@@ -46,15 +43,13 @@ class OutputReferences:
 
     def _fault_of_item(self, names: tuple[str, ...], task: TaskSpec) -> str | None:
         """Returns why a placeholder for `item` or `index` names nothing in some item of `task`."""
-        if task.name not in self._items:
-            self._items[task.name] = item_values(task, self._params, self._shard)
-        for values in self._items[task.name]:
-            if not values or any(awaited in str(values.get(names[0])) for awaited in AWAITED):
+        for sample in self._items.of(task, self._shard):
+            if not sample.values or (sample.awaits and names[0] == "item"):
                 continue  # known only when the task starts
             try:
-                lookup(names, values)
+                lookup(names, sample.values)
             except PlaceholderError as error:
-                return f"{error} in item {values['index']}"
+                return f"{error} in item {sample.values['index']}"
         return None
 
     def _why_not(self, names: tuple[str, ...], task: TaskSpec) -> str:

@@ -124,14 +124,17 @@ def test_each_instance_has_its_own_retries(cluster: SteppedCluster) -> None:
 
 
 def test_an_instance_that_fails_for_good_fails_its_task_and_ends_the_others(cluster: SteppedCluster) -> None:
-    """As any failure does in a shard that fails fast; the reason names the instance."""
+    """As any failure does in a shard that fails fast. What cleans up begins when all of them have ended."""
     cluster.create(
         each("m", tuple(range(5)), max_parallel=2), task("after", "m"), task("clean", "m", runs="always")
     )
     step = cluster.end("m[1]", BROKEN)
 
-    assert [name for _, name in step.kills][:1] == ["m[0]"]
+    assert [name for _, name in step.kills] == ["m[0]"]
+    assert cluster.names == ["m[0]"]
     cluster.end("m[0]", Outcome(succeeded=False, killed=True))
+    assert last(cluster, "m[0]").reason == "m[1]: exit code 1"
+    assert cluster.names == ["clean"]
     cluster.end("clean")
     assert ends(cluster) == ["Failed task m: m[1]: exit code 1"]
     assert phases(cluster) == {

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from clusters.embedded.scheduling.launch import FILLED_CHARACTERS, Launch, Outcome
+from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.protocol import AttemptEnded, AttemptEndKind
 from tests.clusters.embedded.scheduling.stepped_cluster import SteppedCluster, task
+from waypost.workflow.placeholders import FILLED_CHARACTERS
 from waypost.workflow.task import Retry, TaskSpec
 
 
@@ -87,6 +88,6 @@ def test_a_long_output_in_a_thousand_strings_is_refused_before_it_is_held(cluste
 
     assert launch_after(cluster, reader, "x" * 65_000) is None
     assert failure(cluster) == (
-        "task b: outputs that its placeholders fill in have more than "
+        "task b: outputs and items that its placeholders fill in have more than "
         f"{FILLED_CHARACTERS} characters in all: read them from the file in WAYPOST_INPUT"
     )

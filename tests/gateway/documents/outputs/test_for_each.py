@@ -1,9 +1,11 @@
 """Tests the checks of `forEach`: lists, placeholders for lists, their length, and what items have."""
 
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
+from gateway.documents.outputs import for_each as for_each_module
 from tests.gateway.documents.documents import document, errors_in, task
 
 LIST = {"type": "array", "items": {"type": "string"}}
@@ -126,3 +128,29 @@ def test_instances_have_names_of_128_characters_at_most() -> None:
     assert list(errors_in(document(task("a" * 124, forEach=[1], run={"command": ["x"]})))) == [
         "/spec/tasks/0/name"
     ]
+
+
+def test_a_long_item_in_a_thousand_strings_is_refused_before_it_is_held() -> None:
+    """A megabyte of document would be 35 GB; no region would run it either."""
+    assert errors_in(document(over(["x" * 60_000], "${item}" * 4))) == {}
+    assert errors_in(document(over(["x" * 60_000], "${item}" * 1_000, "${item}"))) == {
+        "/spec/tasks/0/run": "outputs and items that its placeholders fill in have more than 262144"
+        " characters in all: read them from the file in WAYPOST_INPUT"
+    }
+
+
+def test_a_list_that_many_tasks_name_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine hundred tasks over one list of a thousand items took more than the time of a reader process."""
+    look = MagicMock(side_effect=for_each_module.first_of_each_form)
+    monkeypatch.setattr(for_each_module, "first_of_each_form", look)
+    tasks = [
+        task(f"t{n}", forEach="${params.l}", run={"command": ["x", "${item.a}", "${item.b}"]})
+        for n in range(9)
+    ]
+    errors = errors_in(document(*tasks, params={"l": [{"a": 1}, {"a": 2}]}))
+
+    assert errors == {
+        f"/spec/tasks/{n}/run/command/2": "${item.b} names nothing: there is no item.b in item 0"
+        for n in range(9)
+    }
+    assert look.call_count == 1
