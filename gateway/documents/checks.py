@@ -255,8 +255,8 @@ def _rendered_run_errors(
             for sample in items.of(task, shard):
                 try:
                     run = render(task.run, known | sample.values, last=True, maximum=FILLED_CHARACTERS)
-                except PlaceholderError as error:
-                    yield FieldError(f"{at}/run", f"{error}")
+                except PlaceholderError as too_long:
+                    yield FieldError(f"{at}/run", str(too_long))
                     break
                 for error in _schema_errors_of_run(run, run_type, f"{at}/run"):
                     if error.pointer in reported or awaits_output(run, error.pointer[len(at) + 4 :]):

@@ -1,6 +1,6 @@
 """The values `Launch` (one execution of a task, for an executor to run) and `Outcome` (how it ended)."""
 
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct, structs
 
@@ -9,15 +9,9 @@ from clusters.embedded.secrets.values import NO_SECRETS, Secrets
 from clusters.protocol import AttemptId
 from waypost.tracing.context import TraceContext
 from waypost.workflow.instances import instance_of
-from waypost.workflow.placeholders import render
+from waypost.workflow.placeholders import FILLED_CHARACTERS, render
 from waypost.workflow.secrets import SecretSpec, secrets_of
 from waypost.workflow.task import TaskSpec
-
-FILLED_CHARACTERS: Final = 262_144
-"""The most characters that outputs may add to one task through placeholders.
-
-A task that needs more reads it from its input.
-"""
 
 
 class Launch(Struct, frozen=True, kw_only=True):

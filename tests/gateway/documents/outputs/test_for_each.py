@@ -5,7 +5,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from gateway.documents.outputs import for_each as for_each_module
+from gateway.documents.outputs.forms import first_of_each_form
 from tests.gateway.documents.documents import document, errors_in, task
 
 LIST = {"type": "array", "items": {"type": "string"}}
@@ -141,8 +141,8 @@ def test_a_long_item_in_a_thousand_strings_is_refused_before_it_is_held() -> Non
 
 def test_a_list_that_many_tasks_name_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nine hundred tasks over one list of a thousand items took more than the time of a reader process."""
-    look = MagicMock(side_effect=for_each_module.first_of_each_form)
-    monkeypatch.setattr(for_each_module, "first_of_each_form", look)
+    look = MagicMock(side_effect=first_of_each_form)
+    monkeypatch.setattr("gateway.documents.outputs.for_each.first_of_each_form", look)
     tasks = [
         task(f"t{n}", forEach="${params.l}", run={"command": ["x", "${item.a}", "${item.b}"]})
         for n in range(9)
