@@ -21,11 +21,12 @@ def notify_errors(workflow: Workflow, settings: NotificationSettings) -> Iterato
             continue
         try:
             url = httpx.URL(notify.url)
-        except httpx.InvalidURL:
+            host = url.host
+        except (httpx.InvalidURL, UnicodeError):  # IDNA knows no such name
             yield FieldError(at, "is no address")
             continue
         port = url.port or (443 if url.scheme == "https" else 80)
-        if url.scheme != "https" and not is_loopback(url.host):
+        if url.scheme != "https" and not is_loopback(host):
             yield FieldError(at, "must be https: its path may be a secret")
-        elif egress.host_fault(url.host, port):
-            yield FieldError(at, f"the setting notifications.egress does not list {url.host}:{port}")
+        elif egress.host_fault(host, port):
+            yield FieldError(at, f"the setting notifications.egress does not list {host}:{port}")

@@ -36,6 +36,7 @@ def test_listed_hosts_are_permitted(url: str) -> None:
         ("https://hooks.example.com:8080/", "does not list hooks.example.com:8080"),
         ("https://169.254.169.254/latest", "does not list 169.254.169.254:443"),
         ("http://hooks.example.com/", "must be https"),
+        ("https://xn--/", "is no address"),
     ],
 )
 def test_others_are_refused_where_they_stand(url: str, detail: str) -> None:

@@ -104,7 +104,7 @@ class HttpExecutor:
             return msgspec.structs.replace(failure, timed_out=True)
         except EgressRefused as error:
             return request.failure(str(error), final=True)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # IDNA knows no such name
             return request.failure(str(error) or type(error).__name__)
         except ClusterError as error:
             return request.failure(f"the answer is not one of HTTP: {error}")

@@ -56,6 +56,13 @@ async def scripted(
         await asyncio.sleep(0)  # transports close their sockets in the next turn
 
 
+async def test_a_name_that_cannot_be_one_fails_the_task(tmp_path: Path) -> None:
+    """httpx raises a `UnicodeError` for it, which is none of its own errors."""
+    outcome = await called(tmp_path, {"url": "http://xn--/"}, "*")
+    assert not outcome.succeeded
+    assert "A-label" in outcome.reason
+
+
 async def test_an_answer_of_json_is_the_output(tmp_path: Path, httpserver: HTTPServer) -> None:
     received: list[Request] = []
 
