@@ -164,7 +164,7 @@ def test_a_gateway_whose_disk_is_full_is_not_ready(running: Process) -> None:
 
     assert (refused.status_code, accepted.status_code) == (503, 202)
     assert (before.status_code, during.status_code, after.status_code) == (200, 503, 200)
-    assert during.text.startswith("[-] store: the store does not take writes now\n")
+    assert during.text.startswith("[-] store: the store does not take writes now: nothing was written to ")
 
 
 def test_two_gateways_on_one_file_are_refused(running: Process) -> None:
