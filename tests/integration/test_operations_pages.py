@@ -122,6 +122,11 @@ async def test_the_key_of_the_audit_trail_is_exchanged(stack: Stack, client: htt
     await taking_work(client, REGIONS)
     await ended(client, await submitted(client, WORK))
     operator = Operator(stack, stack.state)
+
+    async def has_seal() -> bool:
+        return '"seal"' in await operator.type_all(["waypost audit export"])
+
+    await until(has_seal)
     (exchange,) = blocks_of("secrets.md")
     await operator.type_all(exchange[:-2])
     await ended(client, await submitted(client, WORK))

@@ -2,15 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from gateway.cli.dev.stack import Stack
-from tests.integration.conftest import REGIONS, history
+from tests.integration.conftest import QUICK_RETURN, REGIONS, history
 from tests.integration.waiting import described, ended, submitted, taking_work
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
+    """A stack without sandboxes: in one no task can kill its cluster."""
+    executors = {"process": {"isolation": "none"}}
+    async with Stack(tmp_path, REGIONS, settings=QUICK_RETURN, executors=executors) as stack:
+        yield stack
 
 
 @pytest.fixture
