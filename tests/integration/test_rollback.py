@@ -90,7 +90,9 @@ async def test_a_version_whose_tasks_become_slow_and_fail_is_taken_back(
 PATIENCE_SECONDS = 4
 HALF: dict[str, Any] = {
     # A region has eight processors: two of these at a time, four a second.
-    "tasks": [{"name": "wait", "type": "delay", "run": {"seconds": 0.5}, "resources": {"cpu": 4}}],
+    "tasks": [
+        {"name": "wait", "type": "process", "run": {"command": ["sleep", "0.5"]}, "resources": {"cpu": 4}}
+    ],
     "deadlineSeconds": PATIENCE_SECONDS,
 }
 EVENLY = {"shanghai": {"weight": 4}, "shenzhen": {"weight": 6}}
