@@ -84,7 +84,7 @@ CASES: Final = (
     AlertCase(  # its runbook: it ends by itself within 6 minutes after the last error
         "WaypostErrorBudgetBurnsFast",
         "40m",
-        calls("0+97x40", "0+3x37 111x3"),
+        calls("0+97x40", "0+3x38 114x2"),
         calls("0+97x40", "0+3x34 102x6"),
         step="1m",
     ),

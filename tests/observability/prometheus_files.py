@@ -31,6 +31,11 @@ def rules() -> Iterator[dict[str, Any]]:
             yield from group["rules"]
 
 
+def group_names(path: Path) -> list[str]:
+    """Returns the names of the groups of rules in the file at `path`."""
+    return [group["name"] for group in yaml.safe_load(path.read_text())["groups"]]
+
+
 def alerts() -> dict[str, dict[str, Any]]:
     return {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
