@@ -16,9 +16,9 @@ import httpx
 import msgspec
 from msgspec import Meta, Struct
 
-from clusters.bounded_connections import BoundedTransport, PieceLimit, begin_body
 from clusters.errors import STATUS, ClusterError
 from clusters.transport_failures import cluster_errors
+from waypost.egress.bounded_connections import BoundedTransport, PieceLimit, begin_body
 
 T = TypeVar("T")
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]

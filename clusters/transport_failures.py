@@ -11,6 +11,7 @@ import httpx
 import msgspec
 
 from clusters.errors import ClusterError
+from waypost.egress.bounded_connections import ExcessiveAnswer
 
 CERTIFICATE_ALERTS: Final = ("UNKNOWN_CA", "ACCESS_DENIED")
 """The TLS alerts that concern the client's certificate although their names do not say so."""
@@ -31,6 +32,8 @@ def cluster_errors() -> Iterator[None]:
     except (httpx.HTTPError, OSError) as error:
         raise _connection_error(error) from error
     except msgspec.DecodeError as error:
+        raise ClusterError("BadAnswer", str(error)) from error
+    except ExcessiveAnswer as error:
         raise ClusterError("BadAnswer", str(error)) from error
     except RecursionError as error:
         raise ClusterError("BadAnswer", "it is nested too deep") from error

@@ -245,7 +245,9 @@ def _record_loops(services: Services) -> Loops:
     if services.retention is not None:
         sealing = {**sealing, "retention": services.retention.run}
     if services.settings.notifications.egress:
-        delivery = Delivery(services.settings.notifications, services.store, steady_time)
+        delivery = Delivery(
+            services.settings.notifications, services.store, services.metrics, clock=steady_time
+        )
         sealing = {**sealing, "notifications": delivery.run}
     return sealing
 

@@ -16,7 +16,7 @@ from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.policy.interface import PolicyEngine
 from gateway.policy.opa.bundle_feed import BundleFeed
 from gateway.settings import GatewaySettings
-from observability.metric_declaration import CAUSES
+from observability.metric_declaration import CAUSES, NOTIFICATION_OUTCOMES
 from observability.metrics import ANSWERS, Metrics
 
 
@@ -49,6 +49,8 @@ def start_counters(metrics: Metrics, settings: GatewaySettings) -> None:
     metrics.ends.begin(0)
     for outcome in ("Activated", "Refused"):
         metrics.policy_bundles.labels(outcome)
+    for receiver, outcome in product(settings.notifications.egress, NOTIFICATION_OUTCOMES):
+        metrics.notifications.labels(receiver, outcome)
     for region, cause in product(settings.regions, CAUSES):
         metrics.failovers.labels(region.name, cause)
 

@@ -110,6 +110,10 @@ class Metrics:
         self.retention_archive_bytes = registry.counter(table.RETENTION_BYTES)
         self.retention_failures = registry.counter(table.RETENTION_FAILURES)
         self.retention_oldest = registry.gauge(table.RETENTION_OLDEST)
+        self.retention_overdue = registry.gauge(table.RETENTION_OVERDUE)
+        self.notifications = registry.counter(table.NOTIFICATIONS)
+        self.notifications_waiting = registry.gauge(table.NOTIFICATIONS_WAITING)
+        self.notifications_late = registry.gauge(table.NOTIFICATIONS_LATE)
 
     def _declare_regions(self, registry: MetricRegistry) -> None:
         self.regions = registry.gauge(table.REGION_CONDITION)

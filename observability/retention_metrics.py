@@ -31,3 +31,8 @@ RETENTION_OLDEST: Final = gauge(
     "How long ago the run ended that ended first of those in the store; 0 if there is none.",
     "above `retention.runs_days`: retention lags, or something of that run may still run somewhere",
 )
+RETENTION_OVERDUE: Final = gauge(
+    "waypost_retention_overdue_seconds",
+    "How much longer than the settings say the ended run is in the store that ended first; 0: none is due.",
+    "retention lags behind the runs that end, or something of that run may still run somewhere",
+)

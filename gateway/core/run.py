@@ -171,7 +171,9 @@ class Notification(Struct, frozen=True, kw_only=True):
     id: str
     """The id of the message, the same at each try to deliver it."""
     run: str
+    tenant: str
     url: str
+    host: str
     phase: RunPhase
     at: float
     """The time of the run's end, in seconds since 1970."""

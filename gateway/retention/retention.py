@@ -114,7 +114,8 @@ class Retention:
                 left += [run for run in due if run not in taken]
                 runs += len(taken)
                 rows += await self._purge()
-            await self._show_oldest()
+                await self._show_oldest(before)
+            await self._show_oldest(before)
             return Passed(before=before, runs=runs, rows=rows, files=tuple(files))
 
     async def cutoff(self) -> float | None:
@@ -192,9 +193,11 @@ class Retention:
                 rows += count
             await asyncio.sleep(REST * (time.monotonic() - began))
 
-    async def _show_oldest(self) -> None:
+    async def _show_oldest(self, before: float | None) -> None:
         oldest = await self._store.oldest_end()
         self._metrics.retention_oldest.set(0.0 if oldest is None else max(0.0, self._clock() - oldest))
+        overdue = 0.0 if oldest is None or before is None else max(0.0, before - oldest)
+        self._metrics.retention_overdue.set(overdue)
 
 
 def _log_failure(error: Exception) -> None:

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from clusters.bounded_connections import HEAD_BYTES, SMALL_PIECES
 from clusters.errors import ClusterError
 from clusters.transport import Purpose, Timeouts
 from tests.clusters.transport_servers import HOST, NUMBER, connect_to
+from waypost.egress.bounded_connections import HEAD_BYTES, SMALL_PIECES
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 

@@ -14,9 +14,9 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from clusters.bounded_connections import BoundedTransport
 from tests.waypost.pki.test_authority import handshake
 from waypost import tls
+from waypost.egress.bounded_connections import BoundedTransport
 from waypost.pki import authority, root_rotation
 from waypost.serving import Server, run
 from waypost.tls_reloading import (

@@ -1,1 +1,4 @@
-"""Notifications in a store until they are delivered: `outbox` has the interface, and who gets one."""
+"""Notifications in a store until they are delivered.
+
+`outbox` has the interface, and who gets one; `fair_claim` chooses which come next. Both are pure.
+"""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from gateway.secret import Secret
 from gateway.start_error import StartError
 from gateway.store.interface import Store
 from gateway.store.sqlite.store import SqliteStore
+from observability.metrics import Metrics
 from tests.conformance.store_values import NOW, admission, move
 from waypost.sqlite_group_commit import Database
 
@@ -43,9 +45,11 @@ async def ended(store: Store, name: str, *urls: str) -> None:
     await move(store, name, Phase.FAILED)
 
 
-def delivery(store: Store, clock: Clock, *egress: str, **settings: Any) -> Delivery:
+def delivery(
+    store: Store, clock: Clock, *egress: str, metrics: Metrics | None = None, **settings: Any
+) -> Delivery:
     given = {"egress": egress or ("127.0.0.1:*",), "key": Secret("whsec_c2VjcmV0")} | settings
-    return Delivery(NotificationSettings(**given), store, clock)
+    return Delivery(NotificationSettings(**given), store, metrics or Metrics(), clock=clock)
 
 
 def hook(httpserver: HTTPServer) -> str:
@@ -158,3 +162,45 @@ def test_settings_that_cannot_be_used_stop_the_start(store: Store) -> None:
         delivery(store, Clock(), key=None)
     with pytest.raises(StartError, match="is no host"):
         delivery(store, Clock(), "a b")
+
+
+async def test_an_answer_that_never_begins_counts_as_a_try(store: Store) -> None:
+    """Otherwise it would be tried for ever, and a receiver could hold a place as long as it likes."""
+
+    async def go_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        with suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 500)
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(go_on, "127.0.0.1", 0) as server:
+        await ended(store, "run-1", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        await sent(delivery(store, Clock(), tries=1))
+    ((kind, tries, reason),) = await told(store, "run-1")
+    assert (kind, tries) == (HistoryKind.NOTIFICATION_FAILED, 1)
+    assert "no answer began within" in reason
+
+
+async def test_tries_are_counted_by_the_setting_that_lists_the_host(
+    store: Store, httpserver: HTTPServer
+) -> None:
+    """And what waits is shown, and how late it is."""
+    for name, status in (("ok", 200), ("bad", 500)):
+        httpserver.expect_request(f"/{name}").respond_with_data("", status=status)
+        await ended(store, name, f"http://127.0.0.1:{httpserver.port}/{name}")
+    metrics, clock = Metrics(), Clock()
+    deliveries = delivery(store, clock, metrics=metrics, tries=2, pause_seconds=30.0)
+    await deliveries.show_backlog()
+    value = metrics.registry.get_sample_value
+    late = clock.now - (NOW + 5)
+    assert (value("waypost_notifications_waiting"), value("waypost_notifications_late_seconds")) == (2, late)
+    await sent(deliveries)
+    clock.now += 30
+    await sent(deliveries)
+    await deliveries.show_backlog()
+    assert (value("waypost_notifications_waiting"), value("waypost_notifications_late_seconds")) == (0, 0)
+    for outcome in ("Delivered", "Retrying", "GivenUp"):
+        labels = {"receiver": "127.0.0.1:*", "outcome": outcome}
+        assert value("waypost_notifications_total", labels) == 1

@@ -26,7 +26,15 @@ def test_messages_are_signed_as_standard_webhooks_says() -> None:
 def test_a_message_says_which_run_ended_and_how() -> None:
     """Not what it was about: params and outputs stay where callers have to show a token."""
     run = admission("run-1", labels={"team": "data"}, workflow=b'{"spec":{"params":{"p":"private"}}}').run
-    one = Notification(id="n", run="run-1", url="https://h.test/", phase=RunPhase.FAILED, at=NOW)
+    one = Notification(
+        id="n",
+        run="run-1",
+        tenant="payments",
+        url="https://h.test/",
+        host="h.test",
+        phase=RunPhase.FAILED,
+        at=NOW,
+    )
 
     assert json.loads(message_body(one, run)) == {
         "type": "run.ended",

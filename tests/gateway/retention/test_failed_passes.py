@@ -13,6 +13,7 @@ from gateway.retention.retention import TURN_KEY, Retention
 from gateway.store.sqlite import archived_runs
 from gateway.store.sqlite.store import SqliteStore
 from tests.conformance.store_retention import ended_run
+from tests.conformance.store_values import DAY
 from tests.gateway.retention.test_retention import FailingStore, archived, retention
 from tests.gateway.store.sqlite.new_store import store_at
 from waypost.cancellation import cancel_and_wait
@@ -48,6 +49,8 @@ async def test_a_damaged_run_stays_and_the_others_go(tmp_path: Path, store: Sqli
     looking = retention(store, tmp_path)
     assert (await looking.make_pass()).runs == 2
     assert failures(looking) == 1
+    overdue = looking._metrics.registry.get_sample_value("waypost_retention_overdue_seconds")
+    assert overdue == pytest.approx(DAY, abs=10)
     assert await store.archived_run("run-2") is None
     tasks = "select count(*) from task_result where run = 'run-2'"
     assert await store._read(lambda db: db.execute(tasks).fetchone()) == (3,)

@@ -5,17 +5,17 @@ from http import HTTPStatus
 import httpx
 import msgspec
 
-from clusters.bounded_connections import PieceLimit
 from clusters.embedded.executors.http.run_type import HttpRun
 from clusters.embedded.executors.output import checked_output
 from clusters.embedded.scheduling.launch import Outcome
 from clusters.protocol import OUTPUT_BYTES
+from waypost.egress.bounded_connections import PieceLimit
 
 
 async def read_body(response: httpx.Response) -> bytes:
     """Reads the body of an answer, up to one byte more than an output may have.
 
-    Raises `httpx.TransportError` where the connection is lost, and `ClusterError` for an answer in tiny
+    Raises `httpx.TransportError` where the connection is lost, and `ExcessiveAnswer` for an answer in tiny
     pieces, which would keep the cluster busy.
     """
     body, pieces = bytearray(), PieceLimit()

@@ -10,23 +10,23 @@ import httpx
 import msgspec
 from msgspec import Meta, Struct
 
-from clusters.bounded_connections import begin_body
 from clusters.embedded.executors.http.answer import format_status, outcome_of_answer, read_body
-from clusters.embedded.executors.http.checked_connections import (
-    RESOLVING,
-    CheckedBackend,
-    CheckedTransport,
-    EgressRefused,
-)
-from clusters.embedded.executors.http.egress import Egress
 from clusters.embedded.executors.http.run_type import HttpRun, url_fault
 from clusters.embedded.executors.interface import ExecutorContext, Lease
 from clusters.embedded.executors.task_log import append_to_log
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import TaskFolders
-from clusters.errors import ClusterError
+from waypost.egress.allow_list import Egress
+from waypost.egress.bounded_connections import ExcessiveAnswer, begin_body
+from waypost.egress.checked_connections import (
+    RESOLVING,
+    CheckedBackend,
+    CheckedTransport,
+    EgressRefused,
+)
 from waypost.workflow.run_types import argument_text
 
+SETTING: Final = "the cluster's setting egress"
 REDIRECTS: Final = 5
 """The most redirects, all within one host, that are followed."""
 LOGGED_BYTES: Final = 4_096
@@ -52,7 +52,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     """The seconds that one request may take in all, if the task's `timeoutSeconds` is not sooner."""
 
     def __post_init__(self) -> None:
-        Egress(self.egress)
+        Egress(self.egress, setting=SETTING)
 
 
 class HttpExecutor:
@@ -63,7 +63,7 @@ class HttpExecutor:
 
     def __init__(self, settings: HttpSettings) -> None:
         self._settings = settings
-        self._egress = Egress(settings.egress)
+        self._egress = Egress(settings.egress, setting=SETTING)
         self._stack = AsyncExitStack()
 
     def __repr__(self) -> str:
@@ -106,7 +106,7 @@ class HttpExecutor:
             return request.failure(str(error), final=True)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # IDNA knows no such name
             return request.failure(str(error) or type(error).__name__)
-        except ClusterError as error:
+        except ExcessiveAnswer as error:
             return request.failure(f"the answer is not one of HTTP: {error}")
 
     def _client(self) -> httpx.AsyncClient:
@@ -128,7 +128,7 @@ class _Request:
     async def send(self, client: httpx.AsyncClient) -> Outcome:
         """Sends the request, follows redirects within its host, and returns the outcome of the answer.
 
-        Raises `httpx.HTTPError`, `EgressRefused` and `ClusterError`.
+        Raises `httpx.HTTPError`, `EgressRefused` and `ExcessiveAnswer`.
         """
         run = self._run
         request = client.build_request(

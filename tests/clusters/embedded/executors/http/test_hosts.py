@@ -25,7 +25,7 @@ async def test_a_name_is_resolved_once_and_its_checked_address_called(
         address = "127.0.0.1" if len(looked_up) == 1 else "169.254.169.254"
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
 
-    monkeypatch.setattr("clusters.embedded.executors.http.checked_connections.socket.getaddrinfo", rebinding)
+    monkeypatch.setattr("waypost.egress.checked_connections.socket.getaddrinfo", rebinding)
     url = f"http://api.test:{httpserver.port}/"
     outcome = await called(tmp_path, {"url": url}, "api.test:*", "127.0.0.0/8:*")
     assert outcome == Outcome(succeeded=True, output="here")
@@ -39,10 +39,11 @@ async def test_a_permitted_name_does_not_lead_inside(
     def inside(host: str, port: int, **_: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
 
-    monkeypatch.setattr("clusters.embedded.executors.http.checked_connections.socket.getaddrinfo", inside)
+    monkeypatch.setattr("waypost.egress.checked_connections.socket.getaddrinfo", inside)
     outcome = await called(tmp_path, {"url": "http://api.test/"}, "*:*")
     assert outcome.final
-    assert f"api.test is at {address}, which is not public" in outcome.reason
+    assert address not in outcome.reason
+    assert "api.test has an address that is not public" in outcome.reason
 
 
 async def test_a_host_that_is_not_listed_is_not_even_looked_up(
@@ -53,7 +54,7 @@ async def test_a_host_that_is_not_listed_is_not_even_looked_up(
     def never(*_: Any, **__: Any) -> list[Any]:
         raise AssertionError
 
-    monkeypatch.setattr("clusters.embedded.executors.http.checked_connections.socket.getaddrinfo", never)
+    monkeypatch.setattr("waypost.egress.checked_connections.socket.getaddrinfo", never)
     outcome = await called(tmp_path, {"url": "https://secret.evil.test/"}, "api.test")
     assert "the cluster's setting egress does not list secret.evil.test:443" in outcome.reason
 

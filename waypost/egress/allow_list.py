@@ -1,7 +1,7 @@
-"""Decides which hosts the tasks of a cluster may call (egress), by an allow-list. Pure.
+"""Decides which hosts a process may call for others (egress), by an allow-list. Pure.
 
 A name is permitted by its name. What it resolves to must be a public address, or one of a listed network:
-otherwise a name that anybody may register would lead to the cluster's own machine, to its network, or to the
+otherwise a name that anybody may register would lead to the process's own machine, to its network, or to the
 address at which clouds hand out credentials.
 """
 
@@ -37,6 +37,8 @@ RULE: Final = re.compile(r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<host>[^:\[\]]+))(?::
 class Rule(Struct, frozen=True, kw_only=True):
     """One rule of the allow-list: hosts by name, or by network, with their ports."""
 
+    text: str
+    """The rule as the setting has it."""
     name: str = ""
     """A name, `*.` and a name for all below it, or `*`; empty for a network."""
     network: IPv4Network | IPv6Network | None = None
@@ -56,15 +58,16 @@ class Rule(Struct, frozen=True, kw_only=True):
 
 
 class Egress:
-    """The allow-list of the hosts that tasks may call.
+    """The allow-list of the hosts that may be called, as a setting has it.
 
     A rule is a name (`api.example.com`), all names below one (`*.example.com`), any name (`*`), an address or
     a network (`10.1.0.0/16`), each with `:PORT` or `:*`; without, the ports 80 and 443. Raises `ValueError`
-    for a rule that is none of these.
+    for a rule that is none of these. `setting` names the setting in texts for people, which name no address
+    that a name resolves to: the sender of the name would learn what is where in our network.
     """
 
-    def __init__(self, rules: Iterable[str]) -> None:
-        self._rules = [_parse(rule) for rule in rules]
+    def __init__(self, rules: Iterable[str], *, setting: str) -> None:
+        self._rules, self._setting = [_parse(rule) for rule in rules], setting
 
     def __repr__(self) -> str:
         return f"Egress({self._rules})"
@@ -74,9 +77,25 @@ class Egress:
         address = _literal(host)
         if address is not None:
             return self.address_fault(host, port, address)
-        if any(rule.has_port(port) and rule.has_name(plain(host)) for rule in self._rules if rule.name):
+        if self._rule_by_name(host, port) is not None:
             return ""
-        return f"the cluster's setting egress does not list {host}:{port}"
+        return f"{self._setting} does not list {host}:{port}"
+
+    def rule_for(self, host: str, port: int) -> str | None:
+        """Returns the first rule that permits the host of a URL, as the setting has it; None if none does."""
+        if (address := _literal(host)) is None:
+            rule = self._rule_by_name(host, port)
+        elif self.address_fault(host, port, address):
+            rule = None
+        else:
+            named = (one for one in self._rules if one.has_address(address) or one.name == "*")
+            rule = next((one for one in named if one.has_port(port)), None)
+        return None if rule is None else rule.text
+
+    def _rule_by_name(self, host: str, port: int) -> Rule | None:
+        name = plain(host)
+        found = (rule for rule in self._rules if rule.name and rule.has_name(name) and rule.has_port(port))
+        return next(found, None)
 
     def address_fault(self, host: str, port: int, address: Address) -> str:
         """Returns why `address`, to which `host` has resolved, may not be connected to; empty if it may be.
@@ -90,13 +109,13 @@ class Egress:
                 continue
             if not is_public(form):
                 if _literal(host) is not None:
-                    return f"the cluster's setting egress does not list {host}:{port}, which is not public"
-                unlisted = f"in no network that the cluster's setting egress lists with port {port}"
-                return f"{host} is at {address}, which is not public, and {unlisted}"
+                    return f"{self._setting} does not list {host}:{port}, which is not public"
+                unlisted = f"in no network that {self._setting} lists with port {port}"
+                return f"{host} has an address that is not public, and {unlisted}"
             if _literal(host) is not None and not any(
                 rule.has_port(port) and rule.name == "*" for rule in self._rules
             ):
-                return f"the cluster's setting egress does not list {host}:{port}"
+                return f"{self._setting} does not list {host}:{port}"
         return ""
 
 
@@ -135,7 +154,7 @@ def _parse(rule: str) -> Rule:
     # A network or an address of IPv6 has colons: with a port it stands in brackets.
     bare = _network(rule)
     if bare is not None:
-        return Rule(network=bare)
+        return Rule(text=rule, network=bare)
     found = RULE.fullmatch(rule)
     if found is None:
         raise ValueError(f"{rule[:80]!r} is no host, network or address, with or without a port")
@@ -144,11 +163,11 @@ def _parse(rule: str) -> Rule:
         ports = None if port == "*" else frozenset({int(port)})
     host = found["bracketed"] or found["host"]
     if (network := _network(host)) is not None:
-        return Rule(network=network, ports=ports)
+        return Rule(text=rule, network=network, ports=ports)
     name = plain(host)
     if found["bracketed"] or not NAME.fullmatch(name):
         raise ValueError(f"{rule[:80]!r} is no host, network or address, with or without a port")
-    return Rule(name=name, ports=ports)
+    return Rule(text=rule, name=name, ports=ports)
 
 
 def _network(text: str) -> IPv4Network | IPv6Network | None:

@@ -1,7 +1,7 @@
-"""HTTP connections to clusters, which bound the size of an answer's head and the rate of its small pieces.
+"""HTTP connections that bound the size of an answer's head and the rate of its small pieces.
 
 httpx has time-outs only between two reads, and no bound on what it reads before an answer begins. So a
-cluster that sends `HTTP/1.1 100 Continue` for ever, or an answer byte by byte, would keep the event loop from
+server that sends `HTTP/1.1 100 Continue` for ever, or an answer byte by byte, would keep the event loop from
 everything else.
 """
 
@@ -13,10 +13,8 @@ from typing import Any, Final
 import httpcore
 import httpx
 
-from clusters.errors import ClusterError
-
 HEAD_BYTES: Final = 16 * 1024
-"""The most bytes that are read before an answer's body begins; a cluster's head has a few hundred."""
+"""The most bytes that are read before an answer's body begins; a head has a few hundred."""
 HEAD_PIECE_BYTES: Final = 4 * 1024
 PIECE_BYTES: Final = 16 * 1024
 """The most bytes that are read and parsed before other tasks of the event loop run: a TLS record."""
@@ -26,10 +24,14 @@ SMALL_PIECES: Final = 200
 """The most small pieces of an answer within a second."""
 
 
+class ExcessiveAnswer(Exception):
+    """Raised for an answer that goes on before it begins, or comes in too many small pieces; says which."""
+
+
 class BoundedStream(httpcore.AsyncNetworkStream):
     """A network connection that reads at most `HEAD_BYTES` of an answer until `begin_body` lifts that limit.
 
-    Reading more raises `ClusterError` (`BadAnswer`). The next write sets the limit again.
+    Reading more raises `ExcessiveAnswer`. The next write sets the limit again.
     """
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
@@ -48,7 +50,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
-                raise ClusterError("BadAnswer", f"no answer began within {HEAD_BYTES} bytes")
+                raise ExcessiveAnswer(f"no answer began within {HEAD_BYTES} bytes")
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -119,9 +121,9 @@ class PieceLimit:
         self._since, self._pieces, self._bytes = 0.0, 0, 0
 
     def add(self, size: int) -> None:
-        """Counts one more piece, of `size` bytes, of a cluster's answer.
+        """Counts one more piece, of `size` bytes, of an answer.
 
-        Raises `ClusterError` (`BadAnswer`) if more than `SMALL_PIECES` came within a second, of less than
+        Raises `ExcessiveAnswer` if more than `SMALL_PIECES` came within a second, of less than
         `SMALL_BYTES` bytes on average.
         """
         self._pieces, self._bytes = self._pieces + 1, self._bytes + size
@@ -129,5 +131,5 @@ class PieceLimit:
             return
         now = asyncio.get_running_loop().time()
         if now - self._since < 1.0 and self._bytes < SMALL_BYTES * self._pieces:
-            raise ClusterError("BadAnswer", f"an answer in pieces of {self._bytes // self._pieces} bytes")
+            raise ExcessiveAnswer(f"an answer in pieces of {self._bytes // self._pieces} bytes")
         self._since, self._pieces, self._bytes = now, 0, 0

@@ -1,18 +1,19 @@
-"""HTTP connections of tasks: they lead to addresses that the allow-list permits, and nowhere else."""
+"""HTTP connections that lead to addresses which an allow-list permits, and nowhere else."""
 
 import asyncio
 import socket
 import ssl
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import ip_address
 from typing import Any, Final
 
 import httpcore
 import httpx
 
-from clusters.bounded_connections import BoundedBackend
-from clusters.embedded.executors.http.egress import Egress
+from waypost.egress.allow_list import Egress
+from waypost.egress.bounded_connections import BoundedBackend
 
 RESOLVING: Final = 16
 """The most names that are looked up at once; each occupies a thread, and a slow server of names holds it."""
@@ -31,6 +32,8 @@ class CheckedBackend(BoundedBackend):
 
     def __init__(self, egress: Egress, resolvers: ThreadPoolExecutor) -> None:
         self._egress, self._resolvers = egress, resolvers
+        self._lookups: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
+        """The lookups under way: all calls of a host wait for one, so its slow server holds one thread."""
 
     async def connect_tcp(
         self,
@@ -56,9 +59,7 @@ class CheckedBackend(BoundedBackend):
         Raises `EgressRefused` where it has none, and `httpcore.ConnectError` where it has no address at all.
         """
         try:
-            found = await asyncio.get_running_loop().run_in_executor(
-                self._resolvers, _look_up, host.strip("[]"), port
-            )
+            found = await self._look_up(host, port)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"{host} has no address: {error}") from error
         faults = {
@@ -69,6 +70,22 @@ class CheckedBackend(BoundedBackend):
         if not permitted:
             raise EgressRefused(next(iter(faults.values()), f"{host} has no address"))
         return permitted
+
+    async def _look_up(self, host: str, port: int) -> list[str]:
+        key = (host, port)
+        lookup = self._lookups.get(key)
+        if lookup is None:
+            loop = asyncio.get_running_loop()
+            lookup = loop.run_in_executor(self._resolvers, _look_up, host.strip("[]"), port)
+            self._lookups[key] = lookup
+            lookup.add_done_callback(partial(self._looked_up, key))
+        # Who stops waiting for it does not end the thread.
+        return await asyncio.shield(lookup)
+
+    def _looked_up(self, key: tuple[str, int], done: "asyncio.Future[list[str]]") -> None:
+        del self._lookups[key]
+        if not done.cancelled():
+            done.exception()  # nobody may be waiting for it any more
 
     async def _connect_to_first(
         self,
