@@ -1,19 +1,25 @@
 """Bounds the size of workspaces: ends the tries of a shard whose files take more than its cluster permits."""
 
 import asyncio
+import math
 import os
 import subprocess
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
+from waypost.cancellation import cancel_and_wait
+
 CHECK_SECONDS: Final = 2.0
 SHARE: Final = 10
-"""Between two checks passes at least so many times what the last one took: measuring keeps the disk busy."""
+"""The pause of a workspace, in times of what its last measurement took: measuring keeps the disk busy."""
 MEASURE_SECONDS: Final = 60.0
+"""The seconds after which a measurement is given up, to be repeated."""
+MEASURING: Final = 4
+"""The most workspaces that are measured at once."""
 
 
 class WatchedTry:
@@ -26,57 +32,85 @@ class WatchedTry:
         return f"WatchedTry(reason={self.reason!r})"
 
 
+class WatchedWorkspace:
+    """A workspace with its running tries, and the time from which on it is measured again."""
+
+    def __init__(self) -> None:
+        self.tries: list[WatchedTry] = []
+        self.due = 0.0
+        """A time of the monotonic clock; infinite while the workspace is being measured."""
+
+
 class WorkspaceBounds:
     """Measures the workspaces of running tries, within `async with`; ends tries whose workspace is too large.
 
-    `bound_bytes` is the most bytes of one workspace; 0 for any number.
+    `bound_bytes` is the most bytes of one workspace; 0 for any number. What takes long to measure delays no
+    other workspace.
     """
 
     def __init__(self, bound_bytes: int) -> None:
         self._bound_bytes = bound_bytes
-        self._watched: defaultdict[Path, list[WatchedTry]] = defaultdict(list)
+        self._watched: dict[Path, WatchedWorkspace] = {}
+        self._measuring: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
         return f"WorkspaceBounds({self._bound_bytes >> 20} MiB, {len(self._watched)} workspaces)"
 
     async def __aenter__(self) -> Self:
+        # Not the threads of the event loop, which serve everything else.
+        self._threads = ThreadPoolExecutor(MEASURING, thread_name_prefix="du")
         self._checking = asyncio.create_task(self._check(), name="workspace bounds")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._checking.cancel()
+        await cancel_and_wait((self._checking, *self._measuring))
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     @contextmanager
     def watched(self, workspace: Path, kill: Callable[[], None]) -> Iterator[WatchedTry]:
         """Watches the workspace of a running try, which `kill` ends, while the context is open."""
         found = WatchedTry(kill)
-        self._watched[workspace].append(found)
+        tries = self._watched.setdefault(workspace, WatchedWorkspace()).tries
+        tries.append(found)
         try:
             yield found
         finally:
-            self._watched[workspace].remove(found)
-            if not self._watched[workspace]:
+            tries.remove(found)
+            if not tries:
                 del self._watched[workspace]
 
     async def _check(self) -> None:
-        pause = CHECK_SECONDS
         while self._bound_bytes:
-            await asyncio.sleep(pause)
-            began = time.monotonic()
-            for workspace in list(self._watched):
-                size = await asyncio.to_thread(size_of, workspace)
-                if size > self._bound_bytes:
-                    self._end_tries(workspace, size)
-            pause = max(CHECK_SECONDS, SHARE * (time.monotonic() - began))
+            await asyncio.sleep(CHECK_SECONDS)
+            now = time.monotonic()
+            for path, workspace in self._watched.items():
+                if workspace.due <= now:
+                    workspace.due = math.inf
+                    task = asyncio.create_task(self._measure(path, workspace), name=f"measure {path}")
+                    self._measuring.add(task)
+                    task.add_done_callback(self._measuring.discard)
 
-    def _end_tries(self, workspace: Path, size: int) -> None:
+    async def _measure(self, path: Path, workspace: WatchedWorkspace) -> None:
+        loop = asyncio.get_running_loop()
+        size, seconds = await loop.run_in_executor(self._threads, _timed_size, path)
+        workspace.due = loop.time() + SHARE * seconds
+        if size > self._bound_bytes:
+            self._end_tries(workspace, size)
+
+    def _end_tries(self, workspace: WatchedWorkspace, size: int) -> None:
         # Those that have ended meanwhile are gone from the list.
-        for found in self._watched.get(workspace, ()):
+        for found in workspace.tries:
             found.reason = (
                 f"its workspace takes {size >> 20} MiB, where {self._bound_bytes >> 20} MiB are permitted"
                 " (executor.process.workspace_mib)"
             )
             found.kill()
+
+
+def _timed_size(folder: Path) -> tuple[int, float]:
+    """Measures a folder; returns its size in bytes, and the seconds that this took. Blocks."""
+    began = time.monotonic()
+    return size_of(folder), time.monotonic() - began
 
 
 def size_of(folder: Path) -> int:
