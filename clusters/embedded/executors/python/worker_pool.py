@@ -10,6 +10,7 @@ from clusters.embedded.executors.process.watchdog_client import WatchdogClient
 from clusters.embedded.executors.python.settings import PythonSettings
 from clusters.embedded.executors.python.worker_process import Worker
 from waypost.cancellation import cancel_and_wait
+from waypost.turns import Turns
 
 CHECK_SECONDS: Final = 5.0
 
@@ -18,12 +19,13 @@ class WorkerPool:
     """At most `settings.most_workers` worker processes, within `async with`.
 
     A process serves calls of one tenant (fairness key) as long as it lives: what one has left in it, another
-    must not find. Where all are in use or belong to others, the one that is idle longest gives way.
+    must not find. Where all are in use or belong to others, the one that is idle longest gives way. Tenants
+    that wait are served in rotation, however many calls each has.
     """
 
     def __init__(self, settings: PythonSettings, watchdog: WatchdogClient) -> None:
         self._settings, self._watchdog = settings, watchdog
-        self._turns = asyncio.Semaphore(settings.most_workers)
+        self._turns = Turns(settings.most_workers, share=settings.most_workers)
         self._busy = 0
         self._idle: list[tuple[float, Worker]] = []
         """The processes that wait for calls, each with the time since when, in this order."""
@@ -42,7 +44,8 @@ class WorkerPool:
 
     async def acquire(self, tenant: str) -> Worker:
         """Waits for a turn, and returns a process of this tenant; raises `OSError` if none can be started."""
-        await self._turns.acquire()
+        if not self._turns.take(tenant):
+            await self._turns.wait(tenant, None)
         self._busy += 1
         try:
             for position in range(len(self._idle) - 1, -1, -1):
@@ -52,7 +55,7 @@ class WorkerPool:
                 await finish_despite_cancellation(self._idle.pop(0)[1].kill(()))
             return await Worker.start(tenant, self._settings, self._watchdog)
         except BaseException:
-            self._give_back()
+            self._give_back(tenant)
             raise
 
     async def release(self, worker: Worker, identity: Collection[bytes]) -> None:
@@ -66,11 +69,11 @@ class WorkerPool:
             else:
                 await worker.kill(identity)
         finally:
-            self._give_back()
+            self._give_back(worker.tenant)
 
-    def _give_back(self) -> None:
+    def _give_back(self, tenant: str) -> None:
         self._busy -= 1
-        self._turns.release()
+        self._turns.leave(tenant)
 
     async def _end_idle(self) -> None:
         while True:
