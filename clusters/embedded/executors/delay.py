@@ -6,9 +6,7 @@ Such tasks serve as pauses, in tests, and to replay the durations of a recorded 
 import asyncio
 from typing import Self
 
-import msgspec
-
-from clusters.embedded.executors.interface import Lease
+from clusters.embedded.executors.interface import Lease, run_of
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import TaskFolders
 from waypost.workflow.run_types import DelayRun
@@ -31,10 +29,8 @@ class DelayExecutor:
         folders: TaskFolders,  # noqa: ARG002
         lease: Lease | None,  # noqa: ARG002
     ) -> Outcome:
-        try:
-            run = msgspec.convert(launch.task.run, DelayRun)
-        except msgspec.ValidationError as error:
-            return Outcome(succeeded=False, reason=f"run: {error}")
+        if isinstance(run := run_of(launch, DelayRun), Outcome):
+            return run
         if run.seconds:
             await asyncio.sleep(run.seconds)
         return Outcome(succeeded=True)

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
+import msgspec
 from msgspec import Struct
 
 from clusters.cluster_status import Isolation
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import TaskFolders
+
+Run = TypeVar("Run", bound=Struct)
 
 
 class ExecutorContext(Struct, frozen=True, kw_only=True):
@@ -75,6 +78,17 @@ class Executor(Protocol):
         `Outcome` that did not succeed.
         """
         ...
+
+
+def run_of(launch: Launch, run_type: type[Run]) -> Run | Outcome:
+    """Converts the `run` of a try's task to its executor's type; a failed outcome where it does not fit.
+
+    The gateway has checked it, but its version may be another than this cluster's.
+    """
+    try:
+        return msgspec.convert(launch.task.run, run_type)
+    except msgspec.ValidationError as error:
+        return Outcome(succeeded=False, reason=f"run: {error}")
 
 
 def isolation_of(executors: Mapping[str, Executor]) -> dict[str, Isolation]:

@@ -4,6 +4,7 @@ The task created the file, so it may be anything: a pipe that nobody writes to, 
 cluster, gigabytes.
 """
 
+import asyncio
 import contextlib
 import errno
 import json
@@ -14,10 +15,19 @@ from pathlib import Path
 
 import msgspec
 
-from clusters.embedded.scheduling.launch import Outcome
+from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.protocol import OUTPUT_BYTES
 from waypost.distinct_names import distinct
 from waypost.workflow.ijson_limits import NESTING, value_fault
+
+
+async def write_input(path: Path, launch: Launch) -> None:
+    """Writes the JSON input of a try to a new file, on a thread where it may be large. Raises `OSError`."""
+    if launch.large_input:
+        # A thousand instances may begin at once, each with all outputs of the tasks before.
+        await asyncio.to_thread(lambda: write_new(path, msgspec.json.encode(launch.input)))
+    else:
+        write_new(path, msgspec.json.encode(launch.input))
 
 
 def read_output(path: Path) -> Outcome:

@@ -1,6 +1,6 @@
 """The values `Launch` (one execution of a task, for an executor to run) and `Outcome` (how it ended)."""
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct, structs
 
@@ -13,6 +13,9 @@ from waypost.workflow.placeholders import FILLED_CHARACTERS, render
 from waypost.workflow.secrets import SecretSpec, secrets_of
 from waypost.workflow.task import TaskSpec
 
+LARGE_INPUT_BYTES: Final = 64 * 1024
+"""The size from which on an input is written on a thread, so that the event loop need not wait for it."""
+
 
 class Launch(Struct, frozen=True, kw_only=True):
     """One execution (try) of a task, with everything that an executor needs to run it."""
@@ -24,6 +27,8 @@ class Launch(Struct, frozen=True, kw_only=True):
     """The number of this try, counted from 1 over all epochs."""
     input: dict[str, Any]
     """The JSON input of the task: params, shard, source, target, and outputs of earlier tasks."""
+    large_input: bool = False
+    """Whether `input` may have more than `LARGE_INPUT_BYTES` as JSON, by the outputs of its attempt."""
     exclusive: bool
     fairness_key: str = ""
     """The key of its run, else the run's name: what serves one key must not serve another after it."""
@@ -98,6 +103,7 @@ def next_launch(attempt: Attempt, name: str, waited_seconds: float) -> Launch:
         }
         | _ending_of(attempt)
         | _phases_for(attempt, task),
+        large_input=attempt.output_bytes > LARGE_INPUT_BYTES,
         exclusive=attempt.exclusive,
         fairness_key=attempt.run.fairness_key or attempt.run.run,
         secret_specs=secrets_of(task, attempt.run.secrets),

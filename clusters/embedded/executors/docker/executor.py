@@ -24,7 +24,7 @@ from clusters.embedded.executors.docker.engine import Engine, EngineError, ping
 from clusters.embedded.executors.docker.reaper import Reaper
 from clusters.embedded.executors.docker.run_type import DockerRun
 from clusters.embedded.executors.docker.watchdog_client import ContainerWatchdog
-from clusters.embedded.executors.interface import ExecutorContext, Lease
+from clusters.embedded.executors.interface import ExecutorContext, Lease, run_of
 from clusters.embedded.executors.output import read_output, remove, write_new
 from clusters.embedded.executors.process.process_spec import MACHINE_FAULTS
 from clusters.embedded.executors.process.sandbox.task_user import give_to
@@ -85,10 +85,8 @@ class DockerExecutor:
         folders: TaskFolders,
         lease: Lease | None,  # noqa: ARG002
     ) -> Outcome:
-        try:
-            run = msgspec.convert(launch.task.run, DockerRun)
-        except msgspec.ValidationError as error:
-            return Outcome(succeeded=False, reason=f"run: {error}")
+        if isinstance(run := run_of(launch, DockerRun), Outcome):
+            return run
         if run.network != "none" and run.network not in self._settings.networks:
             return _failure(f"the cluster's setting networks does not permit the network {run.network}")
         if launch.secrets.environment:

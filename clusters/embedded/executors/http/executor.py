@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from clusters.embedded.executors.http.answer import format_status, outcome_of_answer, read_body
 from clusters.embedded.executors.http.run_type import HttpRun, url_fault
-from clusters.embedded.executors.interface import ExecutorContext, Lease
+from clusters.embedded.executors.interface import ExecutorContext, Lease, run_of
 from clusters.embedded.executors.task_log import append_to_log
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.storage.state_folder import TaskFolders
@@ -86,10 +86,8 @@ class HttpExecutor:
         folders: TaskFolders,
         lease: Lease | None,  # noqa: ARG002
     ) -> Outcome:
-        try:
-            run = msgspec.convert(launch.task.run, HttpRun)
-        except msgspec.ValidationError as error:
-            return Outcome(succeeded=False, reason=f"run: {error}")
+        if isinstance(run := run_of(launch, HttpRun), Outcome):
+            return run
         missing = {header.secret for header in run.headers_from.values()} - launch.secrets.environment.keys()
         if missing:
             why = f"headersFrom: the task has no secret {', '.join(sorted(missing))} (as `env`)"

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-import msgspec
 from loguru import logger
 from msgspec import structs
 
 from clusters.cluster_status import Isolation
-from clusters.embedded.executors.interface import Lease
+from clusters.embedded.executors.interface import Lease, run_of
 from clusters.embedded.executors.log_limits import LogLimits, is_too_long, shorten_log
-from clusters.embedded.executors.output import read_output, remove, write_new
+from clusters.embedded.executors.output import read_output, remove, write_input
 from clusters.embedded.executors.process.child_exit import wait_for_exit
 from clusters.embedded.executors.process.lease_guard import LeaseGuard
 from clusters.embedded.executors.process.leftovers import ADOPTED, find_leftovers
@@ -96,9 +95,10 @@ class ProcessExecutor:
     async def execute(self, launch: Launch, folders: TaskFolders, lease: Lease | None) -> Outcome:
         stem = folders.scratch / f"{launch.task.name}.{launch.tries}"
         input_file, output_file = (stem.with_name(f"{stem.name}.{kind}.json") for kind in ("in", "out"))
+        if isinstance(run := run_of(launch, ProcessRun), Outcome):
+            return run
         failing, spec = "run", None
         try:
-            run = msgspec.convert(launch.task.run, ProcessRun)
             spec = process_spec(
                 launch,
                 run,
@@ -109,7 +109,7 @@ class ProcessExecutor:
                 make_directory=self._sandbox is None,
             )
             failing = f"cannot run {spec.command[0]}"
-            write_new(input_file, msgspec.json.encode(launch.input))
+            await write_input(input_file, launch)
             if launch.secrets:
                 write_secrets(folders.secrets, launch.secrets)
                 spec = structs.replace(spec, masked_log=MaskedLog(spec.log, launch.secrets.mask))
@@ -121,8 +121,7 @@ class ProcessExecutor:
                     own = (folders.workspace, folders.scratch, *confinement.secrets)
                     await asyncio.to_thread(give_to, confinement.user, own, input_file)
                 return await self._run(spec, output_file, lease, confinement)
-        # ValueError: the run has another form, or holds what no process can be given, such as a variable with
-        # `=` in its name (msgspec.ValidationError is one too).
+        # ValueError: the run holds what no process can be given, such as a variable with `=` in its name.
         except (ValueError, OSError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             return Outcome(

@@ -5,11 +5,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self
 
-import msgspec
-
-from clusters.embedded.executors.interface import ExecutorContext, Lease
+from clusters.embedded.executors.interface import ExecutorContext, Lease, run_of
 from clusters.embedded.executors.log_limits import LogLimits, is_too_long, shorten_log
-from clusters.embedded.executors.output import checked_output, remove, write_new
+from clusters.embedded.executors.output import checked_output, remove, write_input
 from clusters.embedded.executors.process.leftovers import ADOPTED, clear_leftovers, find_leftovers
 from clusters.embedded.executors.process.process_spec import IDENTITY, MACHINE_FAULTS
 from clusters.embedded.executors.process.termination import finish_despite_cancellation
@@ -55,10 +53,8 @@ class PythonExecutor:
         folders: TaskFolders,
         lease: Lease | None,  # noqa: ARG002
     ) -> Outcome:
-        try:
-            run = msgspec.convert(launch.task.run, PythonRun)
-        except msgspec.ValidationError as error:
-            return Outcome(succeeded=False, reason=f"run: {error}")
+        if isinstance(run := run_of(launch, PythonRun), Outcome):
+            return run
         if not self._settings.permits(run.module):
             return _failure(f"the cluster's setting packages does not list {run.module}")
         input_file = folders.scratch / f"{launch.task.name}.{launch.tries}.in.json"
@@ -73,7 +69,7 @@ class PythonExecutor:
             "memory_bytes": self._memory_mib(launch) << 20,
         }
         try:
-            write_new(input_file, msgspec.json.encode(launch.input))
+            await write_input(input_file, launch)
             answer = await self._call(request, launch, folders.log)
         except WorkerEnded as error:
             return _failure(f"{run.function}: {error}")
