@@ -42,10 +42,8 @@ def run_spec(
             target=render(task.target, values, last=False),
             for_each=render(task.for_each, values, last=False),
         )
-        for task in workflow.spec.tasks_of(stage)
+        for task in tasks_in_cluster(workflow, stage)
     )
-    if stage is Stage.COLLECT:
-        tasks = (*_collected(workflow, tasks), *tasks)
     return RunSpec(
         run=name_in_cluster(run_id, _INDICES[stage])[0],
         tasks=tasks,
@@ -75,6 +73,12 @@ def _at_end(task: TaskSpec, ending: Ending) -> TaskSpec:
     return structs.replace(task, runs="always", when=task.when if applies else "false")
 
 
+def tasks_in_cluster(workflow: Workflow, stage: Stage) -> tuple[TaskSpec, ...]:
+    """Returns the tasks of a stage that its cluster gets: for `collect` also stand-ins for main tasks."""
+    tasks = workflow.spec.tasks_of(stage)
+    return (*_collected(workflow, tasks), *tasks) if stage is Stage.COLLECT else tasks
+
+
 def collected_tasks(workflow: Workflow) -> tuple[str, ...]:
     """Returns the names of the main tasks whose outputs the tasks of `collect` need, in order."""
     own = {task.name for task in workflow.spec.tasks_of(Stage.COLLECT)}
@@ -90,4 +94,14 @@ def _collected(workflow: Workflow, tasks: tuple[TaskSpec, ...]) -> tuple[TaskSpe
     if not (names := collected_tasks(workflow)):
         return ()
     smallest = min(tasks, key=lambda task: len(msgspec.json.encode(task.run)))
-    return tuple(TaskSpec(name=name, type=smallest.type, run=smallest.run) for name in names)
+    main = {task.name: task for task in workflow.spec.tasks_of(Stage.MAIN)}
+    return tuple(
+        TaskSpec(
+            name=name,
+            type=smallest.type,
+            run=smallest.run,
+            # A shard that has succeeded may have failures that it tolerates: so do those who need the task.
+            continue_on_failure=main[name].continue_on_failure,
+        )
+        for name in names
+    )

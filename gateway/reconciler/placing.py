@@ -17,9 +17,9 @@ from gateway.reconciler.loading import load_resumption, load_run, load_shard, re
 from gateway.reconciler.placement_intents import write_intent
 from gateway.reconciler.reauthorize import reauthorize, withdraw_forbidden
 from gateway.reconciler.tenant_shares import PassShares, TenantShares
-from gateway.reconciler.working_set.deferral import Deferral
+from gateway.reconciler.working_set.deferral import Deferrals
 from gateway.reconciler.working_set.region_losses import Trials, count_kept_waiting, in_order_of_trial
-from gateway.reconciler.working_set.stages import at_stage, without_early_ends
+from gateway.reconciler.working_set.stages import at_stage, early_ends
 from gateway.reconciler.working_set.tracked_shard import LoadedRun, TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.filters import NO_FREE_SLOT, NO_SHARE, takes_work
@@ -58,7 +58,7 @@ class Placer:
         self._ws, self._store, self._policy = ws, store, policy
         self._failover, self._placing, self._rng = failover, placing, rng
         self._placed_at = NEVER
-        self._deferred: dict[str, Deferral] = {}
+        self._deferred = Deferrals(settings=placing, rng=rng)
         self._pass_shares, self._trials = PassShares(), 0
         # The rest is of one pass.
         self._shares, self._crowded = TenantShares(()), Counter[str]()
@@ -87,17 +87,16 @@ class Placer:
             return
         self._placed_at = now.monotonic
         await self._apply_cordons()
-        self._deferred = {run: one for run, one in self._deferred.items() if one.until > now.monotonic}
+        self._deferred.drop_past(now)
         self._runs, self._spreads, self._demands = {}, {}, {}
         self._shares, self._crowded = TenantShares(self._ws.shards.values()), Counter()
         self._on_trial = Trials(self._ws.shards.values(), now.monotonic)
         limit = self._pass_shares.begin(self._placing.batch, now)
         limit += count_kept_waiting(self._ws, now, self._failover)
-        deferred = [run for run in self._deferred if self._is_deferred(run)]
         waiting = await self._store.pending(
             now=now.wall,
             limit=limit,
-            without=deferred,
+            without=self._deferred.runs(self._any_takes_work),
             without_tenants=self._shares.without_room(self._views.values()),
             after=self._pass_shares.last_tenant,
         )
@@ -105,8 +104,9 @@ class Placer:
         self._read = await self._store.some_runs(
             tuple(dict.fromkeys(shard.run for shard in waiting)), maximum_bytes=READ_BYTES
         )
-        ready = without_early_ends(waiting, self._ws, now, self._failover)
-        for shard in in_order_of_trial(ready, now, self._failover, newest_first=self._trials % 2 == 0):
+        for run in early_ends(waiting, self._ws, now, self._failover):
+            self._deferred.defer_briefly(run, now)
+        for shard in in_order_of_trial(waiting, now, self._failover, newest_first=self._trials % 2 == 0):
             if not self._any_takes_work(self._views):
                 break
             await self._place(shard, now)
@@ -125,17 +125,14 @@ class Placer:
         """Returns whether any of these regions takes work and can be sent a batch, with room, now."""
         return any(name in self._batches and takes_work(self._views[name]) for name in names)
 
-    def _is_deferred(self, run_id: str) -> bool:
-        deferral = self._deferred.get(run_id)
-        return deferral is not None and not self._any_takes_work(deferral.regions)
-
     def _may_be_poison(self, shard: Shard, now: Instant) -> bool:
         return may_be_poison(shard, now.wall, self._failover)
 
     async def _place(self, shard: Shard, now: Instant) -> None:
         known = self._ws.shards.get(shard.key)
         # A shard before this one may have deferred the run. A dirty shard has changed since it was read.
-        if self._is_deferred(shard.run) or (known is not None and known.dirty):
+        deferred = self._deferred.includes(shard.run, self._any_takes_work)
+        if deferred or (known is not None and known.dirty):
             return
         if (found := await self._reauthorized(shard.run, now)) is not None:
             await self._place_under(shard, *found, now)
@@ -159,9 +156,7 @@ class Placer:
             # It is looked at again soon, and others of its tenant meanwhile, a few at each pass.
             self._crowded[run.stored.tenant] += 1
             await self._defer(shard, run, str(found), now, rejected=found.rejected)
-            self._deferred[shard.run] = Deferral(
-                regions=frozenset(), until=now.monotonic + self._placing.look_seconds
-            )
+            self._deferred.defer_briefly(shard.run, now)
         elif may_be_poison and isinstance(found, Unplaceable):
             # This keeps none of the run's other shards.
             await self._record_reason(shard, run, str(found), now, rejected=found.rejected)
@@ -177,7 +172,7 @@ class Placer:
             # so, which is no news for its history.
             preferred = frozenset(found.scores.keys() - found.rejected.keys())
             if not self._any_takes_work(preferred):
-                self._deferred[shard.run] = Deferral(regions=preferred, until=self._deferred_until(now))
+                self._deferred.defer(shard.run, now, regions=preferred)
 
     async def _intend(self, shard: Shard, run: LoadedRun, found: Placement, now: Instant) -> None:
         """Writes the intent for the chosen region, if the shard still waits and fits into the next batch."""
@@ -280,7 +275,7 @@ class Placer:
     ) -> None:
         """Defers the shard's run, so that other runs are placed first, and records the reason."""
         # The whole run, since what keeps one of its shards keeps them all.
-        self._deferred[shard.run] = Deferral(regions=frozenset(regions), until=self._deferred_until(now))
+        self._deferred.defer(shard.run, now, regions=regions)
         await self._record_reason(shard, run, reason, now, rejected=rejected)
 
     async def _record_reason(
@@ -294,7 +289,3 @@ class Placer:
                 tracked.shard = structs.replace(tracked.shard, reason=reason)
                 detail = UnplaceableDetail(reason=reason, rejected=rejected)
                 tracked.add_history(now, HistoryKind.UNPLACEABLE, detail)
-
-    def _deferred_until(self, now: Instant) -> float:
-        # +-20 %, so that runs deferred together do not all come back in one pass
-        return now.monotonic + self._placing.defer_seconds * (0.8 + 0.4 * self._rng.random())

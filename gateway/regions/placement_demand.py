@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from clusters.features import features_asked
+from gateway.documents.run_spec import tasks_in_cluster
 from gateway.documents.workflow import ANY_ENGINE, Workflow
 from waypost.workflow.stages import Stage
 from waypost.workflow.task import SideEffects
@@ -48,7 +49,7 @@ def features_of(workflow: Workflow, stage: Stage) -> frozenset[str]:
     It looks at every task: some tens of milliseconds for ten thousand.
     """
     return features_asked(
-        workflow.spec.tasks_of(stage),
+        tasks_in_cluster(workflow, stage),
         fail_fast=workflow.spec.fail_fast,
         secrets=bool(workflow.spec.secrets),
         of_finally=stage is Stage.FINALLY,

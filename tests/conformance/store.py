@@ -12,6 +12,7 @@ from tests.conformance.store_rollbacks import RollbacksConformance
 from tests.conformance.store_rollout import RolloutConformance
 from tests.conformance.store_routing import RoutingConformance
 from tests.conformance.store_shards import ShardsConformance
+from tests.conformance.store_stage_inputs import StageInputsConformance
 from tests.conformance.store_stages import StagesConformance
 from tests.conformance.store_tenants import TenantsConformance
 from tests.conformance.store_trail import TrailConformance
@@ -31,6 +32,7 @@ class StoreConformance(
     RolloutConformance,
     RoutingConformance,
     ShardsConformance,
+    StageInputsConformance,
     StagesConformance,
     TenantsConformance,
     TrailConformance,

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from msgspec import json, structs
+from msgspec import structs
 
 from gateway.core.history import HistoryKind, RunPhaseDetail
 from gateway.core.run import Run, RunPhase
@@ -229,62 +229,3 @@ class StagesConformance:
         assert await store.count_open_work("payments") == OpenWork()
         await retry(store)
         assert await store.count_open_work("payments") == open_work
-
-    async def test_outputs_are_read_by_shard(self, store: Store) -> None:
-        """Null where a task was skipped or has left none; others of the run are not read."""
-        await store.admit(staged(shards=3))
-        rows = {
-            0: (task("run-1", "count", output={"n": 1}), task("run-1", "other", output=9)),
-            1: (task("run-1", "count", TaskPhase.SKIPPED, shard=1),),
-            2: (task("run-1", "count", shard=2, output="ü"),),
-        }
-        for index, of_shard in rows.items():
-            shard = await store.shard("run-1", index)
-            assert shard is not None
-            await store.record([structs.replace(after(shard, Phase.RUNNING), tasks=of_shard)], {})
-
-        found = await store.outputs_by_shard("run-1", ["count", "none"], shards=3, maximum_bytes=1000)
-
-        assert found is not None
-        lists = {name: json.decode(output) for name, output in found.items()}
-        assert lists == {"count": [{"n": 1}, None, "ü"], "none": [None, None, None]}
-        size = sum(map(len, found.values()))
-        assert (
-            await store.outputs_by_shard("run-1", ["count", "none"], shards=3, maximum_bytes=size - 1) is None
-        )
-        assert await store.outputs_by_shard("run-1", [], shards=3, maximum_bytes=0) == {}
-
-    async def test_the_output_of_a_task_with_instances_is_the_list_of_theirs(self, store: Store) -> None:
-        """In the order of the items, not of their names; a failed instance is no failed task."""
-        await store.admit(staged(shards=1))
-        instances = [task("run-1", f"m[{index}]", output=index) for index in range(11)]
-        whole = structs.replace(task("run-1", "m"), instances=11)
-        failed = task("run-1", "x[0]", TaskPhase.FAILED)
-        shard = await store.shard("run-1", 0)
-        assert shard is not None
-        rows = (*instances, whole, failed)
-        await store.record([structs.replace(after(shard, Phase.RUNNING), tasks=rows)], {})
-
-        found = await store.outputs_by_shard("run-1", ["m"], shards=1, maximum_bytes=1000)
-
-        assert found is not None
-        assert json.decode(found["m"]) == [list(range(11))]
-        assert await store.outputs_by_shard("run-1", ["m"], shards=1, maximum_bytes=20) is None
-        assert list(await store.failed_tasks("run-1", 0, limit=9)) == []
-        assert sum((await store.task_counts("run-1")).values()) == 1
-
-    async def test_failed_tasks_are_read_without_their_outputs(self, store: Store) -> None:
-        """A bounded number, by name."""
-        await store.admit(staged())
-        shard = await store.shard("run-1", 1)
-        assert shard is not None
-        rows = [task("run-1", name, TaskPhase.FAILED, shard=1, reason="r", output=1) for name in "cab"]
-        write = after(structs.replace(shard, epoch=1), Phase.FAILED)
-        await store.record([structs.replace(write, tasks=(*rows, task("run-1", "d", shard=1)))], {})
-
-        found = await store.failed_tasks("run-1", 1, limit=2)
-
-        assert [(row.task, row.reason, row.output) for row in found] == [("a", "r", None), ("b", "r", None)]
-        others = await store.failed_tasks("run-1", 1, without=["a", "b"], limit=2)
-        assert [row.task for row in others] == ["c"]
-        assert list(await store.failed_tasks("run-1", 0, limit=2)) == []

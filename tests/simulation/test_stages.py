@@ -166,6 +166,24 @@ async def test_collect_gets_the_main_tasks_as_finished_ones(world: World) -> Non
     assert [row.task for row in await world.store.tasks("run-000", COLLECT_SHARD)] == ["c"]
 
 
+async def test_collect_learns_of_failures_that_its_run_tolerates(world: World) -> None:
+    """The failed task counts as Failed there, and what needs it runs as within a shard."""
+    main = structs.replace(delay("t", 1.0, failing=1.0), continue_on_failure=True)
+    await world.submit(staged(main, delay("f", 1.0), shards=2, collect=True))
+    await until(world, COLLECT_SHARD, Phase.SUCCEEDED)
+
+    assert [start.task for start in world.starts].count("c") == 1
+    (attempt,) = (
+        attempt
+        for cluster in world.clusters.values()
+        for attempt in cluster.journal.attempts.values()
+        if attempt.run.run == "run-000.collect"
+    )
+    (result,) = attempt.spec.results
+    assert (result.task, result.failure, result.reason) == ("t", "Failed", "failed in 2 of 2 shards")
+    assert attempt.run.tasks[0].continue_on_failure
+
+
 async def test_a_retry_lets_finally_run_once_more_about_the_new_end(world: World) -> None:
     """Its tasks had succeeded: they are about another end now."""
     await world.submit(staged(delay("t", 30.0), delay("f", 1.0)))

@@ -22,18 +22,10 @@ from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.placement_demand import features_of
 from gateway.settings import FailoverSettings
 from gateway.store.interface import Store
-from gateway.store.stages.rules import ending_status, stages_of
+from gateway.store.stages.interface import CollectedTask
 from waypost.tracing.context import trace_fields
 from waypost.workflow.placeholders import PlaceholderError
-from waypost.workflow.stages import (
-    COLLECT_SHARD,
-    FINALLY_SHARD,
-    Ending,
-    FailedTask,
-    Stage,
-    shard_name,
-    stage_of,
-)
+from waypost.workflow.stages import FINALLY_SHARD, Ending, Stage, stage_of
 from waypost.workflow.task_phase import TaskPhase
 
 FAILURES_MAXIMUM: Final = 100
@@ -41,18 +33,18 @@ FAILURES_MAXIMUM: Final = 100
 TOO_LARGE: Final = f"the outputs that collect needs have more than {OUTPUTS_BYTES >> 20} MiB"
 
 
-def without_early_ends(
+def early_ends(
     waiting: Sequence[Shard], ws: WorkingSet, now: Instant, settings: FailoverSettings
-) -> Sequence[Shard]:
-    """Returns the waiting shards without those of `finally` beside which another shard may still run.
+) -> frozenset[str]:
+    """Returns the runs of those waiting shards of `finally` beside which another shard may still run.
 
     What cleans up after the others must not run beside an attempt that is being ended. An attempt in a region
     that is lost is not waited for, except until its run-lease must have ended.
     """
     ending = {shard.run for shard in waiting if shard.index == FINALLY_SHARD}
     if not ending:
-        return waiting
-    running = {
+        return frozenset()
+    return frozenset(
         tracked.shard.run
         for tracked in ws.shards.values()
         if tracked.shard.orphans
@@ -61,8 +53,7 @@ def without_early_ends(
             any(ws.regions[orphan.region].health.condition.reachable for orphan in tracked.shard.orphans)
             or not tracked.leases_ended(now, settings.exclusive_wait_seconds)
         )
-    }
-    return [shard for shard in waiting if shard.index != FINALLY_SHARD or shard.run not in running]
+    )
 
 
 async def at_stage(run: LoadedRun, shard: Shard, store: Store) -> LoadedRun:
@@ -75,7 +66,8 @@ async def at_stage(run: LoadedRun, shard: Shard, store: Store) -> LoadedRun:
         return run
     ending = None
     if stage is Stage.FINALLY and shard.phase is not Phase.WAITING:
-        ending = await _ending(store, run)
+        tolerated = (task.name for task in run.workflow.spec.all_tasks if task.continue_on_failure)
+        ending = await store.ending(run.stored.id, tolerated=tolerated, limit=FAILURES_MAXIMUM)
     try:
         return await asyncio.to_thread(_rendered, run, stage, ending)
     except (PlaceholderError, RecursionError) as error:
@@ -106,32 +98,6 @@ def _rendered(run: LoadedRun, stage: Stage, ending: Ending | None) -> LoadedRun:
     )
 
 
-async def _ending(store: Store, run: LoadedRun) -> Ending:
-    """Reads how all but `finally` has ended, with the first failures that were not to be tolerated."""
-    run_id, tasks = run.stored.id, run.workflow.spec.all_tasks
-    tolerated = {task.name for task in tasks if task.continue_on_failure}
-    shards = await store.shards(run_id)
-    stages = stages_of(
-        (shard.phase for shard in shards if shard.index < COLLECT_SHARD),
-        (shard for shard in shards if shard.index >= COLLECT_SHARD),
-    )
-    status = ending_status(stages)
-    rest = [shard for shard in shards if shard is not stages.final]
-    failed: list[FailedTask] = []
-    for shard in rest:
-        if shard.phase not in (Phase.FAILED, Phase.QUARANTINED):
-            continue
-        left = FAILURES_MAXIMUM - len(failed)
-        name = shard_name(shard.index) if shard is stages.collect else shard.index
-        rows = await store.failed_tasks(run_id, shard.index, without=tolerated, limit=left)
-        found = [FailedTask(shard=name, task=row.task, reason=row.reason) for row in rows]
-        failed += found or [FailedTask(shard=name, task=None, reason=shard.reason)]
-        if len(failed) >= FAILURES_MAXIMUM:
-            break
-    reason = next((shard.reason for shard in rest if shard.phase == status and shard.reason), "")
-    return Ending(status=status, reason=reason, failed=tuple(failed))
-
-
 async def stored_rows(store: Store, shard: Shard, run: LoadedRun) -> Sequence[TaskRow] | None:
     """Reads the rows of a shard's tasks; for `collect` also, as rows of its own, the outputs that it needs.
 
@@ -142,23 +108,28 @@ async def stored_rows(store: Store, shard: Shard, run: LoadedRun) -> Sequence[Ta
     if run.stage is not Stage.COLLECT or shard.phase is Phase.WAITING:
         return rows
     names, count = collected_tasks(run.workflow), run.workflow.shard_count
-    outputs = await store.outputs_by_shard(shard.run, names, shards=count, maximum_bytes=OUTPUTS_BYTES)
-    if outputs is None:
+    found = await store.collected(shard.run, names, shards=count, maximum_bytes=OUTPUTS_BYTES)
+    if found is None:
         return None
-    collected = [
-        TaskRow(
-            run=shard.run,
-            shard=shard.index,
-            task=name,
-            phase=TaskPhase.SUCCEEDED,
-            epoch=shard.epoch,
-            region="",
-            incarnation="",
-            tries=0,
-            started_at=0.0,
-            ended_at=0.0,
-            output=output,
-        )
-        for name, output in outputs.items()
-    ]
-    return [*collected, *rows]
+    return [*(_collected_row(shard, name, task, count) for name, task in found.items()), *rows]
+
+
+def _collected_row(shard: Shard, name: str, task: CollectedTask, count: int) -> TaskRow:
+    """Returns the row of a main task in the shard `collect`: Failed if it has failed in a shard.
+
+    The failure was tolerated (`continueOnFailure`), since all main shards have succeeded.
+    """
+    return TaskRow(
+        run=shard.run,
+        shard=shard.index,
+        task=name,
+        phase=TaskPhase.FAILED if task.failed else TaskPhase.SUCCEEDED,
+        reason=f"failed in {task.failed} of {count} shards" if task.failed else "",
+        epoch=shard.epoch,
+        region="",
+        incarnation="",
+        tries=0,
+        started_at=0.0,
+        ended_at=0.0,
+        output=task.outputs,
+    )

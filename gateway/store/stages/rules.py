@@ -5,6 +5,7 @@ has ended. Each of the two is one more shard, which is Waiting until a commit th
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from msgspec import Struct, structs
 
@@ -14,6 +15,9 @@ from gateway.core.shard_states import TERMINAL, Event, Phase, Shard, advance
 from gateway.store.interface import ShardWrite
 from gateway.store.rules import run_phase, shard_after_retry
 from waypost.workflow.stages import COLLECT_SHARD, FINALLY_SHARD
+
+BAD_ENDS: Final = (Phase.FAILED, Phase.QUARANTINED)
+"""The phases of shards that count as failures in the input of `finally`."""
 
 
 class RunStages(Struct, frozen=True, kw_only=True):
@@ -84,7 +88,7 @@ def staged_run_phase(stages: RunStages, *, cancelled: bool) -> tuple[RunPhase, s
 def ending_status(stages: RunStages) -> str:
     """Returns the word for how all but `finally` has ended: Succeeded, Failed, Quarantined or Cancelled."""
     rest = stages.rest
-    ends = (Phase.FAILED, Phase.QUARANTINED, Phase.CANCELLED)
+    ends = (*BAD_ENDS, Phase.CANCELLED)
     return next((str(phase) for phase in ends if phase in rest), str(Phase.SUCCEEDED))
 
 

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from clusters.features import AFTER_FAILURE
 from gateway.documents.run_spec import run_spec
+from gateway.regions.placement_demand import features_of
 from gateway.settings import DocumentLimits
 from tests.gateway.documents.documents import document, errors_in, read, schema_errors_in, task
 from waypost.workflow.stages import Ending, Stage, name_in_gateway, shard_index, shard_name
@@ -213,3 +215,11 @@ def test_runs_of_a_task_of_finally_is_about_the_rest_of_the_run(status: str, run
     assert {one.runs for one in roots} == {"always"}
     assert roots[0].when == "failed.size() == 0"
     assert (later.runs, later.when) == ("onFailure", None)
+
+
+def test_collect_needs_a_cluster_that_knows_failures_where_a_main_task_may_tolerate_its_own() -> None:
+    """Another cluster would run the stand-in of a task that has failed."""
+    for tolerates in (True, False):
+        main = task("a", continueOnFailure=tolerates)
+        workflow = read(document(main, collect=[task("c", needs=["a"])]))
+        assert (AFTER_FAILURE in features_of(workflow, Stage.COLLECT)) is tolerates

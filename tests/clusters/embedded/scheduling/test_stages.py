@@ -1,5 +1,7 @@
 """Tests what a cluster gives the tasks of a run's later stages, which are runs of their own to it."""
 
+from msgspec import structs
+
 from clusters.protocol import TaskResult
 from tests.clusters.embedded.scheduling.stepped_cluster import DONE, SteppedCluster, task
 from waypost.workflow.stages import Ending, FailedTask
@@ -54,3 +56,18 @@ def test_outputs_of_all_shards_come_as_those_of_finished_tasks(cluster: SteppedC
 
     assert cluster.names == ["sum"]
     assert cluster.inputs["sum"]["outputs"] == {"count": [1, None, 3]}
+
+
+def test_a_main_task_that_failed_in_some_shards_keeps_its_outputs(cluster: SteppedCluster) -> None:
+    """What needs it runs, as in a shard that tolerates the failure, and learns of it."""
+    counted = TaskResult(
+        task="count", failure=TaskPhase.FAILED, output=[1, None], reason="failed in 1 of 2 shards"
+    )
+    stand_in = structs.replace(task("count"), continue_on_failure=True)
+    cluster.create(
+        stand_in, task("sum", "count"), task("page", "count", runs="onFailure"), results=(counted,)
+    )
+
+    assert cluster.names == ["sum", "page"]
+    given = cluster.inputs["sum"]
+    assert (given["outputs"], given["phases"]) == ({"count": [1, None]}, {"count": TaskPhase.FAILED})
