@@ -106,11 +106,7 @@ token_fits(access) if access.token == "optional"
 token_fits(access) if {
 	object.get(access, "token", "required") == "required"
 	has_subject
-	some issuer in issuing
-	issuer_fits(access, issuer)
-	some audience in audiences
-	audience in issuer.audiences
-	audience_fits(access, audience)
+	is_meant_for(access)
 	scopes_fit(access)
 	tenant_fits(access)
 }
@@ -119,6 +115,21 @@ has_subject if {
 	is_string(input.claims.sub)
 	input.claims.sub != ""
 	not contains(input.claims.sub, "\n")
+}
+
+# Of an issuer and for an audience that this way takes.
+is_meant_for(access) if {
+	some issuer in issuing
+	issuer_fits(access, issuer)
+	some audience in audiences
+	audience in issuer.audiences
+	audience_fits(access, audience)
+}
+
+is_issued_for(access) if {
+	some issuer in service.issuers
+	input.claims.iss == issuer.issuer
+	issuer_fits(access, issuer)
 }
 
 issuer_fits(access, _) if not access.issuers
@@ -200,6 +211,29 @@ misfit contains [access.name, "path"] if {
 misfit contains [access.name, "token"] if {
 	some access in service.allow
 	not token_fits(access)
+	input.claims == null
+}
+
+# Which claim of a token it is, besides those of scopes and tenant.
+misfit contains [access.name, "sub"] if {
+	some access in service.allow
+	not token_fits(access)
+	input.claims != null
+	not has_subject
+}
+
+misfit contains [access.name, "iss"] if {
+	some access in service.allow
+	not token_fits(access)
+	input.claims != null
+	not is_issued_for(access)
+}
+
+misfit contains [access.name, "aud"] if {
+	some access in service.allow
+	not token_fits(access)
+	is_issued_for(access)
+	not is_meant_for(access)
 }
 
 misfit contains [access.name, "scopes"] if {

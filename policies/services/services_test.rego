@@ -134,7 +134,7 @@ test_a_refused_token_lets_nobody_in_where_none_is_needed if {
 test_each_missing_part_is_named if {
 	decision := decided({"method": "PUT", "port": 9090, "claims": {"iss": "c"}, "workload": null, "path": "/x"})
 	messages := {reason.message | some reason in decision.reasons}
-	"audit: does not fit: method, path, port, scopes, tenant, token, workload" in messages
+	"audit: does not fit: iss, method, path, port, scopes, sub, tenant, workload" in messages
 	"workload: the caller has no identity, and mutual TLS is strict" in messages
 	"token: it is not of an issuer, and for an audience, that the service takes" in messages
 	decision.rules == {"anyone", "audit", "database", "metrics", "token.refused", "workload.missing"}

@@ -43,10 +43,27 @@ def test_an_opa_decides_alike() -> None:
 def test_a_refusal_says_what_does_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(*REQUEST, "--claims", json.dumps(CLAIMS | {"scope": "other"}), "-o", "json") == 3
     printed = json.loads(capsys.readouterr().out)
-    assert printed["rule"]["reasons"][0] == {"rule": "audit", "message": "audit: does not fit: scopes, token"}
+    assert printed["rule"]["reasons"][0] == {"rule": "audit", "message": "audit: does not fit: scopes"}
     assert printed["istio"] == {"allow": False, "by": "AuthorizationPolicy: no rule allows it"}
     assert ended(*REQUEST) == 3
     assert "audit: does not fit: scopes, token" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "misfits"),
+    [
+        ({"iss": "https://other.example.com"}, "iss"),
+        ({"aud": "other"}, "aud"),
+        ({"sub": ""}, "sub"),
+        ({"aud": "other", "sub": "", "scope": ""}, "aud, scopes, sub"),
+    ],
+)
+def test_a_refusal_names_the_claims_that_do_not_fit(
+    capsys: pytest.CaptureFixture[str], changes: dict[str, str], misfits: str
+) -> None:
+    """Who asks has a token at hand, and wants to know what to ask its issuer for."""
+    assert ended(*REQUEST, "--claims", json.dumps(CLAIMS | changes)) == 3
+    assert f"  audit: does not fit: {misfits}\n" in capsys.readouterr().out
 
 
 def test_a_token_that_is_over_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
