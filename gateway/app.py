@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -48,6 +49,7 @@ from gateway.store.sqlite.backups.sqlite_backups import SqliteBackups
 from gateway.store.sqlite.store import SqliteStore
 from gateway.submission.audit_sealing import AuditKeyError, audit_sealer
 from gateway.submission.reading.document_reader import DocumentReader, reader_greeting, reader_pool
+from observability.disk_room import show_disk
 from observability.loop_lag import measure_loop_lag
 from observability.metrics import Metrics
 from observability.spans.exporter import SpanExporter, SpansUnusable, span_exporter
@@ -68,11 +70,16 @@ class StoreKind(msgspec.Struct, frozen=True, kw_only=True):
     """
     backups: Callable[[str], Backups] | None = None
     """The factory of the backup and restore of such a store; None: that is done by the database's tools."""
+    folder: Callable[[str], Path] | None = None
+    """The folder whose disk the store is on; None: it is on no disk of this machine."""
 
 
 STORES: Final[Mapping[str, StoreKind]] = {
     "sqlite": StoreKind(
-        form="sqlite:PATH", make=lambda path: SqliteStore(Database(path)), backups=SqliteBackups
+        form="sqlite:PATH",
+        make=lambda path: SqliteStore(Database(path)),
+        backups=SqliteBackups,
+        folder=lambda path: Path(path).parent,
     ),
 }
 """The kinds of store, by the scheme of the setting `store`."""
@@ -99,7 +106,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     """
     async with AsyncExitStack() as exits:
         metrics, wake, enter = Metrics(), asyncio.Event(), exits.enter_async_context
-        store, spans = await enter(_store(settings.store)), await enter(_spans(settings, metrics))
+        store, spans = await enter(_store(settings.store, metrics)), await enter(_spans(settings, metrics))
         parts = await enter(policy_composition(settings, store, metrics))
         policy, feed = parts.engine, parts.feed
         authenticator, mutual_tls = await enter(issuers_authenticator(settings)), mutual_tls_of(settings)
@@ -156,7 +163,7 @@ def store_kind(url: Secret) -> tuple[StoreKind, str]:
 
 
 @asynccontextmanager
-async def _store(url: Secret) -> AsyncIterator[Store]:
+async def _store(url: Secret, metrics: Metrics) -> AsyncIterator[Store]:
     """Opens the store that `url` names, and tells it the time."""
     kind, address = store_kind(url)
     try:
@@ -165,6 +172,8 @@ async def _store(url: Secret) -> AsyncIterator[Store]:
         # Nor is the error: its text, or a traceback, could show the URL.
         raise StartError(f"the setting store cannot be used; it has the form {kind.form}") from None
     async with opened as store:
+        if kind.folder is not None:
+            show_disk(metrics.disk_free, kind.folder(address))
         try:
             await correct_clocks(store)
         except Unavailable as error:

@@ -70,6 +70,12 @@ JOURNAL: Final = histogram(
     "waypost_cluster_journal_seconds", "What a commit of the journal took.", "the disk is slow"
 )
 
+EVICTIONS: Final = counter(
+    "waypost_cluster_evictions_total",
+    "Shards whose files were removed, and whose tasks ended, since the disk was nearly full.",
+    "one run fills the disk: its tasks fail, so that others go on",
+)
+
 
 class ClusterMetrics:
     """The metrics of one cluster, an attribute for each, and their registry."""
@@ -80,6 +86,8 @@ class ClusterMetrics:
         self.certificate_expiry = registry.gauge(table.CERTIFICATE_EXPIRY)
         self.loop_lag = registry.histogram(table.LOOP_LAG)
         self.spans = registry.counter(table.SPANS)
+        self.disk_free = registry.gauge(table.DISK_FREE)
+        self.evictions = registry.counter(EVICTIONS)
         self.queued = registry.gauge(QUEUED)
         self.queue_age = registry.gauge(QUEUE_AGE)
         self.attempts = registry.gauge(ATTEMPTS)

@@ -79,6 +79,7 @@ class Metrics:
         self.certificate_expiry = registry.gauge(process_metrics.CERTIFICATE_EXPIRY)
         self.loop_lag = registry.histogram(process_metrics.LOOP_LAG)
         self.spans = registry.counter(process_metrics.SPANS)
+        self.disk_free = registry.gauge(process_metrics.DISK_FREE)
         self.requests = registry.counter(table.REQUESTS)
         self.request_seconds = registry.histogram(table.REQUEST_SECONDS)
         self.step_seconds = registry.histogram(table.STEP_SECONDS)

@@ -29,3 +29,8 @@ SPANS: Final = counter(
     "traces have holes: the receiver is down or slow",
     SPAN_OUTCOME,
 )
+DISK_FREE: Final = gauge(
+    "waypost_disk_free_ratio",
+    "The free share of the disk that has this process's state, of its bytes or files; NaN: not known.",
+    "before it is full: a gateway accepts nothing then, and a cluster removes the files of runs",
+)

@@ -35,7 +35,7 @@ class DiskPressure:
     A full disk would end the region's work, and that of the next region after the failover. Of the run that
     uses most space, the largest shard is evicted first: its tasks fail with the reason, and its files are
     removed, except its logs. A shard that has ended on this cluster loses its files too, before their
-    retention is over. `attempts` gives the attempts that the node holds.
+    retention is over. `attempts` gives the attempts that the node holds; `count` is called for each eviction.
     """
 
     def __init__(
@@ -45,9 +45,10 @@ class DiskPressure:
         garbage_collector: GarbageCollector,
         *,
         attempts: Callable[[], Iterable[AttemptId]],
+        count: Callable[[], None],
     ) -> None:
         self._state_folder, self._task_runner = state_folder, task_runner
-        self._garbage_collector, self._attempts = garbage_collector, attempts
+        self._garbage_collector, self._attempts, self._count = garbage_collector, attempts, count
         self._warned_at = float("-inf")
 
     async def run(self) -> None:
@@ -70,6 +71,7 @@ class DiskPressure:
             self._warn(f"the disk has less than {_amount(room.reserve, room)} left, and no run takes it")
             return
         (run, shard), reason = eviction.shard, eviction.reason
+        self._count()
         logger.bind(run=run, shard=shard).error("shard {} of run {} loses its files: {}", shard, run, reason)
         attempts = [attempt for attempt in self._attempts() if (attempt.run, attempt.shard) == eviction.shard]
         ended = self._task_runner.evict(attempts, reason)

@@ -47,6 +47,7 @@ from clusters.protocol import (
 )
 from clusters.task_waits import TaskWaits
 from observability.cluster_metrics import ClusterMetrics
+from observability.disk_room import show_disk
 from observability.spans.exporter import SpanRecorder
 from waypost.condition_evaluation.evaluator import ConditionEvaluator
 from waypost.files.permissions import make_private_folder, narrow
@@ -159,7 +160,9 @@ class ClusterNode:
             self._task_runner,
             self.garbage_collector,
             attempts=lambda: (attempt for attempt, _ in self._scheduler.hello(uptime()).attempts),
+            count=self.metrics.evictions.inc,
         )
+        show_disk(self.metrics.disk_free, self._state_folder.root)
 
     def start_evaluator(self) -> None:
         """Starts the child processes that evaluate conditions, so that the first condition need not wait."""

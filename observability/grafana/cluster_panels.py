@@ -4,6 +4,7 @@ from typing import Final
 
 from observability.grafana.panel import Panel, p99, rate
 
+LOST: Final = '{outcome="Lost"}'
 CLUSTERS: Final = (
     Panel(
         title="Processors in use",
@@ -15,6 +16,13 @@ CLUSTERS: Final = (
         title="Tasks that wait",
         text="Tasks that are ready and have no processor.",
         lines=(("waypost_cluster_queued_tasks", "{{region}}"),),
+    ),
+    Panel(
+        title="Longest wait",
+        text="How long the task has been ready that waits longest: for a processor, a semaphore, a rate.",
+        lines=(("waypost_cluster_queue_age_seconds", "{{region}}"),),
+        unit="s",
+        alerts=("WaypostClusterQueueOld",),
     ),
     Panel(
         title="Attempts",
@@ -29,6 +37,25 @@ CLUSTERS: Final = (
     ),
 )
 CLUSTER_SPEED: Final = (
+    Panel(
+        title="Tries that failed to run",
+        text="The share of tries of each task type that was lost: the cluster could not run them.",
+        lines=(
+            (
+                f"{rate('waypost_cluster_tries_ended_total', 'region', 'executor', where=LOST)}"
+                f" / {rate('waypost_cluster_tries_ended_total', 'region', 'executor')} or vector(0)",
+                "{{region}} {{executor}}",
+            ),
+        ),
+        unit="percentunit",
+        alerts=("WaypostTriesLost",),
+    ),
+    Panel(
+        title="Shards evicted",
+        text="Shards in an hour whose files were removed, since the disk was nearly full.",
+        lines=(("sum by (region) (increase(waypost_cluster_evictions_total[1h]))", "{{region}}"),),
+        alerts=("WaypostClusterEvicts",),
+    ),
     Panel(
         title="Tries",
         text="Started a second, and ended by outcome.",

@@ -124,6 +124,42 @@ REGIONS: Final = (
         alerts=("WaypostEventsLate",),
     ),
 )
+LEFT_BEHIND: Final = (
+    Panel(
+        title="Score of regions",
+        text="What placement compares, lower is better: expected seconds until served.",
+        lines=(("max by (region) (waypost_region_score)", "{{region}}"),),
+        unit="s",
+    ),
+    Panel(
+        title="Attempts handed over at once",
+        text="Attempts in a call to a region: half of the calls had at most so many.",
+        lines=(
+            (
+                f"histogram_quantile(0.5, sum by (le) (rate(waypost_dispatch_batch_size_bucket[{RATE}])))",
+                "half",
+            ),
+        ),
+    ),
+    Panel(
+        title="What lost regions left behind",
+        text="Reports of superseded attempts that were refused, and orphans confirmed as gone, a second.",
+        lines=(
+            (rate("waypost_stale_reports_total", "region") + " or vector(0)", "{{region}} stale reports"),
+            (rate("waypost_tombstones_total", "region") + " or vector(0)", "{{region}} orphans gone"),
+        ),
+    ),
+    Panel(
+        title="Run-leases",
+        text="Asked for, a second, by outcome. Refused: an attempt that was given up runs and ends soon.",
+        lines=(
+            (
+                rate("waypost_lease_renewals_total", "region", "outcome") + " or vector(0)",
+                "{{region}} {{outcome}}",
+            ),
+        ),
+    ),
+)
 GATEWAY: Final = (
     Panel(
         title="States that stop work",

@@ -3,10 +3,11 @@
 from typing import Final
 
 from observability.grafana.cluster_panels import CLUSTER_SPEED, CLUSTERS
-from observability.grafana.gateway_panels import CALLS, GATEWAY, REGIONS, WORK
+from observability.grafana.gateway_panels import CALLS, GATEWAY, LEFT_BEHIND, REGIONS, WORK
 from observability.grafana.panel import DashboardPage
 from observability.grafana.policy_panels import BUNDLES, POLICY, TRUST
 from observability.grafana.release_panels import RELEASES, ROLLBACKS
+from observability.grafana.upkeep_panels import UPKEEP
 
 DASHBOARDS: Final = (
     DashboardPage(
@@ -19,6 +20,8 @@ DASHBOARDS: Final = (
             ("Regions", REGIONS),
             ("Gateways", GATEWAY),
             ("Releases", RELEASES + ROLLBACKS),
+            ("Placement and failover", LEFT_BEHIND),
+            ("Upkeep", UPKEEP),
         ),
     ),
     DashboardPage(

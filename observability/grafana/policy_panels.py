@@ -49,6 +49,17 @@ POLICY: Final = (
         ),
         alerts=("WaypostPolicyStale",),
     ),
+    Panel(
+        title="Age of the rules",
+        text="How long ago the rules came into force that decide now.",
+        lines=(
+            (
+                "time() - (max by (instance) (waypost_policy_in_force_timestamp_seconds) > 0) or vector(0)",
+                "{{instance}}",
+            ),
+        ),
+        unit="s",
+    ),
 )
 BUNDLES: Final = (
     Panel(

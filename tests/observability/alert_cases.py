@@ -3,21 +3,10 @@
 Series are in promtool's notation, by default a sample each 15 s: `0+9x20` grows by 9 each, 20 times.
 """
 
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
-DAY: Final = 86_400
-
-
-class AlertCase(NamedTuple):
-    """A test case of one alert: series that make it fire at the time `at`, and series that do not."""
-
-    alert: str
-    at: str
-    fires: Mapping[str, str]
-    silent: Mapping[str, str]
-    step: str = "15s"
-    """The time between two samples, and between two evaluations."""
+from tests.observability.alert_case import DAY, AlertCase, gauge
+from tests.observability.upkeep_cases import UPKEEP_CASES
 
 
 def calls(good: str, bad: str) -> dict[str, str]:
@@ -56,10 +45,6 @@ def placed(routing: str, succeeded: str, failed: str) -> dict[str, str]:
     """Returns series of the ended shards that one routing revision has placed."""
     series = f'waypost_shards_ended_total{{routing="{routing}",phase="%s"}}'
     return {series % "Succeeded": succeeded, series % "Failed": failed}
-
-
-def gauge(name: str, fires: str, silent: str, at: str, alert: str) -> AlertCase:
-    return AlertCase(alert, at, {name: fires}, {name: silent})
 
 
 def condition(alert: str, name: str, at: str) -> AlertCase:
@@ -260,6 +245,7 @@ CASES: Final = (
             'waypost_cluster_journal_seconds_bucket{region="beijing",instance="c",le="+Inf"}': "0+2x100",
         },
     ),
+    *UPKEEP_CASES,
     gauge("waypost_queue_age_seconds", "901x100", "900x100", "12m", "WaypostQueueOld"),
     gauge('waypost_shards{phase="Suspect"}', "3x100", "3x30 0x100", "12m", "WaypostShardsStuck"),
     gauge(

@@ -59,6 +59,12 @@ def test_a_panel_shows_metrics_that_exist_and_says_what_they_mean(page: Dashboar
             assert recorded_names(expression) <= recorded, expression
 
 
+def test_every_metric_is_on_a_dashboard() -> None:
+    """One that is not drawn is found by nobody who does not know its name."""
+    drawn = [expression for page in DASHBOARDS for panel in page.panels for expression, _ in panel.lines]
+    assert metrics_of(*drawn) - {"up"} == DECLARED
+
+
 def test_every_alert_leads_to_a_panel() -> None:
     """Who is woken sees the graph that the alert is about, whichever of the two servers sends it."""
     linked = [alert for page in DASHBOARDS for panel in page.panels for alert in panel.alerts]

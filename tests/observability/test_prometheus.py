@@ -14,7 +14,8 @@ from gateway.core.shard_states import Phase
 from gateway.regions.region_condition import RegionCondition
 from observability.cluster_metrics import ClusterMetrics
 from observability.metrics import Metrics
-from tests.observability.alert_cases import CASES, AlertCase
+from tests.observability.alert_case import AlertCase
+from tests.observability.alert_cases import CASES
 from tests.observability.prometheus_files import (
     PROMETHEUS,
     RULE_FILES,

@@ -84,6 +84,9 @@ async def test_a_task_that_fills_the_disk_fails_for_it_and_its_files_go(
             break
 
     assert "and this run takes" in found["run"].reason
+    value = node.metrics.registry.get_sample_value
+    assert value("waypost_cluster_evictions_total") == 1
+    assert 0 < (value("waypost_disk_free_ratio") or 0) <= 1
     assert found["other"].phase is TaskPhase.SUCCEEDED
     assert not node._state_folder.task_folders(SHARD, "a").workspace.exists()
 
