@@ -18,6 +18,7 @@ from gateway.identity.development_issuer import mint_token
 from gateway.settings import GatewaySettings, RegionTarget, Secret
 from gateway.settings_loading import load_settings
 from gateway.start_error import StartError
+from tests.gateway.api.callers import answered
 from waypost.workflow.run_types import DeclaredExecutors, DelayRun
 
 URL = "temporal+https://temporal.internal:7233"
@@ -122,7 +123,7 @@ async def test_a_workflow_of_an_engine_goes_to_regions_with_such_clusters(
     ):
         token = mint_token(development, subject="ada", tenant="demo", scopes=("workflows:submit",))
         client.headers["authorization"] = f"Bearer {token}"
-        answer = (await client.post("/v1/runs", params={"dryRun": "true"}, json=asked)).json()
+        answer = (await answered(client, "POST", "/v1/runs", params={"dryRun": "true"}, json=asked)).json()
     assert {region["name"]: region["rejected"] for region in answer["regions"]} == {
         "beijing": "not heard of yet",
         "shanghai": "not of the engine temporal",

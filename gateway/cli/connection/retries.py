@@ -15,6 +15,8 @@ ATTEMPTS_MAXIMUM: Final = 20
 TIMEOUT_SECONDS: Final = 60.0
 """The time limit in seconds of all attempts together."""
 SHORTEST_SECONDS: Final = 0.001
+NOTICE: Final = "the gateway does not answer; trying again"
+"""What standard error says at the first retry of an interruption."""
 
 
 def attempts(*, until: float = math.inf) -> Iterator[stamina.Attempt]:
@@ -39,4 +41,4 @@ def attempts(*, until: float = math.inf) -> Iterator[stamina.Attempt]:
 def _print_notice(details: RetryDetails) -> None:
     # once for each interruption, not for each retry
     if details.retry_num == 1:
-        console(stderr=True).print("the gateway does not answer; trying again", markup=False)
+        console(stderr=True).print(NOTICE, markup=False)

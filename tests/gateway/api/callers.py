@@ -26,12 +26,14 @@ async def caller(services: Services, token: str = "payments.ada", **changes: Any
 
 
 @asynccontextmanager
-async def caller_of(services: Services, opa: OpaAddress, *, ca: Path | None = None) -> AsyncIterator[Any]:
+async def caller_of(
+    services: Services, opa: OpaAddress, *, ca: Path | None = None, deadline_seconds: float = 0.1
+) -> AsyncIterator[Any]:
     """Yields a client of a gateway whose policy engine is `opa`.
 
     Checks its answers by the API description.
     """
-    engine = OpaPolicyEngine(opa, ca=None if ca is None else str(ca))
+    engine = OpaPolicyEngine(opa, ca=None if ca is None else str(ca), deadline_seconds=deadline_seconds)
     async with engine, caller(services, policy=engine) as client:
         client.event_hooks = {"response": [described]}
         yield client
