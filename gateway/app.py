@@ -120,7 +120,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             policy=policy,
             rollout=parts.rollout,
             store=store,
-            retention=_retention(settings.retention, store, metrics),
+            retention=_retention(settings.retention, settings.audit, store, metrics),
             exceptions=policy.exceptions,
             metrics=metrics,
             spans=spans,
@@ -270,10 +270,14 @@ def _sealing_loop(audit: AuditSettings, store: Store, metrics: Metrics) -> Loops
     return {} if sealer is None else {"sealing of the audit trail": sealer.run}
 
 
-def _retention(settings: RetentionSettings, store: Store, metrics: Metrics) -> Retention | None:
-    """Builds what archives and deletes ended runs; None where no setting asks for it."""
-    if settings.runs_days is None and settings.runs_maximum is None:
+def _retention(
+    settings: RetentionSettings, audit: AuditSettings, store: Store, metrics: Metrics
+) -> Retention | None:
+    """Builds what archives and deletes ended runs and the trail; None where no setting asks for it."""
+    if not settings.deletes_runs and not settings.deletes_trail:
         return None
     if settings.archive is None:
         raise StartError("the setting retention.archive names no folder: nothing is deleted without a record")
+    if settings.deletes_trail and audit.key is None:
+        raise StartError("the setting audit.key names no key: a trail without seals is not archived")
     return Retention(store, settings, metrics, clock=steady_time)

@@ -4,18 +4,22 @@ Pure.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Any, Final
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Struct
 
 from observability.audit import FIRST, Seal, digest_of, is_signed, seal_digest
+from observability.audit_of_trail import (
+    ArchivedPart,
+    Restoration,
+    about_the_trail,
+    archived_part,
+    restorations_of,
+)
 
-RESTORED: Final = "BackupRestored"
-"""The kind of the entries that record a restore of the store."""
 TAIL_SECONDS: Final = 60.0
 """The most seconds after the newest seal that an unsealed entry may have: far more than sealing takes."""
 TAIL_ENTRIES: Final = 1_000
@@ -37,22 +41,6 @@ class Finding(Struct, frozen=True, kw_only=True):
     detail: str
 
 
-class Restoration(Struct, frozen=True, kw_only=True):
-    """A sealed audit entry by which the store was restored from a backup, with the trail up to then."""
-
-    entry: int
-    """The number of the entry."""
-    at: float
-    """The time of the restore, in seconds since 1970."""
-    actor: str
-    """The account and machine by which it was restored."""
-    backup_made_at: float
-    last_seal: int
-    """The number of the newest seal in the backup: later seals were made after the restore."""
-    replaced_seal: int | None
-    """The number of the newest seal of the trail that was replaced; None where it is not known."""
-
-
 class Verification(Struct, frozen=True, kw_only=True):
     """The result of verifying an audit trail. Without findings, all sealed entries are unchanged."""
 
@@ -63,6 +51,8 @@ class Verification(Struct, frozen=True, kw_only=True):
     """The number of entries behind the newest seal without a finding: nothing shows that they are genuine."""
     restorations: tuple[Restoration, ...] = ()
     """The restores of the store that sealed entries record: each is a fork, with entries that are lost."""
+    archived: ArchivedPart | None = None
+    """The part before the first seal, in an archive, which was not verified; None: nothing is before it."""
 
 
 def verify(
@@ -83,18 +73,27 @@ def verify(
     unsigned = dict(_unsigned(in_order, keys))
     under = {number: (seal, digest) for seal in in_order for number, digest in seal.entries}
     by_number = {entry["seq"]: entry for entry in entries}
-    restorations = tuple(_restorations(by_number, under, unsigned))
-    tail, added = _without_seal({n: e for n, e in sorted(by_number.items()) if n not in under}, in_order)
+    about = about_the_trail(by_number, under, unsigned)
+    restorations, archived = tuple(restorations_of(about)), archived_part(about, in_order)
+    head = 0 if archived is None else archived.last_seal
+    bare = {number: entry for number, entry in sorted(by_number.items()) if number not in under}
+    tail, added = _without_seal(bare, in_order, head)
     findings = [
         *_order("seal", [seal.number for seal in seals]),
-        *_chain(in_order, by_number, unsigned),
-        *_against_known(in_order, known, restorations),
+        *_chain(in_order, by_number, unsigned, archived),
+        *_against_known(in_order, known, restorations, archived),
         *_order("entry", [entry["seq"] for entry in entries]),
         # A seal that nobody has signed says nothing about what is under it.
         *_digests(by_number, {n: found for n, found in under.items() if found[0].number not in unsigned}),
         *added,
     ]
-    return Verification(findings=tuple(findings), sealed=len(under), unsealed=tail, restorations=restorations)
+    return Verification(
+        findings=tuple(findings),
+        sealed=len(under),
+        unsealed=tail,
+        restorations=restorations,
+        archived=archived,
+    )
 
 
 def _unsigned(seals: Sequence[Seal], keys: Sequence[ec.EllipticCurvePublicKey]) -> Iterator[tuple[int, str]]:
@@ -114,20 +113,6 @@ def _unsigned(seals: Sequence[Seal], keys: Sequence[ec.EllipticCurvePublicKey]) 
             in_use = signer
 
 
-def _restorations(
-    entries: Mapping[int, Mapping[str, Any]],
-    under: Mapping[int, tuple[Seal, str]],
-    unsigned: Collection[int],
-) -> Iterator[Restoration]:
-    """Finds the audit entries that record a restore, and are as they were when they were sealed."""
-    for number, entry in sorted(entries.items()):
-        if entry.get("kind") != RESTORED or number not in under:
-            continue
-        seal, digest = under[number]
-        if seal.number not in unsigned and digest == digest_of(entry):
-            yield msgspec.convert({**entry, **entry["detail"], "entry": number}, Restoration)
-
-
 def _order(what: str, numbers: Sequence[int]) -> Iterator[Finding]:
     """Finds numbers (of audit entries or seals) that occur twice, or that stand behind a higher one.
 
@@ -142,7 +127,12 @@ def _order(what: str, numbers: Sequence[int]) -> Iterator[Finding]:
         yield Finding(**{what: after}, detail=f"stands behind {before}: the order was changed{more}")
 
 
-def _chain(seals: Sequence[Seal], entries: Iterable[int], unsigned: Mapping[int, str]) -> Iterator[Finding]:
+def _chain(
+    seals: Sequence[Seal],
+    entries: Iterable[int],
+    unsigned: Mapping[int, str],
+    archived: ArchivedPart | None,
+) -> Iterator[Finding]:
     """Finds faults in the sequence of audit seals: bad signatures, gaps, wrong links to the seal before."""
     if not seals:
         yield Finding(detail="there is no seal: nothing shows that this is the trail, or all of it")
@@ -153,6 +143,8 @@ def _chain(seals: Sequence[Seal], entries: Iterable[int], unsigned: Mapping[int,
     for number, why in sorted(unsigned.items()):
         yield Finding(seal=number, detail=why)
     for before, seal in _pairs(seals):
+        if before is None and archived is not None:
+            continue  # that it follows the archived part is what `archived` says
         if _is_gap(before, seal):
             first, last = 1 if before is None else before.number + 1, seal.number - 1
             which = f"seal {first} is" if first == last else f"seals {first} to {last} are"
@@ -168,7 +160,10 @@ def _chain(seals: Sequence[Seal], entries: Iterable[int], unsigned: Mapping[int,
 
 
 def _against_known(
-    seals: Sequence[Seal], known: Iterable[Seal], restorations: Sequence[Restoration]
+    seals: Sequence[Seal],
+    known: Iterable[Seal],
+    restorations: Sequence[Restoration],
+    archived: ArchivedPart | None,
 ) -> Iterator[Finding]:
     """Finds audit seals that are missing or differ, compared with copies that were kept elsewhere.
 
@@ -177,8 +172,15 @@ def _against_known(
     """
     by_number = {seal.number: seal for seal in seals}
     kept = sorted(known, key=lambda seal: seal.number)
-    gone = [seal.number for seal in kept if seal.number not in by_number]
+    head = 0 if archived is None else archived.last_seal
+    gone = [seal.number for seal in kept if seal.number > head and seal.number not in by_number]
     other = [seal.number for seal in kept if by_number.get(seal.number, seal) != seal]
+    # Of the archived part only the digest of its last seal is at hand.
+    other[:0] = [
+        seal.number
+        for seal in kept
+        if archived and seal.number == head and seal_digest(seal) != archived.last_seal_digest
+    ]
     if gone:
         detail = f"was kept elsewhere and is gone{_others(gone)}: the end was cut off, or seals were deleted"
         detail += _explained(gone[0], restorations)
@@ -212,19 +214,23 @@ def _digests(
 
 
 def _without_seal(
-    unsealed: Mapping[int, Mapping[str, Any]], seals: Sequence[Seal]
+    unsealed: Mapping[int, Mapping[str, Any]], seals: Sequence[Seal], head: int
 ) -> tuple[int, Sequence[Finding]]:
     """Finds audit entries without a seal (signed digest) that are too old, or too many, to be without one.
 
     Only the last entries may lack one: at most `TAIL_ENTRIES`, of the `TAIL_SECONDS` after the newest seal.
-    Their number is returned too.
+    Their number is returned too. Seals up to the number `head` are in an archive.
     """
     if not seals:
         return 0, ()
     newest = seals[-1]
     last = newest.entries[-1][0] if newest.entries else 0
     # What missing seals were over is named with them, once.
-    gaps = [_between(before, seal) for before, seal in _pairs(seals) if _is_gap(before, seal)]
+    gaps = [
+        _between(before, seal)
+        for before, seal in _pairs(seals)
+        if _is_gap(before, seal) and seal.number != head + 1
+    ]
     tail = []
 
     def fault(number: int) -> str:

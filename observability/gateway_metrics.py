@@ -44,6 +44,7 @@ from observability.notification_metrics import NOTIFICATIONS as NOTIFICATIONS
 from observability.notification_metrics import NOTIFICATIONS_LATE as NOTIFICATIONS_LATE
 from observability.notification_metrics import NOTIFICATIONS_WAITING as NOTIFICATIONS_WAITING
 from observability.retention_metrics import RETENTION_BYTES as RETENTION_BYTES
+from observability.retention_metrics import RETENTION_ENTRIES as RETENTION_ENTRIES
 from observability.retention_metrics import RETENTION_FAILURES as RETENTION_FAILURES
 from observability.retention_metrics import RETENTION_OLDEST as RETENTION_OLDEST
 from observability.retention_metrics import RETENTION_OVERDUE as RETENTION_OVERDUE

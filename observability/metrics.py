@@ -107,6 +107,7 @@ class Metrics:
             self.rollbacks.labels(phase)  # what appears with its first count, `increase` does not see
         self.audit_alarms = registry.counter(table.AUDIT_ALARMS)
         self.retention_runs = registry.counter(table.RETENTION_RUNS)
+        self.retention_entries = registry.counter(table.RETENTION_ENTRIES)
         self.retention_rows = registry.counter(table.RETENTION_ROWS)
         self.retention_archive_bytes = registry.counter(table.RETENTION_BYTES)
         self.retention_failures = registry.counter(table.RETENTION_FAILURES)

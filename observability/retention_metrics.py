@@ -9,9 +9,15 @@ RETENTION_RUNS: Final = counter(
     "Ended runs that were archived and taken out of the store.",
     "how fast retention goes. 0 for days with a setting under [retention]: nothing is due, or it fails",
 )
+RETENTION_ENTRIES: Final = counter(
+    "waypost_retention_archived_entries_total",
+    "Sealed entries of the audit trail that were archived.",
+    "how fast the trail goes. 0 for days with audit_days or audit_maximum under [retention]: nothing is due,"
+    " sealing has stopped, or it fails",
+)
 RETENTION_ROWS: Final = counter(
     "waypost_retention_deleted_rows_total",
-    "Rows of archived runs that were deleted, by kind.",
+    "Rows of archived runs and of the archived audit trail that were deleted, by kind.",
     "how much of the store becomes free for new rows",
     ROWS,
 )

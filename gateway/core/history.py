@@ -17,9 +17,11 @@ from gateway.core.history_details import ExceptionDetail as ExceptionDetail
 from gateway.core.history_details import NotificationDetail as NotificationDetail
 from gateway.core.history_details import OperationDetail as OperationDetail
 from gateway.core.history_details import PolicyDetail as PolicyDetail
+from gateway.core.history_details import RegionEventDetail as RegionEventDetail
 from gateway.core.history_details import RestoreDetail as RestoreDetail
 from gateway.core.history_details import RoutingDetail as RoutingDetail
 from gateway.core.history_details import RunPhaseDetail as RunPhaseDetail
+from gateway.core.history_details import TrailArchivedDetail as TrailArchivedDetail
 from gateway.core.history_details import WorkflowDetail as WorkflowDetail
 from gateway.core.shard_states import Event, Phase
 from waypost.workflow.task_phase import TaskPhase
@@ -101,6 +103,8 @@ class HistoryKind(StrEnum):
     """A forgotten region answers again, which cancels the order to forget it."""
     BACKUP_RESTORED = "BackupRestored"
     """Somebody put the store back from a backup with `waypost restore`; the next start begins a new era."""
+    TRAIL_ARCHIVED = "TrailArchived"
+    """The oldest part of the audit trail was written to an archive, and is deleted once this is sealed."""
     STORE_RESTORED = "StoreRestored"
     """The store was found to be an old copy of itself, by regions or an operator, so a new era begins."""
 
@@ -192,17 +196,6 @@ class CancellationDetail(Detail, frozen=True, kw_only=True):
     trace_id: str
 
 
-class RegionEventDetail(Detail, frozen=True, kw_only=True):
-    """History detail: a region that answers again after it was forgotten, or that has revealed an old store.
-
-    An operator has a lost region forgotten. An old store is one restored from a copy, which lacks the newest
-    changes: the region has acknowledged some of them.
-    """
-
-    region: str
-    """The region's name; empty where an operator, or a restored store itself, said that it is a copy."""
-
-
 OF_RETRIES: Final = frozenset({Event.RETRIED, Event.REARMED})
 """The events of shards that have no kind of history entry."""
 POLICY_KINDS: Final = tuple(kind for kind in HistoryKind if kind.startswith("Policy"))
@@ -245,6 +238,7 @@ DETAILS: Final[Mapping[HistoryKind, type[Detail]]] = {
     **dict.fromkeys(EXCEPTION_KINDS, ExceptionDetail),
     HistoryKind.REGION_RETURNED: RegionEventDetail,
     HistoryKind.BACKUP_RESTORED: RestoreDetail,
+    HistoryKind.TRAIL_ARCHIVED: TrailArchivedDetail,
     HistoryKind.STORE_RESTORED: RegionEventDetail,
 }
 """The detail type of each kind of history entry; stores decode by it, `HistoryEntry` refuses any other."""
@@ -261,6 +255,7 @@ ACTS: Final = (
     HistoryKind.DEPLOYMENT_ROLLED_BACK,
     *EXCEPTION_KINDS,
     HistoryKind.BACKUP_RESTORED,
+    HistoryKind.TRAIL_ARCHIVED,
 )
 """The kinds of history entries that record actions on runs, regions, routing, policy and the store."""
 

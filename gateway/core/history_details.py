@@ -121,6 +121,17 @@ class ExceptionDetail(Detail, frozen=True, kw_only=True):
     """The id of the policy decision that allowed the request, approval or revocation."""
 
 
+class RegionEventDetail(Detail, frozen=True, kw_only=True):
+    """History detail: a region that answers again after it was forgotten, or that has revealed an old store.
+
+    An operator has a lost region forgotten. An old store is one restored from a copy, which lacks the newest
+    changes: the region has acknowledged some of them.
+    """
+
+    region: str
+    """The region's name; empty where an operator, or a restored store itself, said that it is a copy."""
+
+
 class RestoreDetail(Detail, frozen=True, kw_only=True):
     """History detail: the store was put back from a backup, by an account of the gateway's machine.
 
@@ -135,6 +146,24 @@ class RestoreDetail(Detail, frozen=True, kw_only=True):
     """The number of the newest seal in the backup; 0 if it has none."""
     replaced_seal: int | None
     """The number of the newest seal in the store that was replaced; None where none could be read."""
+
+
+class TrailArchivedDetail(Detail, frozen=True, kw_only=True):
+    """History detail: the oldest part of the audit trail was written to an archive, and leaves the store.
+
+    It is sealed like every act: this is what links the rest of the trail to its archived part.
+    """
+
+    file: str
+    """The name of the archive's file that holds the entries and seals."""
+    first_seal: int
+    """The number of the first seal in the file."""
+    last_seal: int
+    """The number of the last seal in the file; the trail in the store goes on with the next one."""
+    last_seal_digest: str
+    """The digest of that seal, which the next one contains."""
+    last_entry: int
+    """The number of the last entry under that seal."""
 
 
 class RunPhaseDetail(Detail, frozen=True, kw_only=True, rename={"before": "from", "after": "to"}):

@@ -1,11 +1,11 @@
-"""`Retention`: archives ended runs that are old or too many, then deletes them, a few rows at a time."""
+"""`Retention`: archives ended runs and audit trail that are old or too many, then deletes them bit by bit."""
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 from loguru import logger
@@ -15,12 +15,16 @@ from gateway.core.errors import Unavailable
 from gateway.core.run import Run
 from gateway.ended_run_settings import RetentionSettings
 from gateway.retention.archive import ArchiveFile, remove_partial
-from gateway.retention.cutoff import archive_before
+from gateway.retention.cutoff import DAY_SECONDS, archive_before
+from gateway.retention.retention_clock import RetentionClock
 from gateway.retention.run_records import run_lines
+from gateway.retention.trail_retention import TrailRetention
 from gateway.store.interface import Store
 from gateway.store.retention import ArchivedRun
 from observability.metrics import Metrics
 from waypost.turns import turn_key
+
+T = TypeVar("T")
 
 FILE_RUNS: Final = 1_000
 """The most runs whose records are in one file of the archive."""
@@ -28,6 +32,13 @@ TAKEN_AT_ONCE: Final = 20
 """The number of runs that one write takes out of the store, in about a millisecond."""
 ROWS_AT_ONCE: Final = 200
 """The most rows that one write deletes, in a few milliseconds: a submission waits no longer for it."""
+BYTES_AT_ONCE: Final = 1_048_576
+"""The most bytes in the rows that one write deletes, or in the documents of the runs that it takes out.
+
+One row that has more goes by itself.
+"""
+SEAL_SECONDS: Final = 2.0
+"""The pause after which a pass looks whether the entry about an archived part of the trail is sealed."""
 TURN_KEY: Final = "(retention)"
 """The key in whose turn a pass reads the store, as one of its callers: leases and placing read beside it."""
 REST: Final = 3.0
@@ -35,6 +46,12 @@ REST: Final = 3.0
 
 DAMAGE: Final = (msgspec.MsgspecError, ValueError)
 """The errors that decoding a damaged row raises."""
+
+
+class Forget(Protocol):
+    """A call of the store that deletes at most `limit` rows older than `before`; returns how many."""
+
+    def __call__(self, *, before: float, limit: int) -> Awaitable[int]: ...
 
 
 class Passed(Struct, frozen=True, kw_only=True):
@@ -48,15 +65,19 @@ class Passed(Struct, frozen=True, kw_only=True):
     """The number of rows that were deleted."""
     files: tuple[str, ...] = ()
     """The names of the archive's files that were written."""
+    waits_for_seal: bool = False
+    """Whether a part of the audit trail is archived and goes once the entry about it is sealed."""
 
 
 class Retention:
-    """Archives and deletes ended runs, in passes of which one at a time is made."""
+    """Archives and deletes ended runs and audit trail, in passes of which one at a time is made."""
 
     def __init__(
         self, store: Store, settings: RetentionSettings, metrics: Metrics, *, clock: Callable[[], float]
     ) -> None:
         self._store, self._settings, self._metrics, self._clock = store, settings, metrics, clock
+        self._time = RetentionClock(store, clock)
+        self._trail = TrailRetention(store, settings, metrics)
         self._passing, self._asked = asyncio.Lock(), asyncio.Event()
 
     def __repr__(self) -> str:
@@ -68,16 +89,18 @@ class Retention:
         swept = False
         while True:
             self._asked.clear()
+            waits = False
             try:
                 if not swept:
                     await self._sweep()
                     swept = True
-                await self.make_pass()
+                waits = (await self.make_pass()).waits_for_seal
             except Exception as error:  # whatever it is, the gateway runs on without this pass
                 self._metrics.retention_failures.inc()
                 _log_failure(error)
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.pass_seconds):
+                pause = self._settings.pass_seconds
+                async with asyncio.timeout(min(pause, SEAL_SECONDS) if waits else pause):
                     await self._asked.wait()
 
     async def _sweep(self) -> None:
@@ -96,7 +119,7 @@ class Retention:
         return self._passing.locked()
 
     async def make_pass(self) -> Passed:
-        """Archives and deletes all runs that are due; returns what was done.
+        """Archives and deletes all that is due, of the audit trail one file at a time; returns what was done.
 
         What an earlier pass has left undone is done first. A run of which a row does not decode stays in the
         store; it is logged and counted as a failure. Raises `Unavailable` where the store does not answer,
@@ -107,6 +130,7 @@ class Retention:
             rows, runs, files = await self._purge(), 0, list[str]()
             # Those that were damaged, or opened again meanwhile: no run is looked at twice in a pass.
             left = list[str]()
+            await self._time.keep()
             before = await self.cutoff()
             while before is not None and (due := await self._due(before, left)):
                 name, taken = await self._archive(due)
@@ -115,14 +139,53 @@ class Retention:
                 runs += len(taken)
                 rows += await self._purge()
                 await self._show_oldest(before)
+            waits = self._settings.deletes_trail and await self._advance_trail(files)
+            rows += await self._purge() + await self._forget()
             await self._show_oldest(before)
-            return Passed(before=before, runs=runs, rows=rows, files=tuple(files))
+            return Passed(before=before, runs=runs, rows=rows, files=tuple(files), waits_for_seal=waits)
+
+    async def _advance_trail(self, files: list[str]) -> bool:
+        """Goes on with the audit trail; returns whether it waits for a seal."""
+        name = await self._trail.advance(now=await self._time.now(), at=self._clock())
+        files += [name] if name else []
+        mark = await self._store.archived_trail()
+        return mark is not None and not mark.cut
+
+    async def _forget(self) -> int:
+        """Forgets where runs are that were archived too long ago, and exceptions as old as the oldest trail.
+
+        Returns how many they were.
+        """
+        settings, store = self._settings, self._store
+        archived = await self._forget_older(settings.archived_days, store.forget_archived, "archived")
+        return archived + await self._forget_older(settings.audit_days, store.forget_exceptions, "exceptions")
+
+    async def _forget_older(self, days: float | None, forget: Forget, kind: str) -> int:
+        if days is None:
+            return 0
+        before, forgotten = await self._time.now() - days * DAY_SECONDS, 0
+        while gone := await self._rest_after(forget(before=before, limit=ROWS_AT_ONCE)):
+            self._metrics.retention_rows.labels(kind).inc(gone)
+            forgotten += gone
+        return forgotten
+
+    @staticmethod
+    async def _rest_after(write: Awaitable[T]) -> T:
+        """Awaits a write to the store, then pauses as its length demands; returns its result."""
+        began = time.monotonic()
+        result = await write
+        await asyncio.sleep(REST * (time.monotonic() - began))
+        return result
+
+    async def seconds_behind(self) -> float:
+        """Returns by how much that time is behind the clock, which was set forward or ran on alone."""
+        return self._clock() - await self._time.now()
 
     async def cutoff(self) -> float | None:
         """Returns the time before which runs must have ended to be archived now; None if no run is."""
         maximum = self._settings.runs_maximum
         last_kept = None if maximum is None else await self._store.nth_newest_end(maximum)
-        return archive_before(self._settings, now=self._clock(), last_kept=last_kept)
+        return archive_before(self._settings, now=await self._time.now(), last_kept=last_kept)
 
     async def _due(self, before: float, left: Sequence[str]) -> Sequence[str]:
         return await self._store.ended_runs(before=before, limit=FILE_RUNS, without=left)
@@ -137,7 +200,7 @@ class Retention:
         file = await asyncio.to_thread(ArchiveFile, Path(self._settings.archive), "runs", at=now)
         try:
             found = [await self._write_record(file, run_id) for run_id in due]
-            written = [run for run in found if run is not None]
+            written = [each for each in found if each is not None]
             if not written:
                 return None, frozenset()
             size = await asyncio.to_thread(file.finish)
@@ -146,8 +209,8 @@ class Retention:
         self._metrics.retention_archive_bytes.inc(size)
         return file.name, await self._take_out(written, file.name, at=now)
 
-    async def _write_record(self, file: ArchiveFile, run_id: str) -> Run | None:
-        """Writes the record of a run; returns the run, without its document.
+    async def _write_record(self, file: ArchiveFile, run_id: str) -> tuple[Run, int] | None:
+        """Writes the record of a run; returns the run without its document, and the size of that.
 
         Returns None where the run is gone, or a row of it does not decode: then the file may hold a part of
         its record.
@@ -165,39 +228,47 @@ class Retention:
             self._metrics.retention_failures.inc()
             logger.error("the run {} is not archived, since a row of it is damaged: {}", run_id, error)
             return None
-        return structs.replace(run, workflow=b"")
+        return structs.replace(run, workflow=b""), len(run.workflow)
 
-    async def _take_out(self, runs: Sequence[Run], file: str, *, at: float) -> frozenset[str]:
+    async def _take_out(self, written: Sequence[tuple[Run, int]], file: str, *, at: float) -> frozenset[str]:
         """Takes runs out of the store whose records are in `file`; returns the ids of those it took."""
         ids = list[str]()
-        for start in range(0, len(runs), TAKEN_AT_ONCE):
-            some = runs[start : start + TAKEN_AT_ONCE]
+        for some in _small_groups(written):
             archived = [ArchivedRun(run=run, file=file, archived_at=at) for run in some]
-            began = time.monotonic()
-            taken = await self._store.archive_runs(archived)
+            taken = await self._rest_after(self._store.archive_runs(archived))
             self._metrics.retention_runs.inc(sum(taken))
             ids += [run.id for run, was_taken in zip(some, taken, strict=True) if was_taken]
-            await asyncio.sleep(REST * (time.monotonic() - began))
         return frozenset(ids)
 
     async def _purge(self) -> int:
-        """Deletes the rows of all archived runs; returns how many they were."""
-        rows = 0
-        while True:
-            began = time.monotonic()
-            deleted = await self._store.purge(limit=ROWS_AT_ONCE)
-            if not deleted:
-                return rows
-            for kind, count in deleted.items():
+        """Deletes all rows of archived runs, and of trail that was cut; returns how many they were."""
+        rows, more = 0, True
+        while more:
+            purging = self._store.purge(limit=ROWS_AT_ONCE, maximum_bytes=BYTES_AT_ONCE)
+            purged = await self._rest_after(purging)
+            more = purged.more
+            for kind, count in purged.rows.items():
                 self._metrics.retention_rows.labels(kind).inc(count)
                 rows += count
-            await asyncio.sleep(REST * (time.monotonic() - began))
+        return rows
 
     async def _show_oldest(self, before: float | None) -> None:
         oldest = await self._store.oldest_end()
         self._metrics.retention_oldest.set(0.0 if oldest is None else max(0.0, self._clock() - oldest))
         overdue = 0.0 if oldest is None or before is None else max(0.0, before - oldest)
         self._metrics.retention_overdue.set(overdue)
+
+
+def _small_groups(runs: Iterable[tuple[Run, int]]) -> Iterator[Sequence[Run]]:
+    """Yields runs in groups for one write each; a run comes with the size of its document."""
+    group, size = list[Run](), 0
+    for run, document in runs:
+        if group and (len(group) == TAKEN_AT_ONCE or size + document > BYTES_AT_ONCE):
+            yield group
+            group, size = [], 0
+        group, size = [*group, run], size + document
+    if group:
+        yield group
 
 
 def _log_failure(error: Exception) -> None:

@@ -53,3 +53,10 @@ class KeepsExceptions(Protocol):
         Returns False, with nothing written, unless the stored `rev` is the one before.
         """
         ...
+
+    async def forget_exceptions(self, *, before: float, limit: int) -> int:
+        """Deletes at most `limit` policy exceptions that expired before the time `before`; returns how many.
+
+        What people did with them stays in the audit trail.
+        """
+        ...

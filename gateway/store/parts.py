@@ -15,7 +15,7 @@ from gateway.store.retention import Retains
 from gateway.store.rollbacks import KeepsRollbacks
 from gateway.store.routing import KeepsRouting
 from gateway.store.stages.interface import FeedsStages
-from gateway.store.trail import KeepsTrail
+from gateway.store.trail import ArchivesTrail, KeepsTrail
 from gateway.store.workflows import KeepsWorkflows
 
 
@@ -44,5 +44,5 @@ class CorrectsTimes(Protocol):
         ...
 
 
-class KeepsInOrder(CorrectsTimes, RemembersRestore, Retains, Protocol):
+class KeepsInOrder(CorrectsTimes, RemembersRestore, Retains, ArchivesTrail, Protocol):
     """The interface by which a store is kept in order: times after a clock was set, restore, retention."""

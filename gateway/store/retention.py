@@ -32,6 +32,15 @@ class RetentionCounts(Struct, frozen=True, kw_only=True):
     """The number of ended runs that ended before the time that was asked about, orphans or not."""
 
 
+class Purged(Struct, frozen=True, kw_only=True):
+    """What one call of `Retains.purge` has deleted."""
+
+    rows: Mapping[str, int]
+    """The number of rows by kind: `shards`, `tasks`, `history`, `decisions`, `trail` or `seals`."""
+    more: bool
+    """Whether more may be left to delete."""
+
+
 class Retains(Protocol):
     """The interface by which a store lets ended runs go once they are archived.
 
@@ -67,11 +76,27 @@ class Retains(Protocol):
         """Reads where the record of an archived run is; None if no run with this id was archived."""
         ...
 
-    async def purge(self, *, limit: int) -> Mapping[str, int]:
-        """Deletes at most `limit` rows of archived runs; returns how many, by kind; empty: nothing is left.
+    async def purge(self, *, limit: int, maximum_bytes: int) -> Purged:
+        """Deletes rows of archived runs, and of a part of the audit trail that was cut (`ArchivesTrail`).
 
-        The kinds are `shards`, `tasks`, `history` and `decisions`.
+        It deletes at most `limit` rows, with at most `maximum_bytes` in them; one row that is larger goes by
+        itself. A history entry may take a decision with it, which is not counted for the limit.
         """
+        ...
+
+    async def forget_archived(self, *, before: float, limit: int) -> int:
+        """Forgets where at most `limit` runs are that were archived before the time `before`.
+
+        Returns how many they were. Those of which a row is still to be deleted stay.
+        """
+        ...
+
+    async def retention_time(self) -> float | None:
+        """Reads the time by which ages were counted last, in seconds since 1970; None if none was stored."""
+        ...
+
+    async def keep_retention_time(self, at: float) -> None:
+        """Stores the time by which ages were counted last."""
         ...
 
     async def retention_counts(self, *, before: float | None = None) -> RetentionCounts:

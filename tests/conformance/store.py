@@ -2,6 +2,7 @@
 
 from tests.conformance.store_acceptance import AcceptanceConformance
 from tests.conformance.store_acts import ActsConformance
+from tests.conformance.store_archived_trail import ArchivedTrailConformance
 from tests.conformance.store_decisions import DecisionsConformance
 from tests.conformance.store_exceptions import ExceptionsConformance
 from tests.conformance.store_notifications import NotificationsConformance
@@ -22,6 +23,7 @@ from tests.conformance.store_workflows import WorkflowsConformance
 class StoreConformance(
     AcceptanceConformance,
     ActsConformance,
+    ArchivedTrailConformance,
     DecisionsConformance,
     ExceptionsConformance,
     NotificationsConformance,

@@ -77,3 +77,14 @@ class ExceptionsConformance:
             page = await store.exceptions(ExceptionQuery(limit=2))
             assert page.next == "e4"
             assert await ids(before=page.next) == ["e3", "e2", "e1"]
+
+    async def test_expired_exceptions_are_forgotten_after_a_time(self, open_store: Open) -> None:
+        """Those that are still asked for stay, and so do those that would not have expired yet."""
+        async with open_store() as store:
+            for one in (exception(1), exception(2, seconds=70.0), exception(3, seconds=900.0)):
+                assert await store.write_exception(one, entry=ENTRY)
+            assert await store.forget_exceptions(before=NOW + 60, limit=9) == 0
+            assert await store.forget_exceptions(before=NOW + 80, limit=1) == 1
+            assert await store.exception("e1") is None
+            assert await store.forget_exceptions(before=NOW + 80, limit=9) == 1
+            assert await store.exception("e3") is not None

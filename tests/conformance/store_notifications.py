@@ -7,7 +7,8 @@ from gateway.core.run import RunPhase
 from gateway.core.shard_states import Phase
 from gateway.store.interface import Store
 from gateway.store.notifications.fair_claim import ClaimRoom
-from tests.conformance.store_values import NOW, Open, admission, move
+from gateway.store.retention import ArchivedRun
+from tests.conformance.store_values import NOW, Open, admission, known, move
 from tests.gateway.core.history_entries import history_entry
 
 DOCUMENT = (
@@ -84,3 +85,19 @@ class NotificationsConformance:
         assert await claimed(room(0)) == []
         backlog = await store.notification_backlog()
         assert (backlog.waiting, backlog.due_at) == (14, NOW + 5)
+
+    async def test_what_is_settled_after_its_run_was_archived_leaves_no_history(self, store: Store) -> None:
+        """A receiver may be away for longer than a run is kept, and nothing would delete the entry."""
+        await store.admit(admission("run-1", workflow=DOCUMENT))
+        await move(store, "run-1", Phase.SUCCEEDED)
+        (one,) = await store.claim_notifications(now=NOW + 10, until=NOW + 11, room=room(9))
+        run = await known(store, "run-1")
+        await store.archive_runs([ArchivedRun(run=run, file="f.jsonl.gz", archived_at=NOW + 9)])
+        while (await store.purge(limit=99, maximum_bytes=99_999)).more:
+            pass
+        before = await store.history("run-1")
+        await store.end_notification(
+            one.id, entry=history_entry(HistoryKind.NOTIFIED, run="run-1", at=NOW + 10)
+        )
+        assert await store.history("run-1") == before
+        assert not await store.claim_notifications(now=NOW + 99, until=NOW + 100, room=room(9))

@@ -48,9 +48,12 @@ async def take_out(store: Store, *runs: Run) -> list[bool]:
 async def purge_all(store: Store, limit: int = 100) -> Counter[str]:
     """Deletes all rows of archived runs; each call deletes no more than `limit`."""
     deleted: Counter[str] = Counter()
-    while found := await store.purge(limit=limit):
-        assert sum(found.values()) <= limit + 1, "an entry may take a decision with it"
-        deleted.update(found)
+    more = True
+    while more:
+        purged = await store.purge(limit=limit, maximum_bytes=1_000_000)
+        assert sum(purged.rows.values()) <= 2 * limit, "an entry may take a decision with it"
+        deleted.update(purged.rows)
+        more = purged.more
     return deleted
 
 

@@ -292,3 +292,7 @@ async def test_nothing_is_deleted_without_an_archive(settings: GatewaySettings, 
     )
     async with compose(limited) as gateway:
         assert "retention" in gateway.loops
+    of_trail = RetentionSettings(audit_days=30, archive=str(tmp_path / "a"))
+    with pytest.raises(StartError, match=r"audit\.key names no key"):
+        async with compose(structs.replace(settings, retention=of_trail)):
+            pass

@@ -112,7 +112,7 @@ async def test_the_commands_of_the_pages_work(
     await operator.type_all(region_lost, REGION="beijing")
     await taking_work(client, REGIONS)
 
-    see, explain, _ = blocks_of("retention.md")
+    see, explain, *_ = blocks_of("retention.md")
     assert "kept: all" in await operator.type_all(see[:-1])
     assert "Succeeded" in await operator.type_all(explain, RUN=run)
 
@@ -127,6 +127,8 @@ async def test_the_key_of_the_audit_trail_is_exchanged(stack: Stack, client: htt
         return '"seal"' in await operator.type_all(["waypost audit export"])
 
     await until(has_seal)
+    *_, verify = blocks_of("retention.md")
+    assert "are as they were sealed" in await operator.type_all(verify)
     (exchange,) = blocks_of("secrets.md")
     await operator.type_all(exchange[:-2])
     await ended(client, await submitted(client, WORK))

@@ -8,16 +8,23 @@ from gateway.api.http.responses import JsonResponse
 from gateway.core.decision import Action
 from gateway.core.errors import Conflict
 from gateway.retention.retention import Retention
+from gateway.store.trail import ArchivedTrail
 from gateway.submission.authorize import authorize
 
 
 class RetentionStatus(Struct, frozen=True, kw_only=True):
-    """What of ended runs is in the store, and what of it is due to be archived and deleted."""
+    """What of ended runs and of the audit trail is in the store, and what is due to be archived."""
 
     runs_days: float | None
     """The days for which a run is kept after its end; None: age deletes no run."""
     runs_maximum: int | None
     """The number of ended runs that are kept; None: their number deletes no run."""
+    audit_days: float | None
+    """The days for which the audit trail is kept; None: age deletes nothing of it."""
+    audit_maximum: int | None
+    """The number of sealed entries of the audit trail that are kept; None: their number deletes nothing."""
+    behind_seconds: float
+    """By how much the time of which ages are counted is behind the clock: it catches up after a jump."""
     before: float | None
     """The time before which runs have ended that are due, in seconds since 1970; None: no run is."""
     due: int
@@ -28,6 +35,10 @@ class RetentionStatus(Struct, frozen=True, kw_only=True):
     """The end of the run in the store that ended first, in seconds since 1970; None if there is none."""
     archived: int
     """The number of runs that were archived and are no longer in the store."""
+    sealed_entries: int
+    """The number of sealed entries of the audit trail in the store."""
+    archived_trail: ArchivedTrail | None
+    """The part of the audit trail that was archived last, and how far it has left; None if none was."""
     passing: bool
     """Whether runs are being archived or deleted now."""
 
@@ -64,10 +75,15 @@ async def _status(call: Call) -> RetentionStatus:
     return RetentionStatus(
         runs_days=settings.runs_days,
         runs_maximum=settings.runs_maximum,
+        audit_days=settings.audit_days,
+        audit_maximum=settings.audit_maximum,
+        behind_seconds=0.0 if retention is None else await retention.seconds_behind(),
         before=before,
         due=counts.due,
         ended=counts.ended,
         oldest_finished_at=counts.oldest_finished_at,
         archived=counts.archived,
+        sealed_entries=await services.store.sealed_entries(),
+        archived_trail=await services.store.archived_trail(),
         passing=retention is not None and retention.passing,
     )

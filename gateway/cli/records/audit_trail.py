@@ -1,8 +1,10 @@
 """`waypost audit key|export|verify`: makes the sealing key, exports and verifies the sealed audit trail."""
 
+import gzip
 import json
 import sys
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -19,7 +21,8 @@ from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, format_time, visible
 from gateway.submission.audit_sealing import AuditKeyError, make_audit_key
 from observability.audit import Seal
-from observability.audit_verification import Finding, Restoration, verify
+from observability.audit_of_trail import ARCHIVED, Restoration
+from observability.audit_verification import Finding, Verification, verify
 from waypost.distinct_names import distinct
 
 MAXIMUM_SHOWN: Final = 100
@@ -30,6 +33,10 @@ class Line(Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True)
 
     entry: dict[str, Any] | None = None
     seal: Seal | None = None
+    decision: dict[str, Any] | None = None
+    """In an archive: a decision that goes with this part of the trail, which no seal is over."""
+    document: Any = None
+    """The document that the decision is about."""
 
 
 @command
@@ -71,6 +78,12 @@ def check(
         Path | None,
         Parameter(help="An earlier export, kept elsewhere: shows an end that was cut off, and a fork."),
     ] = None,
+    archive: Annotated[
+        Path | None,
+        Parameter(
+            help="The folder of the gateway's archive, or a copy: its part of the trail is verified too."
+        ),
+    ] = None,
     url: Url = None,
     token: Token = None,
 ) -> int:
@@ -82,7 +95,18 @@ def check(
     """
     keys = [_public_key(path) for path in key]
     entries, seals = _trail(_trail_lines(url, token) if export_file is None else _read(export_file))
+    if archive is not None:
+        entries, seals = _with_archived(archive, entries, seals)
     result = verify(entries, seals, keys=keys, known=() if known is None else _known_seals(known))
+    _print_result(result)
+    if found := len(result.findings):
+        detail = f"the trail is not as it was sealed: {found} finding{'s' if found > 1 else ''}"
+        raise CliError(detail, code=Exit.FAILED)
+    sys.stdout.write(f"{result.sealed} entries under {len(seals)} seals are as they were sealed\n")
+    return Exit.DONE
+
+
+def _print_result(result: Verification) -> None:
     for finding in result.findings[:MAXIMUM_SHOWN]:
         sys.stdout.write(f"{_sentence(finding)}\n")
     for told in result.restorations:
@@ -90,11 +114,10 @@ def check(
     if result.unsealed:
         are = "entry is" if result.unsealed == 1 else "entries are"
         sys.stdout.write(f"{result.unsealed} {are} not sealed: nothing shows that this is genuine\n")
-    if found := len(result.findings):
-        detail = f"the trail is not as it was sealed: {found} finding{'s' if found > 1 else ''}"
-        raise CliError(detail, code=Exit.FAILED)
-    sys.stdout.write(f"{result.sealed} entries under {len(seals)} seals are as they were sealed\n")
-    return Exit.DONE
+    if result.archived is not None:
+        file, last = visible(result.archived.file), result.archived.last_seal
+        sys.stdout.write(f"seals 1 to {last} are in the archive, the last in {file}: not verified;")
+        sys.stdout.write(" --archive FOLDER verifies them too\n")
 
 
 def _sentence(finding: Finding) -> str:
@@ -112,6 +135,26 @@ def _restore_sentence(told: Restoration) -> str:
         f" {format_time(told.backup_made_at)}: what was sealed after seal {told.last_seal} until then{upto}"
         " is not in this trail"
     )
+
+
+def _with_archived(
+    folder: Path, entries: list[dict[str, Any]], seals: list[Seal]
+) -> tuple[list[dict[str, Any]], list[Seal]]:
+    """Puts the archived parts of the trail before the given one, as far as entries say where they are."""
+    files = {entry["detail"]["last_seal"]: entry["detail"]["file"] for entry in _about_archive(entries)}
+    while seals and (name := files.get(seals[0].number - 1)) is not None:
+        if Path(name).name != name:
+            raise CliError(f"the trail names a file of the archive by {name!r}, which is no name of a file")
+        older, older_seals = _trail(_read(folder / name))
+        if not older_seals or older_seals[-1].number != seals[0].number - 1:
+            raise CliError(f"{folder / name} does not end with seal {seals[0].number - 1}")
+        files |= {entry["detail"]["last_seal"]: entry["detail"]["file"] for entry in _about_archive(older)}
+        entries, seals = older + entries, older_seals + seals
+    return entries, seals
+
+
+def _about_archive(entries: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    return (entry for entry in entries if entry.get("kind") == ARCHIVED)
 
 
 def _known_seals(path: Path) -> list[Seal]:
@@ -138,9 +181,10 @@ def _trail_lines(url: str | None, token: str | None) -> Iterator[Line]:
 def _read(path: Path) -> Iterator[Line]:
     decode = msgspec.json.Decoder(Line).decode
     try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise CliError(f"{path} cannot be read: {error.strerror}") from error
+        text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise CliError(f"{path} cannot be read: {reason}") from error
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             found = decode(line)
@@ -148,8 +192,10 @@ def _read(path: Path) -> Iterator[Line]:
             json.loads(line, object_pairs_hook=distinct)
         except (ValueError, RecursionError) as error:
             raise CliError(f"{path}, line {number}, is no line of an export: {error}") from error
-        if (found.entry is None) == (found.seal is None):
-            raise CliError(f"{path}, line {number}, is no line of an export: it is one entry or one seal")
+        if [found.entry, found.seal, found.decision].count(None) != 2:
+            raise CliError(
+                f"{path}, line {number}, is no line of an export: it is one entry, seal or decision"
+            )
         if found.entry is not None and type(found.entry.get("seq")) is not int:
             raise CliError(f"{path}, line {number}, is no line of an export: /entry/seq is no number")
         yield found

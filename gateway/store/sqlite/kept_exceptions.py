@@ -22,6 +22,10 @@ _INSERT: Final = (
     "insert or ignore into policy_exception (id, rev, tenant, ends_at, state) values (?, ?, ?, ?, ?)"
 )
 _SWAP: Final = "update policy_exception set rev = ?, ends_at = ?, state = ? where id = ? and rev = ?"
+_FORGET: Final = (
+    "delete from policy_exception where id in (select id from policy_exception"
+    " where state ->> '$.expires_at' < ? order by state ->> '$.expires_at' limit ?)"
+)
 _NEWEST: Final = "~"
 """A string that sorts after every exception id."""
 
@@ -40,6 +44,9 @@ class SqliteExceptions(SqliteAccess):
 
     async def write_exception(self, exception: PolicyException, *, entry: HistoryEntry) -> bool:
         return await self._write(lambda db: _write(db, exception, entry))
+
+    async def forget_exceptions(self, *, before: float, limit: int) -> int:
+        return await self._write(lambda db: db.execute(_FORGET, (before, limit)).rowcount)
 
 
 def _find(db: sqlite3.Connection, query: ExceptionQuery) -> FoundExceptions:

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.store.sqlite.access import SqliteAccess
+from gateway.store.sqlite.archiving.archived_trail import SqliteArchivedTrail, count_sealed
+from gateway.store.sqlite.archiving.trail_mark import cut_entry, cut_seal
 from gateway.store.trail import TRAIL_KINDS, Stretch
 from observability.audit import ENTRIES_MAXIMUM, Seal
 
@@ -27,14 +28,14 @@ _ADD: Final = "insert or ignore into seal (number, state) values (?, ?)"
 _decode_seal = msgspec.json.Decoder(Seal).decode
 
 
-class SqliteTrail(SqliteAccess):
-    """Reads the audit trail from SQLite and keeps its seals (signed digests). Implements `KeepsTrail`."""
+class SqliteTrail(SqliteArchivedTrail):
+    """Reads the audit trail from SQLite and keeps its seals. Implements `KeepsTrail`, `ArchivesTrail`."""
 
     async def trail(self, *, after: int) -> Stretch:
         return await self._read(lambda db: _stretch(db, after))
 
     async def seals(self, *, after: int, limit: int) -> Sequence[Seal]:
-        rows = await self._read(lambda db: db.execute(_SEALS, (after, limit)).fetchall())
+        rows = await self._read(lambda db: db.execute(_SEALS, (max(after, cut_seal(db)), limit)).fetchall())
         return [_decode_seal(state) for (state,) in rows]
 
     async def last_seal(self) -> Seal | None:
@@ -42,14 +43,20 @@ class SqliteTrail(SqliteAccess):
         return None if row is None else _decode_seal(row[0])
 
     async def add_seal(self, seal: Seal) -> bool:
-        state = msgspec.json.encode(seal).decode()
-        return bool(await self._write(lambda db: db.execute(_ADD, (seal.number, state)).rowcount))
+        return await self._write(lambda db: _add(db, seal))
+
+
+def _add(db: sqlite3.Connection, seal: Seal) -> bool:
+    if not db.execute(_ADD, (seal.number, msgspec.json.encode(seal).decode())).rowcount:
+        return False
+    count_sealed(db, len(seal.entries))
+    return True
 
 
 def _stretch(db: sqlite3.Connection, after: int) -> Stretch:
     entries: dict[int, Mapping[str, Any]] = {}
-    last = after
-    for number, run, shard, kind, at, actor, detail, decision in db.execute(_SCAN, (after, SCANNED_MAXIMUM)):
+    last = max(after, cut_entry(db))
+    for number, run, shard, kind, at, actor, detail, decision in db.execute(_SCAN, (last, SCANNED_MAXIMUM)):
         last = number
         if kind not in TRAIL_KINDS:
             continue

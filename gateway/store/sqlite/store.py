@@ -30,7 +30,7 @@ from gateway.store.interface import (
 from gateway.store.sqlite import row_mapping, transactions
 from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.act_queries import find_acts
-from gateway.store.sqlite.archived_runs import SqliteRetention
+from gateway.store.sqlite.archiving.archived_runs import SqliteRetention
 from gateway.store.sqlite.backups.restored_mark import SqliteRestoredMark
 from gateway.store.sqlite.kept_decisions import SqliteDecisions
 from gateway.store.sqlite.kept_exceptions import SqliteExceptions

@@ -49,11 +49,16 @@ async def test_what_is_due_is_shown_and_a_dry_run_changes_nothing(
     expected: dict[str, Any] = {
         "runs_days": 30.0,
         "runs_maximum": None,
+        "audit_days": None,
+        "audit_maximum": None,
+        "behind_seconds": 0.0,
         "before": ENDED + 1 * DAY,
         "due": 1,
         "ended": 1,
         "oldest_finished_at": ENDED,
         "archived": 0,
+        "sealed_entries": 0,
+        "archived_trail": None,
         "passing": False,
     }
     assert shown.json() == tried.json() == expected

@@ -22,6 +22,7 @@ from gateway.core.history import (
     RunPhaseDetail,
     SubmissionDetail,
     TaskDetail,
+    TrailArchivedDetail,
     TransitionDetail,
     UnplaceableDetail,
     WorkflowDetail,
@@ -76,6 +77,7 @@ EXAMPLES: tuple[Detail, ...] = (
     ),
     RegionEventDetail(region="beijing"),
     RestoreDetail(backup_made_at=1.0, sha256="ab", last_seal=3, replaced_seal=None),
+    TrailArchivedDetail(file="f.jsonl.gz", first_seal=1, last_seal=3, last_seal_digest="ab", last_entry=9),
     PolicyDetail(sequence=7, revision="r7", decision_id="d1"),
 )
 """One example of each type of detail."""

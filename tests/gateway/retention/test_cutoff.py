@@ -5,8 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.ended_run_settings import RetentionSettings
-from gateway.retention.cutoff import DAY_SECONDS, archive_before
+from gateway.retention.cutoff import (
+    DAY_SECONDS,
+    archive_before,
+    seals_to_archive,
+    time_of_retention,
+    trail_is_due,
+)
 from gateway.store.rules import KEY_SECONDS
+from observability.audit import Seal
 
 NOW = 1_800_000_000.0
 
@@ -38,3 +45,49 @@ def test_no_key_outlives_its_run(days: float, last_kept: float, by_age: bool) ->
     before = archive_before(settings, now=NOW, last_kept=last_kept)
     assert before is not None
     assert before <= NOW - KEY_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("last", "elapsed", "expected"),
+    [
+        (None, 0.0, NOW),
+        (NOW - 60, 60.0, NOW),
+        (NOW - 61, 60.0, NOW),
+        (NOW - 4_000 * DAY_SECONDS, 0.0, NOW - 4_000 * DAY_SECONDS),
+        (NOW - 4_000 * DAY_SECONDS, 60.0, NOW - 4_000 * DAY_SECONDS + 120),
+        (NOW + 60, 60.0, NOW),
+    ],
+    ids=["new", "running", "late", "jumped", "catching up", "set back"],
+)
+def test_a_jump_of_the_clock_ages_nothing(last: float | None, elapsed: float, expected: float) -> None:
+    """Time counts while a gateway runs; what is behind catches up at twice the pace."""
+    assert time_of_retention(last, now=NOW, elapsed=elapsed) == expected
+
+
+def seals(*days_old: float) -> list[Seal]:
+    """Returns seals over ten entries each, as old as given."""
+    entries = tuple((number, "ab") for number in range(10))
+    return [Seal(number=1, before="", at=NOW - days * DAY_SECONDS, entries=entries) for days in days_old]
+
+
+@pytest.mark.parametrize(
+    ("settings", "ages", "entries", "expected"),
+    [
+        (RetentionSettings(), (900.0,), 10, 0),
+        (RetentionSettings(audit_days=30), (40.0, 31.0, 29.0), 30, 2),
+        (RetentionSettings(audit_days=30), (30.01,), 10, 0),
+        (RetentionSettings(audit_maximum=1000), (4.0, 3.0, 2.0), 1_100, 0),
+        (RetentionSettings(audit_maximum=1000), (4.0, 3.0, 2.0), 1_111, 3),
+        (RetentionSettings(audit_maximum=1000), (4.0,) * 20, 1_111, 12),
+        (RetentionSettings(audit_maximum=1000, audit_days=30), (31.0, 29.0), 20, 1),
+    ],
+    ids=["off", "age", "within the hour", "a few too many", "many", "many more", "both"],
+)
+def test_the_trail_goes_by_age_or_number(
+    settings: RetentionSettings, ages: tuple[float, ...], entries: int, expected: int
+) -> None:
+    """In files of an hour, or of a tenth: not one for each pass."""
+    found = seals(*ages)
+    due = trail_is_due(settings, found[0], now=NOW, entries=entries)
+    taken = seals_to_archive(settings, found, now=NOW, entries=entries) if due else []
+    assert len(taken) == expected

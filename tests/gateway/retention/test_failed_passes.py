@@ -10,7 +10,7 @@ import pytest
 from gateway.core.errors import Unavailable
 from gateway.retention import archive
 from gateway.retention.retention import TURN_KEY, Retention
-from gateway.store.sqlite import archived_runs
+from gateway.store.sqlite.archiving import archived_runs
 from gateway.store.sqlite.store import SqliteStore
 from tests.conformance.store_retention import ended_run
 from tests.conformance.store_values import DAY

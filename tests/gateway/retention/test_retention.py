@@ -182,3 +182,44 @@ async def test_acceptance_goes_on_while_runs_are_deleted(tmp_path: Path, store: 
         accepted += 1
     assert (await passing).runs == 40
     assert accepted >= 20, "several between any two writes of the pass"
+
+
+async def test_runs_with_large_documents_are_taken_out_one_at_a_time(
+    tmp_path: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To free the pages of twenty documents of megabytes in one commit holds acceptance up."""
+    monkeypatch.setattr(module, "BYTES_AT_ONCE", 3_000)
+    for number in range(4):
+        await ended_run(store, f"run-{number}")
+    larger = "update run set workflow = cast(json_object('a', printf('%.*c', 2000, 'x')) as blob)"
+    await store._write(lambda db: db.execute(larger))
+    groups = list[int]()
+
+    class Counting(FailingStore):
+        async def archive_runs(self, archived: Sequence[ArchivedRun]) -> Sequence[bool]:
+            groups.append(len(archived))
+            return await self._store.archive_runs(archived)
+
+    assert (await retention(Counting(store, "", after=0), tmp_path).make_pass()).runs == 4
+    assert groups == [1, 1, 1, 1]
+
+
+async def test_a_clock_that_jumps_at_the_start_archives_nothing(tmp_path: Path, store: SqliteStore) -> None:
+    """A machine that starts years ahead, with the store of yesterday."""
+    await ended_run(store, "run-1")
+    await retention(store, tmp_path, days_later=1).make_pass()
+    assert (await retention(store, tmp_path, days_later=4_000).make_pass()).runs == 0
+    assert await retention(store, tmp_path, days_later=4_000).seconds_behind() == 3_999 * DAY
+
+
+async def test_where_old_runs_are_is_forgotten_if_a_setting_says_so(
+    tmp_path: Path, store: SqliteStore
+) -> None:
+    """Their rows would be there for good."""
+    await ended_run(store, "run-1")
+    assert (await retention(store, tmp_path, archived_days=400).make_pass()).runs == 1
+    await store.keep_retention_time(ENDED + 432 * DAY)
+    await retention(store, tmp_path, days_later=432).make_pass()
+    assert await store.archived_run("run-1") is not None
+    await retention(store, tmp_path, days_later=432, archived_days=400).make_pass()
+    assert await store.archived_run("run-1") is None

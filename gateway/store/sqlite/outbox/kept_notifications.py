@@ -115,4 +115,6 @@ def _claim(
 
 def _end(db: sqlite3.Connection, identity: str, entry: HistoryEntry) -> None:
     db.execute(_END, (identity,))
-    db.execute(sql.INSERT_HISTORY, row_mapping.history_row(entry))
+    # An archived run has no history any more: nobody would read the entry, and nothing delete it.
+    if db.execute(sql.RUN_PHASE, (entry.run,)).fetchone() is not None:
+        db.execute(sql.INSERT_HISTORY, row_mapping.history_row(entry))

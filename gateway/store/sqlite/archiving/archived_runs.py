@@ -2,16 +2,19 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 from msgspec import structs
 
-from gateway.store.retention import ArchivedRun, RetentionCounts
+from gateway.store.retention import ArchivedRun, Purged, RetentionCounts
 from gateway.store.sqlite import row_mapping
 from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.access import SqliteAccess
+from gateway.store.sqlite.archiving.archived_trail import purge_trail
+from gateway.store.sqlite.archiving.deletion_budget import DeletionBudget
+from gateway.store.sqlite.archiving.trail_mark import cut_entry
 from gateway.store.trail import TRAIL_KINDS
 
 _TRAIL: Final = f"kind in ({', '.join(repr(kind.value) for kind in TRAIL_KINDS)})"
@@ -43,23 +46,28 @@ _DELETE_RUN: Final = (
 _FIND: Final = "select state from archived_run where id = ?"
 _TO_PURGE: Final = "select id from archived_run where purged = 0 limit 1"
 _PURGED: Final = "update archived_run set purged = 1 where id = ?"
-_DELETE_TASKS: Final = (
-    "delete from task_result where (run, shard, task) in"
-    " (select run, shard, task from task_result where run = ? limit ?)"
-)
-_DELETE_SHARDS: Final = (
-    "delete from shard where (run, idx) in (select run, idx from shard where run = ? limit ?)"
-)
+_TASKS: Final = "select shard, task, length(state) from task_result where run = ? limit ?"
+_DELETE_TASK: Final = "delete from task_result where run = ? and shard = ? and task = ?"
+_SHARDS: Final = "select idx, length(state) from shard where run = ? limit ?"
+_DELETE_SHARD: Final = "delete from shard where run = ? and idx = ?"
 # The newest entry stays: SQLite would give its number again, and the trail is sealed in the order of numbers.
 _HISTORY: Final = (
-    "select seq, detail ->> '$.decision_id' from audit"
-    f" where run = ? and not {_TRAIL} and seq < (select max(seq) from audit) order by seq limit ?"
+    "select seq, detail ->> '$.decision_id', length(detail) + coalesce((select length(state)"
+    " + coalesce(length(document), 0) from decision where decision.id = audit.detail ->> '$.decision_id'), 0)"
+    f" from audit where run = ? and (seq <= ? or not {_TRAIL}) and seq < (select max(seq) from audit)"
+    " order by seq limit ?"
 )
 _DELETE_HISTORY: Final = "delete from audit where seq = ?"
 # Those behind acceptance and acts are part of the audit trail.
 _DELETE_DECISION: Final = (
     "delete from decision where id = ? and not exists (select 1 from audit"
-    f" where run = ? and {_TRAIL} and detail ->> '$.decision_id' = decision.id)"
+    f" where run = ? and seq > ? and {_TRAIL} and detail ->> '$.decision_id' = decision.id)"
+)
+_TIME: Final = "select value from meta where name = 'retention_time'"
+_KEEP_TIME: Final = "insert or replace into meta values ('retention_time', ?)"
+_FORGET: Final = (
+    "delete from archived_run where id in (select id from archived_run indexed by archived_run_by_time"
+    " where purged = 1 and state ->> '$.archived_at' < ? order by state ->> '$.archived_at' limit ?)"
 )
 
 _decode = msgspec.json.Decoder(ArchivedRun).decode
@@ -87,8 +95,18 @@ class SqliteRetention(SqliteAccess):
         row = await self._read(lambda db: db.execute(_FIND, (run_id,)).fetchone())
         return None if row is None else _decode(row[0])
 
-    async def purge(self, *, limit: int) -> Mapping[str, int]:
-        return await self._write(lambda db: _purge(db, limit))
+    async def purge(self, *, limit: int, maximum_bytes: int) -> Purged:
+        return await self._write(lambda db: _purge(db, limit, maximum_bytes))
+
+    async def forget_archived(self, *, before: float, limit: int) -> int:
+        return await self._write(lambda db: db.execute(_FORGET, (before, limit)).rowcount)
+
+    async def retention_time(self) -> float | None:
+        row = await self._read(lambda db: db.execute(_TIME).fetchone())
+        return None if row is None else float(row[0])
+
+    async def keep_retention_time(self, at: float) -> None:
+        await self._write(lambda db: db.execute(_KEEP_TIME, (repr(at),)) and None, brief=True)
 
     async def retention_counts(self, *, before: float | None = None) -> RetentionCounts:
         ended, oldest, archived, due = await self._read(lambda db: db.execute(_COUNTS, (before,)).fetchone())
@@ -107,26 +125,33 @@ def _take_out(db: sqlite3.Connection, archived: ArchivedRun) -> bool:
     return True
 
 
-def _purge(db: sqlite3.Connection, limit: int) -> Mapping[str, int]:
+def _purge(db: sqlite3.Connection, limit: int, maximum_bytes: int) -> Purged:
     deleted: Counter[str] = Counter()
-    while deleted.total() < limit and (found := db.execute(_TO_PURGE).fetchone()):
-        if _purge_run(db, found[0], deleted, limit):
+    budget = DeletionBudget(rows=limit, bytes_=maximum_bytes)
+    cut = cut_entry(db)
+    while budget.rows and (found := db.execute(_TO_PURGE).fetchone()):
+        if _purge_run(db, found[0], cut, deleted, budget):
             db.execute(_PURGED, found)
-    return +deleted
+    more = not budget.rows or purge_trail(db, deleted, budget)
+    return Purged(rows=+deleted, more=more)
 
 
-def _purge_run(db: sqlite3.Connection, run: str, deleted: Counter[str], limit: int) -> bool:
-    """Deletes rows of an archived run and counts them, up to `limit`; returns whether none is left."""
-    for kind, statement in (("tasks", _DELETE_TASKS), ("shards", _DELETE_SHARDS)):
-        deleted[kind] += db.execute(statement, (run, limit - deleted.total())).rowcount
-    while deleted.total() < limit:
-        # An entry may take a decision with it.
-        several = max(1, (limit - deleted.total()) // 2)
-        entries = db.execute(_HISTORY, (run, several)).fetchall()
-        for seq, decision in entries:
-            deleted["history"] += db.execute(_DELETE_HISTORY, (seq,)).rowcount
-            if decision is not None:
-                deleted["decisions"] += db.execute(_DELETE_DECISION, (decision, run)).rowcount
-        if len(entries) < several:
-            return True
-    return False
+def _purge_run(
+    db: sqlite3.Connection, run: str, cut: int, deleted: Counter[str], budget: DeletionBudget
+) -> bool:
+    """Deletes rows of an archived run and counts them; returns whether none is left."""
+    for kind, find, delete in (("tasks", _TASKS, _DELETE_TASK), ("shards", _SHARDS, _DELETE_SHARD)):
+        # One more than there is room for, which shows that some are left.
+        rows = db.execute(find, (run, budget.rows + 1)).fetchall()
+        taken = [(run, *key) for key in budget.taken_from(rows)]
+        db.executemany(delete, taken)
+        deleted[kind] += len(taken)
+        if len(taken) < len(rows):
+            return False
+    entries = db.execute(_HISTORY, (run, cut, budget.rows + 1)).fetchall()
+    taken = list(budget.taken_from(entries))
+    for seq, decision in taken:
+        deleted["history"] += db.execute(_DELETE_HISTORY, (seq,)).rowcount
+        if decision is not None:
+            deleted["decisions"] += db.execute(_DELETE_DECISION, (decision, run, cut)).rowcount
+    return len(taken) == len(entries)
