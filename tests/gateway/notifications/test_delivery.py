@@ -132,12 +132,15 @@ async def test_nothing_leads_to_the_gateways_own_machine(
 
 async def test_a_receiver_that_hangs_delays_no_other(store: Store, httpserver: HTTPServer) -> None:
     """Not even one that is asked for a hundred messages at once."""
-    accepted = asyncio.Event()
+    accepted, hanging_calls = asyncio.Event(), set[asyncio.Task[Any] | None]()
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hanging_calls.add(asyncio.current_task())
         accepted.set()
         await reader.read()
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
     httpserver.expect_request("/hook").respond_with_data("ok")
     async with await asyncio.start_server(hang, "127.0.0.2", 0) as hanging:
@@ -155,6 +158,7 @@ async def test_a_receiver_that_hangs_delays_no_other(store: Store, httpserver: H
         for task in deliveries._sending.values():
             task.cancel()
         await asyncio.gather(*deliveries._sending.values(), return_exceptions=True)
+        await asyncio.gather(*filter(None, hanging_calls))
 
 
 def test_settings_that_cannot_be_used_stop_the_start(store: Store) -> None:
@@ -167,6 +171,8 @@ def test_settings_that_cannot_be_used_stop_the_start(store: Store) -> None:
 async def test_an_answer_that_never_begins_counts_as_a_try(store: Store) -> None:
     """Otherwise it would be tried for ever, and a receiver could hold a place as long as it likes."""
 
+    ended_calls = asyncio.Event()
+
     async def go_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         with suppress(ConnectionError):
@@ -174,10 +180,14 @@ async def test_an_answer_that_never_begins_counts_as_a_try(store: Store) -> None
                 writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 500)
                 await writer.drain()
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        ended_calls.set()
 
     async with await asyncio.start_server(go_on, "127.0.0.1", 0) as server:
         await ended(store, "run-1", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
         await sent(delivery(store, Clock(), tries=1))
+        await ended_calls.wait()
     ((kind, tries, reason),) = await told(store, "run-1")
     assert (kind, tries) == (HistoryKind.NOTIFICATION_FAILED, 1)
     assert "no answer began within" in reason
