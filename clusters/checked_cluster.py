@@ -4,13 +4,14 @@
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Final, Self, TypeVar
 
 from msgspec.json import Decoder
 
 from clusters.answer_checks import StreamChecks, check_status, checked_answers, within_bounds
 from clusters.errors import ClusterError
-from clusters.interface import ClusterAdapter, ListsWaits
+from clusters.interface import ClusterAdapter, ListsWaits, TimesLogs
 from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, ClusterStatus, Hello, LogChunk
 from clusters.task_waits import TaskWaits
 
@@ -65,8 +66,37 @@ class CheckedCluster:
 
     async def logs(
         self, attempt: AttemptId, task: str, *, offset: int, follow: bool
+    ) -> AsyncGenerator[LogChunk, None]:
+        chunks = self._checked_chunks(self.adapter.logs(attempt, task, offset=offset, follow=follow), offset)
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                yield chunk
+
+    async def timed_logs(
+        self, attempt: AttemptId, task: str, *, offset: int, follow: bool
     ) -> AsyncIterator[LogChunk]:
-        chunks, last = self.adapter.logs(attempt, task, offset=offset, follow=follow), offset
+        """Yields the chunks of a log with the times of their writing, as far as these are known."""
+        begun = False
+        if isinstance(self.adapter, TimesLogs):
+            timed = self.adapter.timed_logs(attempt, task, offset=offset, follow=follow)
+            try:
+                async with aclosing(self._checked_chunks(timed, offset)) as chunks:
+                    async for chunk in chunks:
+                        begun = True
+                        yield chunk
+                return
+            except ClusterError as error:
+                # A cluster of an earlier version does not know the call, and says the same of it as of a log.
+                if begun or error.reason != "NotFound":
+                    raise
+        async with aclosing(self.logs(attempt, task, offset=offset, follow=follow)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _checked_chunks(
+        self, chunks: AsyncIterator[LogChunk], last: int
+    ) -> AsyncGenerator[LogChunk, None]:
+        """Yields the chunks of a log that is read from byte `last` on, checked."""
         try:
             async for chunk in chunks:
                 checked = self._read(chunk, CHUNK)

@@ -53,6 +53,28 @@ class ListsWaits(Protocol):
         ...
 
 
+class ReadLog(Protocol):
+    """The form of the two methods that read a log, `ClusterAdapter.logs` and `TimesLogs.timed_logs`."""
+
+    def __call__(
+        self, attempt: AttemptId, task: str, *, offset: int, follow: bool
+    ) -> AsyncIterator[LogChunk]: ...
+
+
+@runtime_checkable
+class TimesLogs(Protocol):
+    """The protocol (interface) of an adapter whose cluster says when a task's log was written."""
+
+    def timed_logs(
+        self, attempt: AttemptId, task: str, *, offset: int, follow: bool
+    ) -> AsyncIterator[LogChunk]:
+        """Yields the same as `logs`, in pieces that have the time of their writing where that is known.
+
+        Raises `ClusterError` as `logs` does, and `NotFound` also where the cluster is too old to say.
+        """
+        ...
+
+
 class ClusterAdapter(Protocol):
     """The protocol (interface) of an adapter, through which the gateway calls one cluster.
 

@@ -271,8 +271,10 @@ ClusterEvent: TypeAlias = Hello | Beat | LeaseAsked | JournalledEvent
 """The events that a stream carries, journalled or not."""
 
 
-class LogChunk(Struct, frozen=True, kw_only=True):
+class LogChunk(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A piece of a task's log, with text: bytes that are not UTF-8 are replaced. `offset` is its end."""
 
     text: Annotated[str, Meta(min_length=1, max_length=1_048_576)]
     offset: Count
+    written_at: WallTime | None = None
+    """When it was written, by the cluster's clock, where that was asked for and is known."""

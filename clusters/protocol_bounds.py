@@ -16,6 +16,7 @@ No retry limit is near it.
 
 SLOTS_MAXIMUM: Final = 1_000_000
 CPU_MAXIMUM: Final = 1e9
+WALL_TIME_MAXIMUM: Final = 253_402_300_799
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
 """The type of a name or id that a cluster gives: of a region, journal, boot, run, task or executor."""
@@ -35,5 +36,5 @@ Processors: TypeAlias = Annotated[float, Meta(ge=0, le=CPU_MAXIMUM)]
 """The type of a number of processors."""
 Uptime: TypeAlias = Annotated[float, Meta(ge=0, le=1e10)]
 """The type of a time in seconds on a cluster's monotonic clock since its boot."""
-WallTime: TypeAlias = Annotated[float, Meta(ge=0, le=253_402_300_799)]
+WallTime: TypeAlias = Annotated[float, Meta(ge=0, le=WALL_TIME_MAXIMUM)]
 """The type of a time in seconds since 1970, up to the end of the year 9999, the last in dates."""

@@ -41,7 +41,7 @@ COMMANDS: Final = (
     ("describe", "gateway.cli.runs.describe:describe", RUNS, "Show one run: its shards and tasks."),
     ("watch", "gateway.cli.runs.watch:watch", RUNS, "Follow a run to its end."),
     ("explain", "gateway.cli.runs.explain:explain", RUNS, "Tell why a run went the way it went."),
-    ("logs", "gateway.cli.runs.logs:logs", RUNS, "Print a task's output, control characters included."),
+    ("logs", "gateway.cli.logs.logs:logs", RUNS, "Print a task's output, control characters included."),
     ("cancel", "gateway.cli.runs.cancel:cancel", RUNS, "Cancel a run."),
     ("retry", "gateway.cli.runs.retry:retry", RUNS, "Open a failed or cancelled run again."),
     ("apply", "gateway.cli.releases.releases:apply", RUNS, "Store a new version of a named workflow."),

@@ -32,19 +32,13 @@ from clusters.embedded.scheduling.scheduler_step import RecoveredState, Step
 from clusters.embedded.secrets.providers import SecretProvider
 from clusters.embedded.secrets.secret_files import remove_all_secrets
 from clusters.embedded.storage.journal import open_journal
+from clusters.embedded.storage.log_recorder import LogRecorder
+from clusters.embedded.storage.log_times import LogTimes
 from clusters.embedded.storage.state_folder import KINDS, StateFolder
 from clusters.embedded.storage.task_logs import read_log
 from clusters.embedded.task_runner import TaskRunner, span_of_try
 from clusters.errors import ClusterError
-from clusters.protocol import (
-    AttemptId,
-    Batch,
-    BatchAnswers,
-    ClusterEvent,
-    ClusterStatus,
-    Hello,
-    LogChunk,
-)
+from clusters.protocol import AttemptId, Batch, BatchAnswers, ClusterEvent, ClusterStatus, Hello, LogChunk
 from clusters.task_waits import TaskWaits
 from observability.cluster_metrics import ClusterMetrics
 from observability.disk_room import show_disk
@@ -104,13 +98,20 @@ class ClusterNode:
             executors, registered = await start_executors(stack, context, settings)
             validator = await stack.enter_async_context(OutputValidator())
             secrets = SecretProvider(self._settings.secrets)
+            declared = declare(registered)
             self._task_runner = TaskRunner(
-                self._state_folder, executors, self._record_outcome, validator, secrets
+                self._state_folder,
+                executors,
+                self._record_outcome,
+                validator,
+                secrets,
+                recorder=await stack.enter_async_context(LogRecorder()),
+                waiting=declared.waiting,
             )
             evaluator = await stack.enter_async_context(
                 ConditionEvaluator(budget_seconds=self._settings.condition_seconds, maximum_waiting=WAITING)
             )
-            self._build(recovered, evaluator, declare(registered), isolation_of(executors))
+            self._build(recovered, evaluator, declared, isolation_of(executors))
             self._evaluator = evaluator
             self.committer = asyncio.create_task(self._commits.run(), name="commit")
             self._collecting = asyncio.create_task(self.garbage_collector.run(), name="collect garbage")
@@ -235,15 +236,25 @@ class ClusterNode:
     async def waits(self, attempt: AttemptId) -> TaskWaits:
         return self._scheduler.waiting.of(attempt, self._uptime())
 
-    async def logs(
+    def logs(self, attempt: AttemptId, task: str, *, offset: int, follow: bool) -> AsyncIterator[LogChunk]:
+        return self._read_log(attempt, task, offset, follow=follow, timed=False)
+
+    def timed_logs(
         self, attempt: AttemptId, task: str, *, offset: int, follow: bool
     ) -> AsyncIterator[LogChunk]:
+        return self._read_log(attempt, task, offset, follow=follow, timed=True)
+
+    def _read_log(
+        self, attempt: AttemptId, task: str, offset: int, *, follow: bool, timed: bool
+    ) -> AsyncIterator[LogChunk]:
         path = self._state_folder.task_folders(attempt, task).log
-        unfinished = self._scheduler.waiting.is_unfinished
-        async for chunk in read_log(
-            path, offset=offset, is_running=lambda: follow and unfinished(attempt, task)
-        ):
-            yield chunk
+        return read_log(
+            path,
+            offset=offset,
+            follow=follow,
+            is_unfinished=lambda: self._scheduler.waiting.is_unfinished(attempt, task),
+            times=LogTimes(path) if timed else None,
+        )
 
     # Actions
 

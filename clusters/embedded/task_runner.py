@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from loguru import logger
@@ -13,6 +14,7 @@ from clusters.embedded.executors.run_lease import RunLease
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.secrets.execution import execute_with_secrets
 from clusters.embedded.secrets.providers import SecretProvider
+from clusters.embedded.storage.log_recorder import LogRecorder
 from clusters.embedded.storage.state_folder import StateFolder
 from clusters.protocol import AttemptId
 from observability.spans.builders import try_span
@@ -54,6 +56,7 @@ class TaskRunner:
     """Starts and kills the task executions (tries) of a cluster, and keeps their attempts' run-leases.
 
     `report` is called once for each try, when none of its processes is left, with the seconds that it took.
+    Tasks of the types in `waiting` write no log whose times would be recorded.
     """
 
     def __init__(
@@ -63,9 +66,13 @@ class TaskRunner:
         report: Callable[[Launch, Outcome, float], None],
         validator: OutputValidator,
         secrets: SecretProvider,
+        *,
+        recorder: LogRecorder,
+        waiting: Container[str] = (),
     ) -> None:
         self._state_folder, self._executors, self._report = state_folder, executors, report
         self._validator, self._secrets = validator, secrets
+        self._recorder, self._waiting = recorder, waiting
         self._running: dict[tuple[AttemptId, str], asyncio.Task[Outcome]] = {}
         self._leases: dict[AttemptId, RunLease] = {}
         self._evicted: dict[AttemptId, str] = {}
@@ -170,9 +177,11 @@ class TaskRunner:
         # It may have ended while the step waited to be journalled.
         if lease is not None and lease.expires_at <= time.monotonic():
             return Outcome(succeeded=False, killed=True, reason="its lease has ended")
+        waits = launch.task.type in self._waiting
         try:
-            async with asyncio.timeout(launch.task.timeout_seconds):
-                outcome = await execute_with_secrets(executor, launch, folders, lease, self._secrets)
+            with nullcontext() if waits else self._recorder.watched(folders.log):
+                async with asyncio.timeout(launch.task.timeout_seconds):
+                    outcome = await execute_with_secrets(executor, launch, folders, lease, self._secrets)
         except TimeoutError:
             reason = f"timed out after {launch.task.timeout_seconds:g} s"
             return Outcome(succeeded=False, timed_out=True, reason=reason)

@@ -13,7 +13,7 @@ from gateway.api.http.descriptions import EVENTS, HEADERS, JSON, REQUESTS, SUCCE
 from gateway.api.http.problems import Problem
 from gateway.api.http.resource import Operation
 from gateway.api.http.responses import JsonResponse
-from gateway.api.logs import LogLine
+from gateway.api.logs.lines import LogLine
 from gateway.api.policy.exceptions import ExceptionPage, ExceptionRecord, ExceptionRequest
 from gateway.api.policy.views import BundleDetail, BundleList, BundleView, StepResult
 from gateway.api.query_parameters import QUERY, REQUIRED, TEXT

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.api.logs import OFFSET_MAXIMUM
+from gateway.api.logs.task_log import NUMBER_MAXIMUM
 from gateway.api.records.audit import SINCE_MAXIMUM
 from gateway.core.decision import Action
 from gateway.core.history import ACTS
@@ -24,8 +24,8 @@ QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
     "kind": {"type": "array", "items": {"type": "string", "enum": list(ACTS)}},
     "label": {"type": "array", "items": {"type": "string", "pattern": "^[^=]+="}},
     "limit": {"type": "integer", "minimum": 1, "default": 50},
-    "attempt": {"type": "integer", "minimum": 1, "maximum": OFFSET_MAXIMUM},
-    "offset": {"type": "integer", "minimum": 0, "maximum": OFFSET_MAXIMUM, "default": 0},
+    "attempt": {"type": "integer", "minimum": 1, "maximum": NUMBER_MAXIMUM},
+    "offset": {"type": "integer", "minimum": 0, "maximum": NUMBER_MAXIMUM, "default": 0},
     "outputs": FLAG,
     "phase": {"type": "string", "enum": list(RunPhase)},
     "inputs": FLAG,
@@ -38,8 +38,10 @@ QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
     "since": {"type": "integer", "minimum": 0, "maximum": SINCE_MAXIMUM, "default": 0},
     "source": TEXT,
     "subject": TEXT,
+    "tail": {"type": "integer", "minimum": 0, "maximum": NUMBER_MAXIMUM},
     "task": TEXT,
     "tenant": TEXT,
+    "timestamps": FLAG,
 }
 """The schema of each query parameter, by parameter name."""
 REQUIRED: Final = frozenset({"task"})

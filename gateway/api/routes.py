@@ -13,7 +13,7 @@ from gateway.api.http.call import Call
 from gateway.api.http.resource import Operation, Resource, UnknownPath
 from gateway.api.http.responses import encode_json
 from gateway.api.http.services import Services
-from gateway.api.logs import logs
+from gateway.api.logs.task_log import logs
 from gateway.api.openapi import openapi_document, workflow_schema
 from gateway.api.policy.bundles import (
     activate,
@@ -59,7 +59,7 @@ DECISIONS_QUERY: Final = frozenset(
     {"action", "inputs", "refused", "rule", "run", "since", "subject", "tenant", "limit", "continue"}
 )
 EXCEPTIONS_QUERY: Final = frozenset({"ended", "tenant", "limit", "continue"})
-LOGS_QUERY: Final = frozenset({"task", "shard", "attempt", "follow", "offset"})
+LOGS_QUERY: Final = frozenset({"task", "shard", "attempt", "follow", "offset", "since", "tail", "timestamps"})
 
 
 async def openapi(_: Call) -> Response:

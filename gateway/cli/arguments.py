@@ -1,9 +1,17 @@
 """The command-line options and arguments that several commands share, with their help texts."""
 
+import re
+import time
+from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import Parameter
+
+from gateway.cli.errors import CliError, Exit
+
+UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+"""The seconds of each unit in which a time ago is written."""
 
 
 class Format(StrEnum):
@@ -24,7 +32,10 @@ RunId = Annotated[
 ]
 RunIds = Annotated[str, Parameter(help="More runs, each in the same way.")]
 Since = Annotated[
-    str | None, Parameter(help="Only what is not older: 90s, 30m, 2h, 7d, or seconds since 1970.")
+    str | None,
+    Parameter(
+        help="Only what is not older: 90s, 30m, 2h, 7d, 2026-01-31T09:00Z, or a number: seconds since 1970."
+    ),
 ]
 Limit = Annotated[int, Parameter(help="So many at most.")]
 Continued = Annotated[
@@ -47,3 +58,20 @@ Token = Annotated[
         help="A bearer token. Default: a development token, where there is such a gateway.",
     ),
 ]
+
+
+def parse_since(text: str) -> int:
+    """Converts the option `--since` to seconds since 1970: a time ago, such as `2h`, such seconds, or a date.
+
+    A date without an offset from UTC is one of this machine's time zone. Raises `CliError` for other text.
+    """
+    if found := re.fullmatch(r"([0-9]{1,11})([smhd]?)", text):
+        number = int(found[1])
+        return max(0, int(time.time()) - number * UNITS[found[2]]) if found[2] else number
+    try:
+        return max(0, int(datetime.fromisoformat(text).timestamp()))
+    except (ValueError, OverflowError, OSError):
+        pass
+    raise CliError(
+        f"--since is a time like 90s, 30m, 2h, 7d or 2026-01-31T09:00Z, not {text!r}", code=Exit.USAGE
+    )

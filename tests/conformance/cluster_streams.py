@@ -5,9 +5,10 @@ import asyncio
 import pytest
 from msgspec import structs
 
+from clusters.checked_cluster import CheckedCluster
 from clusters.errors import ClusterError
 from clusters.features import AFTER_FAILURE
-from clusters.interface import ClusterAdapter
+from clusters.interface import ClusterAdapter, TimesLogs
 from clusters.protocol import (
     AttemptEnded,
     AttemptEndKind,
@@ -197,6 +198,24 @@ class LogConformance(CheckedAdapter):
         assert "".join(chunk.text for chunk in chunks) == "one\ntwo\n"
         assert chunks[-1].offset == 8
         assert "".join(rest) == "two\n"
+
+    async def test_timed_logs_say_when_each_line_was_written(self, adapter: ClusterAdapter) -> None:
+        """The same text, in pieces whose times only grow; a log that is not there is no log at any time."""
+        if not isinstance(adapter, TimesLogs):
+            pytest.skip("this cluster does not say when logs were written")
+        cluster = CheckedCluster(adapter, region="beijing")
+        command = ["sh", "-c", "echo one; sleep 1; echo two"]
+        await create(cluster, attempt(), TaskSpec(name="a", type="process", run={"command": command}))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            for follow in (True, False):
+                chunks = [
+                    chunk async for chunk in cluster.timed_logs(attempt(), "a", offset=0, follow=follow)
+                ]
+                times = [chunk.written_at or 0.0 for chunk in chunks]
+                assert [chunk.text for chunk in chunks] == ["one\n", "two\n"]
+                assert times[1] - times[0] > 0.5
+        with pytest.raises(ClusterError, match="NotFound"):
+            await anext(cluster.timed_logs(attempt("nowhere"), "a", offset=0, follow=True))
 
     async def test_a_missing_log_is_not_found(self, cluster: ClusterAdapter) -> None:
         """The reason is `NotFound`: it must not count as a failure of the region."""

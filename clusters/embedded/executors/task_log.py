@@ -4,7 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from clusters.embedded.storage.task_logs import open_regular
+from clusters.embedded.storage.regular_files import open_regular
 
 
 def append_to_log(log: Path, text: str) -> None:

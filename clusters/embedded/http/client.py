@@ -77,10 +77,20 @@ class EmbeddedCluster:
         return self._transport.lines(Purpose.STREAM, "/v1/watch", EVENT, asked)
 
     def logs(self, attempt: AttemptId, task: str, *, offset: int, follow: bool) -> AsyncIterator[LogChunk]:
+        return self._log("/v1/logs", attempt, task, offset, follow=follow)
+
+    def timed_logs(
+        self, attempt: AttemptId, task: str, *, offset: int, follow: bool
+    ) -> AsyncIterator[LogChunk]:
+        return self._log("/v1/timed-logs", attempt, task, offset, follow=follow)
+
+    def _log(
+        self, path: str, attempt: AttemptId, task: str, offset: int, *, follow: bool
+    ) -> AsyncIterator[LogChunk]:
         where = {"run": attempt.run, "shard": str(attempt.shard), "epoch": str(attempt.epoch), "task": task}
         return self._transport.lines(
             Purpose.FOLLOW if follow else Purpose.LOGS,
-            "/v1/logs",
+            path,
             CHUNK,
             {**where, "offset": str(offset), "follow": str(follow).lower()},
         )

@@ -6,6 +6,7 @@ The other end is `clusters/embedded/http/client.py`.
     GET  /v1/attempts  -> Hello
     GET  /v1/watch     ?cursor=&incarnation=  -> a line of JSON for each event
     GET  /v1/logs      ?run=&shard=&epoch=&task=&offset=&follow=  -> a line of JSON for each chunk
+    GET  /v1/timed-logs  as /v1/logs, each chunk with the time of its writing
     GET  /v1/waits     ?run=&shard=&epoch=  -> TaskWaits
     GET  /livez        for every client that TLS lets in
 
@@ -29,7 +30,7 @@ from starlette.routing import Route
 from clusters.embedded.http.ndjson import NdjsonResponse
 from clusters.embedded.ownership import Owner
 from clusters.errors import STATUS, ClusterError
-from clusters.interface import ClusterAdapter, ListsWaits
+from clusters.interface import ClusterAdapter, ListsWaits, ReadLog, TimesLogs
 from clusters.protocol import AttemptId, Batch
 from clusters.transport import STORE_HEADER
 from waypost.json_pointer import FieldError, located
@@ -108,6 +109,7 @@ def application(
             Route("/v1/attempts", endpoints.claimed(endpoints.attempts)),
             Route("/v1/watch", endpoints.claimed(endpoints.watch)),
             Route("/v1/logs", endpoints.claimed(endpoints.logs)),
+            Route("/v1/timed-logs", endpoints.claimed(endpoints.timed_logs)),
             Route("/v1/waits", endpoints.claimed(endpoints.waits)),
             Route("/livez", _livez),
         ],
@@ -155,9 +157,17 @@ class _Endpoints:
         return await NdjsonResponse(events, closing=request.state.closing).begin()
 
     async def logs(self, request: Request) -> Response:
+        return await self._log(request, self._adapter.logs)
+
+    async def timed_logs(self, request: Request) -> Response:
+        if not isinstance(self._adapter, TimesLogs):
+            raise ClusterError("NotFound", "this cluster does not time its logs", retryable=False)
+        return await self._log(request, self._adapter.timed_logs)
+
+    async def _log(self, request: Request, read: ReadLog) -> Response:
         query = _query(request, LogQuery)
         attempt = AttemptId(run=query.run, shard=query.shard, epoch=query.epoch)
-        chunks = self._adapter.logs(attempt, query.task, offset=query.offset, follow=query.follow)
+        chunks = read(attempt, query.task, offset=query.offset, follow=query.follow)
         response = NdjsonResponse(chunks, closing=request.state.closing, quiet_seconds=QUIET_SECONDS)
         return await response.begin()
 

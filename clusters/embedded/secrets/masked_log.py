@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from clusters.embedded.secrets.mask import Mask, MaskedStream
-from clusters.embedded.storage.task_logs import open_regular
+from clusters.embedded.storage.regular_files import open_regular
 
 PIECE_BYTES: Final = 65_536
 LAST_PIECES: Final = 16

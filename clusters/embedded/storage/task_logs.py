@@ -2,14 +2,16 @@
 
 import asyncio
 import codecs
-import errno
 import os
-import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from clusters.embedded.storage.log_times import LogTimes, record_cut
+from clusters.embedded.storage.regular_files import open_regular
 from clusters.errors import ClusterError
 from clusters.protocol import LogChunk
+from clusters.protocol_bounds import WALL_TIME_MAXIMUM
 
 CHUNK_BYTES = 64 * 1024
 POLL_SECONDS = 0.2
@@ -21,58 +23,63 @@ TAIL_BYTES = 7 * 1_048_576
 CUT = b"\n[waypost: the log grew too long, what was here is cut]\n"
 
 
-async def read_log(path: Path, *, offset: int, is_running: Callable[[], bool]) -> AsyncIterator[LogChunk]:
-    """Yields a task's log from byte `offset` to its end, and, while `is_running()`, what is appended.
+class Piece(NamedTuple):
+    """A piece of a log: where it begins, and its parts, each with the time of its writing if known."""
 
-    No character is split between two chunks; bytes that are not UTF-8 are shown as U+FFFD. Raises
-    `ClusterError` with the reason `NotFound` where there is no log and none will come.
+    begin: int
+    parts: Sequence[tuple[bytes, float | None]]
+
+
+async def read_log(
+    path: Path, *, offset: int, follow: bool, is_unfinished: Callable[[], bool], times: LogTimes | None = None
+) -> AsyncIterator[LogChunk]:
+    """Yields a task's log from byte `offset` to its end; with `follow` also what an unfinished task appends.
+
+    No character is split between two chunks; bytes that are not UTF-8 are shown as U+FFFD. With `times` each
+    chunk has the time at which it was written, if that is known. Raises `ClusterError` with the reason
+    `NotFound` where there is no log and none will come.
     """
     loop = asyncio.get_running_loop()
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     while True:
         # Asked before the file is read: what the task wrote before its end is then in this last read.
-        last = not is_running()
-        found = await loop.run_in_executor(None, _read_piece, path, offset)
+        unfinished = is_unfinished()
+        last = not (follow and unfinished)
+        found = await loop.run_in_executor(None, _read_piece, path, offset, times, unfinished)
         if found is None and last:
             raise ClusterError("NotFound", "no log of that task is here", retryable=False)
-        begin, piece = found or (offset, b"")
-        offset = begin + len(piece)
-        text = decoder.decode(piece, final=last and not piece)
-        if text:
-            # The offset of a whole character: the decoder holds back the bytes of one that is not complete.
-            yield LogChunk(text=text, offset=offset - len(decoder.getstate()[0]))
-        if not piece and last:
+        begin, parts = found or (offset, ())
+        offset, ended = begin, last and not parts and not unfinished
+        for part, written_at in (*parts, (b"", None)) if ended else parts:
+            offset += len(part)
+            if text := decoder.decode(part, final=ended):
+                # The offset of a whole character: the decoder holds back the bytes of an incomplete one.
+                held = len(decoder.getstate()[0])
+                yield LogChunk(text=text, offset=offset - held, written_at=written_at)
+        if not parts and last:
             return
-        if not piece:
+        if not parts:
             await asyncio.sleep(POLL_SECONDS)
 
 
-def _read_piece(path: Path, offset: int) -> tuple[int, bytes] | None:
-    """Reads up to `CHUNK_BYTES` of a log from `offset`; returns the first byte's position, and the bytes.
+def _read_piece(path: Path, offset: int, times: LogTimes | None, unfinished: bool) -> Piece | None:
+    """Reads up to `CHUNK_BYTES` of a log from `offset`; returns None where there is no log.
 
-    Returns None where there is no log. The position is the end of the file where that is before `offset`: the
-    log was shortened meanwhile.
+    The piece begins at the end of the file where that is before `offset`: the log was shortened meanwhile.
     """
     try:
         with open(open_regular(path, os.O_RDONLY), "rb") as file:
-            begin = min(offset, os.fstat(file.fileno()).st_size)
+            found = os.fstat(file.fileno())
+            begin = min(offset, found.st_size)
             file.seek(begin)
-            return begin, file.read(CHUNK_BYTES)
+            piece = file.read(CHUNK_BYTES)
     except OSError:
         return None
-
-
-def open_regular(path: Path, flags: int) -> int:
-    """Opens a regular file and returns its descriptor; refuses links and pipes. Raises `OSError`.
-
-    A task may have put anything at `path`: a link may lead to a file that only the cluster may read, and a
-    pipe would block until somebody writes to it.
-    """
-    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "its log is no regular file")
-    return descriptor
+    if times is None or not piece:
+        return Piece(begin, ((piece, None),) if piece else ())
+    times.refresh()
+    newest = min(max(found.st_mtime, 0.0), WALL_TIME_MAXIMUM)
+    return Piece(begin, tuple(times.parts(begin, piece, newest=newest, growing=unfinished)))
 
 
 def shorten(path: Path) -> None:
@@ -90,3 +97,4 @@ def shorten(path: Path) -> None:
         file.truncate(HEAD_BYTES)
         file.seek(HEAD_BYTES)
         file.write(CUT + tail)
+    record_cut(path, begin=HEAD_BYTES, end=size - TAIL_BYTES, inserted=len(CUT))

@@ -6,11 +6,10 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from gateway.cli.arguments import Continued, Format, Limit, Output, Quiet, Token, Url
+from gateway.cli.arguments import UNITS, Continued, Format, Limit, Output, Quiet, Token, Url
 from gateway.cli.client import api_path, connect, read_answer, read_pages
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import colored, command, console, print_more, print_value, table
-from gateway.cli.records.audit import UNITS
 
 app = App(name="exceptions", help="Exceptions from soft rules: ask for them, approve and revoke them.")
 ExceptionId = Annotated[str, Parameter(help="Its id, as the list shows it.")]

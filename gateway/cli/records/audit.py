@@ -1,14 +1,13 @@
 """`waypost audit`: lists the audited actions of users and operators, a page at a time."""
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import httpx
 from cyclopts import App, Parameter
 
-from gateway.cli.arguments import Continued, Format, Limit, Output, Since, Token, Url
+from gateway.cli.arguments import Continued, Format, Limit, Output, Since, Token, Url, parse_since
 from gateway.cli.client import api_path, connect, read_pages
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, format_time, print_more, print_names, print_value, table
@@ -21,7 +20,6 @@ app.command(audit_trail.key)
 app.command(audit_trail.export)
 app.command(audit_trail.check, name="verify")
 WHOLE_ID: Final = re.compile(r"[0-9a-f]{28}")
-UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 @app.command(name="list")
@@ -124,16 +122,3 @@ def _details(detail: Mapping[str, Any]) -> str | None:
         f"ticket {detail['ticket']}" if "ticket" in detail else "",
     ]
     return ", ".join(filter(None, facts)) or None
-
-
-def parse_since(text: str) -> int:
-    """Converts the option `--since` to seconds since 1970: a time ago, such as `2h`, or such seconds.
-
-    Raises `CliError` for any other text.
-    """
-    found = re.fullmatch(r"([0-9]{1,11})([smhd]?)", text)
-    if found is None:
-        raise CliError(f"--since is a time like 90s, 30m, 2h or 7d, not {text!r}", code=Exit.USAGE)
-    if not found[2]:
-        return int(found[1])
-    return max(0, int(time.time()) - int(found[1]) * UNITS[found[2]])

@@ -9,11 +9,10 @@ import httpx
 import msgspec
 from cyclopts import App, Parameter
 
-from gateway.cli.arguments import Continued, Format, Limit, Output, Quiet, Since, Token, Url
+from gateway.cli.arguments import Continued, Format, Limit, Output, Quiet, Since, Token, Url, parse_since
 from gateway.cli.client import api_path, connect, read_answer, read_pages
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import command, console, format_time, print_more, print_names, print_value, table
-from gateway.cli.records.audit import parse_since
 
 app = App(name="decisions", help="What policy decided, about whom and why.")
 

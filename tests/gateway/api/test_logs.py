@@ -167,6 +167,9 @@ async def test_a_region_that_cannot_be_read_is_a_status(
         ("task=a&shard=2", 400),
         ("task=a&follow=yes", 400),
         ("task=a&offset=-1", 400),
+        ("task=a&tail=-1", 400),
+        ("task=a&since=10m", 400),
+        ("task=a&timestamps=1", 400),
     ],
 )
 async def test_a_question_that_makes_no_sense_is_refused(

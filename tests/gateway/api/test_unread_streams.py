@@ -11,10 +11,10 @@ from msgspec import structs
 
 from clusters.errors import ClusterError
 from clusters.protocol import AttemptId, LogChunk
-from gateway.api import logs
 from gateway.api.http import call, responses
 from gateway.api.http.services import Services
-from gateway.api.logs import FOLLOWERS
+from gateway.api.logs import reading, task_log
+from gateway.api.logs.reading import FOLLOWERS
 from gateway.api.routes import api
 from gateway.core.history import HistoryKind
 from gateway.core.run import TaskRow
@@ -213,7 +213,7 @@ async def test_a_region_that_sends_a_log_in_tiny_pieces_fills_no_memory(
         )
 
     assert whole.text == "y" * 3_000
-    assert region.reads == [logs.WINDOW_CHUNKS, logs.WINDOW_CHUNKS, 3_000 - 2 * logs.WINDOW_CHUNKS]
+    assert region.reads == [reading.WINDOW_CHUNKS, reading.WINDOW_CHUNKS, 3_000 - 2 * reading.WINDOW_CHUNKS]
 
 
 class ShortTokens(Door):
@@ -230,7 +230,7 @@ class ShortTokens(Door):
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch, reads: bool) -> None:
     """Shortens the waits at the beginning and at the end of a stream."""
-    monkeypatch.setattr(logs, "FIRST_SECONDS", 0.1)
+    monkeypatch.setattr(task_log, "FIRST_SECONDS", 0.1)
     monkeypatch.setattr(call, "STREAM_SECONDS_MINIMUM", 0.1)
     if not reads:
         monkeypatch.setattr(responses, "END_SECONDS", 0.1)

@@ -11,13 +11,13 @@ from werkzeug import Request, Response
 
 from gateway.cli.client import api_path, connect
 from gateway.cli.errors import CliError, Exit
+from gateway.cli.logs.logs import logs
 from gateway.cli.regions.cordon import cordon
 from gateway.cli.regions.listing import regions
 from gateway.cli.runs.cancel import cancel
 from gateway.cli.runs.describe import describe
 from gateway.cli.runs.explain import explain
 from gateway.cli.runs.listing import runs
-from gateway.cli.runs.logs import logs
 from gateway.cli.runs.retry import retry
 from gateway.cli.runs.watch import watch
 from waypost.pki import authority

@@ -9,7 +9,7 @@ from typing import Final
 
 from clusters.embedded.executors.log_limits import is_too_long, shorten_log
 from clusters.embedded.secrets.mask import Mask, MaskedStream
-from clusters.embedded.storage.task_logs import open_regular
+from clusters.embedded.storage.regular_files import open_regular
 
 HEADER_BYTES: Final = 8
 """The bytes before each piece: the stream's number, three zeros, and the length of the piece."""

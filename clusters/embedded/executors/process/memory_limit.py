@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from clusters.embedded.executors.process.process_spec import ProcessSpec
-from clusters.embedded.storage.task_logs import open_regular
+from clusters.embedded.storage.regular_files import open_regular
 
 LIMITER: Final = 'ulimit -d "$1" && shift && exec /usr/bin/env -u PWD -u OLDPWD -u SHLVL -- "$@"'
 """The shell script that limits its own data segment and then executes the command.

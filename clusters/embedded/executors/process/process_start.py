@@ -16,7 +16,7 @@ from clusters.embedded.executors.process.program_check import check_program
 from clusters.embedded.executors.process.sandbox.call_filter import FILTER
 from clusters.embedded.executors.process.sandbox.confinement import Confinement
 from clusters.embedded.executors.process.watchdog_client import AWAITED_CHILDREN
-from clusters.embedded.storage.task_logs import open_regular
+from clusters.embedded.storage.regular_files import open_regular
 
 
 class Program(Struct, frozen=True, kw_only=True):

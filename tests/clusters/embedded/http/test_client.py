@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from clusters.checked_cluster import CheckedCluster
 from clusters.embedded.http.client import EmbeddedCluster
 from clusters.embedded.node import ClusterNode
 from clusters.embedded.node_settings import ClusterNodeSettings
@@ -178,3 +180,28 @@ async def test_what_tasks_wait_for_comes_through_and_an_old_cluster_does_not_say
                 with pytest.raises(ClusterError) as raised:
                     await cluster.waits(identity)
                 assert raised.value.reason == "NotFound"
+
+
+async def test_a_cluster_that_times_no_logs_gives_them_without_times(
+    pki_folder: Path, client_tls: ssl.SSLContext
+) -> None:
+    """One of an earlier version does not know the call."""
+
+    class TimingCluster(ScriptedCluster):
+        async def timed_logs(
+            self, attempt: AttemptId, task: str, *, offset: int, follow: bool
+        ) -> AsyncIterator[LogChunk]:
+            async for chunk in self.logs(attempt, task, offset=offset, follow=follow):
+                yield structs.replace(chunk, written_at=5.0)
+
+    identity, chunk = AttemptId(run="run", shard=0, epoch=1), LogChunk(text="x", offset=8)
+    for scripted, times in ((TimingCluster(), 5.0), (ScriptedCluster(), None)):
+        scripted.chunks, scripted.ends = [chunk], True
+        async with (
+            served(scripted, pki_folder) as address,
+            EmbeddedCluster(address, region="beijing", tls=client_tls, store=store) as adapter,
+        ):
+            cluster = CheckedCluster(adapter, region="beijing", bounds_checked=True)
+            found = [one async for one in cluster.timed_logs(identity, "a", offset=7, follow=False)]
+        assert found == [structs.replace(chunk, written_at=times)]
+        assert scripted.asked == [(identity, "a", 7, False)]

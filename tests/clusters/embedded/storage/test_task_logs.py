@@ -19,7 +19,8 @@ from clusters.errors import ClusterError
 
 async def read(path: Path, offset: int = 0) -> list[tuple[str, int]]:
     return [
-        (chunk.text, chunk.offset) async for chunk in read_log(path, offset=offset, is_running=lambda: False)
+        (chunk.text, chunk.offset)
+        async for chunk in read_log(path, offset=offset, follow=False, is_unfinished=lambda: False)
     ]
 
 
@@ -91,5 +92,7 @@ async def test_a_follower_goes_on_at_the_end_of_a_log_that_was_shortened(
                 writer.write(b"more")
         return step != "end"
 
-    texts = [chunk.text async for chunk in read_log(path, offset=LOG_BYTES, is_running=is_running)]
+    texts = [
+        chunk.text async for chunk in read_log(path, offset=LOG_BYTES, follow=True, is_unfinished=is_running)
+    ]
     assert texts == ["x", "more"]

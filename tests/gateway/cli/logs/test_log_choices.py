@@ -1,4 +1,4 @@
-"""Tests which task, shard and lines `waypost logs` prints, and its errors for unknown names."""
+"""Tests which task and shard `waypost logs` prints, and its errors for unknown names."""
 
 from typing import Any
 
@@ -6,8 +6,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from gateway.cli.errors import Exit
-from gateway.cli.runs.log_choices import last_lines
-from gateway.cli.runs.logs import logs
+from gateway.cli.logs.logs import logs
 from tests.gateway.cli.runs.answers import run, task
 
 
@@ -71,32 +70,6 @@ def test_the_shard_that_failed_is_shown_or_named(
     out, err = capsys.readouterr()
     assert f"of shard {shown}\n" in out
     assert said in err
-
-
-def test_the_last_lines_alone_are_printed(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """As `tail` does; it does not go with --follow."""
-    url = serve(httpserver, "Succeeded")
-    assert logs("r", "greet", tail=2, url=url, token="t") == Exit.DONE
-    assert capsys.readouterr().out == "two\nof shard 0\n"
-    assert logs("r", tail=1, url=url, token="t") == Exit.DONE
-    assert capsys.readouterr().out == "of shard 0\n"
-    assert logs("r", "greet", tail=1, follow=True, url=url, token="t") == Exit.USAGE
-
-
-@pytest.mark.parametrize(
-    ("pieces", "count", "lines"),
-    [
-        (["a\nb", "c\nd"], 2, "bc\nd"),
-        (["a\nb\n"], 1, "b\n"),
-        (["a\u2028b\rc\n"], 1, "a\u2028b\rc\n"),
-        (["a\n"], 0, ""),
-        ([], 3, ""),
-        (["a", "b"], 9, "ab"),
-    ],
-)
-def test_lines_are_counted_over_pieces(pieces: list[str], count: int, lines: str) -> None:
-    """A newline alone ends one."""
-    assert "".join(last_lines(pieces, count)) == lines
 
 
 def serve_stages(server: HTTPServer) -> str:

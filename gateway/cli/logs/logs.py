@@ -1,28 +1,23 @@
 """`waypost logs`: prints a task's output, read from the region in which the task ran."""
 
-import json
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import httpx
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from gateway.cli.arguments import RunId, Token, Url
+from gateway.cli.arguments import RunId, Since, Token, Url, parse_since
 from gateway.cli.client import api_path, connect, read_answer
-from gateway.cli.connection.retries import attempts
 from gateway.cli.errors import CliError, Exit
+from gateway.cli.logs.all_logs import follow_all_logs, print_all_logs
+from gateway.cli.logs.following import follow_log
+from gateway.cli.logs.log_choices import check_task, choose_shard
+from gateway.cli.logs.log_request import LogOptions, log_text, tasks_of
 from gateway.cli.output import command, console
-from gateway.cli.runs.all_logs import print_all_logs
-from gateway.cli.runs.log_choices import check_task, choose_shard, last_lines
 from gateway.cli.runs.run_ids import resolve_run
-from waypost.workflow.stages import shard_name
 
-RECONNECT_SECONDS = 0.2
-"""The seconds between the end of a stream whose task still runs and the next stream."""
-NO_EPOCH: Final = -1
 TRIED_TASKS: Final = 20
 """The maximum number of tasks among which one with output is searched."""
 ShardName = Annotated[
@@ -40,13 +35,14 @@ AttemptEpoch = Annotated[
     ),
 ]
 Tail = Annotated[int | None, Parameter(validator=Number(gte=0), help="Only so many lines, from the end.")]
+Timestamps = Annotated[
+    bool, Parameter(negative="", help="Each line behind the time at which it was written, by its cluster.")
+]
 Follow = Annotated[bool, Parameter(name=["--follow", "-f"], negative="", help="Go on until the task ends.")]
 Every = Annotated[
     bool,
     Parameter(name="--all", negative="", help="Of all tasks, each line behind the shard and task it is of."),
 ]
-UNDER_WAY: Final = ("Running", "Retrying")
-"""The phases of a task that may still write output."""
 SHOWN_TASKS: Final = 10
 """The maximum number of tasks that a note on standard error names."""
 
@@ -60,6 +56,8 @@ def logs(
     shard: ShardName = None,
     attempt: AttemptEpoch = None,
     tail: Tail = None,
+    since: Since = None,
+    timestamps: Timestamps = False,
     follow: Follow = False,
     every: Every = False,
     url: Url = None,
@@ -69,39 +67,49 @@ def logs(
 
     Pipe the output through `cat -v` to see control characters.
     """
-    _check_options(follow=follow, attempt=attempt, tail=tail)
-    if every and (follow or task is not None):
-        raise CliError("--all prints what all tasks wrote: leave out --follow and the task", code=Exit.USAGE)
+    if every and task is not None:
+        raise CliError("--all prints what all tasks wrote: leave out the task", code=Exit.USAGE)
+    options = LogOptions(
+        attempt=attempt,
+        tail=tail,
+        since=None if since is None else parse_since(since),
+        timestamps=timestamps,
+    )
     with connect(url, token) as client:
         run = resolve_run(client, run)
         found = read_answer(client.get(api_path("runs", run)), "tasks")
-        if every:
-            print_all_logs(client, found, shard=shard, attempt=attempt, tail=tail)
-            return
-        check_task(found, task)
-        shard = choose_shard(found, shard, task, is_failed_wanted=not follow and attempt is None)
-        tasks, query = _tasks(client, run, shard), {"shard": shard}
-        query |= {} if attempt is None else {"attempt": str(attempt)}
-        if task is None and not follow:
-            _print_last_written(client, run, query, tasks, tail)
-            return
-        # An earlier attempt may have run what was skipped since.
-        task = task if task is not None and attempt is not None else _choose_task(tasks, shard, task)
-        try:
-            if follow:
-                _follow(client, run, shard, task)
-            elif not _print_log(client, run, {"task": task} | query, tail):
-                _note(f"{_named(task, query)} has written nothing")
-        except CliError as error:
-            rows = () if attempt is not None else _tasks(client, run, shard)
-            raise _with_reasons(error, rows, task) from error
+        if every and follow:
+            follow_all_logs(client, run, shard=shard, options=options)
+        elif every:
+            print_all_logs(client, found, shard=shard, options=options)
+        else:
+            check_task(found, task)
+            shard = choose_shard(found, shard, task, is_failed_wanted=not follow and attempt is None)
+            _print_or_follow(client, run, shard, task, options, follow=follow)
 
 
-def _check_options(*, follow: bool, attempt: int | None, tail: int | None) -> None:
-    if follow and attempt is not None:
-        raise CliError("--follow goes with the last attempt: leave out --attempt", code=Exit.USAGE)
-    if follow and tail is not None:
-        raise CliError("--follow prints a log from its beginning: leave out --tail", code=Exit.USAGE)
+def _print_or_follow(
+    client: httpx.Client, run: str, shard: str, task: str | None, options: LogOptions, *, follow: bool
+) -> None:
+    tasks, query = tasks_of(client, run, shard), {"shard": shard} | options.query
+    if task is None and not follow:
+        _print_last_written(client, run, query, tasks)
+        return
+    # An earlier attempt may have run what was skipped since.
+    is_earlier = task is not None and options.attempt is not None
+    task = task if task is not None and is_earlier else _choose_task(tasks, shard, task)
+    try:
+        if follow:
+            follow_log(client, run, shard, task, options)
+        elif not _print_log(client, run, {"task": task} | query):
+            _note(f"{_named(task, query)} has written nothing{_of_the_asked(options)}")
+    except CliError as error:
+        rows = () if options.attempt is not None else tasks_of(client, run, shard)
+        raise _with_reasons(error, rows, task) from error
+
+
+def _of_the_asked(options: LogOptions) -> str:
+    return " since then" if options.since is not None else ""
 
 
 def _with_reasons(error: CliError, rows: Sequence[dict[str, Any]], task: str) -> CliError:
@@ -146,7 +154,7 @@ def _newest_first(tasks: list[dict[str, Any]], shard: str) -> list[str]:
 
 
 def _print_last_written(
-    client: httpx.Client, run: str, query: dict[str, str], tasks: list[dict[str, Any]], tail: int | None
+    client: httpx.Client, run: str, query: dict[str, str], tasks: list[dict[str, Any]]
 ) -> None:
     """Prints the log of the last started task that wrote any output; names that task on standard error.
 
@@ -156,7 +164,7 @@ def _print_last_written(
     refusal: CliError | None = None
     for name in names[:TRIED_TASKS]:
         try:
-            if _print_log(client, run, {"task": name} | query, tail, heading=_heading(name, query, names)):
+            if _print_log(client, run, {"task": name} | query, heading=_heading(name, query, names)):
                 return
         except CliError as error:
             # it has failed before it could write; any other failure is for the caller to see
@@ -190,76 +198,13 @@ def _note(text: str) -> None:
     console(stderr=True).print(text, markup=False)
 
 
-def _print_log(
-    client: httpx.Client,
-    run: str,
-    query: dict[str, str],
-    tail: int | None = None,
-    *,
-    heading: str | None = None,
-) -> bool:
-    """Prints one task's log, after `heading` on standard error; returns whether the log had any text.
-
-    `tail`: prints only so many of the log's last lines.
-    """
+def _print_log(client: httpx.Client, run: str, query: dict[str, str], *, heading: str | None = None) -> bool:
+    """Prints one task's log, after `heading` on standard error; returns whether the log had any text."""
     written = False
-    with client.stream("GET", api_path("runs", run, "logs"), params=query) as response:
-        _raise_for_refusal(response)
-        texts = filter(None, response.iter_text())
-        for text in texts if tail is None else last_lines(texts, tail):
+    with log_text(client, run, query) as texts:
+        for text in texts:
             if heading is not None and not written:
                 _note(heading)
             written = True
             sys.stdout.write(text)
     return written
-
-
-def _follow(client: httpx.Client, run: str, shard: str, task: str) -> None:
-    """Prints a task's log as it grows, until the task has ended, across gateway restarts and failovers.
-
-    Each stream goes on at the byte where the previous one ended; another attempt's log is printed from its
-    beginning.
-    """
-    query = {"task": task, "shard": shard, "follow": "true"}
-    epoch, offset = NO_EPOCH, 0
-    over = False
-    while not over:
-        if epoch != NO_EPOCH:
-            time.sleep(RECONNECT_SECONDS)
-        for attempt in attempts():
-            with attempt:
-                now = next((t for t in _tasks(client, run, shard) if t["task"] == task), None)
-                # Asked before the stream is read: one that begins after the task's end surely has it all.
-                over = now is not None and now["phase"] not in UNDER_WAY
-                if now is not None and now["epoch"] != epoch:
-                    offset = 0
-                for line in _log_lines(client, run, query | {"offset": str(offset)}):
-                    epoch, offset = line["epoch"], line["offset"]
-                    sys.stdout.write(line["text"])
-                    sys.stdout.flush()
-
-
-def _log_lines(client: httpx.Client, run: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
-    headers = {"accept": "application/x-ndjson"}
-    # no read timeout: a task may write nothing for hours
-    timeout = httpx.Timeout(30, read=None)
-    with client.stream(
-        "GET", api_path("runs", run, "logs"), params=query, headers=headers, timeout=timeout
-    ) as response:
-        _raise_for_refusal(response)
-        rest = b""
-        # Not `iter_lines`: httpx 0.28 also breaks lines at U+2028 and the like, inside of JSON text.
-        for piece in response.iter_bytes():
-            *lines, rest = (rest + piece).split(b"\n")
-            yield from (json.loads(line) for line in lines if line)
-
-
-def _raise_for_refusal(response: httpx.Response) -> None:
-    if not response.is_success:
-        response.read()
-        read_answer(response)
-
-
-def _tasks(client: httpx.Client, run: str, shard: str) -> list[dict[str, Any]]:
-    found = read_answer(client.get(api_path("runs", run), params={"shard": shard}), "tasks")
-    return [task for task in found["tasks"] if shard_name(task["shard"]) == shard]

@@ -1,6 +1,5 @@
-"""Chooses the shard whose log `waypost logs` prints, checks the task's name, and cuts a log to its end."""
+"""Chooses the shard whose log `waypost logs` prints, and checks the task's name."""
 
-from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from gateway.cli.errors import CliError, Exit
@@ -66,15 +65,3 @@ def _existing_shard(run: dict[str, Any], asked: str) -> str:
     if index >= count:
         raise CliError(f"the run has no shard {index}: it has {count}, counted from 0", code=Exit.NOT_FOUND)
     return str(index)
-
-
-def last_lines(texts: Iterable[str], count: int) -> Iterator[str]:
-    """Yields the last `count` lines of a log that comes in pieces; keeps no more than these in memory.
-
-    Only a newline ends a line: Python also takes other characters, which tasks may write, for line ends.
-    """
-    kept, rest = list[str](), ""
-    for text in texts:
-        *lines, rest = (rest + text).split("\n")
-        kept = [*kept, *(f"{line}\n" for line in lines)][-count:] if count else []
-    yield from [*kept, *filter(None, [rest])][-count:] if count else ()

@@ -9,7 +9,9 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from gateway.cli.errors import CliError, Exit
-from gateway.cli.runs.logs import _follow, logs
+from gateway.cli.logs.following import follow_log
+from gateway.cli.logs.log_request import NO_OPTIONS, LogOptions
+from gateway.cli.logs.logs import logs
 from tests.gateway.cli.runs.answers import task
 
 
@@ -39,6 +41,7 @@ class Gateway:
     def __init__(self, *readings: tuple[str, int, bytes | httpx.SyncByteStream]) -> None:
         self.readings = list(readings)
         self.offsets: list[str] = []
+        self.queries: list[dict[str, str]] = []
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         phase, epoch, log = self.readings[0]
@@ -46,19 +49,20 @@ class Gateway:
             found: dict[str, Any] = {"task": "a", "shard": 0, "phase": phase, "epoch": epoch, "reason": ""}
             return httpx.Response(200, json={"tasks": [found]})
         self.offsets.append(request.url.params["offset"])
+        self.queries.append(dict(request.url.params))
         self.readings.pop(0)
         return httpx.Response(200, content=log) if isinstance(log, bytes) else httpx.Response(200, stream=log)
 
-    def follow(self) -> None:
+    def follow(self, options: LogOptions = NO_OPTIONS) -> None:
         with httpx.Client(
             transport=httpx.MockTransport(self.answer), base_url="http://gateway.test"
         ) as client:
-            _follow(client, "r", "0", "a")
+            follow_log(client, "r", "0", "a", options)
 
 
 @pytest.fixture(autouse=True)
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.cli.runs.logs.RECONNECT_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.cli.logs.following.RECONNECT_SECONDS", 0.0)
 
 
 def test_a_broken_log_goes_on_where_it_was(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +94,7 @@ def test_a_refusal_is_no_end() -> None:
         ) as client,
         pytest.raises(CliError, match="no"),
     ):
-        _follow(client, "r", "0", "a")
+        follow_log(client, "r", "0", "a")
 
 
 def test_a_task_that_was_skipped_has_no_log_and_the_reason_is_printed(
@@ -126,7 +130,7 @@ def test_an_earlier_attempts_log_is_read_by_its_epoch(
 def test_an_attempt_without_a_log_says_why(
     httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its region is gone, or there was none: the gateway's own words. And it grows no more."""
+    """Its region is gone, or there was none: the gateway's own words."""
     httpserver.expect_request("/v1/runs/r").respond_with_json({"tasks": [task("a")]})
     refusal = {"detail": "attempt 1 of shard 0 ran in beijing, which is gone"}
     httpserver.expect_request("/v1/runs/r/logs").respond_with_json(refusal, status=404)
@@ -134,8 +138,6 @@ def test_an_attempt_without_a_log_says_why(
     for name in (None, "a"):
         assert logs("r", name, attempt=1, url=url, token="t") == Exit.NOT_FOUND
         assert "ran in beijing, which is gone" in capsys.readouterr().err
-    assert logs("r", "a", attempt=1, follow=True, url=url, token="t") == Exit.USAGE
-    assert "--follow goes with the last attempt" in capsys.readouterr().err
 
 
 def test_a_log_is_followed_over_the_pause_before_a_retry(capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,3 +154,31 @@ def test_a_task_that_was_omitted_has_no_log_and_the_reason_is_printed(
     httpserver.expect_request("/v1/runs/r1").respond_with_json({"tasks": [task("a", "Failed"), omitted]})
     assert logs("r1", "b", url=httpserver.url_for(""), token="t") == Exit.NOT_FOUND
     assert "b was omitted: a failed" in capsys.readouterr().err
+
+
+def test_a_part_of_a_log_is_followed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Only the first stream asks for a part: the next goes on where that ended."""
+    gateway = Gateway(
+        ("Running", 1, Broken(line(1, "one\ntw", 4))),
+        ("Succeeded", 1, line(1, "o\n", 11)),
+    )
+    gateway.follow(LogOptions(tail=2, since=60, timestamps=True))
+    assert capsys.readouterr().out == "- one\n- two\n"
+    begun, resumed = gateway.queries
+    assert (begun["tail"], begun["since"], begun["timestamps"]) == ("2", "60", "true")
+    assert (resumed.keys() & {"tail", "since"}, resumed["timestamps"]) == (set(), "true")
+
+
+def test_an_attempt_is_followed_to_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its log goes on at the byte where it was, though another attempt runs the task by now."""
+    gateway = Gateway(("Running", 1, Broken(line(1, "one\n", 4))), ("Running", 2, line(1, "two\n", 8)))
+    gateway.follow(LogOptions(attempt=1))
+    assert capsys.readouterr().out == "one\ntwo\n"
+    assert [(query["attempt"], query["offset"]) for query in gateway.queries] == [("1", "0"), ("1", "4")]
+
+
+@pytest.mark.parametrize("text", ["soon", "10y", "2026-13-01", "1h2m", ""])
+def test_a_time_that_is_none_is_named(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is asked."""
+    assert logs("r", "a", since=text, url="http://unused", token="t") == Exit.USAGE
+    assert "--since is a time like 90s" in capsys.readouterr().err

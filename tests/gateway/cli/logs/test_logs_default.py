@@ -4,7 +4,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from gateway.cli.errors import Exit
-from gateway.cli.runs.logs import logs
+from gateway.cli.logs.logs import logs
 from tests.gateway.cli.runs.answers import task
 
 
