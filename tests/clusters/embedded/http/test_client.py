@@ -205,3 +205,19 @@ async def test_a_cluster_that_times_no_logs_gives_them_without_times(
             found = [one async for one in cluster.timed_logs(identity, "a", offset=7, follow=False)]
         assert found == [structs.replace(chunk, written_at=times)]
         assert scripted.asked == [(identity, "a", 7, False)]
+
+
+async def test_a_log_that_breaks_off_is_not_read_once_more() -> None:
+    """Its reader would get its beginning twice."""
+
+    class BreakingCluster(ScriptedCluster):
+        async def timed_logs(
+            self, attempt: AttemptId, task: str, *, offset: int, follow: bool
+        ) -> AsyncIterator[LogChunk]:
+            yield LogChunk(text="x", offset=1)
+            raise ClusterError("NotFound")
+
+    cluster = CheckedCluster(BreakingCluster(), region="beijing")
+    with pytest.raises(ClusterError, match="NotFound"):
+        async for _ in cluster.timed_logs(AttemptId(run="r", shard=0, epoch=1), "a", offset=0, follow=True):
+            pass

@@ -184,4 +184,4 @@ async def test_logs_are_recorded_while_tries_run_and_at_their_end(
                     await asyncio.sleep(0.001)
             recorder._recording.cancel()
             write(log, "two\n", 101.0)
-    assert await timed(log) == [("one\n", 100.0), ("two\n", 101.0)]
+    assert read_growth(log) == [Growth(100.0, 4), Growth(101.0, 8)]
