@@ -194,7 +194,10 @@ async def _clusters(
 def _spans(settings: GatewaySettings, metrics: Metrics) -> AbstractAsyncContextManager[SpanExporter | None]:
     try:
         return span_exporter(
-            settings.tracing.endpoint, process={"service.name": "waypost-gateway"}, count=metrics.spans
+            settings.tracing.endpoint,
+            process={"service.name": "waypost-gateway"},
+            count=metrics.spans,
+            share=settings.tracing.share,
         )
     except SpansUnusable as error:
         raise StartError(f"the setting tracing.endpoint: {error}") from error

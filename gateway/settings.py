@@ -211,6 +211,11 @@ class TracingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Headers, certificates and compression are in OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_HEADERS`).
     """
+    share: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """The share of the traces that a gateway begins of which it records spans, as do clusters.
+
+    Whether a trace that a caller begins is recorded is the caller's to say.
+    """
 
 
 class Issuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

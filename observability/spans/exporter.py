@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import random
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from prometheus_client import Counter
 
 from observability.spans.finished_span import FinishedSpan
+from waypost.tracing.context import SAMPLED
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -42,10 +44,11 @@ class SpanRecorder(Protocol):
 class SpanExporter:
     """Takes finished spans and sends them in batches. Implements `SpanRecorder`.
 
-    Only spans of sampled traces are taken. `count` counts them by what became of them.
+    Only spans of sampled traces are taken. `count` counts them by what became of them; `share` is that of the
+    traces begun here which are sampled.
     """
 
-    def __init__(self, endpoint: str, *, process: Mapping[str, str], count: Counter) -> None:
+    def __init__(self, endpoint: str, *, process: Mapping[str, str], count: Counter, share: float) -> None:
         # They belong to an extra, and take half a second to load.
         from opentelemetry import trace  # noqa: PLC0415
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
@@ -63,10 +66,15 @@ class SpanExporter:
             schedule_delay_millis=PAUSE_SECONDS * 1000,
             max_export_batch_size=BATCH,
         )
-        self._taken = 0
+        self._taken, self._share = 0, share
 
     def __repr__(self) -> str:
         return f"SpanExporter({self._taken} taken, {self._sender.done} sent or failed)"
+
+    def fresh_flags(self) -> int:
+        """Returns the flags of a trace that begins here: sampled, for the share of them that is."""
+        sampled = self._share >= 1 or random.random() < self._share  # noqa: S311 - spreads, keeps no secret
+        return SAMPLED if sampled else 0
 
     def record(self, *spans: FinishedSpan) -> None:
         """Queues the spans of sampled traces to be sent; drops and counts them where too many wait."""
@@ -155,17 +163,17 @@ class _CountingSender:
 
 
 def span_exporter(
-    endpoint: str | None, *, process: Mapping[str, str], count: Counter
+    endpoint: str | None, *, process: Mapping[str, str], count: Counter, share: float = 1.0
 ) -> AbstractAsyncContextManager[SpanExporter | None]:
     """Returns a context that opens what sends spans to `endpoint`; None without one.
 
-    `process` are the attributes of this process, `count` the counter of spans by what became of them. Raises
-    `SpansUnusable` at once if nothing can be sent there.
+    `process` are the attributes of this process, `count` the counter of spans by what became of them, `share`
+    that of the traces begun here which are sampled. Raises `SpansUnusable` at once if nothing can be sent.
     """
     if endpoint is None:
         return contextlib.nullcontext()
     _check(endpoint)
-    return contextlib.aclosing(SpanExporter(endpoint, process=process, count=count))
+    return contextlib.aclosing(SpanExporter(endpoint, process=process, count=count, share=share))
 
 
 def _check(endpoint: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 
 from clusters.checked_cluster import CheckedCluster
 from clusters.embedded.node import ClusterNode
@@ -149,6 +150,22 @@ async def test_a_submission_without_a_trace_is_recorded_and_a_refusal_too(
     kinds = {(span.name, attributes(span).get("outcome")) for span in receiver.spans()}
     assert kinds >= {("submit", "Accepted"), ("describe", "NotFound"), ("submit", "Invalid")}
     assert b"quiet-path" not in b"".join(receiver.bodies)
+
+
+async def test_of_the_traces_that_begin_here_a_share_is_recorded_and_of_callers_what_they_say(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of a trace that is not: neither by the gateway nor by the cluster or the task."""
+    node = ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path / "state"), cpu=4.0))
+    settings = settings_at(tmp_path, receiver.url)
+    settings = structs.replace(settings, tracing=structs.replace(settings.tracing, share=0.0))
+    async with running(settings, node, monkeypatch) as client:
+        answer = await client.post("/v1/runs", json=document())
+        found = await ended(client, answer.json()["id"])
+        assert found["tasks"][0]["output"].endswith("-00")
+        sent = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
+        assert (await client.post("/v1/runs", json=document(), headers=sent)).status_code == 202
+    assert {span.trace_id.hex() for span in receiver.spans()} == {TRACE}
 
 
 async def test_a_receiver_that_is_down_changes_no_answer(

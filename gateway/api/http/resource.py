@@ -22,7 +22,6 @@ from gateway.core.principal import Principal
 from gateway.submission.authenticate import authenticate
 from observability.spans.builders import call_spans
 from observability.spans.call_trace import CallTrace
-from waypost.tracing.context import SAMPLED
 from waypost.tracing.headers import caller_span, request_span, trace_id_of, traceparent_header
 from waypost.turns import NoTurn, turn_key
 
@@ -75,8 +74,7 @@ class Resource:
         began = perf_counter()
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         name = self.names.get(method, NO_OPERATION)
-        # Who brings no trace gets one that is recorded where any is.
-        fresh_flags = 0 if self.services.spans is None else SAMPLED
+        fresh_flags = 0 if self.services.spans is None else self.services.spans.fresh_flags()
         trace = CallTrace(request_span(caller_span(scope["headers"]), fresh_flags=fresh_flags))
         trace_id = trace.context.trace_id
         # What the path names: `id` of a run, or `region`.

@@ -27,7 +27,7 @@ from gateway.submission.known_exceptions import KnownExceptions
 from gateway.submission.reading.document_reader import DocumentReader
 from observability.logs import LogRateLimiter
 from observability.metrics import Metrics
-from observability.spans.exporter import SpanRecorder
+from observability.spans.exporter import SpanExporter
 from waypost.turns import Turns
 from waypost.workflow.run_types import DeclaredExecutors
 
@@ -68,7 +68,7 @@ class Services(Struct, frozen=True, kw_only=True):
     rollout: BundleRollout
     store: Store
     metrics: Metrics
-    spans: SpanRecorder | None = None
+    spans: SpanExporter | None = None
     """Takes the spans of API calls; None where none are exported."""
     executors: DeclaredExecutors
     engines: Mapping[str, str]

@@ -57,6 +57,16 @@ def counts(count: Counter) -> dict[str, float]:
     }
 
 
+async def test_a_share_of_new_traces_is_sampled(
+    receiver: Receiver, count: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = iter([0.0, 0.24, 0.25, 0.9])
+    monkeypatch.setattr("observability.spans.exporter.random.random", lambda: next(drawn))
+    async with span_exporter(receiver.url, process={}, count=count, share=0.25) as spans:
+        assert spans is not None
+        assert [spans.fresh_flags() for _ in range(4)] == [1, 1, 0, 0]
+
+
 async def test_a_receiver_gets_spans_as_they_were_made(receiver: Receiver, count: Counter) -> None:
     """Ids, parent, times, attributes, `tracestate`, and whose they are."""
     async with span_exporter(receiver.url, process={"service.name": "waypost-test"}, count=count) as spans:
