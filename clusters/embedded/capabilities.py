@@ -29,10 +29,10 @@ class Mismatch(Struct, frozen=True, kw_only=True):
 
 
 class Tenants:
-    """The fairness keys of which a cluster has tasks or files, where its executors keep no two keys apart.
+    """The tenants (fairness keys) that a cluster has tasks or files of, and whether it may take one more.
 
-    `sharing` are the executors whose tasks could reach each other's files; `one` says whether they may run
-    tasks of one key only, since nothing isolates them.
+    `sharing` are the executors whose tasks could reach each other's files, since nothing isolates them. Where
+    `one` is set, they run tasks of one tenant only.
     """
 
     def __init__(self, known: Iterable[str] = (), *, sharing: Container[str] = (), one: bool = False) -> None:
@@ -98,10 +98,12 @@ class Capabilities:
 
     @property
     def executors(self) -> tuple[str, ...]:
+        """Returns the types of tasks that the cluster runs, sorted."""
         return tuple(sorted(self._executors))
 
     @property
     def exclusive(self) -> tuple[str, ...]:
+        """Returns those of `executors` that exclusive tasks may use, sorted."""
         return tuple(name for name in self.executors if name in self._exclusive)
 
     @property

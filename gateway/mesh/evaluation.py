@@ -27,7 +27,7 @@ class Pods(Struct, frozen=True, kw_only=True):
     tcp_ports: frozenset[int] = frozenset()
 
     def are_selected_by(self, resource: Resource) -> bool:
-        """Returns whether `resource` holds for these pods."""
+        """Returns whether `resource` applies to these pods: its namespace and labels fit."""
         if resource["metadata"].get("namespace") not in (self.namespace, ROOT_NAMESPACE):
             return False
         return all(self.labels.get(name) == value for name, value in labels_of(resource).items())

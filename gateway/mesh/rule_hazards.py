@@ -62,7 +62,7 @@ def issuers_named(rule: Resource) -> Iterator[tuple[str, str]]:
 
 
 def names_workloads(rule: Resource) -> bool:
-    """Returns whether `rule` looks at the identity of the calling workload."""
+    """Returns whether `rule` tests the identity of the calling workload."""
     return any(name in WORKLOAD_FIELDS for _, name, _, _ in _fields(rule))
 
 

@@ -20,6 +20,7 @@ RunTaskName: TypeAlias = Annotated[
 
 
 def instance_name(task: str, index: int) -> str:
+    """Returns the name of an instance of a task with `forEach`; `index` counts from 0."""
     return f"{task}[{index}]"
 
 

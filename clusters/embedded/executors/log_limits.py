@@ -24,9 +24,11 @@ class LogLimits:
         self._checking.cancel()
 
     def add(self, log: Path) -> None:
+        """Begins to check a log file."""
         self._logs.add(log)
 
     def discard(self, log: Path) -> None:
+        """Ends the checks of a log file."""
         self._logs.discard(log)
 
     async def _check(self) -> None:

@@ -92,6 +92,7 @@ class AttemptLifecycle:
             self.finish_task(attempt, skipped, step.wall, step)
 
     def enqueue(self, attempt: Attempt, task: str, now: float) -> None:
+        """Puts a task, all of whose conditions are met, into the queue at the uptime `now`."""
         attempt.queued.add(task)
         self._queue.add(ready_task(attempt, task, now))
 

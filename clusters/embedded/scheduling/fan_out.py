@@ -65,7 +65,7 @@ class FanOuts:
         self.queue_again(attempt, task.name, step)
 
     def after_instance(self, attempt: Attempt, result: TaskResult, step: Step) -> None:
-        """Goes on with a fan-out, one of whose instances has ended with `result`."""
+        """Queues further instances of a task, or ends it, after one of them has ended with `result`."""
         name = task_of(result.task)
         fan_out = attempt.fan_outs.get(name)
         # Its task has failed: what was stopped for that changes nothing.

@@ -30,10 +30,13 @@ class Job(Struct, frozen=True, kw_only=True):
     """A periodic job: each `period` seconds a run of `seconds` arrives, and is due when the next one does."""
 
     seconds: float
+    """The time that a worker takes for one run."""
     period: float
+    """The seconds from one arrival to the next."""
 
     @property
     def load(self) -> float:
+        """Returns the part of one worker's time that the job takes."""
         return self.seconds / self.period
 
     def __str__(self) -> str:
@@ -41,7 +44,7 @@ class Job(Struct, frozen=True, kw_only=True):
 
 
 class Service(StrEnum):
-    """The distributions of service times; each has a mean of its own choosing."""
+    """The distributions that service times are drawn from, each with any mean."""
 
     EXPONENTIAL = "exponential"
     CONSTANT = "constant"
@@ -68,7 +71,7 @@ def squared_variation(service: Service) -> float:
 
 
 def service_time(service: Service, mean: float, dice: random.Random) -> float:
-    """Draws one service time."""
+    """Draws one service time, in seconds, from a distribution with this mean."""
     match service:
         case Service.EXPONENTIAL:
             return dice.expovariate(1 / mean)
@@ -127,7 +130,7 @@ def poisson(
 def recorded(
     workflows: Sequence[tuple[str, tuple[TaskSpec, ...]]], *, rate: float, runs: int, seed: int
 ) -> Iterator[Arrival]:
-    """Yields `runs` arrivals of recorded workflows, each chosen at random, `rate` a second on average."""
+    """Yields `runs` arrivals of recorded workflows, drawn at random, at `rate` a second on average."""
     dice, at = random.Random(seed), 0.0
     for number in range(runs):
         name, tasks = dice.choice(workflows)

@@ -65,6 +65,7 @@ class Measures:
         """The longest response of the runs of each name."""
 
     def arrive(self, arrival: Arrival) -> None:
+        """Counts a run that has arrived."""
         self._first = arrival.at if self._first is None else self._first
         self._integrate(arrival.at)
         self._until_last_arrival = (arrival.at, self._busy)
@@ -72,6 +73,7 @@ class Measures:
         self.names[arrival.run.run] = arrival.name
 
     def start_task(self, launch: Launch, now: float) -> None:
+        """Counts a task that a worker begins at the virtual time `now`."""
         self._tasks += 1
         self._waits.append(launch.waited_seconds)
         self._integrate(now)
@@ -80,6 +82,7 @@ class Measures:
         self._cpu += cpu
 
     def end_task(self, run: str, task: str, now: float) -> None:
+        """Counts the end of a task that was started: its worker is free from `now` on."""
         self._integrate(now)
         self._cpu -= self._running.pop((run, task))
 
@@ -88,6 +91,7 @@ class Measures:
         self._changed = now
 
     def end_run(self, run: str, now: float, *, succeeded: bool) -> None:
+        """Counts the end of a run, which missed its deadline if it has not `succeeded`."""
         self.ended += 1
         self.missed += not succeeded
         response = now - self._arrived.pop(run)
@@ -97,6 +101,7 @@ class Measures:
         self._last = now
 
     def summary(self) -> Summary:
+        """Returns the result of all that was counted."""
         first = self._first or 0.0
         seconds = self._last - first
         # Not to the end of a long last task, beside which nothing is left to do.

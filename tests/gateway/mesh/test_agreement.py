@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from gateway.cli.dev.opa_program import find_opa
 from gateway.cli.mesh.rule import decide, services_source
 from gateway.mesh.evaluation import evaluate, pods_of
-from gateway.mesh.matrix import requests_to, sample
 from gateway.mesh.reading import MeshError, ServiceCatalog
 from gateway.mesh.rendering import Resource, render_all
 from gateway.mesh.request import SERVICES_RULE, Request
+from tests.gateway.mesh.request_matrix import requests_to, sample
 from tests.gateway.mesh.service_files import catalog, shipped
 from tests.opa_fixture import needs_opa
 

@@ -47,7 +47,7 @@ class DockerSettings(Struct, frozen=True, kw_only=True):
 
 
 def user_of(launch: Launch, settings: DockerSettings) -> tuple[int, int]:
-    """Returns the user and the group of the processes in the container of a try."""
+    """Returns the numbers of the user and the group that the processes in a try's container run as."""
     if settings.user:
         uid, gid = settings.user.split(":")
         return int(uid), int(gid)

@@ -72,6 +72,7 @@ class Engine:
         await self._call("POST", "/containers/create", params={"name": name}, json=description)
 
     async def start(self, name: str) -> None:
+        """Starts a container that was created. Raises `EngineError`."""
         await self._call("POST", f"/containers/{name}/start")
 
     async def wait(self, name: str) -> None:

@@ -56,6 +56,7 @@ def remove_all(path: str, label: str) -> int:
 
 
 def main() -> None:
+    """Waits until the cluster's process has ended, then removes its containers for up to `TRY_SECONDS`."""
     path, label = sys.argv[1:]
     while sys.stdin.buffer.read(1024):
         pass

@@ -13,7 +13,10 @@ PROGRAM: Final = (sys.executable, "-I", "-S", watchdog.__file__)
 
 
 class ContainerWatchdog:
-    """A watchdog process for the containers with `label` of the engine at `socket`."""
+    """Starts and ends the process that removes the containers with `label` when the cluster has been killed.
+
+    `socket` is that of the container engine.
+    """
 
     def __init__(self, socket: str, label: str) -> None:
         self._arguments = (socket, label)

@@ -60,6 +60,7 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
 
     @property
     def workspace(self) -> Path:
+        """Returns the workspace of the shard that the process belongs to."""
         return Path(self.environment["WAYPOST_WORKSPACE"])
 
     @property
@@ -73,6 +74,7 @@ class ProcessSpec(Struct, frozen=True, kw_only=True):
 
     @property
     def secret_variables(self) -> dict[str, str]:
+        """Returns the variables of the environment that are secrets, with their values."""
         return {name: self.environment[name] for name in self.secret_names}
 
     @property

@@ -26,4 +26,5 @@ class PythonRun(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknow
 
     @property
     def module(self) -> str:
+        """Returns the name of the function's module."""
         return self.function.partition(":")[0]

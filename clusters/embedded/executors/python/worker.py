@@ -25,6 +25,7 @@ class NotPermitted(Exception):
 
 
 def read_request(requests: BinaryIO) -> dict[str, Any] | None:
+    """Reads the next request; None at the end of the stream, and for what is no JSON object."""
     header = requests.read(HEADER_BYTES)
     if len(header) < HEADER_BYTES:
         return None
@@ -33,6 +34,7 @@ def read_request(requests: BinaryIO) -> dict[str, Any] | None:
 
 
 def write_answer(answers: BinaryIO, answer: dict[str, Any]) -> None:
+    """Writes the answer to a request, behind its length."""
     payload = json.dumps(answer).encode()
     answers.write(len(payload).to_bytes(HEADER_BYTES, "big") + payload)
     answers.flush()
