@@ -210,6 +210,15 @@ class Attempt:
     def succeeded(self) -> bool:
         return self.end_seq > 0 and not self.failure
 
+    def finish(self, result: TaskResult) -> None:
+        """Adds the result of a task, or of an instance: what needs the task waits for it no longer."""
+        self.finished[result.task] = result
+        self.output_bytes += size_of(result)
+        self.unmet_needs.pop(result.task, None)
+        for dependent in self.dependents.get(result.task, ()):
+            if dependent in self.unmet_needs:
+                self.unmet_needs[dependent] -= 1
+
     def ends_early(self, task: str) -> bool:
         """Returns whether a task is ended, or never begun, because another has failed (`failFast`).
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from clusters.embedded.queueing.ready_task import ReadyTask
 from clusters.embedded.queueing.task_queue import TaskQueue
-from clusters.embedded.scheduling.attempt import Attempt, size_of
+from clusters.embedded.scheduling.attempt import Attempt
 from clusters.embedded.scheduling.attempt_table import Attempts
 from clusters.embedded.scheduling.event_reports import EventReports
 from clusters.embedded.scheduling.fan_out import FanOuts
@@ -204,12 +204,7 @@ class AttemptLifecycle:
 
     def _record(self, attempt: Attempt, result: TaskResult, began: float, step: Step) -> None:
         task = result.task
-        attempt.finished[task] = result
-        attempt.output_bytes += size_of(result)
-        attempt.unmet_needs.pop(task, None)
-        for dependent in attempt.dependents.get(task, ()):
-            if dependent in attempt.unmet_needs:
-                attempt.unmet_needs[dependent] -= 1
+        attempt.finish(result)
         tries = attempt.tries.get(task, 0)
         step.tasks.append(TaskRecord(attempt=attempt.id, task=task, tries=tries, result=result))
         self._reports.result(attempt, result, began, step)
