@@ -36,7 +36,13 @@ class WantedCertificate(NamedTuple):
 @app.command
 @command
 def init(
-    directory: Folder, /, *regions: Annotated[str, Parameter(help="Names of regions, each with a cluster.")]
+    directory: Folder,
+    /,
+    *regions: Annotated[str, Parameter(help="Names of regions, each with a cluster.")],
+    api: Annotated[
+        tuple[str, ...],
+        Parameter(help="A name or address that the API is called by: a certificate for it, too. Repeatable."),
+    ] = (),
 ) -> None:
     """Make a root certificate, and certificates for a gateway and the named regions.
 
@@ -44,7 +50,7 @@ def init(
     """
     done: dict[str, list[str]] = {"made": [], "kept": []}
     with _pki_errors():
-        for name, path, issue in _wanted_certificates(directory, regions):
+        for name, path, issue in _wanted_certificates(directory, regions, api):
             before = _content(path)
             issue()
             done["kept" if _content(path) == before else "made"].append(name)
@@ -53,7 +59,9 @@ def init(
             console().print(f"{directory}: {what} {', '.join(names)}", markup=False)
 
 
-def _wanted_certificates(directory: Path, regions: Sequence[str]) -> list[WantedCertificate]:
+def _wanted_certificates(
+    directory: Path, regions: Sequence[str], api: Sequence[str]
+) -> list[WantedCertificate]:
     """Returns the certificates that `init` makes: the root first, since it signs the others."""
     gateway = tls.gateway_credentials(directory).certificate
     wanted = [
@@ -63,6 +71,9 @@ def _wanted_certificates(directory: Path, regions: Sequence[str]) -> list[Wanted
     for region in regions:
         path = tls.cluster_credentials(directory, region).certificate
         wanted.append(WantedCertificate(region, path, partial(authority.issue_cluster, directory, region)))
+    if api:
+        path = tls.api_credentials(directory).certificate
+        wanted.append(WantedCertificate("api", path, partial(authority.issue_api, directory, api)))
     return wanted
 
 

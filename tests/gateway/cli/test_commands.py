@@ -125,6 +125,16 @@ def test_certificates_are_made_or_kept_and_reported(
     assert not (tmp_path / "other").exists()
 
 
+def test_the_api_gets_a_certificate_for_its_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For a gateway without another authority; it is renewed by its name later."""
+    folder = str(tmp_path / "pki")
+    assert ended("pki", "init", folder, "--api", "localhost", "--api", "127.0.0.1") == 0
+    assert capsys.readouterr().out == f"{folder}: made root, gateway, api\n"
+    assert ended("pki", "renew", folder, "api") == 0
+    assert ended("pki", "init", folder, "--api", "not a host") == 2
+    assert "neither a DNS name nor an IP address" in capsys.readouterr().err
+
+
 def test_a_root_is_exchanged_step_by_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each step says what is to be done before the next; one out of order is refused."""
     folder = str(tmp_path / "pki")
