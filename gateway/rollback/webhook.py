@@ -1,6 +1,7 @@
 """Parses the webhooks of Alertmanager (version 4) and Grafana, and authenticates their senders.
 
-Performs no I/O. Both send the fields that are named here, in the same form; all others are ignored.
+Performs no I/O. Both send the fields that are named here, in the same form. All others are ignored, whatever
+is in them: Grafana sends the values that alerts were judged by, larger ones than other documents may have.
 """
 
 import hashlib
@@ -8,6 +9,7 @@ import hmac
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from gateway.core.errors import Denied, Unauthenticated
@@ -24,14 +26,14 @@ NAME_MAXIMUM: Final = 200
 TIMESTAMP_DIGITS: Final = 12
 
 Text = Annotated[str, Meta(max_length=32_768)]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Name = Annotated[str, Meta(pattern=r"^[ -~]{1,200}$", description="1 to 200 characters of ASCII")]
 
 
 class SentAlert(Struct, frozen=True, kw_only=True, rename="camel"):
     """One alert in a webhook notification by Alertmanager or Grafana."""
 
     status: Literal["firing", "resolved"]
-    labels: dict[str, str]
+    labels: dict[str, str] | None = None
     starts_at: Name
     fingerprint: Name
 
@@ -40,9 +42,12 @@ class Notification(Struct, frozen=True, kw_only=True, rename="camel"):
     """The body of a webhook notification by Alertmanager or Grafana."""
 
     group_key: Text
-    alerts: tuple[SentAlert, ...]
-    truncated_alerts: int = 0
+    alerts: tuple[SentAlert, ...] | None
+    truncated_alerts: int | None = None
     """The number of alerts that the sender has left out, since the group was larger than its own limit."""
+
+
+_decode = msgspec.json.Decoder(Notification).decode
 
 
 class ReadAlerts(Struct, frozen=True, kw_only=True):
@@ -102,21 +107,36 @@ def read_alerts(body: bytes, *, now: float) -> ReadAlerts:
     Raises `Malformed` if the body is not JSON, `TooLarge` if it nests too deep, and `Invalid`, with a JSON
     pointer to each error, if a field is missing or wrong.
     """
-    sent = parse_json(body, Notification)
-    alerts = (
-        Alert(
-            group=sent.group_key,
-            fingerprint=alert.fingerprint,
-            starts_at=alert.starts_at,
-            name=alert.labels.get("alertname", "")[:NAME_MAXIMUM],
-            kind=alert.labels.get(KIND_LABEL, "")[:NAME_MAXIMUM],
-            subject=_subject(alert.labels),
-            resolved=alert.status == "resolved",
-            received_at=now,
-        )
-        for alert in sent.alerts
+    sent = _parse(body)
+    group = _storable(sent.group_key)
+    alerts = tuple(_alert(group, alert, now) for alert in sent.alerts or ())
+    return ReadAlerts(group=group, alerts=alerts, left_out=max(0, sent.truncated_alerts or 0))
+
+
+def _parse(body: bytes) -> Notification:
+    try:
+        return _decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        # The strict parser says everything that is wrong, and where; it checks the ignored fields too.
+        return parse_json(body, Notification)
+
+
+def _alert(group: str, sent: SentAlert, now: float) -> Alert:
+    labels = {name: _storable(text) for name, text in (sent.labels or {}).items()}
+    return Alert(
+        group=group,
+        fingerprint=sent.fingerprint,
+        starts_at=sent.starts_at,
+        name=labels.get("alertname", "")[:NAME_MAXIMUM],
+        kind=labels.get(KIND_LABEL, "")[:NAME_MAXIMUM],
+        subject=_subject(labels),
+        resolved=sent.status == "resolved",
+        received_at=now,
     )
-    return ReadAlerts(group=sent.group_key, alerts=tuple(alerts), left_out=max(0, sent.truncated_alerts))
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "\ufffd")  # no database takes a NUL
 
 
 def _subject(labels: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ import yaml
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from gateway.rollback.webhook import read_alerts
 from tests.integration.waiting import until
 from tests.observability.alert_server import alert_server
 from tests.observability.prometheus_files import ALERTMANAGER, alerts, program
@@ -101,6 +102,7 @@ async def test_the_gateway_gets_each_alert_by_itself(tmp_path: Path, httpserver:
     sent: list[dict[str, Any]] = []
 
     def take(request: Request) -> Response:
+        assert len(read_alerts(request.get_data(), now=0.0).alerts) == 1
         sent.append(request.get_json())
         return Response("")
 
