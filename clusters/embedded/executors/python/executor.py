@@ -8,8 +8,7 @@ from typing import Any, Self
 from clusters.embedded.executors.interface import ExecutorContext, Lease, run_of
 from clusters.embedded.executors.log_limits import LogLimits, is_too_long, shorten_log
 from clusters.embedded.executors.output import checked_output, remove, write_input
-from clusters.embedded.executors.process.leftovers import ADOPTED, clear_leftovers, find_leftovers
-from clusters.embedded.executors.process.process_spec import IDENTITY, MACHINE_FAULTS
+from clusters.embedded.executors.process.process_spec import MACHINE_FAULTS
 from clusters.embedded.executors.process.termination import finish_despite_cancellation
 from clusters.embedded.executors.process.watchdog_client import WatchdogClient
 from clusters.embedded.executors.python.run_type import PythonRun
@@ -89,21 +88,15 @@ class PythonExecutor:
 
         Raises `WorkerEnded` and `OSError`.
         """
-        environment = request["environment"]
-        identity = frozenset(os.fsencode(f"{name}={environment[name]}") for name in IDENTITY)
         worker = await self._pool.acquire(launch.fairness_key)
         self._log_limits.add(log)
         try:
             return await worker.call(request)
         finally:
-            await finish_despite_cancellation(self._finish(worker, identity, log))
+            await finish_despite_cancellation(self._finish(worker, log))
 
-    async def _finish(self, worker: Worker, identity: frozenset[bytes], log: Path) -> None:
-        await self._pool.release(worker, identity)
-        # The function may have started a process that has left the worker's group.
-        ADOPTED.refresh()
-        if find_leftovers((), identity):
-            await clear_leftovers((), identity)
+    async def _finish(self, worker: Worker, log: Path) -> None:
+        await self._pool.release(worker)
         self._log_limits.discard(log)
         if is_too_long(log):
             await shorten_log(log)

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Collection
 from typing import Final, Self
 
 from clusters.embedded.executors.process.termination import finish_despite_cancellation
@@ -40,7 +39,7 @@ class WorkerPool:
     async def __aexit__(self, *_: object) -> None:
         await cancel_and_wait((self._checking,))
         while self._idle:
-            await self._idle.pop()[1].kill(())
+            await self._idle.pop()[1].kill()
 
     async def acquire(self, tenant: str) -> Worker:
         """Waits for a turn, and returns a process of this tenant; raises `OSError` if none can be started."""
@@ -52,22 +51,23 @@ class WorkerPool:
                 if self._idle[position][1].tenant == tenant:
                     return self._idle.pop(position)[1]
             if self._busy + len(self._idle) > self._settings.most_workers:
-                await finish_despite_cancellation(self._idle.pop(0)[1].kill(()))
+                await _kill(self._idle.pop(0)[1])
             return await Worker.start(tenant, self._settings, self._watchdog)
         except BaseException:
             self._give_back(tenant)
             raise
 
-    async def release(self, worker: Worker, identity: Collection[bytes]) -> None:
-        """Takes a process back; kills it if it is worn or in the middle of a call.
+    async def release(self, worker: Worker) -> None:
+        """Takes a process back when all that its call has started is ended.
 
-        What its call has started is known by `identity`: variables (`NAME=value`) of the try.
+        Kills it if it is worn or in the middle of a call.
         """
         try:
             if worker.usable and worker.calls < self._settings.calls:
+                await worker.end_leftovers()  # before its next call, whose processes would be taken for these
                 self._idle.append((time.monotonic(), worker))
             else:
-                await worker.kill(identity)
+                await worker.kill()
         finally:
             self._give_back(worker.tenant)
 
@@ -79,4 +79,14 @@ class WorkerPool:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             while self._idle and self._idle[0][0] + self._settings.idle_seconds < time.monotonic():
-                await finish_despite_cancellation(self._idle.pop(0)[1].kill(()))
+                await _kill(self._idle.pop(0)[1])
+
+
+async def _kill(worker: Worker) -> None:
+    """Kills a process to its end; where that is cancelled, raises the cancellation afterwards."""
+    killing = asyncio.ensure_future(worker.kill())
+    try:
+        await asyncio.shield(killing)
+    except asyncio.CancelledError:
+        await finish_despite_cancellation(asyncio.wait_for(killing, None))
+        raise

@@ -3,15 +3,15 @@
 import asyncio
 import os
 import subprocess
+import uuid
 from asyncio.streams import FlowControlMixin, StreamReaderProtocol
-from collections.abc import Collection
 from typing import IO, Any, Final, Self
 
 import msgspec
 from msgspec import Struct
 
 from clusters.embedded.executors.process.child_exit import exits_within, signal_name, wait_for_exit
-from clusters.embedded.executors.process.leftovers import clear_leftovers
+from clusters.embedded.executors.process.leftovers import ADOPTED, clear_leftovers, find_leftovers
 from clusters.embedded.executors.process.watchdog import signal_group
 from clusters.embedded.executors.process.watchdog_client import AWAITED_CHILDREN, WatchdogClient
 from clusters.embedded.executors.python import worker
@@ -24,6 +24,14 @@ ANSWER_BYTES: Final = 4 * OUTPUT_BYTES
 
 END_SECONDS: Final = 1.0
 """The seconds that a process which has closed its pipes gets to end by itself, and so to show how."""
+
+
+WORKER_VARIABLE: Final = "WAYPOST_WORKER"
+"""The variable that names a worker process, in its environment and in those of all that it starts.
+
+A process that a function forks has the environment that its worker was started with, not the one of its
+call, until it executes another program.
+"""
 
 
 class WorkerEnded(Exception):
@@ -45,9 +53,12 @@ class Answer(Struct, frozen=True, kw_only=True):
 class Worker:
     """A worker process, which belongs to one tenant from its start to its end."""
 
-    def __init__(self, tenant: str, process: "subprocess.Popen[bytes]", watchdog: WatchdogClient) -> None:
+    def __init__(
+        self, tenant: str, name: str, process: "subprocess.Popen[bytes]", watchdog: WatchdogClient
+    ) -> None:
         self.tenant, self.calls = tenant, 0
-        self._process, self._watchdog = process, watchdog
+        self._name, self._process, self._watchdog = name, process, watchdog
+        self._identity = frozenset((os.fsencode(f"{WORKER_VARIABLE}={name}"),))
         self._transports: list[asyncio.BaseTransport] = []
         self.usable = True
 
@@ -57,25 +68,26 @@ class Worker:
     @classmethod
     async def start(cls, tenant: str, settings: PythonSettings, watchdog: WatchdogClient) -> Self:
         """Starts a worker process without the cluster's environment; raises `OSError`."""
+        name = uuid.uuid4().hex
         process = subprocess.Popen(  # noqa: ASYNC220  # by exec alone: a millisecond
             # -I: only what is installed in its environment is imported, nothing from folders of tasks.
             [settings.program, "-I", worker.__file__, str(settings.memory_mib << 20)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+            env={"PATH": os.defpath, "LANG": "C.UTF-8", WORKER_VARIABLE: name},
             cwd="/",
             start_new_session=True,
         )
         AWAITED_CHILDREN.add(process.pid)
-        made = cls(tenant, process, watchdog)
+        made = cls(tenant, name, process, watchdog)
         try:
             watchdog.watch(process.pid)
             assert process.stdout is not None
             assert process.stdin is not None
             await made._connect(process.stdout, process.stdin)
         except BaseException:
-            await made.kill(())
+            await made.kill()
             raise
         return made
 
@@ -87,7 +99,8 @@ class Worker:
         self.calls += 1
         self.usable = False
         try:
-            payload = msgspec.json.encode(request)
+            environment = request["environment"] | {WORKER_VARIABLE: self._name}
+            payload = msgspec.json.encode(request | {"environment": environment})
             self._writer.write(len(payload).to_bytes(worker.HEADER_BYTES, "big") + payload)
             await self._writer.drain()
             length = int.from_bytes(await self._reader.readexactly(worker.HEADER_BYTES), "big")
@@ -101,15 +114,18 @@ class Worker:
         self.usable = not answer.worn
         return answer
 
-    async def kill(self, identity: Collection[bytes]) -> None:
-        """Kills the process and all that it has started; returns when none of it is left.
+    async def end_leftovers(self) -> None:
+        """Kills what calls of this process have started and what has left its group."""
+        ADOPTED.refresh()
+        if find_leftovers((), self._identity):
+            await clear_leftovers((), self._identity)
 
-        Processes that have left its group are found by `identity`: variables (`NAME=value`) of their try.
-        """
+    async def kill(self) -> None:
+        """Kills the process and all that it has started; returns when none of it is left."""
         if self._process.returncode is None:
             signal_group(self._process.pid)
             await wait_for_exit(self._process)
-        await clear_leftovers([self._process.pid], identity)
+        await clear_leftovers([self._process.pid], self._identity)
         self._watchdog.unwatch(self._process.pid)
         for transport in self._transports:
             # A request that was not sent to its end is dropped.

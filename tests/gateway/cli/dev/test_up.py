@@ -136,11 +136,15 @@ def test_processes_that_were_started_again_by_hand_are_named(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 async def test_a_closed_terminal_ends_the_stack(number: signal.Signals, tmp_path: Path) -> None:
     """Else gateway and regions would run for ever: they have sessions of their own."""
-    stack = EmptyStack(tmp_path, ())
-    running = asyncio.create_task(_up(stack))
-    await stack.started.wait()
-    os.kill(os.getpid(), number)
-    await running
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup it is ignored
+    try:
+        stack = EmptyStack(tmp_path, ())
+        running = asyncio.create_task(_up(stack))
+        await stack.started.wait()
+        os.kill(os.getpid(), number)
+        await running
+    finally:
+        signal.signal(number, before)
     assert stack.ended
 
 

@@ -52,6 +52,15 @@ def daemon():
         os._exit(0)
     os.wait()
 
+def forked():
+    # It keeps the environment that the worker was started with, since it executes no other program.
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            time.sleep(300)
+        os._exit(0)
+    os.wait()
+
 def child():
     return subprocess.Popen(["sleep", "300"]).pid
 

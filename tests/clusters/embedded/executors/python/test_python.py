@@ -186,7 +186,7 @@ async def test_a_process_is_replaced_after_so_many_calls_or_idle_seconds(
                 await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("function", ["child", "daemon"])
+@pytest.mark.parametrize("function", ["child", "daemon", "forked"])
 async def test_what_a_function_has_started_ends_with_its_call(
     executor: PythonExecutor, tmp_path: Path, function: str
 ) -> None:
