@@ -272,7 +272,7 @@ class Controller:
             if now.monotonic - region.compared_at >= self._failover.compare_seconds:
                 region.compared_at = now.monotonic
                 region.link.list_attempts()
-            if region.link.idle:
+            if region.link.can_send:
                 await self._send_batch(region, now)
 
     def _end_orphans_early(self, region: Region, now: Instant) -> None:
@@ -281,7 +281,7 @@ class Controller:
         The region does not count as reachable yet. An orphan that makes it fall silent again and again would
         keep it from that for ever.
         """
-        if region.health.successes and region.link.idle:
+        if region.health.successes and region.link.can_send:
             tombstones = due_tombstones(self._ws, region, now, self._failover)
             if tombstones:
                 region.link.send(Batch(incarnation=region.incarnation, tombstones=tombstones))

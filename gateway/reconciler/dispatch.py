@@ -150,7 +150,7 @@ def open_batches(ws: WorkingSet, now: Instant, settings: FailoverSettings) -> di
     """
     loads: dict[str, BatchLoad] = {}
     for region in ws.regions.values():
-        if region.link.idle:
+        if region.link.can_send:
             load = BatchLoad()
             _take_fitting(due_creates(ws, region, now, settings), load)
             if not load.full:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from clusters.errors import ClusterError
 from clusters.protocol import AttemptEnded, Batch, BatchAnswers, Beat, ClusterEvent, Hello, TaskChanged
+from gateway.reconciler.links.region_link import BATCHES_AT_ONCE
 from gateway.reconciler.links.reports import (
     AttemptListing,
     BatchResult,
@@ -70,7 +71,7 @@ class SimulatedLink:
     era: Callable[[], int]
     inbox: list[Report] = field(default_factory=list)
     alive: bool = True
-    sending: bool = False
+    sending: int = 0
     probing: bool = False
     stream: int = 0
     cursor: Cursor = field(default_factory=Cursor)
@@ -82,8 +83,8 @@ class SimulatedLink:
     sent: int = 0
 
     @property
-    def idle(self) -> bool:
-        return not self.sending
+    def can_send(self) -> bool:
+        return self.sending < BATCHES_AT_ONCE
 
     def drain(self) -> list[Report]:
         reports, self.inbox = self.inbox, []
@@ -137,10 +138,11 @@ class SimulatedLink:
         self._call(lambda: self.cluster.apply(Batch(), self.timeline.now), answered)
 
     def send(self, batch: Batch) -> None:
-        self.sending, began = True, self.timeline.now
+        began = self.timeline.now
+        self.sending += 1
 
         def answered(answer: object, failure: str | None) -> None:
-            self.sending = False
+            self.sending -= 1
             answers = answer if isinstance(answer, BatchAnswers) else None
             self._put(
                 BatchResult(

@@ -5,6 +5,7 @@ from msgspec import structs
 
 from clusters.protocol import AttemptEndKind, Batch, BatchAnswers, CreateAnswer, CreateOutcome
 from gateway.core.shard_states import Phase
+from gateway.reconciler.links.region_link import BATCHES_AT_ONCE
 from gateway.reconciler.links.reports import BatchResult, StreamEvent
 from gateway.store.sqlite.store import SqliteStore
 from tests.simulation.scenario import NOTE, run, shards_in, workflow
@@ -62,7 +63,7 @@ async def test_an_answer_of_an_earlier_boot_confirms_nothing(world: World) -> No
     shard, before = shards_in(world, "beijing")[0], cluster.status(world.timeline.now)
     cluster.crash(world.timeline.now)
     cluster.restart(world.timeline.now)
-    link.sending = True  # the gateway cannot send its next batch yet
+    link.sending = BATCHES_AT_ONCE  # the gateway cannot send its next batch yet
     await run(world, 1)
     assert world.shards[shard.key].phase is Phase.DISPATCHING
     create = CreateAnswer(attempt=shard.attempt, outcome=CreateOutcome.EXISTS)
@@ -71,7 +72,7 @@ async def test_an_answer_of_an_earlier_boot_confirms_nothing(world: World) -> No
     await world.tick()
     assert world.shards[shard.key].phase is Phase.DISPATCHING
 
-    link.sending = False
+    link.sending = 0
     await run(world, 2)
     assert world.shards[shard.key].phase is Phase.RUNNING
 

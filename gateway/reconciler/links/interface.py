@@ -13,8 +13,8 @@ class Link(Protocol):
     name: str
 
     @property
-    def idle(self) -> bool:
-        """Returns whether no batch is being sent, so that the next one goes out at once."""
+    def can_send(self) -> bool:
+        """Returns whether a batch goes out at once, since few enough of them are under way."""
         ...
 
     def drain(self) -> list[Report]:

@@ -1,4 +1,4 @@
-"""Does the I/O of one region: one event stream, and one probe and one batch call at a time."""
+"""Does the I/O of one region: one event stream, one probe at a time, and two batch calls at a time."""
 
 import asyncio
 import time
@@ -37,6 +37,11 @@ REOPEN_SECONDS = 0.5
 """The pause between the end of a stream and the next attempt to open it."""
 REOPEN_BAD_SECONDS = 5.0
 """The pause before a stream is opened again after a bad answer, which may have cost much to read."""
+BATCHES_AT_ONCE = 2
+"""The number of batches of requests that may be under way to a region at once.
+
+With one, what is placed while a batch is under way waits for that batch's round trip before its own.
+"""
 CALL_TIMEOUT_SECONDS = 5.0
 """The timeout of a batch or listing call."""
 
@@ -73,9 +78,9 @@ class RegionLink:
         )
 
     @property
-    def idle(self) -> bool:
-        """Returns whether no batch of requests is being sent to the region's cluster."""
-        return "send" not in self._tasks
+    def can_send(self) -> bool:
+        """Returns whether a batch of requests can be sent now: fewer than `BATCHES_AT_ONCE` are under way."""
+        return self._free_place() is not None
 
     def drain(self) -> list[Report]:
         """Removes all reports from the link's inbox and returns them, oldest first.
@@ -95,12 +100,13 @@ class RegionLink:
         self._start("probe", self._probe())
 
     def send(self, batch: Batch) -> None:
-        """Starts to send one batch to the cluster; drops it if another batch is being sent.
+        """Starts to send one batch to the cluster; drops it if no further batch can be sent now.
 
-        A batch that only acknowledges events is sent in any case, beside another batch.
+        A batch that only acknowledges events is sent in any case, beside other batches.
         """
         if batch.creates or batch.tombstones or batch.renewals:
-            self._start("send", self._send(batch))
+            if (place := self._free_place()) is not None:
+                self._start(place, self._send(batch, place))
         else:
             self._acknowledgement = batch
             self._start("acknowledge", self._acknowledge())
@@ -121,6 +127,11 @@ class RegionLink:
         if (task := self._tasks.pop("watch", None)) is not None:
             task.cancel()
         self._start("watch", self._watch())
+
+    def _free_place(self) -> str | None:
+        """Returns the name of a task that can send one more batch; None if there is none."""
+        places = (f"send {number}" for number in range(BATCHES_AT_ONCE))
+        return next((place for place in places if place not in self._tasks), None)
 
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         # One task of each kind at a time. A call while the one before is under way is dropped: the controller
@@ -155,11 +166,11 @@ class RegionLink:
         )
         self._put(result)
 
-    async def _send(self, batch: Batch) -> None:
+    async def _send(self, batch: Batch, place: str) -> None:
         began = time.monotonic()
         answers, error = await _call(self._cluster.apply(batch), CALL_TIMEOUT_SECONDS)
-        # Before the report wakes the controller: it finds the link idle then, and sends at once.
-        del self._tasks["send"]
+        # Before the report wakes the controller: it finds the place free then, and sends at once.
+        del self._tasks[place]
         self._report_bad_answer(error)
         self._put(
             BatchResult(

@@ -8,7 +8,7 @@ from gateway.store.interface import Cursor
 class RemovedRegionLink:
     """The `Link` of a region removed from the settings: it sends and receives nothing, having no cluster."""
 
-    idle = False
+    can_send = False
 
     def __init__(self, name: str) -> None:
         self.name = name

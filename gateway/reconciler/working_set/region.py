@@ -80,10 +80,10 @@ class Region:
     """What the routing revision in force says of the region, as of the last scan of the store."""
 
     def __repr__(self) -> str:
-        """Returns text such as `<Region beijing Healthy, journal 5f3c admitted, cursor 12, idle>`."""
+        """Returns text such as `<Region beijing Healthy, journal 5f3c admitted, cursor 12, can send>`."""
         journal = self.incarnation or "none"
         marks = [
-            "idle" if self.link.idle else "batch under way",
+            "can send" if self.link.can_send else "batches under way",
             *(sorted(self.taints)),
             *(["removed from the settings"] if self.removed else []),
             *([f"another journal answers: {self.unknown_journal}"] if self.unknown_journal else []),

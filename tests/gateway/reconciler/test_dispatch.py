@@ -83,7 +83,7 @@ def test_only_a_region_that_can_be_called_now_is_given_more() -> None:
     """Else an intent's fence runs while it waits for the call under way, or for those before it."""
     waiting = [tracked(loaded_run(), n, region="shanghai") for n in range(BATCH_CREATES + 1)]
     ws = working_set(
-        *waiting, regions=(region("beijing", idle=False), region("shanghai"), region("shenzhen"))
+        *waiting, regions=(region("beijing", can_send=False), region("shanghai"), region("shenzhen"))
     )
 
     assert {name: load.creates for name, load in open_batches(ws, NOW, SETTINGS).items()} == {"shenzhen": 0}

@@ -15,8 +15,8 @@ from clusters.protocol import (
     Hello,
 )
 from gateway.reconciler.links import region_link
-from gateway.reconciler.links.region_link import RegionLink
-from gateway.reconciler.links.reports import BatchResult, StreamEnded, StreamEvent
+from gateway.reconciler.links.region_link import BATCHES_AT_ONCE, RegionLink
+from gateway.reconciler.links.reports import BatchResult, Report, StreamEnded, StreamEvent
 from gateway.settings import HealthSettings
 from gateway.store.interface import Cursor
 
@@ -50,21 +50,45 @@ def link_of(cluster: Held, changed: asyncio.Event, settings: HealthSettings | No
 
 
 async def test_an_acknowledgement_holds_up_no_batch() -> None:
-    """One batch is under way at a time: what is placed would wait for the answer to an acknowledgement."""
+    """Few batches are under way at a time: what is placed would wait for the answer to an acknowledgement."""
     cluster, changed = Held(), asyncio.Event()
     async with link_of(cluster, changed) as link:
         for seq in (1, 2, 3):
             link.send(Batch(incarnation="j", acknowledged=seq))
             await cluster.arrived.wait()
-        assert link.idle
+        assert link.can_send
         link.send(Batch(incarnation="j", tombstones=TOMBSTONE))
-        assert not link.idle
+        link.send(Batch(incarnation="j", tombstones=TOMBSTONE))
+        assert not link.can_send
+        link.send(Batch(incarnation="j", tombstones=TOMBSTONE))  # one too many
+        cluster.let.set()
+        reports = list[Report]()
+        while len(reports) < 2:
+            await changed.wait()
+            changed.clear()
+            reports += link.drain()
+        assert link.can_send
+
+    assert [batch.acknowledged for batch in cluster.batches] == [1, 0, 0, 3]  # 2 is part of 3
+    assert [type(report) for report in reports] == [BatchResult, BatchResult]
+
+
+async def test_an_answered_batch_makes_room_before_it_wakes_the_controller() -> None:
+    cluster, changed = Held(), asyncio.Event()
+    room = list[bool]()
+
+    def wake() -> None:
+        room.append(link.can_send)
+        changed.set()
+
+    async with RegionLink("a", cluster, settings=HealthSettings(), wake=wake) as link:  # type: ignore[arg-type]
+        for _ in range(BATCHES_AT_ONCE):
+            link.send(Batch(incarnation="j", tombstones=TOMBSTONE))
         cluster.let.set()
         await changed.wait()
-        reports = link.drain()
 
-    assert [batch.acknowledged for batch in cluster.batches] == [1, 0, 3]  # 2 is part of 3
-    assert [type(report) for report in reports] == [BatchResult]
+    assert room
+    assert all(room)
 
 
 async def test_a_stream_that_is_silent_is_opened_again() -> None:

@@ -42,10 +42,10 @@ def test_a_shard_shows_its_live_state() -> None:
 
 def test_a_region_shows_its_live_state() -> None:
     """Its health, its journal, and what is under way."""
-    there = region(idle=False)
+    there = region(can_send=False)
     there.unknown_journal, there.taints = "other", frozenset({Taint.CORDONED})
 
     assert repr(there) == (
         "<Region beijing Unknown, journal journal not admitted, boot boot, cursor 0 (acknowledged 0),"
-        " batch under way, cordon, another journal answers: other>"
+        " batches under way, cordon, another journal answers: other>"
     )

@@ -27,10 +27,10 @@ NOTHING = Resumption(results=(), tries={}, remade=())
 
 
 class StillLink:
-    """A fake region link that receives nothing; `idle` says whether a call is under way."""
+    """A fake region link that receives nothing; `can_send` says whether it takes a batch."""
 
-    def __init__(self, name: str, *, idle: bool = True) -> None:
-        self.name, self.idle = name, idle
+    def __init__(self, name: str, *, can_send: bool = True) -> None:
+        self.name, self.can_send = name, can_send
 
     def drain(self) -> list[Report]:
         return []
@@ -44,13 +44,13 @@ class StillLink:
     def reopen_stream(self, cursor: Cursor) -> None: ...
 
 
-def region(name: str = "beijing", *, idle: bool = True) -> Region:
+def region(name: str = "beijing", *, can_send: bool = True) -> Region:
     status = ClusterStatus(
         region=name, incarnation="journal", boot="boot", uptime=9.0, slots=100, held=0, seq=0
     )
     return Region(
         name=name,
-        link=StillLink(name, idle=idle),
+        link=StillLink(name, can_send=can_send),
         health=unknown_health(name),
         status=status,
         status_at=NOW.monotonic,
