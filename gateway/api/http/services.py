@@ -36,10 +36,11 @@ def request_turns(places: int) -> Turns:
     """Builds the limit on requests handled at once: `places` of them, for which tenants take turns.
 
     While several tenants have requests, each gets at most 1 place in 64, and a place rests after a request
-    for as long as that took. Measured on a small machine where one tenant floods the gateway: with twice the
-    share the runs of another tenant took twice as long, and the rest makes them a quarter shorter.
+    for twice as long as that took. Measured on a small machine where one tenant floods the gateway: with
+    twice the share the runs of another tenant took twice as long, and a rest as long as the request made
+    them a quarter shorter.
     """
-    return Turns(places, share=max(1, places // 64), rest=1.0)
+    return Turns(places, share=max(1, places // 64), rest=2.0)
 
 
 def _log_reads() -> Turns:
