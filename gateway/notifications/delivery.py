@@ -102,7 +102,8 @@ class Delivery:
             task = asyncio.create_task(self._deliver(notification), name=f"notification {notification.id}")
             self._sending[notification.id] = task
             task.add_done_callback(partial(self._ended, notification))
-        return bool(due)
+        # Also where nothing was due: what is under way may keep others to its host waiting.
+        return bool(self._sending)
 
     async def show_backlog(self) -> None:
         """Sets the metrics of what waits in the store."""
