@@ -18,9 +18,11 @@ from gateway.core.principal import Principal
 from gateway.documents.parsing import parse
 from gateway.policy.answer import AnswerError, PolicyAnswer, parse_answer
 from gateway.policy.bundle import OPA_ENGINE, Bundle
-from gateway.policy.embedded.interpreter import EvaluationError, Interpreter, parse_result
+from gateway.policy.embedded.gate import check_rules
+from gateway.policy.embedded.interpreter import EvaluationError, Interpreter, parse_modules, parse_result
 from gateway.policy.enforcement import enforce
 from gateway.policy.question import ENTRY_POINTS, encode_question
+from gateway.policy.source import BundleError
 from gateway.settings import DocumentLimits
 
 
@@ -55,7 +57,10 @@ def read_input(file: str, *, action: Action, principal: Principal) -> bytes:
 
 
 def decide(bundle: Bundle, document: bytes, *, by_opa: bool, excepted: Collection[str]) -> Decision:
-    """Returns the policy decision that a gateway would make; rules in `excepted` count as overridden."""
+    """Returns the policy decision that a gateway would make; rules in `excepted` count as overridden.
+
+    Raises `BundleError` for rules that the engine would not take.
+    """
     found = answer(bundle, document, by_opa=by_opa)
     decision = Decision(
         id="",
@@ -84,6 +89,8 @@ def answer(bundle: Bundle, document: bytes, *, by_opa: bool) -> PolicyAnswer:
     entry_point = ENTRY_POINTS[action]
     try:
         if not by_opa and bundle.engine != OPA_ENGINE:
+            if found := check_rules(parse_modules(bundle.source.modules)):
+                raise BundleError(found)
             return parse_result(Interpreter(bundle.source).evaluate(entry_point, document))
         if (opa := find_opa()) is None:
             raise CliError("no opa here: `make opa` gets one", code=Exit.USAGE)

@@ -130,10 +130,10 @@ def evaluate(
     )
     try:
         bundle = read_bundle(directory, None, data_required=False)
+        asked = read_input(document, action=action, principal=principal)
+        found = decide(bundle, asked, by_opa=opa, excepted=excepted)
     except BundleError as error:
         return _refuse(directory, error.diagnostics)
-    asked = read_input(document, action=action, principal=principal)
-    found = decide(bundle, asked, by_opa=opa, excepted=excepted)
     if output is Format.TABLE:
         despite = "despite" if found.allow and found.reasons else "by"
         print("allowed" if found.allow else "refused", despite, ", ".join(found.rules) or "no rule")

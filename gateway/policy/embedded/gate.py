@@ -4,6 +4,7 @@ Rules that it evaluates as OPA does after a small change of their text are left 
 names file and line, and says that the rules work on OPA.
 """
 
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Final, TypeAlias
@@ -15,11 +16,14 @@ from gateway.policy.embedded.syntax_tree import (
     COMPREHENSIONS,
     NESTED,
     REFERENCES,
+    DeclaredNames,
     Module,
     SyntaxNode,
     bound_walks,
     expressions,
+    extent,
     head_of,
+    indices,
     is_comprehension,
     is_plain,
     is_walk,
@@ -34,7 +38,9 @@ from gateway.policy.source import Diagnostic
 
 WORKS_ON_OPA: Final = " (it works on OPA: set policy.engine, or engine: opa in the bundle)"
 
+NOT_HERE: Final = " is not here: "
 NEITHER: Final = "on OPA neither"
+OPEN_OBJECT: Final = "an object with names in a pattern would match objects with more fields: name each field"
 MAY_BE_MISSING: Final = "`in`, of what may be missing, inside another expression: give it a name in a body"
 
 Path: TypeAlias = tuple[str, ...]
@@ -91,6 +97,7 @@ def _rule(module: Module, rule: SyntaxNode, defined: set[Path]) -> Iterator[Prob
         yield span, f"`some {name}`: {name} is a rule or an import too, which would be taken instead"
     if {"input", "data"} & set(names_in(head.get("args") or [])):
         yield span, "an argument is named input or data"
+    yield from _open_objects(module, head, [("Head", {"span": span}), *found], declared)
     yield from _bodies(module, only(rule)[1].get("bodies") or [], head, declared.single)
     statements = [one for kind, value in found if kind == "query" for one in value["stmts"]]
     bound = [walk for one in statements for walk in bound_walks(one)]
@@ -129,14 +136,61 @@ def _bodies(
             yield body["query"]["span"], "`{ a | b` begins a comprehension on OPA: write `(a | b)`"
 
 
+def _open_objects(
+    module: Module, head: SyntaxNode, found: Sequence[tuple[str, SyntaxNode]], declared: DeclaredNames
+) -> Iterator[Problem]:
+    """Yields a problem for each object in a pattern that may bind names: larger ones would match."""
+    given = Counter((*declared.own, *module.names, "input", "data"))
+    given.update(name for kind, value in found for name in names_in(_binding(kind, value)))
+    for kind, value in found:
+        patterns: Sequence[SyntaxNode | None] = ()
+        bound = frozenset[str]()
+        if kind == "Head":
+            patterns = head.get("args") or []
+        elif kind == "SomeIn":
+            patterns = [value["key"], value["value"]]
+        elif kind == "AssignExpr" and value["op"] == "ColEq":
+            patterns = [value["lhs"]]
+        elif kind == "AssignExpr":
+            sides, bound = _binding(kind, value), declared.single | {"input", "data"}
+            # What gets its value nowhere else is built here of what has one.
+            if not any(only(side)[0] == "Var" and given[only(side)[1]["value"]] == 1 for side in sides):
+                patterns = sides
+        if any(_is_open_object(pattern, bound) for pattern in patterns):
+            yield value["span"], OPEN_OBJECT
+
+
+def _binding(kind: str, value: SyntaxNode) -> list[SyntaxNode]:
+    """Returns the parts of an expression by which names may get values, other than what declares them."""
+    if kind == "AssignExpr" and value["op"] == "Eq":
+        return [value["lhs"], value["rhs"]]
+    if kind in REFERENCES:
+        return list(indices({kind: value}))
+    # A call gives its result to a name behind its arguments.
+    return value["params"][-1:] if kind == "Call" else []
+
+
+def _is_open_object(pattern: SyntaxNode | None, bound: frozenset[str]) -> bool:
+    """Returns whether a pattern is or has an object with other names than those in `bound`."""
+    kind, value = only(pattern) if pattern else ("", {})
+    if kind == "Array":
+        return any(_is_open_object(item, bound) for item in value["items"])
+    return kind == "Object" and not bound.issuperset(names_in(value["fields"]))
+
+
 def _call(module: Module, call: SyntaxNode, defined: set[Path]) -> Iterator[Problem]:
     name, span = _builtin(module, call), call["span"]
-    if name in BUILTINS:
+    if b"\n" in module.text[extent(module, call["fcn"])[1] :].partition(b"(")[0]:
+        yield (
+            span,
+            "a line that begins with `(` is read as arguments of the one before: write `;` there",
+        )
+    elif name in BUILTINS:
         known = BUILTINS[name]
         if known.support is Support.REFUSED:
-            yield span, f"{name} is not here: {known.note}"
+            yield span, f"{name}{NOT_HERE}{known.note}"
     elif module.resolve(call["fcn"]) not in defined:
-        yield span, f"{name} is not here: absent, or misspelt"
+        yield span, f"{name}{NOT_HERE}absent, or misspelt"
     # Written in the rule, a broken pattern would fail in each decision.
     if name in PATTERN_BUILTINS:
         pattern = literal(call["params"][name == "regex.replace"])

@@ -19,7 +19,7 @@ from gateway.policy.embedded.interruption import CHECKPOINT, DataSize, is_bounde
 from gateway.policy.embedded.replaced_builtins import REPLACED
 from gateway.policy.embedded.rewriting.rules import rewrite_rules
 from gateway.policy.embedded.rewriting.short_names import roots_of, with_short_names
-from gateway.policy.embedded.syntax_tree import Module, read_modules, with_separators
+from gateway.policy.embedded.syntax_tree import Module, read_modules
 from gateway.policy.source import BundleError, Diagnostic, PolicySource
 
 UNDEFINED: Final = '"<undefined>"'
@@ -201,14 +201,11 @@ def parse_modules(modules: Sequence[tuple[str, str]]) -> list[Module]:
     if diagnostics:
         raise BundleError(diagnostics)
     try:
-        parsed = read_modules(msgspec.json.decode(engine.get_ast_as_json()))
+        return read_modules(msgspec.json.decode(engine.get_ast_as_json()))
     except RecursionError:
         raise BundleError(
             [Diagnostic(file="rules", line=0, detail=f"they nest too deep: {TOO_MUCH}")]
         ) from None
-    separated = [(module.file, with_separators(module)) for module in parsed]
-    changed = any(text != module.text.decode() for (_, text), module in zip(separated, parsed, strict=True))
-    return parse_modules(separated) if changed else parsed
 
 
 def parse_result(text: str) -> PolicyAnswer:

@@ -1,6 +1,5 @@
 """Functions that read and walk the syntax trees of Rego modules, as regorus' parser makes them."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -16,7 +15,6 @@ LITERALS: Final = STRINGS | {"Number", "Bool", "Null"}
 COMPREHENSIONS: Final = frozenset({"ArrayCompr", "SetCompr", "ObjectCompr"})
 NESTED: Final = COMPREHENSIONS | {"Every"}
 """The kinds of nodes that have a query of their own."""
-_BRACKET_BEGINS_A_LINE: Final = re.compile(rb"\n\s*\(")
 _CONTAINERS: Final = frozenset({dict, list})
 _PASSED_OVER: Final = frozenset({"span", "fcn"})
 
@@ -276,16 +274,3 @@ def literal(node: SyntaxNode) -> str | None:
     """Returns the value of a string literal; None if the node is not one."""
     kind, value = only(node)
     return str(value["value"]) if kind in STRINGS else None
-
-
-def with_separators(module: Module) -> str:
-    """Returns the module's text with a semicolon before each `(` that begins a line, after an expression.
-
-    regorus 0.13 reads a line `f` and a next line `(x)` as the call `f(x)`; to OPA they are two statements.
-    """
-    if not _BRACKET_BEGINS_A_LINE.search(module.text):
-        return module.text.decode()
-    ends = (extent(module, value["fcn"])[1] for kind, value in expressions(module.rules) if kind == "Call")
-    return module.edited(
-        (end, end, ";") for end in ends if b"\n" in module.text[end : module.text.index(b"(", end)]
-    )

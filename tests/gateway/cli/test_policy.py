@@ -150,6 +150,16 @@ def test_a_house_rule_with_its_test_is_all_it_takes(
     assert "refused by labels.team\n  labels.team: labels: team is missing\n" in capsys.readouterr().out
 
 
+def test_rules_that_the_engine_refuses_are_not_tried(
+    shipped: Path, workflow: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What would be said of them here is not what OPA says: `{"count": n}` matches larger objects."""
+    rule = 'package waypost.house\n\nsubmit contains n if {"count": n} = input.workflow.spec.shards\n'
+    (shipped / "house" / "shards.rego").write_text(rule)
+    assert rules.evaluate(shipped, workflow) == 1
+    assert "house/shards.rego:3: an object with names in a pattern" in capsys.readouterr().out
+
+
 def test_a_level_for_a_rule_that_there_is_not_is_named(
     no_opa: None, shipped: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

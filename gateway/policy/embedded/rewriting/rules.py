@@ -9,7 +9,6 @@ Each change is one that OPA's compiler makes too, and stays within its line:
   it at the end of the body: `s contains input.xs[_]` becomes `s contains x if { x := input.xs[_] }`.
 - An object that is defined by rules with several keys, `s[k] contains x`, is undefined in regorus where none
   of them holds: it gets a default rule.
-- `{"name": x} = y` matches objects with more fields in regorus: `object_patterns`.
 - Of an imported package regorus evaluates every rule: imported names are written in full.
 - regorus fails on a `sprintf` with more or fewer values than verbs: what is missing is added.
 - regorus fails on a call without arguments, `f()`, of a rule: it is written `f`.
@@ -32,7 +31,6 @@ from gateway.policy.embedded.rewriting.missing_values import (
     has_value,
     missing_in_memberships,
 )
-from gateway.policy.embedded.rewriting.object_patterns import empty_objects, exact_arguments, exact_statement
 from gateway.policy.embedded.syntax_tree import (
     COMPREHENSIONS,
     REFERENCES,
@@ -42,6 +40,7 @@ from gateway.policy.embedded.syntax_tree import (
     bound_walks,
     expressions,
     extent,
+    head_of,
     indices,
     is_bare,
     is_plain,
@@ -88,7 +87,26 @@ def rewrite_rules(modules: Sequence[tuple[str, str]], parse: Parse) -> tuple[Mod
         # What is left as it was would be evaluated otherwise than by OPA.
         detail = "its rules nest too deep: write them in several (on OPA it works: set policy.engine)"
         raise BundleError([Diagnostic(file=file, line=0, detail=detail) for file in parsed])
-    return (*written.values(), *parse(list(empty_objects(tuple(written.values())))))
+    return (*written.values(), *parse(list(_empty_objects(tuple(written.values())))))
+
+
+def _empty_objects(modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
+    """Yields a Rego module, as (file name, text), with `default s := {}` for each object `s` that needs it.
+
+    These are the objects that rules such as `s[k] contains x` or `s[a][b] := x` define.
+    """
+    paths = {
+        module.resolve(refr)
+        for module in modules
+        for rule in module.rules
+        if not is_plain(refr := head_of(rule)["refr"])
+        # An object with one key for each value is empty here too.
+        and ("Set" in only(rule)[1]["head"] or not is_plain(only(refr)[1]["refr"]))
+    }
+    for number, path in enumerate(sorted(paths)):
+        length = max(len(one.package) for one in modules if path[: len(one.package)] == one.package)
+        package, name = ".".join(path[1:length]), ".".join(path[length:])
+        yield f"default {number}", f"package {package}\n\ndefault {name} := {{}}\n"
 
 
 def _edits(module: Module, rules: Iterable[int], round_: int) -> dict[int, list[Edit]]:
@@ -107,9 +125,7 @@ def _in_rule(module: Module, rule: SyntaxNode, names: Iterator[str]) -> Iterator
             yield from _statements(module, value, declared.single, names)
         yield from _imported(module, value["fcn"] if kind == "Call" else {kind: value}, declared.own)
     yield from _last_step(module, rule)
-    if (
-        edit := exact_arguments(module, rule, names) or _head(module, rule, declared.single, names)
-    ) is not None:
+    if (edit := _head(module, rule, declared.single, names)) is not None:
         yield edit
 
 
@@ -163,9 +179,6 @@ def _statements(
     yield from _declarations_first(module, query)
     for statement in query["stmts"]:
         kind, value = only(statement["literal"])
-        if (edit := exact_statement(module, query, statement, single, names)) is not None:
-            yield edit
-            continue
         if kind == "SomeIn":
             yield from _some(module, query, statement, names)
             continue

@@ -17,6 +17,10 @@ def refused(*rules: str) -> list[str]:
     return [str(one).removesuffix(WORKS_ON_OPA) for one in check_rules(modules)]
 
 
+OPEN = "an object with names in a pattern"
+"""The beginning of the refusal of an object pattern: regorus matches objects with more fields."""
+
+
 @pytest.mark.parametrize(
     ("rule", "detail"),
     [
@@ -33,6 +37,24 @@ def refused(*rules: str) -> list[str]:
         ("r if { input.a | input.b == {1}; false }", "`{ a | b` begins a comprehension on OPA"),
         ("r := 1 if input.y else := 2 if { {1} | {2}; false }", "`{ a | b` begins a comprehension on OPA"),
         ("r := -input.x", "a minus before what is no number"),
+        ('r := n if {"a": n} = input.two', OPEN),
+        ('r := n if {"a": n} := input.two', OPEN),
+        ('r := n if input.two = {"a": n}', OPEN),
+        ('r := n if [{"a": n}, _] = [input.two, 1]', OPEN),
+        ('r := n if {"o": {"a": n}} = {"o": input.two}', OPEN),
+        ('r := n if { o := input.two; {"a": n} = o }', OPEN),
+        ('r := n if { o = input.two; {"a": n} = o }', OPEN),
+        ('r := n if { input.os[o]; {"a": n} = o }', OPEN),
+        ('r := n if { walk(input, o); {"a": n} = o }', OPEN),
+        ('r := n if {"a": n} = two\n\ntwo := input.two', OPEN),
+        ('r contains n if some {"a": n} in input.os', OPEN),
+        ('r contains n if some {"a": n}, _ in input.os', OPEN),
+        ('r := p(input.two)\n\np({"a": n}) := n', OPEN),
+        ('r := p(input.two)\n\np([_, {"a": n}]) := n', OPEN),
+        (
+            "r contains x if {\n\tsome x in xs\n\t(x + 1) > 2\n}\n\nxs := input.xs",
+            "a line that begins with `(`",
+        ),
         ("f(input) := input", "an argument is named input or data"),
         ("xs := 1\nr contains xs if some xs in input.xs", "`some xs`: xs is a rule or an import too"),
         ("r if not input.xs[_] == 1", "`_` below a `not` is not safe, on OPA neither"),
@@ -40,9 +62,10 @@ def refused(*rules: str) -> list[str]:
 )
 def test_what_would_be_answered_otherwise_is_refused(rule: str, detail: str) -> None:
     """With file and line, and a word on where it works."""
-    found = refused(f"package a\n\n{rule}\n")
-    line = 3 + rule.count("\n")
-    assert [one[: len(f"a.rego:{line}: {detail}")] for one in found] == [f"a.rego:{line}: {detail}"]
+    (found,) = refused(f"package a\n\n{rule}\n")
+    line, told = found.removeprefix("a.rego:").split(": ", 1)
+    assert 3 <= int(line) <= 3 + rule.count("\n")
+    assert told.startswith(detail)
 
 
 def test_a_refusal_says_that_it_works_on_opa() -> None:

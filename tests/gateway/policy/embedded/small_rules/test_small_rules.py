@@ -62,7 +62,7 @@ async def test_small_rules_are_answered_as_opa_does_or_refused(
     every = EVERY if request.config.getoption("--rules") < len(RULES) else 1
     found = await compared(RULES[::every], tmp_path)
     assert [*found.other, *found.failed, *found.unreached] == []
-    assert found.alike * every > 0.9 * len(RULES)
+    assert found.alike * every > 0.8 * len(RULES)
 
 
 @needs_opa
@@ -80,4 +80,4 @@ async def test_generated_rules_are_answered_as_opa_does_or_refused(
     assert found.other == []
     assert found.alike > len(rules) / 2
     assert len(found.failed) + len(found.unreached) < len(rules) / 10
-    assert found.refused < len(rules) / 20
+    assert found.refused < len(rules) / 8
