@@ -6,10 +6,7 @@ from typing import Final
 from gateway.api.http.services import Services
 from gateway.core.decision import Obligations
 from gateway.documents.workflow import Workflow
-from gateway.regions.filters import has_processors
-from gateway.regions.placement_demand import demand_of
 from gateway.submission.reading.document_reader import Reading
-from waypost.workflow.stages import Stage
 
 HEADER: Final = b"warning"
 WARNINGS_MAXIMUM: Final = 20
@@ -54,17 +51,15 @@ def _placement_warnings(
     # nearly every document asks for the default, which every cluster has
     if b'"cpu":' not in canonical:
         return
-    stage = max(Stage, key=lambda stage: demand_of(workflow, permitted, stage).cpu)
-    cpu = demand_of(workflow, permitted, stage).cpu
+    cpu = max(task.resources.cpu for task in workflow.spec.all_tasks)
     if all(region.cpu is not None and region.cpu >= cpu for region in services.regions()):
         return
-    demand = demand_of(workflow, permitted, stage)
-    wanted = demand.permitted & demand.requested if demand.requested else demand.permitted
+    wished = workflow.spec.placement.regions
+    wanted = {name for name in permitted if not wished or name in wished}
     regions = [region for region in services.regions() if region.name in wanted]
-    if not regions or any(has_processors(demand, region) is None for region in regions):
+    if not regions or any(region.cpu is None or region.cpu >= cpu for region in regions):
         return
     largest = max(region.cpu or 0.0 for region in regions)
     yield (
-        f"a task asks for {demand.cpu:g} processors; no permitted region has more than {largest:g}: "
-        "the run waits"
+        f"a task asks for {cpu:g} processors; no permitted region has more than {largest:g}: the run waits"
     )
