@@ -29,7 +29,7 @@ scopes := {
 
 decision := {
 	"allow": true,
-	"rules": array.concat(["scope.granted", "tenant.permitted"], closing_rules),
+	"rules": ({"scope.granted", "tenant.permitted"} | closing_rules),
 	"reasons": [],
 	"obligations": reasons.masked(obligations),
 } if {
@@ -169,4 +169,4 @@ sees_operators if "regions:operate" in input.principal.scopes
 
 closing_rules := document.closing_rules if {
 	input.action == "runs:retry"
-} else := []
+} else := set()

@@ -22,9 +22,11 @@ closure_of(entry) := object.union({"rule": "house", "message": sprintf("placemen
 closure_of(entry) := {"region": entry, "rule": "house", "message": sprintf("placement: %s is closed", [entry])} if is_string(entry)
 
 # The ids of the rules that have closed a region which the data offer.
-closing_rules := [rule | some rule in {closure.rule | some closure in closures; closure.region in offered}] if {
+closing_rules contains closure.rule if {
 	closing
-} else := []
+	some closure in closures
+	closure.region in offered
+}
 
 # Where nothing is left: by whom what would have been a place was closed.
 complaints contains {"rule": closure.rule, "message": closure.message} if {

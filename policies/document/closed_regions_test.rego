@@ -94,5 +94,5 @@ test_what_cannot_be_read_refuses if {
 
 test_reading_asks_for_no_region if {
 	decision := decided("runs:read", {}, {night})
-	decision.rules == ["scope.granted", "tenant.permitted"]
+	decision.rules == {"scope.granted", "tenant.permitted"}
 }

@@ -14,5 +14,5 @@ levels(deny) := {reason.rule: data.levels[reason.rule] | some reason in deny} if
 
 # The obligations with the fields of the input that the record of a decision leaves out, whether it permits or refuses.
 masked(obligations) := object.union(obligations, {"mask": data.mask}) if {
-	count(data.mask) > 0
+	data.mask != []
 } else := obligations

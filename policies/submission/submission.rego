@@ -8,7 +8,7 @@ import data.waypost.reasons
 
 decision := {
 	"allow": true,
-	"rules": array.concat(["document.permitted", "scope.granted", "tenant.permitted"], document.closing_rules),
+	"rules": ({"document.permitted", "scope.granted", "tenant.permitted"} | document.closing_rules),
 	"reasons": [],
 	"obligations": reasons.masked(document.obligations),
 } if {
