@@ -5,13 +5,22 @@ Connections that are open keep what they were opened with; each new one gets wha
 
 import asyncio
 import ssl
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
 from loguru import logger
 
-from waypost.tls import Credentials, PkiError, api_context, client_context, server_context
+from waypost.cancellation import cancel_and_wait
+from waypost.tls import (
+    Credentials,
+    PkiError,
+    api_context,
+    client_context,
+    roots_context,
+    server_context,
+)
 
 RELOAD_SECONDS: Final = 10.0
 """The seconds between two looks at the files. Kubernetes takes up to a minute to update a mounted secret."""
@@ -93,6 +102,25 @@ def reloaded_client_context(credentials: Credentials) -> ReloadedContext:
 def reloaded_api_context(certificate: Path, key: Path) -> ReloadedContext:
     """Returns the context of `waypost.tls.api_context` that follows changes of its files."""
     return ReloadedContext(lambda: api_context(certificate, key), (certificate, key))
+
+
+def reloaded_roots_context(roots: str) -> ReloadedContext:
+    """Returns the context of `waypost.tls.roots_context` that follows changes of its file."""
+    return ReloadedContext(lambda: roots_context(roots), (Path(roots),))
+
+
+@asynccontextmanager
+async def followed(
+    context: ReloadedContext, *, on_change: Callable[[], None] = lambda: None
+) -> AsyncIterator[ReloadedContext]:
+    """Yields a context whose files are looked at every `RELOAD_SECONDS` while this is open."""
+    reloading = asyncio.create_task(
+        reload_certificates((context,), on_change=on_change, seconds=RELOAD_SECONDS), name="certificates"
+    )
+    try:
+        yield context
+    finally:
+        await cancel_and_wait((reloading,))
 
 
 async def reload_certificates(

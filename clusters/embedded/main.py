@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
@@ -27,7 +27,7 @@ from waypost.pki.certificates import read_certificate
 from waypost.serving import Server, run, stop_signals
 from waypost.sqlite_files.errors import StorageError
 from waypost.tls import Credentials, PkiError, cluster_credentials
-from waypost.tls_reloading import ReloadedContext, reload_certificates, reloaded_server_context
+from waypost.tls_reloading import followed, reloaded_server_context
 
 METRICS_CONNECTIONS = 16
 CONNECTIONS = 1_000
@@ -112,7 +112,7 @@ async def _serve(settings: ClusterSettings, limits: ConnectionLimits) -> None:
                 # It is read by the process that started this one.
                 print(msgspec.json.encode(ready).decode(), flush=True)  # noqa: T201
                 logger.info("the cluster of {} listens on {}:{}", settings.region, settings.host, server.port)
-                async with _reloading(tls, partial(_show_process, node.metrics, credentials)):
+                async with followed(tls, on_change=partial(_show_process, node.metrics, credentials)):
                     await _wait_until_stopped(stop, node.committer)
                 logger.info("the cluster of {} stops", settings.region)
 
@@ -147,16 +147,6 @@ async def _metrics_server(settings: ClusterSettings, node: ClusterNode) -> Async
             yield server.port
     finally:
         await cancel_and_wait((measuring,))
-
-
-@asynccontextmanager
-async def _reloading(tls: ReloadedContext, on_change: Callable[[], None]) -> AsyncIterator[None]:
-    """Reads the certificates again when their files change, while the context is open."""
-    reloading = asyncio.create_task(reload_certificates([tls], on_change=on_change), name="certificates")
-    try:
-        yield
-    finally:
-        await cancel_and_wait((reloading,))
 
 
 def _show_process(metrics: ClusterMetrics, credentials: Credentials) -> None:

@@ -4,7 +4,9 @@ However many tokens ask for unknown keys, the issuer is called at most once in `
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, Self
 
@@ -17,7 +19,7 @@ from gateway.identity.issuer_metadata import METADATA_PATH, cause_of, key_source
 from gateway.identity.key_parsing import InvalidKeySet, parse_key_set
 from gateway.settings import Issuer
 from waypost.cancellation import cancel_and_wait
-from waypost.tls import roots_context
+from waypost.tls_reloading import followed, reloaded_roots_context
 
 MAXIMUM_BODY_BYTES: Final = 1_048_576
 TIMEOUT_SECONDS: Final = 5.0
@@ -46,15 +48,20 @@ class KeySetCache:
         self._read_at = self._attempted_at = self._attempt_ended_at = float("-inf")
         self._refreshing: asyncio.Task[None] | None = None
         self._client: httpx.AsyncClient | None = None
+        self._exits = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         # A client loads all roots of the system, which takes longer than all else: for a file there is none.
         if self._source is None or isinstance(self._source, httpx.URL):
-            self._client = self._open_client()
+            self._client = await self._open_client()
         await self._refresh()
         return self
 
-    def _open_client(self) -> httpx.AsyncClient:
+    async def _open_client(self) -> httpx.AsyncClient:
+        verify: ssl.SSLContext | bool = True
+        if self._issuer.ca is not None:
+            roots = reloaded_roots_context(self._issuer.ca)
+            verify = await self._exits.enter_async_context(followed(roots))
         # Nothing compressed: a few kilobytes can unpack to gigabytes. No redirects and no proxies from the
         # environment: keys come from the configured address alone.
         return httpx.AsyncClient(
@@ -62,7 +69,7 @@ class KeySetCache:
             headers={"accept-encoding": "identity"},
             follow_redirects=False,
             trust_env=False,
-            verify=True if self._issuer.ca is None else roots_context(self._issuer.ca),
+            verify=verify,
         )
 
     async def __aexit__(self, *_: object) -> None:
@@ -70,6 +77,7 @@ class KeySetCache:
             await cancel_and_wait((self._refreshing,))
         if self._client is not None:
             await self._client.aclose()
+        await self._exits.aclose()
 
     @property
     def refresh_due(self) -> bool:

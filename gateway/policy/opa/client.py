@@ -7,7 +7,7 @@ status 500; and supports neither Unix sockets nor root certificates of one's own
 
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, Self, cast
 
 import aiohttp
@@ -16,7 +16,7 @@ from opa_client import AsyncOpaClient
 
 from gateway.policy.opa.address import OpaAddress
 from gateway.policy.opa.reply import Reply, ReplyError, explain_error, parse_reply
-from waypost.tls import roots_context
+from waypost.tls_reloading import followed, reloaded_roots_context
 
 REPLY_MAXIMUM_BYTES: Final = 4 * 1_048_576
 """The maximum bytes of an answer: ten thousand reasons of a refusal fit."""
@@ -59,7 +59,8 @@ class StrictResponse:
 class StrictOpaClient(AsyncOpaClient):
     """An HTTP client of the OPA at `address`; `async with` opens its connections. It has no deadline.
 
-    `ca` is the path of a PEM file with the root certificates for https; None: the public ones.
+    `ca` is the path of a PEM file with the root certificates for https, whose changes are followed; None: the
+    public ones.
     """
 
     def __init__(self, address: OpaAddress, *, ca: str | None = None, token: str | None = None) -> None:
@@ -68,6 +69,7 @@ class StrictOpaClient(AsyncOpaClient):
             host=address.host, port=address.port, ssl=address.tls, token=token, retries=0
         )
         self._address, self._ca = address, ca
+        self._exits, self._roots = AsyncExitStack(), cast(ssl.SSLContext | None, None)
         self._single_use: aiohttp.ClientSession | None = None
         """The HTTP session that opens a new connection for each question without a number."""
 
@@ -88,6 +90,8 @@ class StrictOpaClient(AsyncOpaClient):
         return cast(Reply, reply)
 
     async def __aenter__(self) -> Self:
+        if self._address.tls and self._ca is not None:
+            self._roots = await self._exits.enter_async_context(followed(reloaded_roots_context(self._ca)))
         await self._init_session()
         return self
 
@@ -95,11 +99,12 @@ class StrictOpaClient(AsyncOpaClient):
         for session in (self._session, self._single_use):
             if session is not None:
                 await session.close()
+        await self._exits.aclose()
 
     async def _init_session(self) -> None:
         context: ssl.SSLContext | bool = True
         if self._address.tls:
-            context = ssl.create_default_context() if self._ca is None else roots_context(self._ca)
+            context = self._roots or ssl.create_default_context()
         self._session = self._open_session(context, keep=True)
         self._single_use = self._open_session(context, keep=False)
 

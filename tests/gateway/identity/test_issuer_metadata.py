@@ -1,5 +1,7 @@
 """Tests keys found by an issuer's metadata and under a private CA, and the log of failed fetches."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +20,7 @@ from gateway.identity.jwt_verification import JwtAuthenticator
 from gateway.identity.key_parsing import InvalidKeySet
 from gateway.settings import Issuer
 from tests.gateway.identity.tokens import EC, NOW, Clock, ask, key_set, public, token
-from waypost import tls
+from waypost import tls, tls_reloading
 from waypost.pki import authority
 from waypost.serving import Server
 
@@ -49,6 +51,28 @@ async def test_keys_are_found_by_the_issuers_url_under_a_private_ca(tmp_path: Pa
         issuer = Issuer(url=url, ca=str(tmp_path / "ca.pem"))
         async with JwtAuthenticator([issuer], clock=Clock(NOW)) as authenticator:
             assert (await ask(authenticator, token(iss=url))).subject == "alice"
+
+
+async def test_a_root_of_an_issuer_is_exchanged_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its keys are read by the new root once that is in the file."""
+    monkeypatch.setattr(tls_reloading, "RELOAD_SECONDS", 0.001)
+    authority.create_root(tmp_path / "old")
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes((tmp_path / "old" / "ca.pem").read_bytes())
+    async with provider(tmp_path) as url:
+        issuer = Issuer(url=url, ca=str(trusted), keys_pause_seconds=0.001)
+        async with JwtAuthenticator([issuer], clock=Clock(NOW)) as authenticator:
+            with pytest.raises(Unavailable):
+                await ask(authenticator, token(iss=url))
+            trusted.write_bytes((tmp_path / "ca.pem").read_bytes())
+            found = None
+            while found is None:
+                with contextlib.suppress(Unavailable):
+                    found = await ask(authenticator, token(iss=url))
+                await asyncio.sleep(0)
+            assert found.subject == "alice"
 
 
 async def test_an_unknown_ca_is_named_as_the_cause(tmp_path: Path) -> None:

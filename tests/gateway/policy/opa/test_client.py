@@ -1,5 +1,6 @@
 """Tests calls of OPA by https under a private root, and with a bearer token."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from gateway.policy.opa.address import OpaAddress
 from gateway.policy.opa.engine import OpaPolicyEngine
 from tests.conformance.policy_engine import submission
 from tests.gateway.policy.opa.faulty_opa import PROVENANCE, body_of
-from waypost import tls
+from waypost import tls, tls_reloading
 from waypost.pki import authority
 from waypost.serving import Server
 from waypost.tls import PkiError
@@ -60,6 +61,24 @@ async def test_an_opa_of_an_unknown_root_decides_nothing(tmp_path: Path) -> None
         decision = await engine.decide(submission())
     assert decision.allow is False
     assert "CERTIFICATE_VERIFY_FAILED" in decision.fault
+
+
+async def test_a_root_that_is_exchanged_needs_no_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OPA gets a certificate of a new root, which is trusted once it is in the file."""
+    monkeypatch.setattr(tls_reloading, "RELOAD_SECONDS", 0.001)
+    authority.create_root(tmp_path / "old")
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes((tmp_path / "old" / "ca.pem").read_bytes())
+    async with (
+        opa_by_https(tmp_path) as address,
+        OpaPolicyEngine(address, ca=str(trusted), token="secret", deadline_seconds=10) as engine,
+    ):
+        assert "CERTIFICATE_VERIFY_FAILED" in (await engine.decide(submission())).fault
+        trusted.write_bytes((tmp_path / "ca.pem").read_bytes())
+        while (await engine.decide(submission())).allow is not True:
+            await asyncio.sleep(0)
 
 
 async def test_a_root_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
