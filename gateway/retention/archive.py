@@ -1,5 +1,6 @@
 """Files of an archive: JSON lines, compressed with gzip, which appear under their names when durable."""
 
+import asyncio
 import gzip
 import os
 import time
@@ -12,6 +13,8 @@ from waypost.files.permissions import make_private_folder, open_private
 from waypost.sqlite_files.online_copy import sync
 
 NEW: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+WRITTEN_BYTES: Final = 262_144
+"""The bytes of lines that are written at once."""
 
 
 class ArchiveFile:
@@ -54,6 +57,34 @@ class ArchiveFile:
         """Removes the file, unless it was finished."""
         self._file.close()
         self._partial.unlink(missing_ok=True)
+
+
+class LineWriter:
+    """Writes lines to a file of an archive on a thread, some hundred kilobytes at a time.
+
+    A thread for each few lines of a small run would cost more than the lines.
+    """
+
+    def __init__(self, file: ArchiveFile) -> None:
+        self._file, self._size = file, 0
+        self._waiting: list[bytes] = []
+
+    async def add(self, lines: Iterable[bytes]) -> None:
+        """Takes lines, each without its newline, and writes those that wait once they are many."""
+        for line in lines:
+            self._waiting.append(line)
+            self._size += len(line)
+        if self._size >= WRITTEN_BYTES:
+            await self._write()
+
+    async def finish(self) -> int:
+        """Writes what waits and makes the file durable under its name; returns its size in bytes."""
+        await self._write()
+        return await asyncio.to_thread(self._file.finish)
+
+    async def _write(self) -> None:
+        lines, self._waiting, self._size = self._waiting, [], 0
+        await asyncio.to_thread(self._file.write, lines)
 
 
 def remove_partial(folder: Path) -> None:

@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 from gateway.core.errors import Unavailable
 from gateway.core.run import Run
 from gateway.ended_run_settings import RetentionSettings
-from gateway.retention.archive import ArchiveFile, remove_partial
+from gateway.retention.archive import ArchiveFile, LineWriter, remove_partial
 from gateway.retention.cutoff import DAY_SECONDS, archive_before
 from gateway.retention.retention_clock import RetentionClock
 from gateway.retention.run_records import run_lines
@@ -199,17 +199,18 @@ class Retention:
         now = self._clock()
         file = await asyncio.to_thread(ArchiveFile, Path(self._settings.archive), "runs", at=now)
         try:
-            found = [await self._write_record(file, run_id) for run_id in due]
+            writer = LineWriter(file)
+            found = [await self._write_record(writer, run_id) for run_id in due]
             written = [each for each in found if each is not None]
             if not written:
                 return None, frozenset()
-            size = await asyncio.to_thread(file.finish)
+            size = await writer.finish()
         finally:
             await asyncio.to_thread(file.discard)
         self._metrics.retention_archive_bytes.inc(size)
         return file.name, await self._take_out(written, file.name, at=now)
 
-    async def _write_record(self, file: ArchiveFile, run_id: str) -> tuple[Run, int] | None:
+    async def _write_record(self, writer: LineWriter, run_id: str) -> tuple[Run, int] | None:
         """Writes the record of a run; returns the run without its document, and the size of that.
 
         Returns None where the run is gone, or a row of it does not decode: then the file may hold a part of
@@ -220,7 +221,7 @@ class Retention:
             if run is None:
                 return None
             async for lines in run_lines(self._store, run):
-                await asyncio.to_thread(file.write, lines)
+                await writer.add(lines)
         except (Unavailable, *DAMAGE) as error:
             # The store says `Unavailable` of most rows that it cannot decode, and of a disk that is gone.
             if isinstance(error, Unavailable) and not isinstance(error.__cause__, DAMAGE):

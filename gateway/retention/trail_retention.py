@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from gateway.core.history import HistoryEntry, HistoryKind, TrailArchivedDetail
 from gateway.ended_run_settings import RetentionSettings
-from gateway.retention.archive import ArchiveFile
+from gateway.retention.archive import ArchiveFile, LineWriter
 from gateway.retention.cutoff import seals_to_archive, trail_is_due
 from gateway.retention.trail_records import decision_lines, entry_lines, seal_lines
 from gateway.store.interface import Store
@@ -114,14 +114,15 @@ class TrailRetention:
         last = seals[-1]
         file = await asyncio.to_thread(ArchiveFile, Path(self._settings.archive), "trail", at=at)
         try:
+            writer = LineWriter(file)
             async for lines in entry_lines(self._store, last_entry=last.entries[-1][0]):
-                await asyncio.to_thread(file.write, lines)
-            await asyncio.to_thread(file.write, seal_lines(seals))
+                await writer.add(lines)
+            await writer.add(seal_lines(seals))
             decisions = list[str]()
             async for ids, lines in decision_lines(self._store, last):
-                await asyncio.to_thread(file.write, lines)
+                await writer.add(lines)
                 decisions += ids
-            size = await asyncio.to_thread(file.finish)
+            size = await writer.finish()
         finally:
             await asyncio.to_thread(file.discard)
         return WrittenPart(file=file.name, bytes=size, decisions=tuple(decisions))

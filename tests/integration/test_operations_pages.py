@@ -96,7 +96,8 @@ async def test_the_commands_of_the_pages_work(
     run = await submitted(client, WORK)
     assert (await ended(client, run))["phase"] == "Succeeded"
     operator = Operator(stack, tmp_path / "work")
-    take, restore, gateway_lost, region_lost = blocks_of("backup.md")
+    take, restore = blocks_of("backup.md")
+    gateway_lost, region_lost = blocks_of("lost-disk.md")
 
     assert "verified" in await operator.type_all(take)
     said = await operator.type_all(restore)

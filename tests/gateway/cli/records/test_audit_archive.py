@@ -120,3 +120,15 @@ async def test_a_name_that_leads_out_of_the_archive_is_refused(
     export.write_bytes(export.read_bytes().replace(b'"file":"trail', b'"file":"../trail'))
     assert check(export, key=(public,), archive=tmp_path / "archive") != Exit.DONE
     assert "is no name of a file" in capsys.readouterr().err
+
+
+async def test_what_was_added_before_the_rest_is_found(
+    tmp_path: Path, store: SqliteStore, public: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That the part before is in the archive excuses no entry that is in the store."""
+    await archive_all(store, store, tmp_path)
+    export = await exported(store, tmp_path)
+    added = msgspec.json.encode({"entry": {"seq": 2, "at": 1.0, "actor": "eve"}}) + b"\n"
+    export.write_bytes(added + export.read_bytes())
+    assert check(export, key=(public,)) != Exit.DONE
+    assert "entry 2 was added behind what was sealed" in capsys.readouterr().out
