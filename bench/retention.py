@@ -1,9 +1,11 @@
 """Measures acceptance by a SQLite store alone, beside a backup, and beside retention of many ended runs.
 
-Run it with `python -m bench.retention 20000`: the number of ended runs that are deleted.
+Run it with `python -m bench.retention 100000`: the number of ended runs that are deleted. Latencies are also
+given as ratios to those of the store alone.
 """
 
 import asyncio
+import resource
 import sqlite3
 import sys
 import tempfile
@@ -11,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.ended_run_settings import RetentionSettings
 from gateway.retention.retention import Retention
@@ -27,6 +29,7 @@ COPIED: Final = 20
 TABLES: Final = {"run": "id", "shard": "run", "task_result": "run", "audit": "run", "decision": "id"}
 """The tables whose rows are copied, each with the column that has the run's id in it."""
 PAUSE_SECONDS: Final = 0.01
+ALONE_SECONDS: Final = 10.0
 
 
 async def fill(path: Path, runs: int) -> None:
@@ -52,8 +55,26 @@ def copy_rows(db: sqlite3.Connection, table: str, key: str, prefix: str) -> None
     )
 
 
-async def accept(store: SqliteStore, name: str, over: Callable[[], bool]) -> str:
-    """Submits one run after another until `over`; returns how long they took, as a sentence."""
+class Latencies(NamedTuple):
+    """How long submissions took, in milliseconds."""
+
+    accepted: int
+    p50: float
+    p99: float
+    worst: float
+
+    def said(self, name: str, beside: "Latencies | None" = None) -> str:
+        """Returns them as a sentence, with ratios to `beside`."""
+        text = f"{name}: {self.accepted} accepted, p50 {self.p50:.1f} ms, p99 {self.p99:.1f} ms"
+        text += f", worst {self.worst:.0f} ms; peak of memory {peak_mebibytes():.0f} MiB"
+        if beside is None:
+            return text
+        ratios = (self.p50 / beside.p50, self.p99 / beside.p99, self.worst / beside.worst)
+        return f"{text}; to alone {', '.join(f'{ratio:.2f}' for ratio in ratios)}"
+
+
+async def accept(store: SqliteStore, name: str, over: Callable[[], bool]) -> Latencies:
+    """Submits one run after another until `over`; returns how long they took."""
     took: list[float] = []
     while not over():
         began = time.perf_counter()
@@ -61,29 +82,40 @@ async def accept(store: SqliteStore, name: str, over: Callable[[], bool]) -> str
         took.append(1000 * (time.perf_counter() - began))
         await asyncio.sleep(PAUSE_SECONDS)
     took.sort()
-    p50, p99 = took[len(took) // 2], took[len(took) * 99 // 100]
-    return f"{name}: {len(took)} accepted, p50 {p50:.1f} ms, p99 {p99:.1f} ms, worst {took[-1]:.0f} ms"
+    return Latencies(len(took), took[len(took) // 2], took[len(took) * 99 // 100], took[-1])
+
+
+async def accept_alone(store: SqliteStore, name: str) -> Latencies:
+    end = time.monotonic() + ALONE_SECONDS
+    return await accept(store, name, lambda: time.monotonic() > end)
+
+
+def peak_mebibytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 async def measure(folder: Path, runs: int) -> None:
     path, settings = folder / "gateway.db", RetentionSettings(archive=str(folder / "archive"), runs_days=30)
     await fill(path, runs)
     async with SqliteStore(Database(path)) as store:
-        end = time.monotonic() + 10
-        print(await accept(store, "alone", lambda: time.monotonic() > end))
+        alone = await accept_alone(store, "alone")
+        print(alone.said("alone"), flush=True)
 
         began = time.monotonic()
         backing = asyncio.create_task(asyncio.to_thread(take_backup, path, folder / "backup", version="1"))
-        print(await accept(store, "backup", backing.done))
+        print((await accept(store, "backup", backing.done)).said("backup", alone), flush=True)
         megabytes = (await backing).bytes / 1e6
         print(f"backup of {megabytes:.0f} MB: {time.monotonic() - began:.1f} s")
 
         retention = Retention(store, settings, Metrics(), clock=lambda: ENDED + 31 * DAY)
         began = time.monotonic()
         passing = asyncio.create_task(retention.make_pass())
-        print(await accept(store, "retention", passing.done))
-        done = await passing
-        print(f"retention of {done.runs} runs, {done.rows} rows: {time.monotonic() - began:.0f} s")
+        beside = await accept(store, "retention", passing.done)
+        done, seconds = await passing, time.monotonic() - began
+        print(beside.said("retention", alone), flush=True)
+        each = 1000 * seconds / max(1, done.runs)
+        print(f"retention of {done.runs} runs, {done.rows} rows: {seconds:.0f} s, {each:.1f} ms a run")
+        print((await accept_alone(store, "afterwards")).said("afterwards", alone))
 
 
 if __name__ == "__main__":
