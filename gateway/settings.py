@@ -179,6 +179,8 @@ class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The maximum number of shards of a tenant's unfinished runs."""
     open_tasks: Annotated[int, Meta(ge=1)] = 100_000_000
     """The maximum number of tasks of a tenant's unfinished shards: ten runs of the largest size."""
+    released_workflows: Annotated[int, Meta(ge=1)] = 1_000
+    """The maximum number of a tenant's released workflows; another name gets a 409."""
     requests_per_second: Annotated[float, Meta(gt=0)] | None = None
     """The maximum requests per second of a tenant, cancellations aside. None: no limit.
 

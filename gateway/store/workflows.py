@@ -34,6 +34,10 @@ class KeepsWorkflows(Protocol):
         """Reads a tenant's released workflow with its versions; None if there is none of this name."""
         ...
 
+    async def count_workflows(self, tenant: str) -> int:
+        """Returns how many released workflows a tenant has."""
+        ...
+
     async def released_workflows(
         self, *, tenants: tuple[str, ...] | None, limit: int, after: tuple[str, str] = ("", "")
     ) -> FoundWorkflows:

@@ -54,6 +54,8 @@ class WorkflowsConformance:
             found = [(one.tenant, one.name) for one in (*page.workflows, *rest.workflows)]
             assert found == [("payments", "a"), ("payments", "b"), ("research", "a")]
             assert rest.next is None
+            counts = [await store.count_workflows(tenant) for tenant in ("payments", "research", "other")]
+            assert counts == [2, 1, 0]
             own = await store.released_workflows(tenants=("research",), limit=2)
             assert [one.tenant for one in own.workflows] == ["research"]
             assert (await store.released_workflows(tenants=(), limit=2)).workflows == ()

@@ -65,6 +65,15 @@ class WorkflowPage(Struct, frozen=True, kw_only=True, rename={"next": "continue"
     next: str | None
 
 
+async def _check_room(call: Call, tenant: str) -> None:
+    """Raises `Conflict` for a tenant that has as many released workflows as it may."""
+    maximum = call.services.settings.tenants.released_workflows
+    if await call.services.store.count_workflows(tenant) >= maximum:
+        raise Conflict(
+            f"tenant {tenant} has {maximum} released workflows, the most it may (tenants.released_workflows)"
+        )
+
+
 async def apply_workflow(call: Call) -> Response:
     """Store a new version of a workflow (201). The first is stable at once; later ones wait for a release.
 
@@ -91,6 +100,8 @@ async def apply_workflow(call: Call) -> Response:
     tenant = reading.workflow.metadata.tenant or call.principal.tenant
     decision_id = await _authorize(call, {"tenant": tenant, "workflow": name, "operation": "apply"})
     known = await services.store.released_workflow(tenant, name)
+    if known is None:
+        await _check_room(call, tenant)
     before = known or ReleasedWorkflow(tenant=tenant, name=name)
     digest = hashlib.sha256(reading.canonical).hexdigest()
     try:

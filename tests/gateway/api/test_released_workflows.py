@@ -29,6 +29,20 @@ async def test_a_version_is_applied_once_and_the_first_is_stable(client: httpx.A
     assert [one["name"] for one in (await client.get(WORKFLOWS)).json()["items"]] == ["nightly"]
 
 
+async def test_the_names_of_a_tenant_are_bounded(services: Services) -> None:
+    """Versions of those that it has are not: the oldest of these go."""
+    tenants = structs.replace(services.settings.tenants, released_workflows=1)
+    settings = structs.replace(services.settings, tenants=tenants)
+    transport = httpx.ASGITransport(api(structs.replace(services, settings=settings)))
+    headers = {"authorization": "Bearer demo.ada"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as client:
+        await applied(client, 1, 2)
+        other = {**document(1), "metadata": {"name": "weekly"}}
+        refused = await client.post(WORKFLOWS, json=other)
+    assert refused.status_code == 409
+    assert "tenants.released_workflows" in refused.json()["detail"]
+
+
 async def test_submissions_by_name_run_the_stable_version_but_for_the_canarys_share(
     client: httpx.AsyncClient, store: Store
 ) -> None:

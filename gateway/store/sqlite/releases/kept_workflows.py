@@ -15,6 +15,7 @@ from gateway.store.sqlite.transactions import append_history
 from gateway.store.workflows import FoundWorkflows, StagedWorkflow
 
 _ONE: Final = "select state from released_workflow where tenant = ? and name = ?"
+_COUNT: Final = "select count(*) from released_workflow where tenant = ?"
 _PAGE: Final = (
     "select state from released_workflow where (tenant, name) > (?, ?)"
     " and (? is null or tenant in (select value from json_each(?))) order by tenant, name limit ?"
@@ -44,6 +45,9 @@ class SqliteWorkflows(SqliteAccess):
 
     async def released_workflow(self, tenant: str, name: str) -> ReleasedWorkflow | None:
         return await self._read(lambda db: _one(db, tenant, name))
+
+    async def count_workflows(self, tenant: str) -> int:
+        return await self._read(lambda db: int(db.execute(_COUNT, (tenant,)).fetchone()[0]))
 
     async def released_workflows(
         self, *, tenants: tuple[str, ...] | None, limit: int, after: tuple[str, str] = ("", "")
