@@ -284,6 +284,9 @@ class _Worker:
 async def _exchange(process: Process, payload: bytes) -> bytes:
     assert process.stdin is not None
     assert process.stdout is not None
+    if process.stdin.is_closing():
+        # It has ended. uvloop's `write` would raise a `RuntimeError`, and asyncio's none at all.
+        raise BrokenPipeError("its input is closed")
     process.stdin.write(frame(payload))
     await process.stdin.drain()
     length = int.from_bytes(await process.stdout.readexactly(HEADER_BYTES), "big")

@@ -43,7 +43,11 @@ def script(folder: Path) -> str:
     text = re.sub(
         r"^(waypost (?:cluster|gateway) .*)$", r'\1 >> log 2>&1 & started+=("$!")', text, flags=re.MULTILINE
     )
-    return BEFORE + f"export PATH={folder}/opt/bin:$PATH\n" + here(text, folder)
+    made, rest = text.split("\n", 1)
+    here_too = (
+        f"echo {sysconfig.get_path('purelib')} > $(echo /opt/waypost/lib/python*/site-packages)/here.pth"
+    )
+    return BEFORE + here(f"{made}\n{here_too}\nexport PATH=/opt/waypost/bin:$PATH\n{rest}", folder)
 
 
 def here(text: str, folder: Path) -> str:
@@ -70,11 +74,9 @@ async def test_the_page_leads_from_nothing_to_three_regions_that_work(tmp_path: 
     """What it installs is what runs; packages that it needs are taken from this environment, not an index."""
     (settings,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     (tmp_path / "gateway.toml").write_text(here(settings, tmp_path))
-    packages = sysconfig.get_path("purelib")
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
-        "PYTHONPATH": packages,
         "PIP_NO_INDEX": "1",
         "PIP_NO_BUILD_ISOLATION": "0",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",

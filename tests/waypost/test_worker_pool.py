@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
-from waypost.worker_pool import WorkerBusy, WorkerEnded, WorkerPool, WorkerTimeout
+from waypost.worker_pool import WorkerBusy, WorkerEnded, WorkerError, WorkerPool, WorkerTimeout
 from waypost.worker_process import NICENESS
 
 pytestmark = pytest.mark.integration
@@ -196,3 +197,23 @@ async def test_nothing_is_left_when_it_is_closed(pool: WorkerPool) -> None:
 
     assert [pid for pid in left if exists(pid)] == []
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_a_process_that_cannot_run_is_an_error_of_the_pool() -> None:
+    """On the event loop of a gateway too, which has errors of its own for a pipe that is closed."""
+
+    async def ask() -> None:
+        pool = WorkerPool(
+            "tests.waypost.no_such_module",
+            size=1,
+            budget_seconds=5.0,
+            greeting=b"",
+            maximum_waiting=2,
+            maximum_waiting_of_caller=2,
+        )
+        for _ in range(20):
+            with pytest.raises(WorkerError):
+                await pool.call(b"x", caller="c")
+        await pool.close()
+
+    uvloop.run(ask())

@@ -42,9 +42,10 @@ _DECISIONS: Final = (
     " from decision where id > ? and passing = 0 order by id limit ?"
 )
 _DELETE_DECISION: Final = "delete from decision where id = ?"
+# Of runs that are gone whatever is left: the entry that was the newest when their rows were deleted.
 _ENTRIES: Final = (
     "select seq, audit.run, detail ->> '$.decision_id',"
-    f" {_TRAIL} and not exists (select 1 from run where run.id = audit.run),"
+    f" (run <> '' or {_TRAIL}) and not exists (select 1 from run where run.id = audit.run),"
     " length(detail) + coalesce((select length(state) + coalesce(length(document), 0) from decision"
     " where decision.id = audit.detail ->> '$.decision_id'), 0)"
     " from audit where seq > ? and seq <= ? order by seq limit ?"
