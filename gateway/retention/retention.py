@@ -28,8 +28,8 @@ T = TypeVar("T")
 
 FILE_RUNS: Final = 1_000
 """The most runs whose records are in one file of the archive."""
-TAKEN_AT_ONCE: Final = 20
-"""The number of runs that one write takes out of the store, in about a millisecond."""
+TAKEN_AT_ONCE: Final = 50
+"""The most runs that one write takes out of the store, in about a millisecond."""
 ROWS_AT_ONCE: Final = 200
 """The most rows that one write deletes, in a few milliseconds: a submission waits no longer for it."""
 BYTES_AT_ONCE: Final = 1_048_576
