@@ -8,7 +8,6 @@ from clusters.features import FEATURES
 from clusters.protocol import (
     ERA_BITS,
     AttemptEnded,
-    AttemptEndKind,
     AttemptId,
     Batch,
     BatchAnswers,
@@ -22,16 +21,13 @@ from clusters.protocol import (
     ShardSpec,
     TombstoneAnswer,
 )
-from tests.simulation.failing_attempts import goes_on, new_attempt, phase_without_run, stopped_tasks
+from tests.simulation.attempt_runner import LEASE_SECONDS, AttemptRunner
+from tests.simulation.failing_attempts import new_attempt
 from tests.simulation.journal import Attempt, Journal, Start
-from waypost.workflow.task import SideEffects, TaskSpec
-from waypost.workflow.task_phase import TaskPhase
-
-LEASE_SECONDS = 15.0
-ASK_SECONDS = 5.0
+from waypost.workflow.task import SideEffects
 
 
-class ModelCluster:
+class ModelCluster(AttemptRunner):
     """A model of one region's cluster, in virtual time.
 
     `on_start` is called for every start of a task, `on_batch` for every batch that arrives. Journals and
@@ -40,8 +36,6 @@ class ModelCluster:
 
     slots = 100
     features: tuple[str, ...] = FEATURES
-    processors = 10_000
-    """The number of tasks that run at once; others wait in the order in which their attempts came."""
     linger_seconds = 0.0
     """The most seconds that a process takes to end; it may still finish its task meanwhile."""
 
@@ -77,6 +71,7 @@ class ModelCluster:
         for attempt in self.journal.attempts.values():
             self._stop(attempt, now)
             attempt.awake, attempt.lease_until = False, float("-inf")
+            attempt.fan_outs.clear()
         for _, attempt in self.lingering.values():
             self._stop(attempt, now)
         self.lingering.clear()
@@ -85,11 +80,6 @@ class ModelCluster:
         self.up = True
         self.boots += 1
         self.boot, self.booted_at = f"{self.region}-boot-{self.boots}", now
-
-    def _stop(self, attempt: Attempt, now: float) -> None:
-        for _, start in attempt.running.values():
-            start.ended = now
-        attempt.running.clear()
 
     def _end(self, identity: AttemptId, now: float) -> None:
         """Ends an attempt that the gateway ended or replaced: at once, or with its last process."""
@@ -213,79 +203,3 @@ class ModelCluster:
         for identity, attempt in list(self.journal.attempts.items()):
             if attempt.awake and not attempt.ended:
                 self._advance(identity, attempt, now)
-
-    def _advance(self, identity: AttemptId, attempt: Attempt, now: float) -> None:
-        exclusive = attempt.run.side_effects is SideEffects.EXCLUSIVE
-        if exclusive:
-            self._hold_lease(identity, attempt, now)
-        self._finish_due_tasks(identity, attempt, now)
-        if attempt.ended or (exclusive and attempt.lease_until <= now):
-            return
-        if any((other.run, other.shard) == (identity.run, identity.shard) for other in self.lingering):
-            return  # it starts nothing while a process of an older one is left
-        for spec in attempt.run.tasks:
-            ready = spec.name not in attempt.finished and spec.name not in attempt.running
-            if ready and (phase := phase_without_run(attempt, spec)) is not None:
-                self._record(identity, attempt, spec.name, phase, now)
-                continue
-            if sum(len(one.running) for one in self.journal.attempts.values()) >= self.processors:
-                return
-            if ready and all(need in attempt.finished for need in spec.needs):
-                self._start(identity, attempt, spec.name, spec.run["seconds"], exclusive, now)
-        if len(attempt.finished) == len(attempt.run.tasks) or (attempt.failed and not goes_on(attempt)):
-            attempt.ended = True
-            failed = AttemptEndKind.FAILED if attempt.failed else AttemptEndKind.SUCCEEDED
-            self.journal.report_end(identity, failed)
-
-    def _finish_due_tasks(self, identity: AttemptId, attempt: Attempt, now: float) -> None:
-        for task, (ends, start) in list(attempt.running.items()):
-            if ends <= now and not attempt.ended:
-                start.ended = now
-                del attempt.running[task]
-                self._finish(identity, attempt, task, now)
-
-    def _hold_lease(self, identity: AttemptId, attempt: Attempt, now: float) -> None:
-        if attempt.lease_until <= now:
-            self._stop(attempt, now)
-        if now - attempt.asked_at >= ASK_SECONDS:
-            self._ask += 1
-            attempt.asked_at = attempt.asked[self._ask] = now
-            self.asks.append(LeaseAsked(attempt=identity, ask=self._ask))
-
-    def _start(
-        self, identity: AttemptId, attempt: Attempt, task: str, seconds: float, exclusive: bool, now: float
-    ) -> None:
-        start = Start(region=self.region, attempt=identity, task=task, exclusive=exclusive, began=now)
-        attempt.tries[task] = attempt.tries.get(task, 0) + 1
-        attempt.running[task] = (now + seconds * self._rng.uniform(0.5, 1.5), start)
-        self._on_start(start)
-        self.journal.report_task(identity, attempt, task, TaskPhase.RUNNING, now)
-
-    def _finish(self, identity: AttemptId, attempt: Attempt, task: str, now: float) -> None:
-        spec = next(t for t in attempt.run.tasks if t.name == task)
-        if self._rng.random() < spec.run.get("failing", 0.0):
-            if attempt.tries[task] > spec.retry.limit:
-                self._fail(identity, attempt, spec, now)
-            else:
-                self.journal.report_task(identity, attempt, task, TaskPhase.RETRYING, now)
-            return
-        self._record(identity, attempt, task, TaskPhase.SUCCEEDED, now)
-
-    def _fail(self, identity: AttemptId, attempt: Attempt, spec: TaskSpec, now: float) -> None:
-        self._record(identity, attempt, spec.name, TaskPhase.FAILED, now)
-        if spec.continue_on_failure:
-            return
-        attempt.failed = True
-        if not goes_on(attempt):
-            attempt.ended = True
-            self._stop(attempt, now)
-            self.journal.report_end(identity, AttemptEndKind.FAILED)
-        elif attempt.run.fail_fast:
-            for task in stopped_tasks(attempt):
-                _, start = attempt.running.pop(task)
-                start.ended = now
-                self._record(identity, attempt, task, TaskPhase.STOPPED, now)
-
-    def _record(self, identity: AttemptId, attempt: Attempt, task: str, phase: TaskPhase, now: float) -> None:
-        attempt.finished[task] = phase
-        self.journal.report_task(identity, attempt, task, phase, now)

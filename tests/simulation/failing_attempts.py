@@ -4,6 +4,7 @@ from clusters.features import goes_on_after_failure
 from clusters.protocol import RunSpec, ShardSpec
 from tests.simulation.journal import Attempt
 from tests.simulation.results import unrun_phase
+from waypost.workflow.instances import task_of
 from waypost.workflow.task import TaskSpec
 from waypost.workflow.task_phase import TaskPhase
 
@@ -12,8 +13,16 @@ def new_attempt(spec: ShardSpec, run: RunSpec) -> Attempt:
     """Returns an attempt that starts from the results of earlier ones."""
     finished = {result.task: result.phase for result in spec.results}
     tolerated = tolerated_tasks(run)
-    failed = any(phase is TaskPhase.FAILED and task not in tolerated for task, phase in finished.items())
-    return Attempt(spec=spec, run=run, finished=finished, tries=dict(spec.tries), failed=failed)
+    # A failed instance fails its task, and that the attempt.
+    bad = [task for task, phase in finished.items() if phase is TaskPhase.FAILED and task_of(task) == task]
+    return Attempt(
+        spec=spec,
+        run=run,
+        finished=finished,
+        tries=dict(spec.tries),
+        outputs={result.task: result.output for result in spec.results if result.output is not None},
+        failed=not tolerated.issuperset(bad),
+    )
 
 
 def tolerated_tasks(run: RunSpec) -> set[str]:
@@ -28,7 +37,7 @@ def goes_on(attempt: Attempt) -> bool:
 def stopped_tasks(attempt: Attempt) -> list[str]:
     """Returns the running tasks that end with the first failure of their attempt."""
     names = {task.name for task in attempt.run.tasks if task.runs in (None, "onSuccess")}
-    return [task for task in attempt.running if task in names]
+    return [task for task in attempt.running if task_of(task) in names]
 
 
 def phase_without_run(attempt: Attempt, task: TaskSpec) -> TaskPhase | None:

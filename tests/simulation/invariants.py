@@ -14,6 +14,7 @@ from tests.simulation.cluster import ModelCluster
 from tests.simulation.journal import Start
 from tests.simulation.results import ResultInvariants
 from waypost.tracing.context import TraceContext
+from waypost.workflow.instances import task_of
 from waypost.workflow.stages import FINALLY_SHARD, name_in_gateway
 from waypost.workflow.task_phase import TaskPhase
 
@@ -45,6 +46,8 @@ class Invariants(ResultInvariants):
         self.results: dict[tuple[str, int, str], tuple[int, str]] = {}
         self.superseded: set[tuple[str, int, str, int]] = set()
         self.ends: dict[tuple[str, int, str], TaskPhase] = {}
+        self.ended_in: dict[tuple[str, int, str], int] = {}
+        self.carried: dict[AttemptId, frozenset[str]] = {}
         self.failed_tries: set[tuple[str, int, str, int, int]] = set()
         self.intended: set[tuple[str, str, AttemptId]] = set()
         self.fenced_at: dict[tuple[str, int], float] = {}
@@ -86,13 +89,16 @@ class Invariants(ResultInvariants):
             else False
         )
         if held is not None and current and held[0] < shard.epoch and not again:
-            task = self.own_tasks(*key)[start.task]
+            task = self.own_tasks(*key)[task_of(start.task)]
             made_here = held[1] == self.clusters[start.region].journal.incarnation
-            assert task.result_scope == "region" and not made_here, f"I7: {start} again, held from {held}"
+            assert self.lists_again(start, held[0]) or (task.result_scope == "region" and not made_here), (
+                f"I7: {start} again, held from {held}"
+            )
 
     def check_batch(self, region: str, batch: Batch) -> None:
         """Asserts that everything in a batch that has arrived was committed before."""
         for spec in batch.creates:
+            self.carried[spec.attempt] = frozenset(result.task for result in spec.results)
             known = (region, batch.incarnation, spec.attempt) in self.intended
             other = spec.fence.boot != self.clusters[region].boot  # it will be refused
             assert known or other, (

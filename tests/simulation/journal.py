@@ -1,6 +1,7 @@
 """The journal of a model cluster: its attempts, and the starts of their tasks."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from clusters.protocol import AttemptEnded, AttemptEndKind, AttemptId, RunSpec, ShardSpec, TaskChanged
 from waypost.workflow.task_phase import TaskPhase
@@ -22,18 +23,22 @@ class Start:
 class Attempt:
     """An attempt in a model cluster's journal.
 
-    `awake`, `running` and the lease are in memory, and lost in a restart.
+    `awake`, `running`, `fan_outs` and the lease are in memory, and lost in a restart.
     """
 
     spec: ShardSpec
     run: RunSpec
     finished: dict[str, TaskPhase]
     tries: dict[str, int]
+    outputs: dict[str, Any] = field(default_factory=dict)
+    """The outputs of finished tasks that have one."""
     ended: bool = False
     failed: bool = False
     """Whether a task has failed, so that the attempt will; in the journal."""
     awake: bool = True
     running: dict[str, tuple[float, Start]] = field(default_factory=dict)
+    fan_outs: dict[str, int] = field(default_factory=dict)
+    """The tasks with `forEach` that have begun, with the number of their instances."""
     lease_until: float = float("-inf")
     asked: dict[int, float] = field(default_factory=dict)
     asked_at: float = float("-inf")
@@ -53,7 +58,13 @@ class Journal:
     highest: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def report_task(
-        self, identity: AttemptId, attempt: Attempt, task: str, phase: TaskPhase, now: float
+        self,
+        identity: AttemptId,
+        attempt: Attempt,
+        task: str,
+        phase: TaskPhase,
+        now: float,
+        instances: int | None = None,
     ) -> None:
         self.seq += 1
         event = TaskChanged(
@@ -65,6 +76,8 @@ class Journal:
             started_at=now,
             ended_at=None if phase is TaskPhase.RUNNING else now,
             next_try_at=now if phase is TaskPhase.RETRYING else None,
+            output=attempt.outputs.get(task) if phase is TaskPhase.SUCCEEDED else None,
+            instances=instances,
         )
         self.events.append(event)
 

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from gateway.documents.workflow import Metadata, Shards, Spec, Workflow
 from waypost.workflow.task import Retry, SideEffects, TaskSpec
@@ -36,10 +36,23 @@ def _trigger(rng: random.Random, *, plain: bool, needs: tuple[str, ...]) -> dict
     }
 
 
+def _fan_out(rng: random.Random, task: TaskSpec, before: dict[str, TaskSpec]) -> TaskSpec:
+    """Returns a task as it is, mostly, or once for each item of a list: its own, or one that it needs."""
+    if rng.random() < 0.7:
+        return task
+    parallel = rng.choice([None, None, 1, 2])
+    lists = [need for need in task.needs if before[need].for_each is None]
+    if lists and rng.random() < 0.6:
+        name = rng.choice(lists)
+        before[name].run["items"] = (0, rng.randint(1, 4))
+        return structs.replace(task, for_each=f"${{tasks.{name}.output}}", max_parallel=parallel)
+    return structs.replace(task, for_each=tuple(range(rng.randint(0, 4))), max_parallel=parallel)
+
+
 def random_workflow(rng: random.Random) -> Workflow:
     """Returns a small DAG of `delay` tasks, sometimes exclusive, failing, regional, or with a deadline.
 
-    Half of them say what is done after a failure.
+    Half of them say what is done after a failure, and some tasks run once for each item of a list.
     """
     count, plain = rng.randint(1, 5), rng.random() < 0.5
     needs = [tuple(f"t{j}" for j in range(i) if rng.random() < 0.5) for i in range(count)]
@@ -55,9 +68,12 @@ def random_workflow(rng: random.Random) -> Workflow:
         )
         for i in range(count)
     )
+    by_name: dict[str, TaskSpec] = {}
+    for task in tasks:
+        by_name[task.name] = _fan_out(rng, task, by_name)
     collect, final = _stage(rng, "c", ("t0",)), _stage(rng, "f")
     spec = Spec(
-        tasks=tasks,
+        tasks=tuple(by_name.values()),
         fail_fast=plain or rng.random() < 0.5,
         collect=collect or UNSET,
         final=final or UNSET,
