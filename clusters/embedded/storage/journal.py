@@ -49,17 +49,19 @@ _decode_event: Callable[[bytes], JournalledEvent] = msgspec.json.Decoder(Journal
 
 def _bring_up_to_date(db: sqlite3.Connection) -> None:
     """Creates the tables and columns that the journal lacks."""
+    listed = db.execute("select 1 from sqlite_master where name = 'tenant'").fetchone()
     for statement in SCHEMA:
         db.execute(statement)
     for table, column, definition in ADDED_COLUMNS:
         # SQLite has no `add column if not exists`.
         if column not in [row[1] for row in db.execute(f"pragma table_info({table})")]:
             db.execute(f"alter table {table} add column {column} {definition}")
-    # Journals of older versions have the keys of their runs alone.
-    db.execute(
-        "insert or ignore into tenant select json_extract(cast(spec as text), '$.fairness_key') from run"
-        ' where instr(cast(spec as text), \'"type":"process"\') > 0'
-    )
+    if not listed:
+        # Journals of older versions have the keys of their runs alone.
+        db.execute(
+            "insert or ignore into tenant select json_extract(cast(spec as text), '$.fairness_key') from run"
+            ' where instr(cast(spec as text), \'"type":"process"\') > 0'
+        )
 
 
 def open_journal(db: sqlite3.Connection) -> RecoveredState:
@@ -72,13 +74,14 @@ def open_journal(db: sqlite3.Connection) -> RecoveredState:
     db.execute(f"insert or ignore into meta values {new_journal}", (uuid.uuid4().hex,))
     meta = dict(db.execute("select name, value from meta"))
     acknowledged = int(meta["acknowledged"])
-    graphs = {name: TaskGraph(_decode_run(spec)) for name, spec in db.execute("select run, spec from run")}
-    current = (
-        "select run, spec, end_seq, at, failed from attempt where end_seq = 0 or end_seq > ? order by at"
-    )
+    current = "from attempt where end_seq = 0 or end_seq > ?"
+    # Of runs that have ended, which are most, nothing is needed but that they have.
+    of_current = f"select run, spec from run where run in (select run {current})"
+    graphs = {name: TaskGraph(_decode_run(spec)) for name, spec in db.execute(of_current, (acknowledged,))}
+    columns = "select run, spec, end_seq, at, failed"
     attempts = [
         _load_attempt(db, _decode_attempt(spec), graphs[run], end_seq=end_seq, at=at, failed=failed)
-        for run, spec, end_seq, at, failed in db.execute(current, (acknowledged,))
+        for run, spec, end_seq, at, failed in db.execute(f"{columns} {current} order by at", (acknowledged,))
     ]
     ended = "select run, shard, epoch, end_seq, at, failed from attempt where end_seq between 1 and ?"
     ended_attempts = {

@@ -3,7 +3,11 @@
 import sqlite3
 from pathlib import Path
 
+import msgspec
+import pytest
+
 from clusters.embedded.scheduling.scheduler_step import Step
+from clusters.embedded.storage import journal
 from clusters.embedded.storage.journal import open_journal, read_events, write_steps
 from clusters.protocol import (
     AttemptEnded,
@@ -25,7 +29,10 @@ def test_a_journal_of_the_first_days_is_read(tmp_path: Path) -> None:
     open_journal(db)
     db.execute("alter table task drop column due")
     db.execute("alter table attempt drop column failed")
-    open_journal(db)
+    db.execute("drop table tenant")
+    run = RunSpec(run="run", tasks=(TaskSpec(name="a", type="process", run={}),), fairness_key="a tenant's")
+    db.execute("insert into run values ('run', ?)", (msgspec.json.encode(run),))
+    assert open_journal(db).tenants == {"a tenant's"}
     open_journal(db)
     assert {"due"} <= {row[1] for row in db.execute("pragma table_info(task)")}
     db.close()
@@ -72,3 +79,30 @@ def test_the_newest_description_of_a_run_counts_after_a_restart() -> None:
     recovered = open_journal(db)
 
     assert {attempt.run.priority for attempt in recovered.attempts} == {3}
+
+
+def test_runs_that_have_ended_cost_a_restart_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal keeps days of them, and each may have thousands of tasks."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    open_journal(db)
+    for seq, name in enumerate(("acknowledged", "ended", "open"), 1):
+        run = RunSpec(run=name, tasks=(TaskSpec(name="a", type="process", run={}),))
+        attempt = AttemptId(run=name, shard=0, epoch=1)
+        created = [ShardSpec(attempt=attempt, fence=Fence(boot="b", not_after=9.0))]
+        write_steps(db, [Step(now=0.0, wall=0.0, runs=[run], created=created)], 0.0)
+        if name != "open":
+            end = AttemptEnded(seq=seq, attempt=attempt, end=AttemptEndKind.SUCCEEDED)
+            write_steps(db, [Step(now=0.0, wall=0.0, events=[end])], 0.0)
+    write_steps(db, [Step(now=0.0, wall=0.0, acknowledged=1)], 0.0)
+    decoded: list[bytes] = []
+    decode = journal._decode_run
+    monkeypatch.setattr(journal, "_decode_run", lambda spec: decoded.append(spec) or decode(spec))
+    selects: list[str] = []
+    db.set_trace_callback(selects.append)
+
+    recovered = open_journal(db)
+
+    assert sorted(attempt.id.run for attempt in recovered.attempts) == ["ended", "open"]
+    assert [attempt.run for attempt in recovered.ended] == ["acknowledged"]
+    assert len(decoded) == 2
+    assert not any("json_extract" in statement for statement in selects)
