@@ -18,6 +18,8 @@ VALUE_MINIMUM_BYTES: Final = 8
 PART_BYTES: Final = 32
 LINE_BYTES: Final = (57, 48)
 """The bytes that one line of base64 holds, of the two usual lengths: 76 characters (MIME) and 64 (PEM)."""
+FEW_PARTS: Final = 800
+"""The number of parts up to which it is quicker to look for one after the other in all of a text."""
 BETWEEN: Final = b"\xff"
 """What stands between texts that are looked through together: no text in UTF-8 has it."""
 
@@ -27,20 +29,38 @@ class Mask:
 
     def __init__(self, values: Iterable[bytes]) -> None:
         self._parts = sorted({part for value in values for form in _forms(value) for part in _parts(form)})
+        self._beginnings: dict[bytes, list[bytes]] = {}
+        """The parts by their first `VALUE_MINIMUM_BYTES` bytes, the longest first; none if they are few."""
+        for part in sorted(self._parts if len(self._parts) > FEW_PARTS else (), key=len, reverse=True):
+            self._beginnings.setdefault(part[:VALUE_MINIMUM_BYTES], []).append(part)
 
     def __repr__(self) -> str:
         return "Mask(***)"
 
     def spans(self, text: bytes) -> list[tuple[int, int]]:
         """Returns where values stand in `text`, as [begin, end), in order; those that touch are one."""
-        found = sorted(span for part in self._parts for span in _occurrences(part, text))
         merged: list[tuple[int, int]] = []
-        for begin, end in found:
+        for begin, end in self._found(text):
             if merged and begin <= merged[-1][1]:
                 merged[-1] = (merged[-1][0], max(merged[-1][1], end))
             else:
                 merged.append((begin, end))
         return merged
+
+    def _found(self, text: bytes) -> Iterable[tuple[int, int]]:
+        """Returns where parts of values stand in `text`, by where they begin.
+
+        A large value has thousands of parts: to look for each of them would take longer than one look at each
+        position of the text, where only those that begin as the text does there are compared.
+        """
+        if not self._beginnings:
+            return sorted(span for part in self._parts for span in _occurrences(part, text))
+        return (
+            (at, at + len(part))
+            for at in range(len(text) - VALUE_MINIMUM_BYTES + 1)
+            if (parts := self._beginnings.get(text[at : at + VALUE_MINIMUM_BYTES])) is not None
+            and (part := next((one for one in parts if text.startswith(one, at)), None)) is not None
+        )
 
     def begun(self, text: bytes) -> int:
         """Returns the length of the longest end of `text` that is the beginning of a value, not all of it."""
@@ -63,7 +83,7 @@ class Mask:
         """Returns whether a text or a name in the JSON `value` holds a secret."""
         # In one pass over all of them: a value has thousands of parts, and an output as many short texts.
         together = BETWEEN.join(text.encode(errors="surrogateescape") for text in _texts(value))
-        return any(part in together for part in self._parts)
+        return any(True for _ in self._found(together))
 
 
 class MaskedStream:

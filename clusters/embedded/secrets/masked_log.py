@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -11,13 +12,19 @@ from clusters.embedded.storage.regular_files import open_regular
 
 PIECE_BYTES: Final = 65_536
 LAST_PIECES: Final = 16
+REST: Final = 3.0
+"""The pause after each piece, as a multiple of the time that it took.
+
+A large secret is looked for for milliseconds; meanwhile the cluster's other work waits for the interpreter.
+"""
 
 
 class MaskedLog:
     """A pipe whose reader, this process, appends what comes to a log file, with the secrets masked.
 
-    Reading and writing are done in threads, a piece at a time: a task that prints without end gets no more of
-    the cluster than others. Raises `OSError` where there is no descriptor left, or the log cannot be opened.
+    Reading and writing are done in threads, a piece at a time, with pauses: a task that prints without end
+    gets no more of the cluster than others. Raises `OSError` where there is no descriptor left, or the log
+    cannot be opened.
     """
 
     def __init__(self, log: Path, mask: Mask) -> None:
@@ -34,7 +41,9 @@ class MaskedLog:
         self._loop = asyncio.get_running_loop()
         self._reading: asyncio.Future[bool] | None = None
         self._closing = False
-        self._loop.add_reader(self._reader, self._read_later)
+        self._took_seconds = 0.0
+        """How long the last piece took."""
+        self._listen()
 
     def __repr__(self) -> str:
         return f"MaskedLog({self._stream._mask!r})"
@@ -57,6 +66,10 @@ class MaskedLog:
             await self._reading
         await self._loop.run_in_executor(None, self._finish)
 
+    def _listen(self) -> None:
+        if not self._closing:
+            self._loop.add_reader(self._reader, self._read_later)
+
     def _read_later(self) -> None:
         self._loop.remove_reader(self._reader)
         self._reading = self._loop.run_in_executor(None, self._copy_piece)
@@ -65,7 +78,7 @@ class MaskedLog:
     def _go_on(self, done: "asyncio.Future[bool]") -> None:
         self._reading = None
         if not self._closing and done.result():
-            self._loop.add_reader(self._reader, self._read_later)
+            self._loop.call_later(REST * self._took_seconds, self._listen)
 
     def _copy_piece(self) -> bool:
         """Copies what has come, a piece at most; returns whether more may come."""
@@ -74,7 +87,9 @@ class MaskedLog:
         except BlockingIOError:
             return True
         if piece:
+            began = time.thread_time()
             self._write(self._stream.feed(piece))
+            self._took_seconds = time.thread_time() - began
         return bool(piece)
 
     def _finish(self) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
 from clusters.embedded.executors.log_limits import is_too_long, shorten_log
 from clusters.embedded.secrets.mask import Mask, MaskedStream
+from clusters.embedded.secrets.masked_log import REST
 from clusters.embedded.storage.regular_files import open_regular
 
 HEADER_BYTES: Final = 8
@@ -32,17 +34,24 @@ async def copy_log(frames: AsyncIterator[bytes], log: Path, mask: Mask) -> None:
         async for received in frames:
             text = b"".join(split(received))
             # In a thread: large values take longer to look for than it takes to print more.
-            _write(descriptor, await asyncio.to_thread(masked.feed, text))
+            shown, took_seconds = await asyncio.to_thread(_masked, masked, text)
+            _write(descriptor, shown)
             unchecked += len(received)
             if unchecked > CHECK_BYTES:
                 unchecked = 0
                 if is_too_long(log):
                     await shorten_log(log)
-            await asyncio.sleep(len(received) / PIECES_PER_SECOND)
+            await asyncio.sleep(max(len(received) / PIECES_PER_SECOND, REST * took_seconds))
         _write(descriptor, masked.end())
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+def _masked(masked: MaskedStream, text: bytes) -> tuple[bytes, float]:
+    """Returns what can be shown once `text` has come, and the seconds of a processor that this took."""
+    began = time.thread_time()
+    return masked.feed(text), time.thread_time() - began
 
 
 def _write(descriptor: int | None, text: bytes) -> None:

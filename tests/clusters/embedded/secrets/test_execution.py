@@ -1,6 +1,10 @@
 """Tests that the search for secrets in what comes of a task does not hold up the cluster."""
 
+import asyncio
+import os
 import threading
+import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,6 +14,7 @@ from clusters.embedded.executors.docker.container_log import copy_log
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.secrets.execution import execute_with_secrets
 from clusters.embedded.secrets.mask import Mask, MaskedStream
+from clusters.embedded.secrets.masked_log import REST, MaskedLog
 from clusters.embedded.secrets.providers import SecretProvider, SecretSettings
 from clusters.embedded.storage.state_folder import StateFolder
 from clusters.protocol import AttemptId
@@ -77,3 +82,32 @@ async def test_the_output_of_a_container_is_masked_beside_the_event_loop(
     assert (tmp_path / "a.log").read_bytes() == b"***!"
     assert threads.found
     assert threading.get_ident() not in threads.found
+
+
+async def test_a_large_secret_in_a_long_log_leaves_the_cluster_most_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two pieces of a task that prints without end passes a multiple of what the first has cost."""
+    times: list[tuple[float, float]] = []
+
+    def feed(_: MaskedStream, piece: bytes) -> bytes:
+        began, cost = time.monotonic(), time.thread_time() + 0.005
+        while time.thread_time() < cost:
+            pass
+        times.append((began, time.monotonic()))
+        return piece
+
+    monkeypatch.setattr(MaskedStream, "feed", feed)
+    log = MaskedLog(tmp_path / "a.log", Mask([b"my finch"]))
+    writer = log.take_writer()
+    for _ in range(3):
+        os.write(writer, b"piece")
+        seen = len(times)
+        async with asyncio.timeout(20):
+            while len(times) == seen:
+                await asyncio.sleep(0.001)
+    os.close(writer)
+    await log.close()
+
+    assert (tmp_path / "a.log").read_bytes() == b"piece" * 3
+    assert all(begun - ended >= 0.005 * REST for (_, ended), (begun, _) in pairwise(times))

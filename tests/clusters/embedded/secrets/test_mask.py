@@ -51,6 +51,21 @@ def test_pieces_are_masked_as_the_whole_is(data: st.DataObject, values: list[byt
     assert shown + stream.end() == by_reference(mask, text)
 
 
+@given(data=st.data(), values=VALUES)
+def test_many_parts_are_found_as_few_are(data: st.DataObject, values: list[bytes]) -> None:
+    """Large values are looked for in another way, which must find the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("clusters.embedded.secrets.mask.FEW_PARTS", 0)
+        many = Mask(values)
+    few = Mask(values)
+    parts = st.one_of(st.text("abc", max_size=20).map(str.encode), st.sampled_from(few._parts))
+    text = b"".join(data.draw(st.lists(parts, max_size=6)))
+
+    assert (many._beginnings != {}, few._beginnings) == (True, {})
+    assert many.spans(text) == few.spans(text)
+    assert many.is_in(text.decode()) == few.is_in(text.decode())
+
+
 @pytest.mark.parametrize(
     "form",
     [
