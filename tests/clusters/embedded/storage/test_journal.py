@@ -96,7 +96,12 @@ def test_runs_that_have_ended_cost_a_restart_nothing(monkeypatch: pytest.MonkeyP
     write_steps(db, [Step(now=0.0, wall=0.0, acknowledged=1)], 0.0)
     decoded: list[bytes] = []
     decode = journal._decode_run
-    monkeypatch.setattr(journal, "_decode_run", lambda spec: decoded.append(spec) or decode(spec))
+
+    def noted(spec: bytes) -> RunSpec:
+        decoded.append(spec)
+        return decode(spec)
+
+    monkeypatch.setattr(journal, "_decode_run", noted)
     selects: list[str] = []
     db.set_trace_callback(selects.append)
 
