@@ -10,6 +10,8 @@ CORES := $(shell nproc 2> /dev/null || sysctl -n hw.ncpu)
 TEST_PROCESSES ?= $(shell echo $$(($(CORES) + 2)))
 TESTS := $(BIN)/python -m pytest
 SEEDS ?= 60
+# The moments of 200 kills follow from it; the test prints it.
+KILL_SEED ?= $(shell $(PYTHON) -c 'import random; print(random.randrange(1_000_000))')
 OPA_VERSION := 1.22.2
 OPA := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost/opa-$(OPA_VERSION)/opa
 ISTIOCTL_VERSION := $(shell sed -n 's/^ISTIOCTL_VERSION: Final = "\(.*\)"/\1/p' helm/tools.py)
@@ -120,8 +122,9 @@ demo: $(STAMP) ## submit a real backup, lose a region, end complete (POLICY=opa:
 observe: $(STAMP) ## bad releases and a lost region under load, with real Prometheus and Alertmanager (SPEED=1: usual times)
 	$(BIN)/python -m examples.observe --speed $(SPEED)
 
-faults: $(STAMP) ## ten rounds of each fault on real processes, measured; 10,000 faults, decisions, questions of policy
-	$(BIN)/python -m pytest tests/integration -s --rounds 10 --decisions 10000 --timeout 1800 --policy $(POLICY)
+faults: $(STAMP) ## ten rounds of each fault on real processes, measured; 200 kills of a cluster at work (KILL_SEED=7); 10,000 faults, decisions, questions of policy
+	$(BIN)/python -m pytest tests/integration -s --rounds 10 --decisions 10000 --timeout 1800 --policy $(POLICY) --ignore tests/integration/test_cluster_kills.py
+	$(BIN)/python -m pytest tests/integration/test_cluster_kills.py -s --kills 200 --kill-seed $(KILL_SEED) --timeout 5400
 	$(BIN)/python -m pytest tests/gateway/api/test_random_faults_of_opa.py --faults 10000
 	$(BIN)/python -m pytest tests/gateway/policy/opa/test_conformance_cases.py --all-cases
 	$(BIN)/python -m pytest tests/gateway/policy/embedded/small_rules --rules 5000 --timeout 1800

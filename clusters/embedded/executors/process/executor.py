@@ -5,6 +5,7 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -30,6 +31,7 @@ from clusters.embedded.executors.process.sandbox.command_line import Sandbox
 from clusters.embedded.executors.process.sandbox.confinement import Confinement
 from clusters.embedded.executors.process.sandbox.init_process import SandboxStatus, is_gone
 from clusters.embedded.executors.process.sandbox.probe import make_sandbox
+from clusters.embedded.executors.process.sandbox.shared_memory import shared_memory_fault
 from clusters.embedded.executors.process.sandbox.start_script import Limits
 from clusters.embedded.executors.process.sandbox.task_user import give_to, user_of
 from clusters.embedded.executors.process.settings import ProcessSettings
@@ -153,6 +155,7 @@ class ProcessExecutor:
                 memory_bytes=spec.memory_bytes or (settings.memory_mib << 20) or MACHINE_BYTES // 2,
                 file_bytes=settings.workspace_mib << 20,
                 cpu_seconds=settings.cpu_seconds,
+                temporary_bytes=settings.tmp_mib << 20,
             ),
         )
 
@@ -170,7 +173,9 @@ class ProcessExecutor:
             log_begin = log_size(spec.log)
             child = start_process(spec, guard, confinement)
             self._log_limits.add(spec.log)
-            watched = self._bounds.watched(spec.workspace, lambda: kill_try(child, guard))
+            watched = self._bounds.watched(
+                spec.workspace, lambda: kill_try(child, guard), partial(_growth_fault, confinement, spec)
+            )
             try:
                 # A guard is not on the watchdog's list: it kills its command by itself when this process ends
                 # and its socket closes, and has to live to do so.
@@ -208,6 +213,14 @@ class ProcessExecutor:
         # What it wrote since the last check may be as much as the disk holds.
         if is_too_long(spec.log):
             await finish_despite_cancellation(shorten_log(spec.log))
+
+
+def _growth_fault(confinement: Confinement | None, spec: ProcessSpec) -> str:
+    """Returns why a try is to be ended: for the memory that its processes share; empty: it is not. Blocks."""
+    if confinement is None:
+        return ""
+    setting = "resources.memoryMiB" if spec.memory_bytes else "executor.process.memory_mib"
+    return shared_memory_fault(confinement.status.init, confinement.limits.memory_bytes, setting)
 
 
 def _is_gone(child: "subprocess.Popen[Any]", spec: ProcessSpec, status: SandboxStatus | None) -> bool:

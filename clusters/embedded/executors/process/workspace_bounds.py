@@ -1,4 +1,4 @@
-"""Bounds the size of workspaces: ends the tries of a shard whose files take more than its cluster permits."""
+"""Ends running tries whose workspace or shared memory grows beyond what their cluster permits."""
 
 import asyncio
 import math
@@ -23,10 +23,13 @@ MEASURING: Final = 4
 
 
 class WatchedTry:
-    """A running try: how it is ended, and the reason if it was, as its workspace had grown too large."""
+    """A running try: how it is ended, and the reason if it was, as it had grown too large.
 
-    def __init__(self, kill: Callable[[], None]) -> None:
-        self.kill, self.reason = kill, ""
+    `fault` says, in a thread, what is too large of it besides its workspace; empty if nothing is.
+    """
+
+    def __init__(self, kill: Callable[[], None], fault: Callable[[], str]) -> None:
+        self.kill, self.fault, self.reason = kill, fault, ""
 
     def __repr__(self) -> str:
         return f"WatchedTry(reason={self.reason!r})"
@@ -42,7 +45,7 @@ class WatchedWorkspace:
 
 
 class WorkspaceBounds:
-    """Measures the workspaces of running tries, within `async with`; ends tries whose workspace is too large.
+    """Measures running tries and their workspaces, within `async with`; ends those that are too large.
 
     `bound_bytes` is the most bytes of one workspace; 0 for any number. What takes long to measure delays no
     other workspace.
@@ -59,17 +62,23 @@ class WorkspaceBounds:
     async def __aenter__(self) -> Self:
         # Not the threads of the event loop, which serve everything else.
         self._threads = ThreadPoolExecutor(MEASURING, thread_name_prefix="du")
+        # Memory grows faster than a disk can be measured.
+        self._own_thread = ThreadPoolExecutor(1, thread_name_prefix="shared memory")
         self._checking = asyncio.create_task(self._check(), name="workspace bounds")
+        self._looking = asyncio.create_task(self._look(), name="bounds of tries")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await cancel_and_wait((self._checking, *self._measuring))
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        await cancel_and_wait((self._checking, self._looking, *self._measuring))
+        for threads in (self._threads, self._own_thread):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     @contextmanager
-    def watched(self, workspace: Path, kill: Callable[[], None]) -> Iterator[WatchedTry]:
-        """Watches the workspace of a running try, which `kill` ends, while the context is open."""
-        found = WatchedTry(kill)
+    def watched(
+        self, workspace: Path, kill: Callable[[], None], fault: Callable[[], str] = str
+    ) -> Iterator[WatchedTry]:
+        """Watches a running try and its workspace, while the context is open; `kill` ends the try."""
+        found = WatchedTry(kill, fault)
         tries = self._watched.setdefault(workspace, WatchedWorkspace()).tries
         tries.append(found)
         try:
@@ -78,6 +87,15 @@ class WorkspaceBounds:
             tries.remove(found)
             if not tries:
                 del self._watched[workspace]
+
+    async def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            for found in [one for workspace in self._watched.values() for one in workspace.tries]:
+                if not found.reason and (why := await loop.run_in_executor(self._own_thread, found.fault)):
+                    found.reason = why
+                    found.kill()
 
     async def _check(self) -> None:
         while self._bound_bytes:

@@ -1,8 +1,8 @@
-"""Builds the filter of system calls (seccomp) of a sandbox: no user namespaces and no kernel keyrings in it.
+"""Builds the filter of system calls (seccomp) of a sandbox: no user namespaces, keyrings and rings in it.
 
 In a user namespace of its own a task could mount file systems in memory, past every limit of memory. Keyrings
 are the kernel's own store: keys outlive a try, and tasks of all tenants of an ordinary user's cluster share
-them.
+them. What is asked of the kernel through a ring (io_uring) passes no filter.
 """
 
 import errno
@@ -21,7 +21,8 @@ FAIL: Final = 0x0005_0000
 NEW_USER: Final = 0x1000_0000
 X32: Final = 0x4000_0000
 """The bit of calls of x86-64's second interface, which would be a way round the numbers."""
-CLONE3: Final = 435
+IO_URING_SETUP, CLONE3 = 425, 435
+"""Calls that are as if the kernel did not have them; of their numbers all architectures have the same."""
 
 
 class Calls(Struct, frozen=True):
@@ -43,20 +44,22 @@ def call_filter(machine: str) -> bytes:
     """Returns the filter as a program of BPF; empty for a machine whose calls are not known.
 
     `clone3` fails as if the kernel did not have it, as its flags cannot be read: C libraries then use
-    `clone`. So does every call of another architecture, such as those of 32-bit programs.
+    `clone`. So does `io_uring_setup`: programs then ask the kernel directly. So does every call of another
+    architecture, such as those of 32-bit programs.
     """
     if (calls := MACHINES.get(machine)) is None:
         return b""
-    allow, deny, absent = 12, 13, 14
+    allow, deny, absent = 13, 14, 15
     lines = [
         (LOAD, 0, 0, ARCHITECTURE),
         (EQUAL, 2, absent, calls.architecture),
         (LOAD, 0, 0, NUMBER),
         (AT_LEAST, absent, 4, X32),
         (EQUAL, absent, 5, CLONE3),
-        *((EQUAL, deny, 6 + at, number) for at, number in enumerate(calls.keyrings)),
-        (EQUAL, 10, 9, calls.unshare),
-        (EQUAL, 10, allow, calls.clone),
+        (EQUAL, absent, 6, IO_URING_SETUP),
+        *((EQUAL, deny, 7 + at, number) for at, number in enumerate(calls.keyrings)),
+        (EQUAL, 11, 10, calls.unshare),
+        (EQUAL, 11, allow, calls.clone),
         (LOAD, 0, 0, FIRST_ARGUMENT),
         (ANY_BIT, deny, allow, NEW_USER),
         (RETURN, 0, 0, ALLOW),

@@ -12,6 +12,12 @@ from clusters.embedded.executors.process.sandbox.etc_view import LIVE
 
 MERGED: Final = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 """The folders of the root that hold programs and libraries; most systems have links into /usr instead."""
+KERNEL_SETTINGS: Final = ("--ro-bind", "/proc/sys", "/proc/sys")
+"""Covers the settings of the kernel.
+
+bubblewrap 0.8 leaves them to tasks that are root, whose they are, and those of the sandbox's own IPC to all
+that are in a user namespace.
+"""
 SETUID: Final = ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
 
 
@@ -58,7 +64,7 @@ class Sandbox(Struct, frozen=True, kw_only=True):
         # For root alone: others have none to drop.
         words += ["--cap-drop", "ALL"] if os.geteuid() == 0 else []
         if user is None:
-            return [*words, "--unshare-user", "--", *inner]
+            return [*words, *KERNEL_SETTINGS, "--unshare-user", "--", *inner]
         become = ["--reuid", str(user), "--regid", str(user), "--clear-groups"]
         without = ["--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"]
         return [*words, *SETUID, "--", self.setpriv, *become, *without, "--", *inner]

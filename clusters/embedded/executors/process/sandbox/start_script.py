@@ -27,6 +27,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     memory_bytes: int = 0
     file_bytes: int = 0
     cpu_seconds: int = 0
+    temporary_bytes: int = 0
+    """The most bytes of `/tmp`, and of `/dev/shm`, which the sandbox sets itself."""
 
 
 def start_script(

@@ -29,8 +29,9 @@ def give_to(user: int, folders: Iterable[Path], file: Path) -> None:
     for folder in folders:
         if os.stat(folder).st_uid == user:
             continue
-        for path, names, files in os.walk(folder):
+        # By descriptors: another task of the shard may put a link in the place of a folder meanwhile.
+        for _, names, files, opened in os.fwalk(folder):
             for name in (*names, *files):
-                os.chown(os.path.join(path, name), user, user, follow_symlinks=False)
+                os.chown(name, user, user, dir_fd=opened, follow_symlinks=False)
         # Last: a folder that belongs to the user is done.
         os.chown(folder, user, user)

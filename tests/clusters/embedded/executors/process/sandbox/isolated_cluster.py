@@ -69,10 +69,14 @@ def python_for_all() -> str:
 
 
 class Cluster:
-    """A cluster's process that is started for one list of runs; `as_root` says whose it is."""
+    """A cluster's process that is started for one list of runs; `as_root` says whose it is.
 
-    def __init__(self, folder: Path, *, as_root: bool) -> None:
+    `own_user`: whether tasks of root's cluster are users of their own.
+    """
+
+    def __init__(self, folder: Path, *, as_root: bool, own_user: bool = True) -> None:
         self.folder, self.state, self._as_root = folder, folder / "state", as_root
+        self.own_user = own_user
         self.state.mkdir(mode=0o700)
         (self.state / "pki").mkdir(mode=0o700)
         (self.state / "pki" / "cluster.key").write_text(CANARY)
@@ -80,15 +84,16 @@ class Cluster:
             for path in (folder, *folder.rglob("*")):
                 os.chown(path, ORDINARY, ORDINARY)
 
-    def command(self, runs: dict[str, list[dict[str, Any]]], settings: dict[str, Any]) -> list[str]:
-        settings = {"isolation": "sandbox"} | settings
-        program = [__file__, str(self.state), json.dumps(runs), json.dumps(settings)]
+    def command(self, settings: dict[str, Any]) -> list[str]:
+        settings = {"isolation": "sandbox", "own_user": self.own_user} | settings
+        program = [__file__, str(self.state), json.dumps(settings)]
         if self._as_root or os.geteuid() != 0:
             return [sys.executable, *program]
         become = ["setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups"]
         return [*become, python_for_all(), *program]
 
-    def start(self, runs: dict[str, list[dict[str, Any]]], **settings: Any) -> "subprocess.Popen[bytes]":
+    def start(self, **settings: Any) -> "subprocess.Popen[bytes]":
+        """Starts the process, which reads the runs from its standard input."""
         packages = next(path for path in sys.path if path.endswith("site-packages"))
         environment = {
             "PATH": os.defpath,
@@ -97,25 +102,28 @@ class Cluster:
             "CLUSTER_SECRET": CANARY,
         }
         return subprocess.Popen(
-            self.command(runs, settings), cwd="/", env=environment, stdout=subprocess.PIPE
+            self.command(settings), cwd="/", env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
     def run(self, runs: dict[str, list[dict[str, Any]]], **settings: Any) -> dict[str, dict[str, Ended]]:
         """Runs all `runs` (tasks by the name of the run) at once; returns how their tasks ended."""
-        with self.start(runs, **settings) as process:
-            text, _ = process.communicate(timeout=SECONDS)
+        with self.start(**settings) as process:
+            text, _ = process.communicate(json.dumps(runs).encode(), timeout=SECONDS)
         assert process.returncode == 0
         return msgspec.json.decode(text, type=dict[str, dict[str, Ended]])
 
 
 @contextmanager
 def cluster_of(who: str) -> Iterator[Cluster]:
-    """Yields a cluster of `root` or of an ordinary `user`; skips the test where it cannot run."""
-    if who == "root" and os.geteuid() != 0:
+    """Yields a cluster of `root` or of an ordinary `user`; skips the test where it cannot run.
+
+    Tasks of the cluster `of root` are root without privileges, not users of their own.
+    """
+    if who != "user" and os.geteuid() != 0:
         pytest.skip("needs to be root")
     folder = Path(tempfile.mkdtemp(prefix="waypost-sandbox-"))
     try:
-        yield Cluster(folder, as_root=who == "root")
+        yield Cluster(folder, as_root=who != "user", own_user=who != "of root")
     finally:
         shutil.rmtree(folder)
 
@@ -162,4 +170,4 @@ async def _log(node: ClusterNode, attempt: AttemptId, name: str) -> str:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])))
+    asyncio.run(_main(sys.argv[1], json.loads(sys.stdin.read()), json.loads(sys.argv[2])))
