@@ -17,7 +17,7 @@ from gateway.ended_run_settings import RetentionSettings
 from gateway.retention.archive import ArchiveFile, LineWriter, remove_partial
 from gateway.retention.cutoff import DAY_SECONDS, archive_before
 from gateway.retention.retention_clock import RetentionClock
-from gateway.retention.run_records import run_lines
+from gateway.retention.run_records import record_lines, run_lines
 from gateway.retention.trail_retention import TrailRetention
 from gateway.store.interface import Store
 from gateway.store.retention import ArchivedRun
@@ -28,6 +28,10 @@ T = TypeVar("T")
 
 FILE_RUNS: Final = 1_000
 """The most runs whose records are in one file of the archive."""
+READ_AT_ONCE: Final = 20
+"""The number of runs whose records are read at once, if they are small."""
+SMALL_BYTES: Final = 65_536
+"""The bytes below which a record is small."""
 TAKEN_AT_ONCE: Final = 50
 """The most runs that one write takes out of the store, in about a millisecond."""
 ROWS_AT_ONCE: Final = 200
@@ -200,8 +204,7 @@ class Retention:
         file = await asyncio.to_thread(ArchiveFile, Path(self._settings.archive), "runs", at=now)
         try:
             writer = LineWriter(file)
-            found = [await self._write_record(writer, run_id) for run_id in due]
-            written = [each for each in found if each is not None]
+            written = await self._write_records(writer, due)
             if not written:
                 return None, frozenset()
             size = await writer.finish()
@@ -209,6 +212,21 @@ class Retention:
             await asyncio.to_thread(file.discard)
         self._metrics.retention_archive_bytes.inc(size)
         return file.name, await self._take_out(written, file.name, at=now)
+
+    async def _write_records(self, writer: LineWriter, due: Sequence[str]) -> Sequence[tuple[Run, int]]:
+        """Writes the records of runs; returns those that it wrote, as `_write_record` does."""
+        written = list[tuple[Run, int] | None]()
+        for start in range(0, len(due), READ_AT_ONCE):
+            some = due[start : start + READ_AT_ONCE]
+            small = await self._store.small_records(some, maximum_bytes=SMALL_BYTES)
+            for record in small:
+                await writer.add(record_lines(record))
+                run = record.run
+                written.append((structs.replace(run, workflow=b""), len(run.workflow)))
+            # The others one at a time: what is large is read in parts, what is damaged is named.
+            rest = set(some) - {record.run.id for record in small}
+            written += [await self._write_record(writer, run_id) for run_id in some if run_id in rest]
+        return [each for each in written if each is not None]
 
     async def _write_record(self, writer: LineWriter, run_id: str) -> tuple[Run, int] | None:
         """Writes the record of a run; returns the run without its document, and the size of that.

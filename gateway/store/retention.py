@@ -5,7 +5,10 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from gateway.core.run import Run
+from gateway.core.decision import Decision
+from gateway.core.history import HistoryEntry
+from gateway.core.run import Run, TaskRow
+from gateway.core.shard_states import Shard
 
 
 class ArchivedRun(Struct, frozen=True, kw_only=True):
@@ -30,6 +33,18 @@ class RetentionCounts(Struct, frozen=True, kw_only=True):
     """The number of runs that were archived and are no longer in the store."""
     due: int = 0
     """The number of ended runs that ended before the time that was asked about, orphans or not."""
+
+
+class RunRecord(Struct, frozen=True, kw_only=True):
+    """All that a store holds of an ended run."""
+
+    run: Run
+    shards: Sequence[Shard]
+    tasks: Sequence[TaskRow]
+    """The tasks by shard and name, their outputs encoded."""
+    history: Sequence[HistoryEntry]
+    decisions: Sequence[Decision]
+    """The policy decisions behind the run and its history, by id, without the document."""
 
 
 class Purged(Struct, frozen=True, kw_only=True):
@@ -62,6 +77,13 @@ class Retains(Protocol):
 
     async def nth_newest_end(self, number: int) -> float | None:
         """Returns when the `number`-th newest of the ended runs ended; None if there are fewer."""
+        ...
+
+    async def small_records(self, run_ids: Sequence[str], *, maximum_bytes: int) -> Sequence[RunRecord]:
+        """Reads the whole records of those of the runs that have less than `maximum_bytes`, in their order.
+
+        Left out are also those with hundreds of rows of a kind, and those of which a row does not decode.
+        """
         ...
 
     async def archive_runs(self, archived: Sequence[ArchivedRun]) -> Sequence[bool]:

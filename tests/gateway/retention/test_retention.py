@@ -16,6 +16,7 @@ from gateway.core.shard_states import Phase
 from gateway.ended_run_settings import RetentionSettings
 from gateway.retention import retention as module
 from gateway.retention.retention import Retention
+from gateway.retention.run_records import record_lines, run_lines
 from gateway.store.retention import ArchivedRun
 from gateway.store.sqlite.store import SqliteStore
 from observability.metrics import Metrics
@@ -128,7 +129,8 @@ class FailingStore:
 
 
 @pytest.mark.parametrize(
-    ("method", "after"), [("ended_runs", 0), ("tasks", 1), ("archive_runs", 0), ("purge", 1), ("purge", 3)]
+    ("method", "after"),
+    [("ended_runs", 0), ("small_records", 0), ("archive_runs", 0), ("purge", 1), ("purge", 3)],
 )
 async def test_a_pass_that_ends_anywhere_is_made_good_by_the_next(
     tmp_path: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch, method: str, after: int
@@ -223,3 +225,24 @@ async def test_where_old_runs_are_is_forgotten_if_a_setting_says_so(
     assert await store.archived_run("run-1") is not None
     await retention(store, tmp_path, days_later=432, archived_days=400).make_pass()
     assert await store.archived_run("run-1") is None
+
+
+async def test_small_and_large_runs_have_the_same_record(tmp_path: Path, store: SqliteStore) -> None:
+    """Small ones are read many with one call, large ones in parts; each is one or the other."""
+    run = await ended_run(store, "run-1", shards=3)
+    await ended_run(store, "run-2", shards=2)
+    parts = [line async for lines in run_lines(store, run) for line in lines]
+    (small,) = await store.small_records(["run-1"], maximum_bytes=1_000_000)
+    assert list(record_lines(small)) == parts
+    assert await store.small_records(["run-1"], maximum_bytes=100) == []
+
+    longer = (
+        "insert into audit (run, kind, at, actor, detail) select run, kind, at, actor, detail from audit, "
+    )
+    longer += "(with recursive n(n) as (select 1 union all select n + 1 from n where n < 99) select n from n)"
+    await store._write(lambda db: db.execute(longer + " where run = 'run-1' and kind = 'Intended'"))
+    found = await store.small_records(["run-1", "run-2", "run-3"], maximum_bytes=1_000_000)
+    assert [record.run.id for record in found] == ["run-2"]
+    assert (await retention(store, tmp_path).make_pass()).runs == 2
+    entries = [line for line in archived(tmp_path) if "history" in line and line["of"] == "run-1"]
+    assert len(entries) > 290

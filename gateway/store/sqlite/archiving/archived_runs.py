@@ -8,12 +8,13 @@ from typing import Final
 import msgspec
 from msgspec import structs
 
-from gateway.store.retention import ArchivedRun, Purged, RetentionCounts
+from gateway.store.retention import ArchivedRun, Purged, RetentionCounts, RunRecord
 from gateway.store.sqlite import row_mapping
 from gateway.store.sqlite import sql_statements as sql
 from gateway.store.sqlite.access import SqliteAccess
 from gateway.store.sqlite.archiving.archived_trail import purge_trail
 from gateway.store.sqlite.archiving.deletion_budget import DeletionBudget
+from gateway.store.sqlite.archiving.small_records import read_small_records
 from gateway.store.sqlite.archiving.trail_mark import cut_entry
 from gateway.store.trail import TRAIL_KINDS
 
@@ -87,6 +88,9 @@ class SqliteRetention(SqliteAccess):
     async def nth_newest_end(self, number: int) -> float | None:
         row = await self._read(lambda db: db.execute(_NTH_NEWEST, (number - 1,)).fetchone())
         return None if row is None else float(row[0])
+
+    async def small_records(self, run_ids: Sequence[str], *, maximum_bytes: int) -> Sequence[RunRecord]:
+        return await self._read(lambda db: read_small_records(db, run_ids, maximum_bytes))
 
     async def archive_runs(self, archived: Sequence[ArchivedRun]) -> Sequence[bool]:
         return await self._write(lambda db: [_take_out(db, each) for each in archived])
