@@ -5,7 +5,7 @@ from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta, Struct
 
-from clusters.protocol_bounds import Held, Name, Processors, Queued, Slots, Uptime
+from clusters.protocol_bounds import Held, Mebibytes, Name, Processors, Queued, Slots, Uptime
 from waypost.workflow.task import Count
 
 TENANTS_REPORTED: Final = 2
@@ -40,6 +40,8 @@ class ClusterStatus(Struct, frozen=True, kw_only=True):
     """The task types that may be exclusive there, as they hold to run-leases. None: not reported."""
     cpu: Processors | None = None
     """The number of processors; a task that asks for more never starts there. None: not reported."""
+    memory_mib: Mebibytes | None = None
+    """The memory in MiB; a task that asks for more never starts there. None: not reported, or not counted."""
     full: bool = False
     """Whether so many tasks wait there that it takes no further attempt for now, whatever its slots."""
     features: Annotated[tuple[Name, ...], Meta(max_length=1_000)] = ()

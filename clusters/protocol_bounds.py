@@ -16,6 +16,7 @@ No retry limit is near it.
 
 SLOTS_MAXIMUM: Final = 1_000_000
 CPU_MAXIMUM: Final = 1e9
+MEMORY_MAXIMUM: Final = 1 << 40
 WALL_TIME_MAXIMUM: Final = 253_402_300_799
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -34,6 +35,8 @@ Queued: TypeAlias = Annotated[int, Meta(ge=0, le=10_000_000_000)]
 """The type of a number of queued tasks: up to 10,000 of each attempt that a cluster could hold."""
 Processors: TypeAlias = Annotated[float, Meta(ge=0, le=CPU_MAXIMUM)]
 """The type of a number of processors."""
+Mebibytes: TypeAlias = Annotated[int, Meta(ge=1, le=MEMORY_MAXIMUM)]
+"""The type of an amount of memory in MiB."""
 Uptime: TypeAlias = Annotated[float, Meta(ge=0, le=1e10)]
 """The type of a time in seconds on a cluster's monotonic clock since its boot."""
 WallTime: TypeAlias = Annotated[float, Meta(ge=0, le=WALL_TIME_MAXIMUM)]

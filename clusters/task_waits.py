@@ -25,6 +25,11 @@ class WaitReason(StrEnum):
     """It waits for free processors, and its tenant is served next; `ahead` tasks of it are in line too."""
     TURN = "Turn"
     """It waits for its tenant's turn: a task of another tenant is served before; `ahead` as above."""
+    MEMORY = "Memory"
+    """Too little memory is free for it, or for the task `name` of its tenant, which is before it in line.
+
+    `asked`, `taken` and `places` are MiB: what that task asks for, what is taken, and what there is.
+    """
     SEMAPHORE = "Semaphore"
     """All `places` of the semaphore `name` are taken."""
     RATE = "Rate"
@@ -48,6 +53,7 @@ class TaskWait(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ahead: Count = 0
     """How many tasks of its tenant are in line beside it, before or behind."""
     left_seconds: Uptime = 0.0
+    asked: Count = 0
 
 
 class TaskWaits(Struct, frozen=True, kw_only=True):

@@ -36,6 +36,16 @@ PROCESSORS: Final = gauge(
 PROCESSORS_BUSY: Final = gauge(
     "waypost_cluster_processors_busy", "Processors that running tasks have asked for.", "how full it is"
 )
+MEMORY: Final = gauge(
+    "waypost_cluster_memory_bytes",
+    "Memory that tasks may ask for at once.",
+    "its size",
+)
+MEMORY_ASKED: Final = gauge(
+    "waypost_cluster_memory_asked_bytes",
+    "Memory that running tasks have asked for.",
+    "tasks wait though processors are free",
+)
 LEASES: Final = gauge(
     "waypost_cluster_leases",
     "Exclusive attempts that hold a run-lease.",
@@ -94,6 +104,8 @@ class ClusterMetrics:
         self.slots = registry.gauge(SLOTS)
         self.processors = registry.gauge(PROCESSORS)
         self.processors_busy = registry.gauge(PROCESSORS_BUSY)
+        self.memory = registry.gauge(MEMORY)
+        self.memory_asked = registry.gauge(MEMORY_ASKED)
         self.leases = registry.gauge(LEASES)
         self.started = registry.counter(STARTED)
         self.ended = registry.counter(ENDED)

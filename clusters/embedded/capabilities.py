@@ -1,4 +1,4 @@
-"""Checks whether a cluster has the executors and the processors that a run's tasks need."""
+"""Checks whether a cluster has the executors, the processors and the memory that a run's tasks need."""
 
 import re
 from collections.abc import Container, Iterable, Mapping
@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from clusters.cluster_status import TENANTS_REPORTED, Isolation
+from clusters.embedded.queueing.capacity import Capacity
 from clusters.protocol import OTHER_TENANT, RunSpec
 from waypost.workflow.graph import find_cycle
 from waypost.workflow.task import SideEffects, TaskSpec
@@ -72,16 +73,17 @@ class Tenants:
 
 
 class Capabilities:
-    """The capabilities of a cluster: its processors, and its executors with the types of their `run`.
+    """The capabilities of a cluster: processors, memory, and its executors with the types of their `run`.
 
     `exclusive`: the executors that may run tasks of exclusive runs; `waiting`: those whose tasks only wait,
-    and occupy no processor.
+    and occupy no processor. `memory_mib` None: memory is not counted.
     """
 
     def __init__(
         self,
         *,
         cpu: float,
+        memory_mib: int | None = None,
         executors: Mapping[str, type[Struct]],
         exclusive: Container[str],
         waiting: Container[str] = (),
@@ -89,12 +91,17 @@ class Capabilities:
         isolation: Isolation | None = None,
         trusted_tenants: bool = False,
     ) -> None:
-        self.cpu, self.waiting, self.tenants = cpu, waiting, tenants or Tenants()
+        self.cpu, self.memory_mib, self.waiting = cpu, memory_mib, waiting
+        self.tenants = tenants or Tenants()
         self._isolation, self._trusted_tenants = isolation, trusted_tenants
         self._executors, self._exclusive = executors, exclusive
 
     def __repr__(self) -> str:
-        return f"Capabilities({self.cpu:g} processors, executors {self.executors})"
+        return f"Capabilities({self.capacity()}, executors {self.executors})"
+
+    def capacity(self) -> Capacity:
+        """Returns a count of the processors and the memory, of which nothing is taken yet."""
+        return Capacity(self.cpu, memory_mib=self.memory_mib, waiting=self.waiting)
 
     @property
     def executors(self) -> tuple[str, ...]:
@@ -113,6 +120,7 @@ class Capabilities:
             "executors": self.executors,
             "exclusive": self.exclusive,
             "cpu": self.cpu,
+            "memory_mib": self.memory_mib,
             "isolation": self._isolation,
             "trusted_tenants": self._trusted_tenants,
             "tenants": self.tenants.reported,
@@ -142,6 +150,9 @@ class Capabilities:
             if task.resources.cpu > self.cpu:
                 asked = task.resources.cpu
                 return f"task {task.name} asks for {asked:g} processors; this cluster has {self.cpu:g}"
+            if self.memory_mib is not None and (task.resources.memory_mib or 0) > self.memory_mib:
+                mib = task.resources.memory_mib
+                return f"task {task.name} asks for {mib} MiB of memory; this cluster has {self.memory_mib}"
             if exclusive and task.type not in self._exclusive:
                 return f"task {task.name} is exclusive, which the executor {task.type} cannot promise"
         return ""

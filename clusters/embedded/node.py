@@ -136,6 +136,7 @@ class ClusterNode:
             slots=settings.slots,
             capabilities=Capabilities(
                 cpu=settings.cpu,
+                memory_mib=settings.memory_mib,
                 executors=executors.run_types,
                 exclusive=executors.exclusive,
                 waiting=executors.waiting,
@@ -195,6 +196,8 @@ class ClusterNode:
         metrics.slots.set(self._settings.slots)
         metrics.processors.set(self._settings.cpu)
         metrics.processors_busy.set(self._scheduler.queue.processors_busy)
+        metrics.memory.set(self._settings.memory_mib << 20)
+        metrics.memory_asked.set(self._scheduler.queue.memory_busy << 20)
         metrics.leases.set(self._scheduler.leases(self._uptime()))
 
     def _uptime(self) -> float:

@@ -8,16 +8,17 @@ from typing import Any
 from msgspec import Struct
 
 from clusters.embedded.executors.registry import executor_settings
+from clusters.embedded.machine_memory import machine_memory_mib
 from clusters.embedded.queueing.queue_settings import DEFAULT_QUEUE, QueueSettings
 from clusters.embedded.secrets.providers import SecretSettings
-from clusters.protocol_bounds import CPU_MAXIMUM, SLOTS_MAXIMUM
+from clusters.protocol_bounds import CPU_MAXIMUM, MEMORY_MAXIMUM, SLOTS_MAXIMUM
 
 
 class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of a node: region, state folder, limits, owner, executors.
 
     Creating them raises `ValueError` for executor settings that are unknown or wrong, and for numbers of
-    processors or slots out of range.
+    processors, slots or MiB of memory out of range.
     """
 
     region: str
@@ -25,6 +26,8 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The folder of the journal, the workspaces and the logs."""
     cpu: float = float(os.cpu_count() or 1)
     """The number of processors that tasks may occupy at once."""
+    memory_mib: int = machine_memory_mib()
+    """The memory that tasks may ask for at once (`resources.memoryMiB`), in MiB."""
     slots: int = 2_000
     """The most attempts that the cluster holds."""
     condition_seconds: float = 0.1
@@ -56,3 +59,5 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 f"a cluster needs processors and slots, {SLOTS_MAXIMUM} slots at most:"
                 f" it has {self.cpu:g} and {self.slots}"
             )
+        if not 1 <= self.memory_mib <= MEMORY_MAXIMUM:
+            raise ValueError(f"a cluster has from 1 to {MEMORY_MAXIMUM} MiB of memory, not {self.memory_mib}")

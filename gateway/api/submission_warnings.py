@@ -1,12 +1,13 @@
 """Makes the HTTP `Warning` headers of an accepted workflow: likely mistakes, no region, policy's warnings."""
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
 
 from gateway.api.http.services import Services
 from gateway.core.decision import Obligations
-from gateway.documents.workflow import Workflow
+from gateway.regions.region_view import RegionView
 from gateway.submission.reading.document_reader import Reading
+from waypost.workflow.task import TaskSpec
 
 HEADER: Final = b"warning"
 WARNINGS_MAXIMUM: Final = 20
@@ -20,7 +21,7 @@ def warnings_for(reading: Reading, obligations: Obligations, services: Services)
 
     They say if no region could take it now, which likely mistakes it has, and what policy warns of.
     """
-    texts = [*_placement_warnings(reading.workflow, reading.canonical, obligations.regions, services)]
+    texts = [*_placement_warnings(reading, obligations.regions, services)]
     texts += reading.mistakes
     texts += obligations.warnings
     if left := texts[WARNINGS_MAXIMUM:]:
@@ -36,30 +37,58 @@ def _header_value(text: str) -> bytes:
     return f'299 - "{quoted}"'.encode()
 
 
-def _placement_warnings(
-    workflow: Workflow, canonical: bytes, permitted: tuple[str, ...], services: Services
-) -> Iterator[str]:
-    """Yields a warning if policy permits no region of this gateway, or all of them have too few processors.
-
-    A region that does not report its processors counts as having enough.
-    """
+def _placement_warnings(reading: Reading, permitted: tuple[str, ...], services: Services) -> Iterator[str]:
+    """Yields warnings if policy permits no region of this gateway, or if all of them are too small."""
     # Wishes of which policy permits none are refused by policy itself.
     if services.clusters and not any(name in services.clusters for name in permitted):
         there = ", ".join(sorted(services.clusters))
         yield f"policy permits none of the regions that there are ({there}): the run waits"
         return
     # nearly every document asks for the default, which every cluster has
-    if b'"cpu":' not in canonical:
-        return
-    cpu = max(task.resources.cpu for task in workflow.spec.all_tasks)
-    if all(region.cpu is not None and region.cpu >= cpu for region in services.regions()):
-        return
-    wished = workflow.spec.placement.regions
+    for size in (PROCESSORS, MEMORY):
+        if size.field in reading.canonical:
+            yield from _too_large(reading, permitted, services, size)
+
+
+class Size(NamedTuple):
+    """Something of which a task may ask for more than a region has."""
+
+    field: bytes
+    """The name of its field in the JSON of a document, with what surrounds it there."""
+    unit: str
+    asked: Callable[[TaskSpec], float]
+    owned: Callable[[RegionView], float | None]
+
+
+PROCESSORS: Final = Size(b'"cpu":', "processors", lambda task: task.resources.cpu, lambda region: region.cpu)
+MEMORY: Final = Size(
+    b'"memoryMiB":',
+    "MiB of memory",
+    lambda task: task.resources.memory_mib or 0,
+    lambda region: region.memory_mib,
+)
+
+
+def _too_large(
+    reading: Reading, permitted: tuple[str, ...], services: Services, size: Size
+) -> Iterator[str]:
+    """Yields a warning if a task asks for more of something than any region has that may take it.
+
+    A region that does not report what it has counts as having enough.
+    """
+    spec = reading.workflow.spec
+    asked = max(map(size.asked, spec.all_tasks))
+    wished = spec.placement.regions
     wanted = {name for name in permitted if not wished or name in wished}
-    regions = [region for region in services.regions() if region.name in wanted]
-    if not regions or any(region.cpu is None or region.cpu >= cpu for region in regions):
+    owned = [size.owned(region) for region in services.regions() if region.name in wanted]
+    known = [amount for amount in owned if amount is not None]
+    if not owned or len(known) < len(owned) or max(known) >= asked:
         return
-    largest = max(region.cpu or 0.0 for region in regions)
+    # An outline has other places than the document.
+    places = spec.located_tasks if reading.whole else ()
+    field = size.field.decode().strip('":')
+    where = next((f" ({at}/resources/{field})" for at, task in places if size.asked(task) == asked), "")
     yield (
-        f"a task asks for {cpu:g} processors; no permitted region has more than {largest:g}: the run waits"
+        f"a task asks for {asked:g} {size.unit}{where}; no permitted region has more than {max(known):g}:"
+        " the run waits"
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
+from clusters.embedded.machine_memory import machine_memory_mib
 from clusters.embedded.main import ClusterSettings, run_cluster
 from clusters.embedded.queueing.policies import QueuePolicy
 from clusters.embedded.queueing.queue_settings import DEFAULT_QUEUE, QueueSettings
@@ -15,7 +16,9 @@ from gateway.cli.errors import CliError
 from gateway.cli.output import command
 
 CPU = float(os.cpu_count() or 1)
+MEMORY_MIB = machine_memory_mib()
 Processors = Annotated[float, Parameter(help="Processors that tasks may ask for at once.")]
+Memory = Annotated[int, Parameter(help="MiB of memory that tasks may ask for at once.")]
 Policy = Annotated[QueuePolicy, Parameter(help="The order of one tenant's ready tasks.")]
 AgingSeconds = Annotated[
     float, Parameter(help="After so long a task is overdue: each tenth start goes to the oldest such task.")
@@ -67,6 +70,7 @@ def cluster(
     ] = None,
     tracing_endpoint: TracingEndpoint = None,
     cpu: Processors = CPU,
+    memory_mib: Memory = MEMORY_MIB,
     slots: Annotated[int, Parameter(help="Attempts held at once.")] = 2_000,
     queue_policy: Policy = DEFAULT_QUEUE.policy,
     queue_aging_seconds: AgingSeconds = DEFAULT_QUEUE.aging_seconds,
@@ -89,6 +93,7 @@ def cluster(
             metrics_port=metrics_port,
             tracing_endpoint=tracing_endpoint,
             cpu=cpu,
+            memory_mib=memory_mib,
             slots=slots,
             queue=QueueSettings(
                 policy=queue_policy,

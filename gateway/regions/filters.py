@@ -100,6 +100,13 @@ def has_processors(demand: Demand, region: RegionView) -> str | None:
     return f"with too few processors ({cpu:g}, where {demand.cpu:g} are asked for)"
 
 
+def has_memory(demand: Demand, region: RegionView) -> str | None:
+    mib = region.memory_mib
+    if mib is None or mib >= demand.memory_mib:
+        return None
+    return f"with too little memory ({mib} MiB, where {demand.memory_mib} are asked for)"
+
+
 def beside_other_tenants(demand: Demand, region: RegionView) -> str | None:
     others = set(region.tenants or ()) - {demand.tenant}
     if not demand.tenant or not others or not SHARING & demand.executors:
@@ -118,6 +125,7 @@ def can_serve(demand: Demand, region: RegionView) -> bool:
         and has_executors(demand, region) is None
         and has_features(demand, region) is None
         and has_processors(demand, region) is None
+        and has_memory(demand, region) is None
         and beside_other_tenants(demand, region) is None
     )
 
@@ -127,7 +135,7 @@ def refusal(demand: Demand, region: RegionView) -> str | None:
 
     The first reason found is returned, in this order: policy, the workflow's wish, its engine, the region's
     state, the tenant's share, trials, executors, features, processors,
-    other tenants.
+    memory, other tenants.
     """
     return (
         permitted_by_policy(demand, region)
@@ -139,5 +147,6 @@ def refusal(demand: Demand, region: RegionView) -> str | None:
         or has_executors(demand, region)
         or has_features(demand, region)
         or has_processors(demand, region)
+        or has_memory(demand, region)
         or beside_other_tenants(demand, region)
     )

@@ -12,7 +12,7 @@ from waypost.workflow.task import SideEffects
 
 
 class Demand(Struct, frozen=True, kw_only=True):
-    """What one attempt requires of a region (executors, processors, permission), and its preferences."""
+    """What one attempt requires of a region (executors, size, permission), and its preferences."""
 
     permitted: frozenset[str]
     """The names of the regions that policy permits."""
@@ -30,6 +30,8 @@ class Demand(Struct, frozen=True, kw_only=True):
     """What the region's cluster must know of the protocol to run the tasks as the document says."""
     cpu: float = 0.0
     """The number of processors that the workflow's largest task needs."""
+    memory_mib: int = 0
+    """The MiB of memory that the task asks for which asks for most; 0 if none asks."""
     tenant: str = ""
     """The tenant of the run: some regions take the work of one tenant alone. Empty: it does not matter."""
     used_up: frozenset[str] = frozenset()
@@ -84,6 +86,7 @@ def demand_of(
         exclusive=workflow.spec.side_effects is SideEffects.EXCLUSIVE,
         features=features_of(workflow, stage) if features is None else features,
         cpu=max((task.resources.cpu for task in tasks), default=0.0),
+        memory_mib=max((task.resources.memory_mib or 0 for task in tasks), default=0),
         tenant=tenant,
         spread=spread,
         used_up=used_up,

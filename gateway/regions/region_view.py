@@ -76,6 +76,11 @@ class RegionView(Struct, frozen=True, kw_only=True):
         return None if self.status is None else self.status.cpu
 
     @property
+    def memory_mib(self) -> int | None:
+        """The MiB of the region's memory; None where its cluster does not report it, or does not count it."""
+        return None if self.status is None else self.status.memory_mib
+
+    @property
     def tenants(self) -> tuple[str, ...] | None:
         """The tenants of which a cluster without isolation has tasks or files; None where it takes any."""
         return None if self.status is None else self.status.tenants

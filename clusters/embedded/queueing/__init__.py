@@ -2,8 +2,8 @@
 
 `task_queue` is what the scheduler calls. A `ready_queue` serves fairness keys (tenants) in turn; in each a
 `key_queue` orders the key's tasks by one of the `policies`, and lets none of them starve. `admission` holds
-back tasks for which a semaphore or a rate has no place (`semaphores`, `token_buckets`), and starts none
-without free `processors`; `unacknowledged_events` holds back a key whose events pile up before the gateway.
-Imports `clusters.protocol`, `clusters.task_waits` and `waypost.workflow`; `clusters.embedded.scheduling` and
-the node import it.
+back tasks for which a semaphore or a rate has no place (`semaphores`, `token_buckets`); none starts without
+free processors and memory (`capacity`). `unacknowledged_events` holds back a key whose events pile up before
+the gateway. Imports `clusters.protocol`, `clusters.task_waits` and `waypost.workflow`;
+`clusters.embedded.scheduling` and the node import it.
 """

@@ -35,7 +35,7 @@ class KeyShare(Struct):
     starts: KeyStarts
     line: KeyQueue
     busy: int = 0
-    """The processors, in millicpu, that running tasks of the key occupy."""
+    """What running tasks of the key take of the cluster, in millicpu."""
     turn: float = 0.0
     """The processor seconds of its tasks, divided by its weight.
 
@@ -50,7 +50,8 @@ class ReadyQueue:
 
     The first key is the one whose running tasks have the fewest processors, by its weight; among equals the
     one whose tasks have used the fewest processor seconds. So neither the number, the priority nor the length
-    of one key's tasks keeps another key from its share. `occupied_by` gives the millicpu of a running task.
+    of one key's tasks keeps another key from its share. `occupied_by` gives what a running task takes of the
+    cluster, in millicpu.
     """
 
     def __init__(self, settings: QueueSettings, *, occupied_by: Callable[[TaskSpec], int]) -> None:

@@ -3,7 +3,7 @@
 import itertools
 
 from clusters.embedded.queueing.admission import Admission, Gate, GateKind
-from clusters.embedded.queueing.processors import Processors
+from clusters.embedded.queueing.capacity import Capacity
 from clusters.embedded.queueing.queue_settings import QueueSettings
 from clusters.embedded.queueing.ready_queue import QueueEntry, ReadyQueue
 from clusters.embedded.queueing.ready_task import ReadyTask
@@ -14,18 +14,18 @@ from waypost.workflow.task import TaskSpec
 
 
 class TaskQueue:
-    """The ready tasks of a cluster, its processors, and what else a task must have to start.
+    """The ready tasks of a cluster, its processors and memory, and what else a task must have to start.
 
     `next_task` gives the task that may start now, `start` lets it; `end` gives back what it held. Tasks that
     occupy no processor, since they only wait, stand in a line of their own: they wait for none.
     """
 
-    def __init__(self, processors: Processors, settings: QueueSettings) -> None:
+    def __init__(self, capacity: Capacity, settings: QueueSettings) -> None:
         self.unacknowledged = UnacknowledgedEvents()
         self._settings = settings
-        self._processors = processors
+        self._capacity = capacity
         self._line, self._free_line = (
-            ReadyQueue(settings, occupied_by=processors.occupied_by) for _ in range(2)
+            ReadyQueue(settings, occupied_by=capacity.occupied_by) for _ in range(2)
         )
         self._admission = Admission(settings, new_queue=self._line.new_key_queue, line_up=self._line_up)
         self._numbers = itertools.count(1)
@@ -34,7 +34,7 @@ class TaskQueue:
         """The entry that `next_task` has returned last."""
 
     def __repr__(self) -> str:
-        return f"TaskQueue({len(self)} tasks, {self._processors}, {self._line}, {self._admission})"
+        return f"TaskQueue({len(self)} tasks, {self._capacity}, {self._line}, {self._admission})"
 
     def __len__(self) -> int:
         """Returns the number of waiting tasks, parked and held ones included."""
@@ -54,7 +54,7 @@ class TaskQueue:
         self._line_of(entry).add(entry)
 
     def _line_of(self, entry: QueueEntry) -> ReadyQueue:
-        return self._line if self._processors.occupied_by(entry.task.spec) else self._free_line
+        return self._line if self._capacity.occupied_by(entry.task.spec) else self._free_line
 
     def withdraw(self, attempt: AttemptId, task: str, now: float) -> None:
         """Removes a waiting task that is not to start."""
@@ -67,7 +67,8 @@ class TaskQueue:
         """Returns the first task, in the queue's order, that may start at uptime `now`; None if none may.
 
         Tasks at a closed gate, and keys with too many unacknowledged events, are passed over. A task for
-        which too few processors are free is not: one that asks for many would never start.
+        which too few processors or too little memory are free is not: one that asks for much would never
+        start.
         """
         for line in (self._free_line, self._line):
             while (entry := line.first(now)) is not None:
@@ -78,7 +79,7 @@ class TaskQueue:
                 elif (gate := self._admission.closed_gate(task, now)) is not None:
                     line.remove(entry)
                     self._admission.park(entry, gate, now)
-                elif self._processors.has_room_for(task.spec):
+                elif self._capacity.has_room_for(task.spec):
                     self._first = entry
                     return task
                 else:
@@ -91,14 +92,14 @@ class TaskQueue:
         assert entry is not None, "next_task comes first"
         task = entry.task
         del self._entries[task.attempt, task.task]
-        self._processors.acquire(task.spec)
+        self._capacity.acquire(task.spec)
         self._line_of(entry).start(entry)
         self._admission.start(task, now)
 
     def end(self, run: RunSpec, task: TaskSpec, seconds: float, now: float) -> None:
         """Gives back what a task held that was started, and has ended after `seconds`."""
-        self._processors.release(task)
-        line = self._line if self._processors.occupied_by(task) else self._free_line
+        self._capacity.release(task)
+        line = self._line if self._capacity.occupied_by(task) else self._free_line
         line.end(run, task, seconds)
         self._admission.end(run, task, now)
 
@@ -130,11 +131,15 @@ class TaskQueue:
 
     @property
     def processors_busy(self) -> float:
-        return self._processors.busy
+        return self._capacity.busy
+
+    @property
+    def memory_busy(self) -> int:
+        return self._capacity.memory_busy
 
     def close(self) -> None:
         """Lets no further task start, for good."""
-        self._processors.close()
+        self._capacity.close()
 
     def oldest_seconds(self, now: float) -> float:
         """Returns how long the task has waited that has waited longest; 0 if none waits."""
@@ -158,11 +163,25 @@ class TaskQueue:
             return TaskWait(task=task, reason=WaitReason.REPORTS, seconds=seconds)
         first = self._line.first(now)
         others = first is not None and first.task.key != waiting.key
+        if first is not None and not others and self._capacity.lacks_memory_for(first.task.spec):
+            return self._wait_for_memory(first.task, task, seconds)
         return TaskWait(
             task=task,
             reason=WaitReason.TURN if others else WaitReason.PROCESSOR,
             seconds=seconds,
             ahead=self._line.length_of(waiting.key) - 1,
+        )
+
+    def _wait_for_memory(self, first: ReadyTask, task: str, seconds: float) -> TaskWait:
+        """Returns that a task waits for memory, or behind the first task in line, which does."""
+        return TaskWait(
+            task=task,
+            reason=WaitReason.MEMORY,
+            seconds=seconds,
+            name="" if first.task == task else first.task,
+            asked=self._capacity.memory_of(first.spec),
+            taken=self._capacity.memory_busy,
+            places=self._capacity.memory_mib or 0,
         )
 
     def _wait_at(self, gate: Gate, task: str, seconds: float, now: float) -> TaskWait:

@@ -11,7 +11,6 @@ from typing import assert_never
 
 from clusters.embedded.capabilities import Capabilities
 from clusters.embedded.ownership import Owner
-from clusters.embedded.queueing.processors import Processors
 from clusters.embedded.queueing.queue_settings import DEFAULT_QUEUE, QueueSettings
 from clusters.embedded.queueing.task_queue import TaskQueue
 from clusters.embedded.scheduling.attempt import NEVER, Attempt
@@ -74,7 +73,7 @@ class Scheduler:
         for attempt in recovered.attempts:
             attempt.awake = attempt.end_seq > 0
         self._attempts = Attempts(recovered.attempts)
-        self.queue = TaskQueue(Processors(capabilities.cpu, waiting=capabilities.waiting), queue)
+        self.queue = TaskQueue(capabilities.capacity(), queue)
         self.waiting = WaitingTasks(self._attempts, self.queue)
         self._lifecycle = AttemptLifecycle(self._attempts, self.queue, seq=recovered.seq)
         self._lease_requests = LeaseRequests(boot)

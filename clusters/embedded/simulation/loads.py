@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from heapq import merge
 
@@ -84,6 +84,16 @@ def service_time(service: Service, mean: float, dice: random.Random) -> float:
             return mean * (PARETO_SHAPE - 1) / PARETO_SHAPE * dice.paretovariate(PARETO_SHAPE)
 
 
+def asking(tasks: Iterable[TaskSpec], memory_mib: int | None) -> tuple[TaskSpec, ...]:
+    """Returns tasks that ask for so much memory each; None leaves them as they are."""
+    if memory_mib is None:
+        return tuple(tasks)
+    return tuple(
+        structs.replace(task, resources=structs.replace(task.resources, memory_mib=memory_mib))
+        for task in tasks
+    )
+
+
 def chain(seconds: float, pieces: int = 1) -> tuple[TaskSpec, ...]:
     """Returns tasks of `seconds` in all, one after the other: between two of them others may run."""
     return tuple(
@@ -117,13 +127,20 @@ def _releases(index: int, job: Job, seconds: float, pieces: int) -> Iterator[Arr
 
 
 def poisson(
-    *, rate: float, service: Service, mean: float, runs: int, seed: int, pieces: int = 1
+    *,
+    rate: float,
+    service: Service,
+    mean: float,
+    runs: int,
+    seed: int,
+    pieces: int = 1,
+    memory_mib: int | None = None,
 ) -> Iterator[Arrival]:
     """Yields `runs` arrivals at random times, `rate` a second on average, of one task each."""
     dice, at = random.Random(seed), 0.0
     for number in range(runs):
         at += dice.expovariate(rate)
-        tasks = chain(service_time(service, mean, dice), pieces)
+        tasks = asking(chain(service_time(service, mean, dice), pieces), memory_mib)
         yield Arrival(at=at, run=RunSpec(run=f"r{number:08}", tasks=tasks))
 
 

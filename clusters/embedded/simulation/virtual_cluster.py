@@ -26,12 +26,15 @@ DONE, KILLED = Outcome(succeeded=True), Outcome(succeeded=False, killed=True)
 class VirtualCluster:
     """Runs a load on a cluster of `workers` processors, and measures what happens.
 
-    Each decision is made by the scheduler of a real cluster, in the order in which a real one would have it
-    made; a decision takes no time, and neither does the journal.
+    `memory_mib` is the memory of the cluster; None is any amount. Each decision is made by the scheduler of a
+    real cluster, in the order in which a real one would have it made; a decision takes no time, and neither
+    does the journal.
     """
 
-    def __init__(self, workers: int, queue: QueueSettings) -> None:
-        capabilities = Capabilities(cpu=float(workers), executors={SIMULATED: DelayRun}, exclusive=())
+    def __init__(self, workers: int, queue: QueueSettings, *, memory_mib: int | None = None) -> None:
+        capabilities = Capabilities(
+            cpu=float(workers), memory_mib=memory_mib, executors={SIMULATED: DelayRun}, exclusive=()
+        )
         self._scheduler = Scheduler(
             RecoveredState(incarnation="simulated"),
             region="simulated",

@@ -108,10 +108,15 @@ def clause(wait: TaskWait) -> str:
             return "waits for its condition to be evaluated"
         case WaitReason.RETRY:
             return f"waits to be tried again, for {wait.left_seconds:.0f} s more"
-        case WaitReason.PROCESSOR:
-            return f"waits for a processor{beside}"
-        case WaitReason.TURN:
-            return f"waits for its tenant's turn: another tenant is served before{beside}"
+        case WaitReason.PROCESSOR | WaitReason.TURN:
+            turn = "its tenant's turn: another tenant is served before"
+            return f"waits for {turn if wait.reason is WaitReason.TURN else 'a processor'}{beside}"
+        case WaitReason.MEMORY:
+            behind = f"behind {wait.name}, which waits for" if wait.name else "for"
+            return (
+                f"waits {behind} {wait.asked} MiB of memory: running tasks have asked for {wait.taken} of"
+                f" {wait.places} MiB"
+            )
         case WaitReason.SEMAPHORE:
             return f"waits for the semaphore {wait.name}: {wait.taken} of {wait.places} places are taken"
         case WaitReason.RATE:

@@ -16,6 +16,7 @@ from clusters.embedded.simulation.loads import (
     Arrival,
     Job,
     Service,
+    asking,
     periodic,
     poisson,
     random_jobs,
@@ -58,6 +59,14 @@ Pieces = Annotated[
         validator=Number(gte=1, lte=1_000),
         help="Tasks, one after the other, that a run is cut into: between them others are served.",
     ),
+]
+MemoryMib = Annotated[
+    int | None,
+    Parameter(name="--memory-mib", validator=Number(gte=1), help="The cluster's. Default: any amount."),
+]
+TaskMemoryMib = Annotated[
+    int | None,
+    Parameter(name="--task-memory-mib", validator=Number(gte=1), help="What each task asks for."),
 ]
 Plot = Annotated[bool, Parameter(negative="", help="Plot the response times as text.")]
 
@@ -118,15 +127,19 @@ def arrivals(
     runs: Runs = 20_000,
     policy: Policies = (QueuePolicy.FIFO,),
     workers: Workers = (1,),
+    memory_mib: MemoryMib = None,
+    task_memory_mib: TaskMemoryMib = None,
     aging_seconds: Aging = 60.0,
     seed: Seed = 1,
     plot: Plot = False,
     output: Output = Format.TABLE,
 ) -> None:
     """Random arrivals (Poisson) of runs of one task: waiting times, beside queueing theory."""
+    at_once = _tasks_in_memory(memory_mib, task_memory_mib)
 
     def theory(_: QueuePolicy, count: int, __: Measures) -> dict[str, Any]:
-        found = mean_wait(workers=count, rate=load * count / mean, mean=mean, service=service)
+        # Where memory permits fewer tasks at once, it is as if there were so many workers.
+        found = mean_wait(workers=min(count, at_once), rate=load * count / mean, mean=mean, service=service)
         return {} if found is None else {f"mean wait by {found[1]}": found[0]}
 
     results = [
@@ -134,11 +147,20 @@ def arrivals(
         for count in workers
         for one in _simulate(
             f"{service} arrivals, load {load:g}",
-            partial(poisson, rate=load * count / mean, service=service, mean=mean, runs=runs, seed=seed),
+            partial(
+                poisson,
+                rate=load * count / mean,
+                service=service,
+                mean=mean,
+                runs=runs,
+                seed=seed,
+                memory_mib=task_memory_mib,
+            ),
             policy,
             (count,),
             aging_seconds,
             theory,
+            memory_mib=memory_mib,
         )
     ]
     print_results(results, output, plot=plot)
@@ -153,6 +175,8 @@ def workflows(
     runs: Runs = 100,
     policy: Policies = (QueuePolicy.PRIORITY,),
     workers: Workers = (16,),
+    memory_mib: MemoryMib = None,
+    task_memory_mib: TaskMemoryMib = None,
     aging_seconds: Aging = 60.0,
     seed: Seed = 1,
     plot: Plot = False,
@@ -161,7 +185,8 @@ def workflows(
     """Recorded workflows that arrive at random: response times of whole DAGs."""
     if not files:
         raise CliError("name a recorded workflow, a file in WfFormat 1.5", code=Exit.USAGE)
-    tasks = [(file.name, _recorded_tasks(str(file), scale)) for file in files]
+    _tasks_in_memory(memory_mib, task_memory_mib)
+    tasks = [(file.name, asking(_recorded_tasks(str(file), scale), task_memory_mib)) for file in files]
     found = _simulate(
         f"{len(files)} recorded workflows",
         partial(recorded, tasks, rate=rate, runs=runs, seed=seed),
@@ -169,6 +194,7 @@ def workflows(
         workers,
         aging_seconds,
         lambda *_: {},
+        memory_mib=memory_mib,
     )
     print_results(list(found), output, plot=plot)
 
@@ -180,13 +206,15 @@ def _simulate(
     workers: Iterable[int],
     aging_seconds: float,
     theory: Callable[[QueuePolicy, int, Measures], dict[str, Any]],
+    *,
+    memory_mib: int | None = None,
 ) -> Iterator[Simulated]:
     """Runs the load under each policy, on each number of workers."""
     workers = tuple(workers)
     for policy in policies:
         for count in workers:
             settings = QueueSettings(policy=policy, aging_seconds=aging_seconds, tasks=100_000_000)
-            measures = VirtualCluster(count, settings).run(load())
+            measures = VirtualCluster(count, settings, memory_mib=memory_mib).run(load())
             step = max(1, len(measures.responses) // SHOWN_RESPONSES)
             yield Simulated(
                 load=name,
@@ -196,6 +224,18 @@ def _simulate(
                 theory=theory(policy, count, measures),
                 responses=measures.responses[::step],
             )
+
+
+def _tasks_in_memory(memory_mib: int | None, task_memory_mib: int | None) -> int:
+    """Returns how many tasks the memory permits at once; raises `CliError` if it permits none."""
+    if memory_mib is None or task_memory_mib is None:
+        return WORKERS_MAXIMUM
+    if task_memory_mib > memory_mib:
+        raise CliError(
+            f"--task-memory-mib {task_memory_mib}: the cluster has {memory_mib} (--memory-mib)",
+            code=Exit.USAGE,
+        )
+    return memory_mib // task_memory_mib
 
 
 def _drawn(count: int, utilization: float, seed: int) -> list[Job]:

@@ -10,13 +10,14 @@ from msgspec import UNSET, Raw, structs
 
 from gateway.documents.workflow import Workflow
 from waypost.workflow.stages import Stage
-from waypost.workflow.task import TaskSpec
+from waypost.workflow.task import Resources, TaskSpec
 
 
 def outline_of(workflow: Workflow) -> Workflow:
     """Returns the workflow reduced to one task of each type, without params and the shards' items.
 
-    That task has the highest priority and the most processors of those of its type in its stage.
+    That task has the highest priority, the most processors and the most memory of those of its type in its
+    stage.
     """
     shards = structs.replace(workflow.spec.shards, items=None)
     main, collect, final = (_one_of_each_type(workflow.spec.tasks_of(stage)) for stage in Stage)
@@ -39,12 +40,13 @@ def _one_of_each_type(of_stage: Iterable[TaskSpec]) -> tuple[TaskSpec, ...]:
             tasks[task.type] = structs.replace(
                 task, run={}, source=None, target=None, needs=(), when=None, outputs=None, for_each=None
             )
-        elif task.priority > seen.priority or task.resources.cpu > seen.resources.cpu:
-            tasks[task.type] = structs.replace(
-                seen,
-                priority=max(task.priority, seen.priority),
-                resources=structs.replace(seen.resources, cpu=max(task.resources.cpu, seen.resources.cpu)),
-            )
+            continue
+        cpu = max(task.resources.cpu, seen.resources.cpu)
+        memory_mib = max(task.resources.memory_mib or 0, seen.resources.memory_mib or 0) or None
+        largest = Resources(cpu=cpu, memory_mib=memory_mib)
+        if task.priority > seen.priority or largest != seen.resources:
+            priority = max(task.priority, seen.priority)
+            tasks[task.type] = structs.replace(seen, priority=priority, resources=largest)
     return tuple(tasks.values())
 
 

@@ -23,6 +23,13 @@ def test_a_cluster_without_processors_or_slots_does_not_start(cpu: float, slots:
         ClusterNodeSettings(region="beijing", state="state", cpu=cpu, slots=slots)
 
 
+@pytest.mark.parametrize("memory_mib", [0, -1, 1 << 41])
+def test_a_cluster_without_memory_does_not_start(memory_mib: int) -> None:
+    """Nor with more than a gateway would believe."""
+    with pytest.raises(ValueError, match="MiB of memory"):
+        ClusterNodeSettings(region="beijing", state="state", memory_mib=memory_mib)
+
+
 async def test_an_executor_that_the_host_cannot_run_is_not_advertised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,24 @@ async def test_a_task_too_large_for_every_region_is_warned_of(
     assert ("64 processors" in answer.headers.get("warning", "")) == warned
 
 
+@pytest.mark.parametrize("stage", ["tasks", "finally"])
+async def test_a_task_that_asks_for_more_memory_than_any_region_has_is_named(
+    client: httpx.AsyncClient, views: list[RegionView], document: Document, stage: str
+) -> None:
+    """By where the document asks for it. A region that does not say how much it has may have enough."""
+    large = {"name": "large", "type": "delay", "run": {"seconds": 1}, "resources": {"memoryMiB": 4_096}}
+    document["spec"].setdefault(stage, []).append(large)
+    index = len(document["spec"][stage]) - 1
+    for memory, warned in (((2_048, 1_024), True), ((2_048, 4_096), False), ((2_048, None), False)):
+        views[:] = [
+            structs.replace(view, status=view.status and structs.replace(view.status, memory_mib=mib))
+            for view, mib in zip(views, memory, strict=True)
+        ]
+        warning = (await client.post("/v1/runs", json=document)).headers.get("warning", "")
+        text = f"4096 MiB of memory (/spec/{stage}/{index}/resources/memoryMiB); no permitted region"
+        assert (text in warning) == warned, warning
+
+
 async def test_regions_that_the_workflow_does_not_take_do_not_count(
     client: httpx.AsyncClient, views: list[RegionView], document: Document
 ) -> None:

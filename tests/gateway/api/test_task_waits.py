@@ -106,3 +106,12 @@ async def test_a_region_that_does_not_say_it_is_no_error(
 def test_each_reason_has_words(reason: WaitReason) -> None:
     """None is shown as a bare word."""
     assert clause(TaskWait(task="a", reason=reason, name="db", ahead=2)).startswith("waits ")
+
+
+@pytest.mark.parametrize(("name", "behind"), [("", "for"), ("b", "behind b, which waits for")])
+def test_memory_is_told_in_numbers(name: str, behind: str) -> None:
+    """What is asked for, taken, and there."""
+    wait = TaskWait(task="a", reason=WaitReason.MEMORY, name=name, asked=512, taken=3_900, places=4_096)
+    assert clause(wait) == (
+        f"waits {behind} 512 MiB of memory: running tasks have asked for 3900 of 4096 MiB"
+    )

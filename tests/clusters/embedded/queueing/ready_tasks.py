@@ -14,7 +14,7 @@ def ready_task(name: str, *, run: str = "run", since: float = 0.0, **more: Any) 
         type=more.get("type", "process"),
         run={},
         priority=more.get("task_priority", 5),
-        resources=Resources(cpu=more.get("cpu", 1.0)),
+        resources=Resources(cpu=more.get("cpu", 1.0), memory_mib=more.get("memory_mib")),
         semaphore=more.get("semaphore"),
     )
     whole = RunSpec(

@@ -1,6 +1,8 @@
 """A slow, obvious model of the task queue: lists that are sorted at each question, without any heap."""
 
+import math
 from collections import Counter, defaultdict
+from fractions import Fraction
 from typing import Any
 
 from clusters.embedded.queueing.key_queue import OVERDUE_EVERY
@@ -13,10 +15,11 @@ Numbered = tuple[int, ReadyTask]
 
 
 class ReferenceQueue:
-    """Does what `TaskQueue` promises, for tasks that occupy processors, in the plainest way."""
+    """Does what `TaskQueue` promises, for tasks that occupy processors and memory, in the plainest way."""
 
-    def __init__(self, millicpu: int, settings: QueueSettings) -> None:
-        self.free, self.settings = millicpu, settings
+    def __init__(self, millicpu: int, settings: QueueSettings, mib: int = 0) -> None:
+        self.free, self.settings, self.free_mib = millicpu, settings, mib
+        self.millicpu, self.mib = millicpu, mib
         self.line: list[Numbered] = []
         self.parked: dict[tuple[str, ...], list[Numbered]] = defaultdict(list)
         self.taken = Counter[tuple[str, str]]()
@@ -27,6 +30,14 @@ class ReferenceQueue:
         self.timed = set[tuple[str, ...]]()
         """The rates that wake one of their parked tasks when they have a token."""
         self.tokens: dict[tuple[str, str], tuple[float, float]] = {}
+
+    def memory(self, task: ReadyTask) -> int:
+        return (task.spec.resources.memory_mib or 0) if self.mib else 0
+
+    def taken_by(self, task: ReadyTask) -> int:
+        """Returns what a running task takes of the cluster: of processors or memory, the larger part."""
+        part = Fraction(self.memory(task), self.mib) if self.mib else Fraction(0)
+        return max(round(task.spec.resources.cpu * 1000), math.ceil(part * self.millicpu))
 
     # The order
 
@@ -118,7 +129,7 @@ class ReferenceQueue:
             closed = [gate for gate in self.gates(entry[1]) if not self.is_open(gate, now)]
             if not closed:
                 need = round(entry[1].spec.resources.cpu * 1000)
-                return entry if need <= self.free else None
+                return entry if need <= self.free and self.memory(entry[1]) <= self.free_mib else None
             self.line.remove(entry)
             self.parked[closed[0]].append(entry)
             if closed[0][0] == "rate":
@@ -133,7 +144,8 @@ class ReferenceQueue:
         key, cpu = task.key, round(task.spec.resources.cpu * 1000)
         self.line.remove(entry)
         self.free -= cpu
-        self.busy[key] += cpu
+        self.free_mib -= self.memory(task)
+        self.busy[key] += self.taken_by(task)
         self.starts[key] += 1
         self.served[key, task.run.run] = self.starts[key]
         self.now_turn = max(self.now_turn, self.turn[key])
@@ -151,8 +163,9 @@ class ReferenceQueue:
     def end(self, task: ReadyTask, seconds: float, now: float) -> None:
         key, cpu = task.key, round(task.spec.resources.cpu * 1000)
         self.free += cpu
-        self.busy[key] -= cpu
-        self.turn[key] += max(0.0, cpu / 1000 * seconds - START_SECONDS) / self.weight[key]
+        self.free_mib += self.memory(task)
+        self.busy[key] -= self.taken_by(task)
+        self.turn[key] += max(0.0, self.taken_by(task) / 1000 * seconds - START_SECONDS) / self.weight[key]
         self.place(key)
         if task.spec.semaphore:
             self.taken[key, task.spec.semaphore] -= 1

@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
+from clusters.embedded.queueing.capacity import Capacity
 from clusters.embedded.queueing.policies import QueuePolicy
-from clusters.embedded.queueing.processors import Processors
 from clusters.embedded.queueing.queue_settings import QueueSettings
 from clusters.embedded.queueing.ready_task import ReadyTask
 from clusters.embedded.queueing.task_queue import TaskQueue
@@ -41,18 +41,23 @@ class RandomLoad:
             type=dice.choice(["process", "http"]),
             task_priority=dice.randrange(3),
             cpu=dice.choice([0.5, 1.0, 1.0, 3.0]),
+            memory_mib=dice.choice([None, None, 100, 700, 1_000]),
             path=dice.randint(1, 4),
         )
 
 
+@pytest.mark.parametrize("mib", [None, 1_000])
 @pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize("policy", QueuePolicy)
-def test_tasks_start_in_the_order_of_a_slow_and_obvious_queue(policy: QueuePolicy, seed: int) -> None:
+def test_tasks_start_in_the_order_of_a_slow_and_obvious_queue(
+    policy: QueuePolicy, seed: int, mib: int | None
+) -> None:
     """Heaps, lazy entries and parked tasks change how long it takes, and nothing else."""
     settings = QueueSettings(policy=policy, aging_seconds=20.0, rates={"http": 0.5})
     load = RandomLoad(seed)
     dice, now, running = load.dice, 0.0, list[tuple[float, ReadyTask]]()
-    queue, reference = TaskQueue(Processors(4.0), settings), ReferenceQueue(4_000, settings)
+    queue = TaskQueue(Capacity(4.0, memory_mib=mib), settings)
+    reference = ReferenceQueue(4_000, settings, mib or 0)
     waiting: dict[str, ReadyTask] = {}
     for _ in range(300):
         now += dice.choice([0.0, 0.125, 1.0, 3.0])
@@ -85,7 +90,7 @@ def test_tasks_start_in_the_order_of_a_slow_and_obvious_queue(policy: QueuePolic
 @pytest.mark.parametrize("policy", QueuePolicy)
 def test_no_task_starves(policy: QueuePolicy) -> None:
     """One of the lowest rank starts, though better ones come faster than they can be run."""
-    queue = TaskQueue(Processors(1.0), QueueSettings(policy=policy, aging_seconds=60.0))
+    queue = TaskQueue(Capacity(1.0), QueueSettings(policy=policy, aging_seconds=60.0))
     poor = ready_task("poor", run="poor", priority=0, since=0.0)
     queue.add(poor)
     for second in range(100):
@@ -106,7 +111,7 @@ def shares(
     weights: dict[str, float], seconds: dict[str, float], *, cpu: float, until: float = 2_000.0
 ) -> Counter[str]:
     """Returns the processor seconds of tenants that always have tasks waiting, each of its own length."""
-    queue = TaskQueue(Processors(cpu), QueueSettings())
+    queue = TaskQueue(Capacity(cpu), QueueSettings())
     used, running, now, number = Counter[str](), list[tuple[float, ReadyTask]](), 0.0, 0
 
     def refill(key: str) -> None:
@@ -148,7 +153,7 @@ def test_a_tenant_of_endless_tasks_takes_no_processor_from_anothers_share() -> N
 
 def test_a_semaphore_bounds_the_tasks_of_one_tenant_alone() -> None:
     """Its name is the tenant's; other tasks pass those that wait for it."""
-    queue = TaskQueue(Processors(100.0), QueueSettings())
+    queue = TaskQueue(Capacity(100.0), QueueSettings())
     for number in range(5):
         for key in "ab":
             queue.add(ready_task(f"{key}{number}", run=key, key=key, semaphore="db", semaphores={"db": 2}))
@@ -176,7 +181,7 @@ def run_all(queue: TaskQueue, now: float = 0.0) -> dict[str, ReadyTask]:
 
 def test_one_that_is_withdrawn_leaves_its_place_to_the_next() -> None:
     """A parked task would wait for ever where the one that was to start before it is cancelled."""
-    queue = TaskQueue(Processors(1.0), QueueSettings())
+    queue = TaskQueue(Capacity(1.0), QueueSettings())
     for name in ("first", "second", "third"):
         queue.add(ready_task(name, semaphore="db", semaphores={"db": 1}))
     first = run_all(queue)["first"]
@@ -191,7 +196,7 @@ def test_one_that_is_withdrawn_leaves_its_place_to_the_next() -> None:
 
 def test_a_rate_spreads_the_starts_of_one_tenants_executor() -> None:
     """A burst of one second, then so many a second; other tenants and executors go on."""
-    queue = TaskQueue(Processors(100.0), QueueSettings(rates={"http": 2.0}))
+    queue = TaskQueue(Capacity(100.0), QueueSettings(rates={"http": 2.0}))
     for number in range(5):
         queue.add(ready_task(f"a{number}", run="a", key="a", type="http"))
     queue.add(ready_task("b", run="b", key="b", type="http"))
@@ -208,7 +213,7 @@ def test_a_rate_spreads_the_starts_of_one_tenants_executor() -> None:
 
 def test_what_only_waits_does_not_stand_behind_what_needs_processors() -> None:
     """A delay holds no processor, and so waits for none."""
-    queue = TaskQueue(Processors(1.0, waiting={"delay"}), QueueSettings())
+    queue = TaskQueue(Capacity(1.0, waiting={"delay"}), QueueSettings())
     for number in range(3):
         queue.add(ready_task(f"p{number}"))
         queue.add(ready_task(f"d{number}", type="delay"))
@@ -218,7 +223,7 @@ def test_what_only_waits_does_not_stand_behind_what_needs_processors() -> None:
 
 def test_a_queue_is_full_at_its_bound() -> None:
     """The gateway then places nothing more there."""
-    queue = TaskQueue(Processors(1.0), QueueSettings(tasks=2))
+    queue = TaskQueue(Capacity(1.0), QueueSettings(tasks=2))
     queue.add(ready_task("a"))
     assert not queue.full
     queue.add(ready_task("b"))
@@ -227,7 +232,7 @@ def test_a_queue_is_full_at_its_bound() -> None:
 
 def test_who_waits_is_told_for_what() -> None:
     """A tenant that has its share waits for the others, else for a processor."""
-    queue = TaskQueue(Processors(2.0), QueueSettings())
+    queue = TaskQueue(Capacity(2.0), QueueSettings())
     for number in range(4):
         queue.add(ready_task(f"a{number}", run="a", key="a"))
     assert len(run_all(queue)) == 2

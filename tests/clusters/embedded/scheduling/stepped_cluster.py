@@ -25,7 +25,9 @@ from waypost.tracing.context import TraceContext
 from waypost.workflow.task import SideEffects, TaskSpec
 from waypost.workflow.task_phase import TaskPhase
 
-CAPABILITIES = Capabilities(cpu=4.0, executors=DECLARED.run_types, exclusive=DECLARED.exclusive)
+CAPABILITIES = Capabilities(
+    cpu=4.0, memory_mib=4_096, executors=DECLARED.run_types, exclusive=DECLARED.exclusive
+)
 DONE = Outcome(succeeded=True)
 BROKEN = Outcome(succeeded=False, reason="exit code 1")
 

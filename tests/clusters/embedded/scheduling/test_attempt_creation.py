@@ -31,6 +31,8 @@ def test_a_create_that_must_not_run_is_refused(cluster: SteppedCluster) -> None:
     assert cluster.refusal == "task a wants the executor rocket, which this cluster has not"
     assert cluster.create(task("a", resources=Resources(cpu=64)), epoch=4) == "Unsupported"
     assert cluster.refusal == "task a asks for 64 processors; this cluster has 4"
+    assert cluster.create(task("a", resources=Resources(memory_mib=4_097)), epoch=4) == "Unsupported"
+    assert cluster.refusal == "task a asks for 4097 MiB of memory; this cluster has 4096"
     assert cluster.create(task("a"), epoch=4, run="../up") == "Invalid"
     for number in range(3):
         assert cluster.create(task("a"), run=f"run-{number}") == CreateOutcome.CREATED

@@ -2,8 +2,8 @@
 
 import random
 
+from clusters.embedded.queueing.capacity import Capacity
 from clusters.embedded.queueing.policies import QueuePolicy
-from clusters.embedded.queueing.processors import Processors
 from clusters.embedded.queueing.queue_settings import QueueSettings
 from clusters.embedded.queueing.unacknowledged_events import (
     PATIENCE_SECONDS,
@@ -190,7 +190,7 @@ def test_a_gateway_that_is_away_holds_up_no_work(cluster: SteppedCluster) -> Non
 
 def test_tasks_that_only_wait_occupy_no_processor() -> None:
     """A pause of an hour must not keep a command from a processor."""
-    processors = Processors(1.0, waiting=frozenset({"delay"}))
+    processors = Capacity(1.0, waiting=frozenset({"delay"}))
     for number in range(1_000):
         pause = TaskSpec(name=f"d{number}", type="delay", run={"seconds": 3600})
         assert processors.has_room_for(pause)

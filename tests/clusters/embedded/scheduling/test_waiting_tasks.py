@@ -31,6 +31,17 @@ def test_each_task_that_waits_is_listed_with_what_it_waits_for(cluster: SteppedC
     assert "second" not in waits(cluster)
 
 
+def test_a_task_that_waits_for_memory_is_listed_as_such(cluster: SteppedCluster) -> None:
+    """And starts when the memory is free."""
+    cluster.create(
+        task("large", resources=Resources(memory_mib=3_000), priority=9),
+        task("more", resources=Resources(memory_mib=2_000)),
+    )
+    assert waits(cluster)["more"].reason is WaitReason.MEMORY
+    cluster.end("large")
+    assert waits(cluster) == {}
+
+
 def test_an_exclusive_attempt_waits_for_its_lease(cluster: SteppedCluster) -> None:
     """No gateway has granted it yet."""
     cluster.create(task("a"), side_effects=SideEffects.EXCLUSIVE)

@@ -53,6 +53,22 @@ def test_a_recorded_workflow_keeps_its_graph(tmp_path: Path, capsys: pytest.Capt
     assert found["result"]["tasks"] == 40
 
 
+def test_memory_bounds_how_many_run_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As so many workers would: in the same order, and by the same theory."""
+    found = []
+    for options in ({"workers": (4,)}, {"workers": (16,), "memory_mib": 8_000, "task_memory_mib": 2_000}):
+        load = 3.2 / options["workers"][0]  # type: ignore[index]
+        assert arrivals(load=load, runs=2_000, output=Format.JSON, **options) == Exit.DONE  # type: ignore[arg-type]
+        found.append(json.loads(capsys.readouterr().out)[0])
+    four, bounded = found
+    assert bounded["result"]["wait"] == four["result"]["wait"]
+    assert bounded["theory"] == four["theory"]
+
+    assert arrivals(memory_mib=1_000, task_memory_mib=1_001) == Exit.USAGE
+    assert workflows(tmp_path / "none", memory_mib=1, task_memory_mib=2) == Exit.USAGE
+    assert "--task-memory-mib 2: the cluster has 1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("bad", ["1", "0/4", "1/0", "x/4", "-1/4", "nan/4"])
 def test_what_is_no_job_is_refused(bad: str, capsys: pytest.CaptureFixture[str]) -> None:
     """With how one is written."""
