@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -189,15 +190,15 @@ class ClusterNode:
 
     def set_gauges(self) -> None:
         """Sets the gauges of `metrics` to the node's present state; called at each scrape."""
-        status, metrics = self._scheduler.status(self._uptime()), self.metrics
+        status, metrics, queue = self._scheduler.status(self._uptime()), self.metrics, self._scheduler.queue
         metrics.queued.set(status.queued)
-        metrics.queue_age.set(self._scheduler.queue.oldest_seconds(self._uptime()))
+        metrics.queue_age.set(queue.oldest_seconds(self._uptime()))
         metrics.attempts.set(status.held)
         metrics.slots.set(self._settings.slots)
         metrics.processors.set(self._settings.cpu)
-        metrics.processors_busy.set(self._scheduler.queue.processors_busy)
+        metrics.processors_busy.set(queue.processors_busy)
         metrics.memory.set(self._settings.memory_mib << 20)
-        metrics.memory_asked.set(self._scheduler.queue.memory_busy << 20)
+        metrics.memory_asked.set(queue.memory_busy << 20)
         metrics.leases.set(self._scheduler.leases(self._uptime()))
 
     def _uptime(self) -> float:
@@ -251,13 +252,9 @@ class ClusterNode:
         self, attempt: AttemptId, task: str, offset: int, *, follow: bool, timed: bool
     ) -> AsyncIterator[LogChunk]:
         path = self._state_folder.task_folders(attempt, task).log
-        return read_log(
-            path,
-            offset=offset,
-            follow=follow,
-            is_unfinished=lambda: self._scheduler.waiting.is_unfinished(attempt, task),
-            times=LogTimes(path) if timed else None,
-        )
+        times = LogTimes(path) if timed else None
+        unfinished = partial(self._scheduler.waiting.is_unfinished, attempt, task)
+        return read_log(path, offset=offset, follow=follow, is_unfinished=unfinished, times=times)
 
     # Actions
 

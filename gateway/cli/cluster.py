@@ -33,6 +33,9 @@ ExecutorSettings = Annotated[
     dict[str, dict[str, str]] | None,
     Parameter(help="A setting of an executor, as --executor.process.grace_seconds=10."),
 ]
+MetricsPort = Annotated[
+    int | None, Parameter(help="The port of /metrics, without certificates; 0: any free one.")
+]
 TracingEndpoint = Annotated[
     str | None, Parameter(help="Where OpenTelemetry spans are sent, as http://127.0.0.1:4318/v1/traces.")
 ]
@@ -65,9 +68,7 @@ def cluster(
     host: Annotated[str, Parameter(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, Parameter(help="The port to listen on; 0: any free one.")] = 7101,
     metrics_host: Annotated[str, Parameter(help="The address of /metrics, for the inside.")] = "127.0.0.1",
-    metrics_port: Annotated[
-        int | None, Parameter(help="The port of /metrics, without certificates; 0: any free one.")
-    ] = None,
+    metrics_port: MetricsPort = None,
     tracing_endpoint: TracingEndpoint = None,
     cpu: Processors = CPU,
     memory_mib: Memory = MEMORY_MIB,

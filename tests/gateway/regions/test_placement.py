@@ -132,16 +132,6 @@ def test_a_region_without_enough_processors_is_refused_in_numbers() -> None:
     assert refusal(demand, WELL) is None
 
 
-def test_a_region_with_too_little_memory_is_refused() -> None:
-    """The task would never start there. A cluster of an earlier version counts none."""
-    demand = Demand(permitted=EVERYWHERE, memory_mib=4_096)
-    refused = "with too little memory (2048 MiB, where 4096 are asked for)"
-    assert refusal(demand, with_status(memory_mib=2_048)) == refused
-    assert not can_serve(demand, with_status(memory_mib=2_048))
-    for enough in (4_096, None):
-        assert refusal(demand, with_status(memory_mib=enough)) is None
-
-
 def test_what_fits_nowhere_says_why_region_by_region() -> None:
     regions = [region("beijing"), region("shanghai"), region("shenzhen", free_slots=0)]
     found = place(Demand(permitted=frozenset({"shenzhen"})), regions, choose=first, settings=SETTINGS)
