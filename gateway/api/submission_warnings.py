@@ -69,9 +69,7 @@ MEMORY: Final = Size(
 )
 
 
-def _too_large(
-    reading: Reading, permitted: tuple[str, ...], services: Services, size: Size
-) -> Iterator[str]:
+def _too_large(reading: Reading, permitted: tuple[str, ...], services: Services, size: Size) -> Iterator[str]:
     """Yields a warning if a task asks for more of something than any region has that may take it.
 
     A region that does not report what it has counts as having enough.
