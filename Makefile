@@ -14,6 +14,8 @@ SEEDS ?= 60
 KILL_SEED ?= $(shell $(PYTHON) -c 'import random; print(random.randrange(1_000_000))')
 OPA_VERSION := 1.22.2
 OPA := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost/opa-$(OPA_VERSION)/opa
+VERSITYGW_VERSION := $(shell sed -n 's/^VERSION: Final = "\(.*\)"/\1/p' tests/clusters/embedded/artifacts/s3_server.py)
+VERSITYGW := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost/versitygw-$(VERSITYGW_VERSION)/versitygw
 ISTIOCTL_VERSION := $(shell sed -n 's/^ISTIOCTL_VERSION: Final = "\(.*\)"/\1/p' helm/tools.py)
 ISTIOCTL := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/waypost/istioctl-$(ISTIOCTL_VERSION)/istioctl
 
@@ -24,7 +26,7 @@ IMAGE ?= waypost:0.1.0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types floors policy opa prometheus sandbox containers helm chart kubernetes istioctl image demo-image test unit simulation integration demo observe faults failover bench generated pictures docs lock audit clean
+.PHONY: help setup check lint types floors policy opa prometheus sandbox s3 containers helm chart kubernetes istioctl image demo-image test unit simulation integration demo observe faults failover bench generated pictures docs lock audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -97,6 +99,14 @@ prometheus: ## Prometheus and Alertmanager with their tools, Debian's packages: 
 	@command -v promtool amtool > /dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus prometheus-alertmanager; }
 
+s3: ## build the pinned S3 server into a cache (minutes, once; needs Go): for the tests of artifacts
+	@test -x $(VERSITYGW) || $(MAKE) --no-print-directory $(VERSITYGW)
+
+$(VERSITYGW):
+	@mkdir -p $(@D)
+	CGO_ENABLED=0 GOBIN=$(@D)/new go install -trimpath -ldflags "-s -w" github.com/versity/versitygw/cmd/versitygw@v$(VERSITYGW_VERSION)
+	@mv $(@D)/new/versitygw $@ && rm -rf $(@D)/new
+
 containers: ## a Docker Engine and podman, Debian's packages, and busybox for an image: for the tests of docker tasks
 	@command -v dockerd podman runc busybox > /dev/null || \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io podman runc busybox-static; }
@@ -152,9 +162,9 @@ docs: $(STAMP) ## the documentation as a site, into docs/_build/html; warnings a
 	$(BIN)/sphinx-build -q -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
 
 lock: ## resolve pyproject.toml again: for development, for site and pictures (docs/), for the image (helm/)
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra dev --extra kubernetes --extra otel --python-version 3.11 -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra dev --extra kubernetes --extra otel --extra s3 --python-version 3.11 -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra docs --constraints requirements.lock --python-version 3.11 -o docs/requirements.lock pyproject.toml
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra otel --constraints requirements.lock --python-version 3.11 -o helm/image.lock pyproject.toml
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --extra otel --extra s3 --constraints requirements.lock --python-version 3.11 -o helm/image.lock pyproject.toml
 
 audit: $(STAMP) ## known vulnerabilities of what is locked
 	$(BIN)/pip-audit --require-hashes -r requirements.lock -r docs/requirements.lock

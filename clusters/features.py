@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from waypost.workflow.artifacts import is_artifact
 from waypost.workflow.task import TaskSpec
 
 AFTER_FAILURE: Final = "after-failure"
@@ -28,7 +29,9 @@ OUTPUTS: Final = "outputs"
 """The feature of a cluster that fills in outputs of tasks, and checks them by their schemas."""
 SEMAPHORES: Final = "semaphores"
 """The feature of a cluster that counts how many tasks of a semaphore run (`spec.semaphores`)."""
-FEATURES: Final = (AFTER_FAILURE, RETRY_CAUSES, SECRETS, ENDING, FOR_EACH, OUTPUTS, SEMAPHORES)
+ARTIFACTS: Final = "artifacts"
+"""The feature of a cluster that fetches and stores files, from and to where its settings permit it."""
+FEATURES: Final = (AFTER_FAILURE, RETRY_CAUSES, SECRETS, ENDING, FOR_EACH, OUTPUTS, SEMAPHORES, ARTIFACTS)
 """The features of the embedded cluster of this version."""
 
 
@@ -52,6 +55,8 @@ def features_asked(
         found.add(SEMAPHORES)
     if any(task.outputs is not None or _reads_outputs(task) for task in tasks):
         found.add(OUTPUTS)
+    if any(is_artifact(task.source) or is_artifact(task.target) for task in tasks):
+        found.add(ARTIFACTS)
     return frozenset(found)
 
 

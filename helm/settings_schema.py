@@ -5,6 +5,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct, inspect
 
+from clusters.embedded.artifacts.settings import StorageSettings
 from clusters.embedded.executors.registry import registered_executors
 from clusters.transport import Timeouts
 from gateway.settings import AuditSettings, GatewaySettings, PolicySettings
@@ -31,9 +32,9 @@ BOUNDS: Final[Mapping[str, str]] = {
 
 
 def settings_schemas() -> dict[str, Schema]:
-    """Returns the schemas by name: `gatewaySettings`, `timeouts`, `executors`, `secretSettings`, and parts.
+    """Returns the schemas by name: settings of gateways, clusters and secrets, and parts of them.
 
-    Secrets are left out of the first three: what is set there ends in a ConfigMap. They are the names of
+    Secrets are left out of the first four: what is set there ends in a ConfigMap. They are the names of
     `secretSettings`, whose values name a key of a Secret.
     """
     parts: dict[str, Schema] = {}
@@ -45,6 +46,7 @@ def settings_schemas() -> dict[str, Schema]:
         "gatewaySettings": _struct_schema(GatewaySettings, parts),
         "timeouts": _struct_schema(Timeouts, parts),
         "executors": _closed(executors),
+        "storages": {"type": "object", "additionalProperties": _struct_schema(StorageSettings, parts)},
         "secretSettings": _closed(dict.fromkeys(secret_settings(), reference)),
         **parts,
     }

@@ -7,6 +7,7 @@ from typing import Final
 
 from observability import process_metrics as table
 from observability.metric_declaration import (
+    DIRECTION,
     EXECUTOR,
     TASK,
     TRY_OUTCOME,
@@ -71,6 +72,21 @@ WAIT: Final = histogram(
 RUN: Final = histogram(
     "waypost_cluster_run_seconds", "What a try took.", "tasks are slower than before", EXECUTOR, buckets=TASK
 )
+ARTIFACT: Final = histogram(
+    "waypost_cluster_artifact_seconds",
+    "What fetching or storing an artifact took, with the wait for a place. Lost: its storage did not answer, "
+    "or refused the cluster.",
+    "a storage is slow, or is not reached from here",
+    DIRECTION,
+    TRY_OUTCOME,
+    buckets=TASK,
+)
+ARTIFACT_BYTES: Final = counter(
+    "waypost_cluster_artifact_bytes_total",
+    "Bytes of artifacts that were fetched and stored.",
+    "how much goes over the network",
+    DIRECTION,
+)
 TIMER: Final = histogram(
     "waypost_cluster_timer_late_seconds",
     "How late a timer of the scheduler fired.",
@@ -111,6 +127,8 @@ class ClusterMetrics:
         self.ended = registry.counter(ENDED)
         self.wait_seconds = registry.histogram(WAIT)
         self.run_seconds = registry.histogram(RUN)
+        self.artifact_seconds = registry.histogram(ARTIFACT)
+        self.artifact_bytes = registry.counter(ARTIFACT_BYTES)
         self.timer_late_seconds = registry.histogram(TIMER)
         self.journal_seconds = registry.histogram(JOURNAL)
 
@@ -123,3 +141,8 @@ class ClusterMetrics:
         """Counts an ended execution (try) of a task by its outcome, and observes its duration."""
         self.ended.labels(executor, outcome).inc()
         self.run_seconds.labels(executor).observe(ran_seconds)
+
+    def count_artifact(self, direction: str, outcome: str, seconds: float, size: int) -> None:
+        """Counts an artifact that was to be fetched or stored, by the outcome; `size` is in bytes."""
+        self.artifact_seconds.labels(direction, outcome).observe(seconds)
+        self.artifact_bytes.labels(direction).inc(size)

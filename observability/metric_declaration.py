@@ -105,6 +105,7 @@ SPAN_OUTCOME: Final = Label(
     "outcome", 3, "sent, failed (the receiver took it not), dropped (too many waited)"
 )
 TRY_OUTCOME: Final = Label("outcome", 4, "Succeeded, Failed, Killed, Lost")
+DIRECTION: Final = Label("direction", 2, "fetch (a source), store (a target)")
 CERTIFICATE: Final = Label("certificate", 4, "ca, gateway, cluster, api")
 ISSUER: Final = Label("issuer", 20, "an issuer of the settings")
 POOL: Final = Label("pool", 102, "api, internal, or a region of the settings")

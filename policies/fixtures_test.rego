@@ -3,7 +3,7 @@ package waypost.fixtures
 
 world := {
 	"tenants": {
-		"payments": {"regions": ["beijing", "shanghai", "shenzhen"], "max_priority": 7, "max_shards": 8, "max_deadline_seconds": 3600, "secrets": ["payments/", "smtp/password"], "notify": ["hooks.test"]},
+		"payments": {"regions": ["beijing", "shanghai", "shenzhen"], "max_priority": 7, "max_shards": 8, "max_deadline_seconds": 3600, "secrets": ["payments/", "smtp/password"], "notify": ["hooks.test"], "artifacts": {"read": ["exports/daily/", "shared/rates.csv"], "write": ["results/"]}},
 		"research": {"regions": ["shenzhen"], "executors": ["delay"]},
 		"idle": {"regions": []},
 	},

@@ -16,6 +16,7 @@ from typing import Self
 from loguru import logger
 
 from clusters.cluster_status import Isolation
+from clusters.embedded.artifacts.execution import Artifacts
 from clusters.embedded.capabilities import Capabilities, Tenants
 from clusters.embedded.commit_loop import CommitLoop
 from clusters.embedded.condition_runner import ConditionRunner
@@ -101,11 +102,8 @@ class ClusterNode:
             secrets = SecretProvider(self._settings.secrets)
             declared = declare(registered)
             self._task_runner = TaskRunner(
-                self._state_folder,
-                executors,
-                self._record_outcome,
-                validator,
-                secrets,
+                *(self._state_folder, executors, self._record_outcome, validator, secrets),
+                artifacts=Artifacts(self._settings.artifacts, secrets, self.metrics.count_artifact),
                 recorder=await stack.enter_async_context(LogRecorder()),
                 waiting=declared.waiting,
             )

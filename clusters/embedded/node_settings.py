@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from clusters.embedded.artifacts.settings import ArtifactSettings
 from clusters.embedded.executors.registry import executor_settings
 from clusters.embedded.machine_memory import machine_memory_mib
 from clusters.embedded.queueing.queue_settings import DEFAULT_QUEUE, QueueSettings
@@ -40,6 +41,8 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
     secrets: SecretSettings = SecretSettings()
     """Where the secrets of tasks are."""
+    artifacts: ArtifactSettings = ArtifactSettings()
+    """Where the artifacts of tasks may come from and go to."""
     trusted_tenants: bool = False
     """Whether the cluster takes tasks of many tenants although it cannot isolate them from each other."""
     executors: Mapping[str, Mapping[str, Any]] = {}
@@ -47,9 +50,9 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @property
     def own_folders(self) -> tuple[Path, ...]:
-        """Returns the folders that no task may see: journal, logs, secrets, and in a subclass keys."""
+        """Returns the folders that no task may see: journal, secrets, storages, and in a subclass keys."""
         values = () if self.secrets.files is None else (Path(self.secrets.files).resolve(),)
-        return (Path(self.state).resolve(), *values)
+        return (Path(self.state).resolve(), *values, *self.artifacts.folders)
 
     def __post_init__(self) -> None:
         executor_settings(self.executors)

@@ -9,13 +9,14 @@ from typing import Any
 from loguru import logger
 from msgspec import structs
 
+from clusters.embedded.artifacts.execution import Artifacts
 from clusters.embedded.executors.interface import Executor
 from clusters.embedded.executors.run_lease import RunLease
 from clusters.embedded.scheduling.launch import Launch, Outcome
 from clusters.embedded.secrets.execution import execute_with_secrets
 from clusters.embedded.secrets.providers import SecretProvider
 from clusters.embedded.storage.log_recorder import LogRecorder
-from clusters.embedded.storage.state_folder import StateFolder
+from clusters.embedded.storage.state_folder import StateFolder, TaskFolders
 from clusters.protocol import AttemptId
 from observability.spans.builders import try_span
 from observability.spans.finished_span import FinishedSpan
@@ -67,11 +68,12 @@ class TaskRunner:
         validator: OutputValidator,
         secrets: SecretProvider,
         *,
+        artifacts: Artifacts,
         recorder: LogRecorder,
         waiting: Container[str] = (),
     ) -> None:
         self._state_folder, self._executors, self._report = state_folder, executors, report
-        self._validator, self._secrets = validator, secrets
+        self._validator, self._secrets, self._artifacts = validator, secrets, artifacts
         self._recorder, self._waiting = recorder, waiting
         self._running: dict[tuple[AttemptId, str], asyncio.Task[Outcome]] = {}
         self._leases: dict[AttemptId, RunLease] = {}
@@ -173,8 +175,14 @@ class TaskRunner:
             return Outcome(
                 succeeded=False, lost=True, reason=f"this cluster runs no {launch.task.type} tasks now"
             )
+        return await self._artifacts.around(
+            launch, folders.workspace, lambda: self._run(executor, launch, folders)
+        )
+
+    async def _run(self, executor: Executor, launch: Launch, folders: TaskFolders) -> Outcome:
+        """Runs a try in its executor, within its time, and checks its output."""
         lease = self._leases.setdefault(launch.attempt, RunLease()) if launch.exclusive else None
-        # It may have ended while the step waited to be journalled.
+        # It may have ended while the step waited to be journalled, or while a source was fetched.
         if lease is not None and lease.expires_at <= time.monotonic():
             return Outcome(succeeded=False, killed=True, reason="its lease has ended")
         waits = launch.task.type in self._waiting

@@ -1,12 +1,14 @@
 """`waypost cluster`: runs the embedded scheduler cluster of one region."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
 
+from clusters.embedded.artifacts.settings import artifact_settings
 from clusters.embedded.machine_memory import machine_memory_mib
 from clusters.embedded.main import ClusterSettings, run_cluster
 from clusters.embedded.queueing.policies import QueuePolicy
@@ -42,6 +44,17 @@ TracingEndpoint = Annotated[
 Secrets = Annotated[
     dict[str, str] | None,
     Parameter(help="Where tasks' secrets are: --secrets.files=FOLDER or --secrets.environment=SECRET_."),
+]
+Storages = Annotated[
+    dict[str, dict[str, str]] | None,
+    Parameter(
+        help="A setting of a storage of artifacts, as --storage.exports.folder=/srv/exports and "
+        "--storage.exports.write=true."
+    ),
+]
+Artifacts = Annotated[
+    dict[str, str] | None,
+    Parameter(help="The most MiB and seconds of one artifact, and transfers at once: --artifacts.mib=1024."),
 ]
 TrustedTenants = Annotated[
     bool,
@@ -79,6 +92,8 @@ def cluster(
     queue_rate: Rates = None,
     executor: ExecutorSettings = None,
     secrets: Secrets = None,
+    storage: Storages = None,
+    artifacts: Artifacts = None,
     trusted_tenants: TrustedTenants = False,
     adopt: Adopt = False,
 ) -> int:
@@ -96,13 +111,9 @@ def cluster(
             cpu=cpu,
             memory_mib=memory_mib,
             slots=slots,
-            queue=QueueSettings(
-                policy=queue_policy,
-                aging_seconds=queue_aging_seconds,
-                tasks=queue_tasks,
-                rates=queue_rate or {},
-            ),
+            queue=_queue(queue_policy, queue_aging_seconds, queue_tasks, queue_rate or {}),
             secrets=msgspec.convert(secrets or {}, SecretSettings),
+            artifacts=artifact_settings(storage or {}, artifacts or {}),
             executors=executor or {},
             trusted_tenants=trusted_tenants,
             adopt=adopt,
@@ -110,3 +121,9 @@ def cluster(
     except ValueError as error:
         raise CliError(f"the cluster of {region} cannot run: {error}") from error
     return run_cluster(settings)
+
+
+def _queue(
+    policy: QueuePolicy, aging_seconds: float, tasks: int, rates: Mapping[str, float]
+) -> QueueSettings:
+    return QueueSettings(policy=policy, aging_seconds=aging_seconds, tasks=tasks, rates=rates)

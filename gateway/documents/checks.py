@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from gateway.documents.artifacts.checks import artifact_errors
 from gateway.documents.condition_checks import condition_text_errors
 from gateway.documents.graph_checks import (
     graph_errors,
@@ -104,6 +105,8 @@ def _errors(
         yield from output_schema_errors(workflow.spec.located_tasks)
     if workflow.spec.secrets or canonical.count(b'"secrets":') > 1:  # one is the workflow's own
         yield from secret_errors(workflow, executors)
+    if b'"storage":' in canonical:
+        yield from artifact_errors(workflow)
     if b'"forEach":' in canonical or b'"maxParallel":' in canonical:
         yield from for_each_errors(workflow.spec, distinct_shards(workflow))
     if workflow.shard_count:  # without a shard there is nothing to fill placeholders from

@@ -1,7 +1,7 @@
 """Finds likely mistakes in a valid workflow document, which is accepted with a warning for each.
 
-They are placeholders in another product's syntax, a variable of Waypost's own in `env`, and a delay that is
-longer than the task's time-out.
+They are placeholders in another product's syntax, a variable of Waypost's own in `env`, a delay that is
+longer than the task's time-out, and a source or target that is nearly an artifact.
 """
 
 import re
@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.documents.workflow import Workflow
+from waypost.workflow.artifacts import KINDS, is_artifact
 from waypost.workflow.run_types import OWN_VARIABLES
 from waypost.workflow.task import TaskSpec
 
@@ -40,6 +41,8 @@ def likely_mistakes(workflow: Workflow, canonical: bytes) -> Iterator[str]:
         looks.append(_own_variable)
     if any(task.type == "delay" for task in workflow.spec.all_tasks):
         looks.append(_delay_beyond_timeout)
+    if b'"source":{"' in canonical or b'"target":{"' in canonical:
+        looks.append(_no_storage)
     for look in looks:
         found = (f"task {task.name}: {text}" for task in workflow.spec.all_tasks if (text := look(task)))
         yield from list(found)[:1]
@@ -56,6 +59,16 @@ def _own_variable(task: TaskSpec) -> str | None:
     env: Any = task.run.get("env")
     names = sorted(OWN_VARIABLES.intersection(env)) if isinstance(env, dict) else []
     return f"{names[0]} in env has no effect: Waypost sets it" if names else None
+
+
+def _no_storage(task: TaskSpec) -> str | None:
+    for name, data in (("source", task.source), ("target", task.target)):
+        if data is None or is_artifact(data):
+            continue
+        for kind in KINDS:
+            if isinstance(data.get(kind), dict):
+                return f"{name}.{kind} names no storage: it is data for the task, and no file is moved"
+    return None
 
 
 def _delay_beyond_timeout(task: TaskSpec) -> str | None:

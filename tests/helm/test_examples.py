@@ -12,6 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
+from clusters.embedded.artifacts.settings import artifact_settings
 from clusters.embedded.main import ClusterSettings
 from clusters.registry import cluster_adapter
 from gateway.__main__ import app
@@ -115,6 +116,7 @@ def test_every_command_is_one_of_the_image(example: Example, name: str) -> None:
             if command.__name__ == "cluster":
                 given = dict(bound.arguments)
                 given["executors"] = given.pop("executor", {})
+                given["artifacts"] = artifact_settings(given.pop("storage", {}), {})
                 # A folder of the pod, which this machine has not.
                 assert given.pop("secrets", {"files": ""}).keys() == {"files"}
                 ClusterSettings(**given | {name: str(given[name]) for name in ("state", "pki")})

@@ -82,6 +82,7 @@ REFUSED = {
     "regions[0].name=a": "oneOf",
     "clusters.executors.slurm.socket=x": "'slurm'",
     "clusters.executors.process.grace_seconds=601": "maximum",
+    "clusters.storages.backups.buckets=x": "'buckets'",
     "monitoring.rules.namespace=x": "'namespace'",
     "certManager.enabled=true": "certManager",
     "listenAddress=10.0.0.1": "listenAddress",

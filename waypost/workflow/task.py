@@ -19,7 +19,11 @@ Places: TypeAlias = Annotated[int, Meta(ge=1, le=10_000)]
 """The number of tasks that may hold a semaphore at once."""
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 Data: TypeAlias = Annotated[
-    dict[str, Any], Meta(description="Data in or out: handed to the task as JSON, and visible to policy.")
+    dict[str, Any],
+    Meta(
+        description="Data in or out: handed to the task as JSON, and visible to policy. `file` or `s3` with "
+        "`storage`, `path`, `workspace` and (of a source) `sha256` is a file that the region moves."
+    ),
 ]
 
 

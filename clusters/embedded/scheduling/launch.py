@@ -8,8 +8,9 @@ from clusters.embedded.scheduling.attempt import Attempt
 from clusters.embedded.secrets.values import NO_SECRETS, Secrets
 from clusters.protocol import AttemptId
 from waypost.tracing.context import TraceContext
+from waypost.workflow.artifacts import FILLED_IN, is_artifact
 from waypost.workflow.instances import instance_of
-from waypost.workflow.placeholders import FILLED_CHARACTERS, render
+from waypost.workflow.placeholders import FILLED_CHARACTERS, PlaceholderError, render
 from waypost.workflow.secrets import SecretSpec, secrets_of
 from waypost.workflow.task import TaskSpec
 
@@ -71,13 +72,16 @@ def next_launch(attempt: Attempt, name: str, waited_seconds: float) -> Launch:
     """Builds the next execution of a task or instance, with the placeholders of its shard filled in.
 
     Raises `PlaceholderError` for a placeholder that is malformed, or names a value that the shard or the
-    outputs of the tasks that it needs lack, and where outputs would add too much.
+    outputs of the tasks that it needs lack, where outputs would add too much, and where they would make an
+    artifact of what was none when policy saw it.
     """
     task = attempt.task(name)
     shard, outputs, each = attempt.shard_values, attempt.outputs_for(task), _item_values(attempt, name)
     values = {"shard": shard, "tasks": outputs, **each}
     parts = (task.run, task.source, task.target)
     run, source, target = render(parts, values, last=True, maximum=FILLED_CHARACTERS)
+    if any(is_artifact(a) and not is_artifact(b) for a, b in ((source, task.source), (target, task.target))):
+        raise PlaceholderError(FILLED_IN)
     tries, of_run = attempt.tries.get(name, 0) + 1, attempt.run.span
     # Only what an executor reads: when, needs and priority have had their effect.
     rendered = TaskSpec(

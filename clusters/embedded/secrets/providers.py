@@ -45,9 +45,10 @@ class SecretProvider:
 
     def read(self, secrets: Iterable[SecretSpec]) -> Secrets:
         """Returns the secrets with their values. Blocks. Raises `SecretUnusable`."""
-        return Secrets([(secret, self._value(secret.source)) for secret in secrets])
+        return Secrets([(secret, self.value(secret.source)) for secret in secrets])
 
-    def _value(self, source: str) -> bytes:
+    def value(self, source: str) -> bytes:
+        """Returns the value of the secret called `source`. Blocks. Raises `SecretUnusable`."""
         found = self._from_file(source)
         if found is None:
             found = self._from_environment(source)

@@ -1,4 +1,4 @@
-"""Chooses the options by which a cluster of a development stack runs tasks: what their sandboxes show."""
+"""Chooses the options by which a cluster of a development stack runs tasks: sandboxes, and storages."""
 
 import json
 import os
@@ -32,3 +32,12 @@ def sandbox_options(
         for name, value in table.items()
     ]
     return ["--trusted-tenants", *options]
+
+
+def storage_options(storages: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Returns the options of `waypost cluster` for storages, whose folders may be relative here."""
+    return [
+        f"--storage.{name}.{setting}={os.path.abspath(value) if setting == 'folder' else value}"
+        for name, table in storages.items()
+        for setting, value in table.items()
+    ]

@@ -19,7 +19,7 @@ from gateway.cli.dev.faulty_proxy import Proxy
 from gateway.cli.dev.log_errors import why_no_start
 from gateway.cli.dev.opa_process import ENVIRONMENT
 from gateway.cli.dev.region_folders import REGIONS
-from gateway.cli.dev.sandbox_options import sandbox_options
+from gateway.cli.dev.sandbox_options import sandbox_options, storage_options
 from gateway.cli.dev.stack_opa import DATABASE, RULES, StackOpa
 from gateway.cli.errors import CliError, Exit
 from gateway.submission.audit_sealing import make_audit_key
@@ -43,7 +43,7 @@ class Stack:
     Regions are not restarted when they die: the stack is there to show what happens then. `processes` and
     `ready` (the decoded line of JSON that each prints) are by name: `gateway`, or that of a region. If `opa`
     is given, that program decides policy. `shared` are folders that tasks may change in their sandboxes,
-    `executors` settings of the clusters' executors.
+    `executors` settings of the clusters' executors, `storages` of their storages.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Stack:
         secrets: Path | None = None,
         shared: Sequence[Path] = (),
         executors: Mapping[str, Mapping[str, str]] | None = None,
+        storages: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self.state, self.regions = state.resolve(), tuple(regions)
         self.proxies: dict[str, Proxy] = {}
@@ -67,7 +68,7 @@ class Stack:
         self.ready: dict[str, dict[str, Any]] = {}
         self._round_trips, self._cpu, self._settings = round_trips, cpu, dict(settings or {})
         self._opa_program, self._secrets, self._shared = opa, secrets, tuple(shared)
-        self._executors = executors or {}
+        self._executors, self._storages = executors or {}, storage_options(storages or {})
         self.opa: StackOpa | None = None
         self._ports, self._exits = {"port": port, "metrics_port": metrics_port}, AsyncExitStack()
 
@@ -186,7 +187,7 @@ class Stack:
             "--cpu": self._cpu,
             **({} if self._secrets is None else {"--secrets.files": self._secrets.resolve()}),
         }
-        words = [str(word) for option in options.items() for word in option]
+        words = [str(word) for option in options.items() for word in option] + self._storages
         return ["cluster", *words, *sandbox_options(self.state, self._shared, self._executors)]
 
     async def start_opa(self) -> None:

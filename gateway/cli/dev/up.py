@@ -21,7 +21,7 @@ from cyclopts.validators import Number
 from clusters.embedded.executors.process.sandbox.command_line import Sandbox
 from clusters.embedded.executors.process.sandbox.probe import make_sandbox
 from clusters.embedded.executors.process.settings import ProcessSettings
-from gateway.cli.cluster import ExecutorSettings
+from gateway.cli.cluster import ExecutorSettings, Storages
 from gateway.cli.dev.holders import holder_of_port, holders_of_folder, kill_command
 from gateway.cli.dev.opa_program import OLDEST, find_opa
 from gateway.cli.dev.permitted_regions import nowhere_permitted
@@ -68,6 +68,7 @@ def up(
         bool, Parameter(negative="", help="Let a real OPA decide policy: that on PATH, or of `make opa`.")
     ] = False,
     secrets: Secrets = None,
+    storage: Storages = None,
     executor: ExecutorSettings = None,
     fresh: Annotated[bool, Parameter(negative="", help="Forget what an earlier stack has stored.")] = False,
 ) -> int | None:
@@ -95,6 +96,7 @@ def up(
             cpu=cpu,
             opa=program,
             secrets=secrets,
+            storages=storage,
             shared=shared,
             executors=executor,
         )

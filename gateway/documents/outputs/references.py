@@ -7,6 +7,7 @@ from gateway.documents.outputs.for_each import AWAITED, SampleItems
 from gateway.documents.outputs.schemas import OutputPaths
 from waypost.json_pointer import parts_of
 from waypost.suggestions import closest
+from waypost.workflow.artifacts import RECORD, is_artifact
 from waypost.workflow.placeholders import PlaceholderError, lookup, output_reference, shown
 from waypost.workflow.task import TaskSpec
 
@@ -74,6 +75,8 @@ class OutputReferences:
             return path[:1]
         if task is None or task.outputs is None or not path[items:]:
             return None
+        if path[items] == RECORD and (is_artifact(task.source) or is_artifact(task.target)):
+            return None  # the region adds it
         if name not in self._paths:
             self._paths[name] = OutputPaths(task.outputs)
         missing = self._paths[name].missing(path[items:])

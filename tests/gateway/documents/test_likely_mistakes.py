@@ -70,3 +70,12 @@ def test_an_item_where_there_are_none_is_said_so(name: str) -> None:
     """`must be a string, not null` would not say what is missing."""
     found = errors_in(document(task(run={"command": ["echo", f"${{{name}}}"]}), shards={"count": 2}))
     assert found == {"/spec/tasks/0/run/command/1": f"${{{name}}} names nothing: spec.shards has no items"}
+
+
+@pytest.mark.parametrize("field", ["source", "target"])
+def test_what_is_nearly_an_artifact_is_named(field: str) -> None:
+    """It is accepted: documents have had such data before there were artifacts."""
+    expected = f"task b: {field}.s3 names no storage: it is data for the task, and no file is moved"
+    assert warnings(**{field: {"s3": {"path": "backup/1"}}}) == [expected]
+    assert warnings(**{field: {"s3": {"storage": "backups", "path": "backup/1"}}}) == []
+    assert warnings(**{field: {"mysql": {"endpoint": "prod"}}}) == []

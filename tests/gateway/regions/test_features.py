@@ -5,7 +5,7 @@ from typing import Any, Final
 import pytest
 from msgspec import structs
 
-from clusters.features import AFTER_FAILURE, FEATURES, RETRY_CAUSES, SEMAPHORES, features_asked
+from clusters.features import AFTER_FAILURE, ARTIFACTS, FEATURES, RETRY_CAUSES, SEMAPHORES, features_asked
 from gateway.regions.filters import can_serve, refusal
 from gateway.regions.placement_demand import Demand
 from tests.gateway.regions.test_placement import EVERYWHERE, REPORTED, WELL
@@ -35,6 +35,9 @@ def test_a_region_gets_no_work_that_its_cluster_does_not_know() -> None:
         ({"when": 'tasks["b"].phase == "Failed"'}, True, {AFTER_FAILURE}),
         ({"retry": Retry(on=(75,))}, True, {RETRY_CAUSES}),
         ({"semaphore": "db"}, True, {SEMAPHORES}),
+        ({"source": {"file": {"storage": "a", "path": "b"}}}, True, {ARTIFACTS}),
+        ({"target": {"s3": {"storage": "a", "path": "b"}}}, True, {ARTIFACTS}),
+        ({"source": {"s3": {"path": "b"}}, "target": {"mysql": {}}}, True, set()),
     ],
 )
 def test_a_document_asks_for_what_it_uses(fields: dict[str, Any], fail_fast: bool, asked: set[str]) -> None:

@@ -95,6 +95,11 @@ spec:
             - {{ printf "--executor.%s.%s=%s" $executor $setting (kindIs "string" $value | ternary $value (toJson $value)) | toJson }}
             {{- end }}
             {{- end }}
+            {{- range $storage, $settings := .cluster.storages }}
+            {{- range $setting, $value := $settings }}
+            - {{ printf "--storage.%s.%s=%s" $storage $setting (kindIs "string" $value | ternary $value (toJson $value)) | toJson }}
+            {{- end }}
+            {{- end }}
             {{- if .cluster.trustedTenants }}
             - --trusted-tenants
             {{- end }}

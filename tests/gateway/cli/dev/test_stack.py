@@ -104,6 +104,19 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*"))
 
 
+def test_storages_reach_every_cluster_and_a_relative_folder_is_one_of_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {"demo": {"folder": "storage", "write": "true"}, "s3": {"endpoint": "https://s3.test"}}
+    words = Stack(tmp_path, ["a"], storages=given).region_command("a", 0)
+    assert [word for word in words if word.startswith("--storage.")] == [
+        f"--storage.demo.folder={tmp_path}/storage",
+        "--storage.demo.write=true",
+        "--storage.s3.endpoint=https://s3.test",
+    ]
+
+
 def test_settings_of_executors_reach_every_cluster_before_the_stacks_own(tmp_path: Path) -> None:
     """So that `http` and `python` tasks can be tried, and a sandbox be widened."""
     given = {"http": {"egress": '["a.test"]'}, "process": {"own_user": "true"}}
