@@ -278,7 +278,7 @@ def scale_of(unit: str, highest: float) -> tuple[float, str]:
 
     Raises `KeyError` for a unit that no panel has yet.
     """
-    if unit == "s":
+    if unit == "s" and highest > 0:
         scales = ((86_400, " d"), (3_600, " h"), (60, " min"), (1, " s"), (1e-3, " ms"), (1e-6, " µs"))
         return next((scale for scale in scales if highest >= scale[0]), scales[-1])
-    return {"percentunit": (0.01, " %"), "reqps": (1.0, " req/s"), "short": (1.0, "")}[unit]
+    return {"s": (1.0, " s"), "percentunit": (0.01, " %"), "reqps": (1.0, " req/s"), "short": (1.0, "")}[unit]

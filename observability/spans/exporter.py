@@ -17,6 +17,7 @@ from observability.spans.finished_span import FinishedSpan
 from waypost.tracing.context import SAMPLED
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExportResult
 
@@ -57,7 +58,11 @@ class SpanExporter:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
         logging.getLogger(OTLPSpanExporter.__module__).addFilter(_warn_at_most)
-        self._api, self._sdk, self._resource = trace, sdk, Resource(dict(process))
+        self._api, self._span = trace, _plain(sdk.ReadableSpan)
+        self._resource = _hashed_once(Resource)(dict(process))
+        self._well, self._failed = (
+            trace.Status(code) for code in (trace.StatusCode.UNSET, trace.StatusCode.ERROR)
+        )
         self._sender = _CountingSender(OTLPSpanExporter(endpoint=endpoint, timeout=SEND_SECONDS), count)
         self._dropped = count.labels("dropped")
         self._batches = BatchSpanProcessor(
@@ -106,17 +111,16 @@ class SpanExporter:
             self._sender.shutdown()
 
     def _readable(self, span: FinishedSpan) -> "ReadableSpan":
-        status = self._api.StatusCode.ERROR if span.failed else self._api.StatusCode.UNSET
         kind = self._api.SpanKind.SERVER if span.of_a_caller else self._api.SpanKind.INTERNAL
         context, began = span.context, round(span.began * 1e9)
-        return self._sdk.ReadableSpan(
+        return self._span(
             span.name,
             context=self._span_context(span, context.span_id),
             parent=self._span_context(span, context.parent_id) if context.parent_id else None,
             resource=self._resource,
             attributes=dict(span.attributes),
             kind=kind,
-            status=self._api.Status(status),
+            status=self._failed if span.failed else self._well,
             start_time=began,
             # A clock that was set back meanwhile.
             end_time=max(began, round(span.ended * 1e9)),
@@ -131,6 +135,28 @@ class SpanExporter:
             trace_flags=self._api.TraceFlags(context.flags),
             trace_state=self._api.TraceState.from_header([context.state]) if context.state else None,
         )
+
+
+def _plain(readable: "type[ReadableSpan]") -> "type[ReadableSpan]":
+    """Returns a type of spans that have no events and no links, and say so at once.
+
+    OpenTelemetry 1.45 counts what was dropped of these and of the attributes for each span: a third of the
+    time that it takes to encode one.
+    """
+    none = {"events": (), "links": (), "dropped_attributes": 0, "dropped_events": 0, "dropped_links": 0}
+    return type("PlainSpan", (readable,), none)
+
+
+def _hashed_once(resource: "type[Resource]") -> "type[Resource]":
+    """Returns a type of resources with a quick hash: OpenTelemetry 1.45 writes JSON for it, for each span."""
+
+    def make_hash(self: "Resource") -> int:
+        return id(self)
+
+    def is_same(self: "Resource", other: object) -> bool:
+        return self is other
+
+    return type("HashedOnce", (resource,), {"__hash__": make_hash, "__eq__": is_same})
 
 
 def _warn_at_most(record: logging.LogRecord) -> bool:
