@@ -91,7 +91,7 @@ class Operator:
 async def test_the_commands_of_the_pages_work(
     stack: Stack, client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
-    """Backup, restore, both lost disks and retention, one after the other, as they are written."""
+    """Backup, restore, lost disks, sizes and retention, one after the other, as they are written."""
     await taking_work(client, REGIONS)
     run = await submitted(client, WORK)
     assert (await ended(client, run))["phase"] == "Succeeded"
@@ -113,6 +113,8 @@ async def test_the_commands_of_the_pages_work(
     await operator.type_all(region_lost, REGION="beijing")
     await taking_work(client, REGIONS)
 
+    (sizes,) = blocks_of("sizing.md")
+    await operator.type_all(sizes)
     see, explain, *_ = blocks_of("retention.md")
     assert "kept: all" in await operator.type_all(see[:-1])
     assert "Succeeded" in await operator.type_all(explain, RUN=run)

@@ -36,7 +36,7 @@ def read_small_records(
         try:
             found.append(_record(db, run_id))
         except (msgspec.MsgspecError, ValueError):
-            # Who reads the run by itself is told which row is damaged.
+            # A read of the run by itself says which row is damaged.
             continue
     return found
 
