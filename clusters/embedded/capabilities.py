@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from clusters.cluster_status import TENANTS_REPORTED, Isolation
 from clusters.embedded.queueing.capacity import Capacity
+from clusters.features import FEATURES, SECRETS
 from clusters.protocol import OTHER_TENANT, RunSpec
 from waypost.workflow.graph import find_cycle
 from waypost.workflow.task import SideEffects, TaskSpec
@@ -76,7 +77,7 @@ class Capabilities:
     """The capabilities of a cluster: processors, memory, and its executors with the types of their `run`.
 
     `exclusive`: the executors that may run tasks of exclusive runs; `waiting`: those whose tasks only wait,
-    and occupy no processor. `memory_mib` None: memory is not counted.
+    and occupy no processor. `memory_mib` None: memory is not counted. `secrets`: whether tasks get secrets.
     """
 
     def __init__(
@@ -90,11 +91,13 @@ class Capabilities:
         tenants: Tenants | None = None,
         isolation: Isolation | None = None,
         trusted_tenants: bool = False,
+        secrets: bool = True,
     ) -> None:
         self.cpu, self.memory_mib, self.waiting = cpu, memory_mib, waiting
         self.tenants = tenants or Tenants()
         self._isolation, self._trusted_tenants = isolation, trusted_tenants
         self._executors, self._exclusive = executors, exclusive
+        self._features = tuple(name for name in FEATURES if secrets or name != SECRETS)
 
     def __repr__(self) -> str:
         return f"Capabilities({self.capacity()}, executors {self.executors})"
@@ -124,6 +127,7 @@ class Capabilities:
             "isolation": self._isolation,
             "trusted_tenants": self._trusted_tenants,
             "tenants": self.tenants.reported,
+            "features": self._features,
         }
 
     def mismatch(self, run: RunSpec | None) -> Mismatch | None:

@@ -99,8 +99,7 @@ class ClusterNode:
             await asyncio.to_thread(remove_all_secrets, self._state_folder.secrets)
             executors, registered = await start_executors(stack, context, settings)
             validator = await stack.enter_async_context(OutputValidator())
-            secrets = SecretProvider(self._settings.secrets)
-            declared = declare(registered)
+            secrets, declared = SecretProvider(self._settings.secrets), declare(registered)
             self._task_runner = TaskRunner(
                 *(self._state_folder, executors, self._record_outcome, validator, secrets),
                 artifacts=Artifacts(self._settings.artifacts, secrets, self.metrics.count_artifact),
@@ -142,6 +141,7 @@ class ClusterNode:
                 tenants=Tenants(recovered.tenants, sharing=isolation.keys(), one=one_tenant),
                 isolation=weakest if isolation else None,
                 trusted_tenants=settings.trusted_tenants,
+                secrets=settings.has_secrets,
             ),
             queue=settings.queue,
         )

@@ -49,6 +49,11 @@ class ClusterNodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The settings of each executor, by its name, in the types that `EXECUTORS` declares."""
 
     @property
+    def has_secrets(self) -> bool:
+        """Returns whether the settings say where secrets are."""
+        return self.secrets != SecretSettings()
+
+    @property
     def own_folders(self) -> tuple[Path, ...]:
         """Returns the folders that no task may see: journal, secrets, storages, and in a subclass keys."""
         values = () if self.secrets.files is None else (Path(self.secrets.files).resolve(),)

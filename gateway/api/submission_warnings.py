@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+from clusters.features import SECRETS
 from gateway.api.http.services import Services
 from gateway.core.decision import Obligations
+from gateway.documents.workflow import Spec
 from gateway.regions.region_view import RegionView
 from gateway.submission.reading.document_reader import Reading
 from waypost.workflow.task import TaskSpec
@@ -48,6 +50,18 @@ def _placement_warnings(reading: Reading, permitted: tuple[str, ...], services: 
     for size in (PROCESSORS, MEMORY):
         if size.field in reading.canonical:
             yield from _too_large(reading, permitted, services, size)
+    if reading.workflow.spec.secrets and all(
+        region.status is not None and SECRETS not in region.features
+        for region in _regions_for(reading.workflow.spec, permitted, services)
+    ):
+        yield "no permitted region gives secrets to tasks (waypost cluster --secrets.files): the run waits"
+
+
+def _regions_for(spec: Spec, permitted: tuple[str, ...], services: Services) -> list[RegionView]:
+    """Returns the regions that may take a workflow, by policy and by its own wish."""
+    wished = spec.placement.regions
+    wanted = {name for name in permitted if not wished or name in wished}
+    return [region for region in services.regions() if region.name in wanted]
 
 
 class Size(NamedTuple):
@@ -76,9 +90,7 @@ def _too_large(reading: Reading, permitted: tuple[str, ...], services: Services,
     """
     spec = reading.workflow.spec
     asked = max(map(size.asked, spec.all_tasks))
-    wished = spec.placement.regions
-    wanted = {name for name in permitted if not wished or name in wished}
-    owned = [size.owned(region) for region in services.regions() if region.name in wanted]
+    owned = [size.owned(region) for region in _regions_for(spec, permitted, services)]
     known = [amount for amount in owned if amount is not None]
     if not owned or len(known) < len(owned) or max(known) >= asked:
         return

@@ -7,7 +7,7 @@ JSON Schema that msgspec generates from the same type.
 from collections.abc import Iterator
 from functools import cache
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from jsonschema.exceptions import ValidationError
@@ -150,11 +150,21 @@ def _permitted_types(error: ValidationError) -> list[str]:
 def _closest_branch(error: ValidationError) -> list[ValidationError]:
     """Returns the errors of those `anyOf` branches that the document's author probably meant.
 
-    These are the branches whose type fits the value.
+    These are the branches whose type fits the value: no list of words is meant by a number.
     """
     branches = list(error.context or ())
-    fitting = [branch for branch in branches if branch.validator != "type" or branch.relative_path]
+    others = {branch.relative_schema_path[0] for branch in branches if _is_of_another_type(branch)}
+    fitting = [branch for branch in branches if branch.relative_schema_path[0] not in others]
     return fitting or [branch for branch in branches if branch.validator_value != "null"][:1] or branches[:1]
+
+
+def _is_of_another_type(error: ValidationError) -> bool:
+    if error.relative_path:
+        return False
+    if error.validator == "enum":
+        types = {JSON_TYPES.get(type(value)) for value in cast("list[Any]", error.validator_value)}
+        return JSON_TYPES.get(type(error.instance)) not in types
+    return error.validator == "type"
 
 
 def _unknown_field(pointer: str, name: str, known: list[str]) -> FieldError:

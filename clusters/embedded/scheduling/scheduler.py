@@ -39,7 +39,6 @@ from clusters.embedded.scheduling.readiness import condition_question
 from clusters.embedded.scheduling.retention import Retention
 from clusters.embedded.scheduling.scheduler_step import RecoveredState, Step
 from clusters.embedded.scheduling.waiting_tasks import WaitingTasks
-from clusters.features import FEATURES
 from clusters.protocol import (
     AttemptId,
     Batch,
@@ -272,7 +271,6 @@ class Scheduler:
             queued=len(self.queue),
             seq=self.seq,
             **self._capabilities.reported,
-            features=FEATURES,
         )
 
     def hello(self, now: float) -> Hello:

@@ -52,6 +52,12 @@ def theory_of(jobs: Sequence[Job], policy: QueuePolicy, *, pieces: int = 1) -> P
     )
 
 
+def due_moments(jobs: Sequence[Job]) -> float:
+    """Returns about how many moments `edf_schedulable` looks at: of periods far apart there are many."""
+    periods = [job.period for job in jobs]
+    return sum(longer / shorter for longer in periods for shorter in periods if shorter < longer)
+
+
 def liu_layland(jobs: int) -> float:
     """Returns the bound of Liu and Layland (1973) on the utilization of so many jobs: n (2^(1/n) - 1)."""
     return jobs * (2 ** (1 / jobs) - 1)
@@ -79,6 +85,8 @@ def worst_response(jobs: Sequence[Job], index: int, *, pieces: int = 1) -> float
         busy = longer
     else:
         return math.inf
+    if busy / job.period > BUSY_PERIODS:
+        return math.inf
     last = job.seconds / pieces
     return max(
         _start(blocking + (number + 1) * job.seconds - last, above) + last - number * job.period
@@ -89,11 +97,12 @@ def worst_response(jobs: Sequence[Job], index: int, *, pieces: int = 1) -> float
 def _start(work: float, above: Sequence[Job]) -> float:
     """Returns when the last piece begins, after `work` and all of the jobs `above` that come until then."""
     at = work
-    while True:
+    for _ in range(BUSY_PERIODS):
         later = work + sum((math.floor(at / one.period + TINY) + 1) * one.seconds for one in above)
         if later <= at + TINY:
             return at
         at = later
+    return math.inf
 
 
 def edf_schedulable(jobs: Sequence[Job], *, pieces: int = 1) -> bool:

@@ -1,7 +1,7 @@
 """`waypost simulate`: periodic jobs, Poisson arrivals or recorded workflows on a simulated cluster."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -23,7 +23,7 @@ from clusters.embedded.simulation.loads import (
     recorded,
 )
 from clusters.embedded.simulation.measures import Measures
-from clusters.embedded.simulation.periodic_theory import theory_of, worst_response
+from clusters.embedded.simulation.periodic_theory import due_moments, theory_of, worst_response
 from clusters.embedded.simulation.queueing_theory import mean_wait
 from clusters.embedded.simulation.virtual_cluster import VirtualCluster
 from gateway.cli.arguments import Format, Output
@@ -36,6 +36,10 @@ from gateway.documents.wfformat import from_wfformat
 from waypost.workflow.task import TaskSpec
 
 WORKERS_MAXIMUM: Final = 10_000
+RUNS_MAXIMUM: Final = 10_000_000
+"""The most runs that are simulated."""
+MOMENTS_MAXIMUM: Final = 1_000_000
+"""The most moments at which theory compares the work that is due with the time that there is."""
 SHOWN_RESPONSES: Final = 2_000
 
 app = App(name="simulate", help="Run a cluster's scheduler under a virtual clock, beside theory.")
@@ -52,7 +56,7 @@ Aging = Annotated[
     float, Parameter(name="--aging-seconds", validator=Number(gte=0), help="As --queue-aging-seconds.")
 ]
 Seed = Annotated[int, Parameter(help="The same seed gives the same load.")]
-Runs = Annotated[int, Parameter(validator=Number(gte=1, lte=10_000_000), help="How many arrive.")]
+Runs = Annotated[int, Parameter(validator=Number(gte=1, lte=RUNS_MAXIMUM), help="How many arrive.")]
 Pieces = Annotated[
     int,
     Parameter(
@@ -97,6 +101,7 @@ def jobs(
         raise CliError("name jobs, as 1/4 2/6, or draw some with --random-jobs", code=Exit.USAGE)
     if random_jobs is not None:
         chosen = _drawn(random_jobs, utilization, seed)
+    _check_size(chosen, seconds)
 
     def theory(one: QueuePolicy, count: int, found: Measures) -> dict[str, Any]:
         if count > 1:
@@ -240,6 +245,23 @@ def _tasks_in_memory(memory_mib: int | None, task_memory_mib: int | None) -> int
 
 def _drawn(count: int, utilization: float, seed: int) -> list[Job]:
     return random_jobs(count, utilization, random.Random(seed))  # noqa: S311
+
+
+def _check_size(jobs: Sequence[Job], seconds: float) -> None:
+    """Raises `CliError` if the jobs come too often to simulate them, or for the tests of theory."""
+    if (count := sum(seconds / job.period for job in jobs)) > RUNS_MAXIMUM:
+        shortest = min(job.period for job in jobs)
+        raise CliError(
+            f"about {count:,.0f} runs come in {seconds:g} s, where {RUNS_MAXIMUM:,} can be simulated:"
+            f" write fewer --seconds, or longer periods than {shortest:g} s",
+            code=Exit.USAGE,
+        )
+    if (moments := due_moments(jobs)) > MOMENTS_MAXIMUM:
+        raise CliError(
+            f"the periods are too far apart: theory would look at about {moments:,.0f} moments,"
+            f" where {MOMENTS_MAXIMUM:,} can be",
+            code=Exit.USAGE,
+        )
 
 
 def _job(text: str) -> Job:

@@ -10,6 +10,7 @@ from clusters.embedded.executors import registry
 from clusters.embedded.executors.registry import EXECUTORS
 from clusters.embedded.node import ClusterNode
 from clusters.embedded.node_settings import ClusterNodeSettings
+from clusters.embedded.secrets.providers import SecretSettings
 from tests.clusters.embedded.working_node import SHARD, finished, process, start
 from waypost.workflow.task import TaskSpec
 
@@ -21,6 +22,14 @@ def test_a_cluster_without_processors_or_slots_does_not_start(cpu: float, slots:
     """It would take work and never do it."""
     with pytest.raises(ValueError, match="needs processors and slots"):
         ClusterNodeSettings(region="beijing", state="state", cpu=cpu, slots=slots)
+
+
+async def test_a_cluster_without_secrets_reports_no_such_feature(tmp_path: Path) -> None:
+    """A run with secrets goes where there are some, or waits."""
+    for secrets, said in ((SecretSettings(), False), (SecretSettings(environment="SECRET_"), True)):
+        settings = ClusterNodeSettings(region="r", state=str(tmp_path / str(said)), secrets=secrets)
+        async with ClusterNode(settings) as node:
+            assert ("secrets" in (await node.probe()).features) == said
 
 
 @pytest.mark.parametrize("memory_mib", [0, -1, 1 << 41])

@@ -60,6 +60,22 @@ async def test_a_task_that_asks_for_more_memory_than_any_region_has_is_named(
         assert (text in warning) == warned, warning
 
 
+async def test_secrets_that_no_region_has_are_warned_of(
+    client: httpx.AsyncClient, views: list[RegionView], document: Document
+) -> None:
+    """The run would wait, until a region's settings say where secrets are."""
+    document["spec"]["secrets"] = [{"name": "TOKEN", "from": "token"}]
+    for features, warned in ((("secrets",), False), ((), True)):
+        views[:] = [
+            structs.replace(view, status=view.status and structs.replace(view.status, features=features))
+            for view in views
+        ]
+        answer = await client.post("/v1/runs", json=document)
+        assert answer.status_code == 202
+        said = "no permitted region gives secrets to tasks" in answer.headers.get("warning", "")
+        assert said == (warned and all(view.status for view in views))
+
+
 async def test_regions_that_the_workflow_does_not_take_do_not_count(
     client: httpx.AsyncClient, views: list[RegionView], document: Document
 ) -> None:

@@ -88,11 +88,13 @@ def test_an_error_is_a_sentence(value: Any, expected: dict[str, str]) -> None:
 
 
 def test_what_a_retry_cannot_name_is_refused() -> None:
-    """A word that nobody knows would leave the task without its retries."""
-    broken = document(task(retry={"on": [75, "timout", 300], "jitter": 2}))
+    """A word that nobody knows would leave the task without its retries. Of a number no word is said."""
+    broken = document(task(retry={"on": [75, "timout", 300, 0, None], "jitter": 2}))
 
     assert schema_errors_in(broken) == {
         "/spec/tasks/0/retry/on/1": "must be one of failure, lost, timeout; did you mean timeout?",
-        "/spec/tasks/0/retry/on/2": "must be one of failure, lost, timeout; must be at most 255",
+        "/spec/tasks/0/retry/on/2": "must be at most 255",
+        "/spec/tasks/0/retry/on/3": "must be at least 1",
+        "/spec/tasks/0/retry/on/4": "must be one of failure, lost, timeout",
         "/spec/tasks/0/retry/jitter": "must be at most 1",
     }

@@ -54,6 +54,22 @@ def test_a_recorded_workflow_keeps_its_graph(tmp_path: Path, capsys: pytest.Capt
     assert found["result"]["tasks"] == 40
 
 
+@pytest.mark.parametrize(
+    ("names", "seconds", "said"),
+    [
+        (("0.001/0.001",), 1e6, "about 1,000,000,000 runs come"),
+        (("1/999999", "0.0001/0.001"), 1.0, "the periods are too far apart"),
+        (("1/1", "1/2"), 1e9, "write fewer --seconds"),
+    ],
+)
+def test_what_would_take_hours_is_refused(
+    names: tuple[str, ...], seconds: float, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At once, with what to change."""
+    assert jobs(*names, seconds=seconds) == Exit.USAGE
+    assert said in capsys.readouterr().err
+
+
 def test_memory_bounds_how_many_run_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As so many workers would: in the same order, and by the same theory."""
     found = []
