@@ -7,8 +7,6 @@ version.
 """
 
 import asyncio
-import base64
-import hashlib
 import ssl
 from functools import partial
 from typing import Final
@@ -23,6 +21,7 @@ from uvicorn.server import ServerState
 
 from waypost.connections.connection_room import ConnectionRoom
 from waypost.connections.tcp_progress import bytes_taken
+from waypost.connections.tls_peer import peer_of
 from waypost.problem_documents import http11_bytes, problem, refusing_app
 
 FIELDS: Final = 100
@@ -59,16 +58,6 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """
     grace_seconds: int = 5
     """The seconds that requests under way may take when the server stops; then they are aborted."""
-
-
-class Peer(msgspec.Struct, frozen=True, kw_only=True):
-    """The client of a mutual TLS connection: SAN URIs and SHA-256 thumbprint of its verified certificate.
-
-    The thumbprint is encoded as RFC 8705 does (base64url without padding).
-    """
-
-    uris: tuple[str, ...]
-    thumbprint: str
 
 
 class ServerConfig(uvicorn.Config):
@@ -123,7 +112,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     # The type of the parameter is as uvicorn declares it.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.app_state = {"peer": _peer(transport), "closing": self._closing, "cut_off": self.cut_off}
+        self.app_state = {"peer": peer_of(transport), "closing": self._closing, "cut_off": self.cut_off}
         self.app_state["set_unproven"] = partial(self._room.set_unproven, self)
         self._timer = self.loop.call_later(self._limits.head_seconds, self.cut_off)
         self._room.open.add(self)
@@ -297,13 +286,3 @@ def _without_disconnects(app: ASGIApp) -> ASGIApp:
             return
 
     return answer
-
-
-def _peer(transport: asyncio.Transport) -> Peer | None:
-    connection = transport.get_extra_info("ssl_object")
-    shown = connection.getpeercert(binary_form=True) if connection is not None else None
-    if shown is None:
-        return None
-    names = (connection.getpeercert() or {}).get("subjectAltName", ())
-    thumbprint = base64.urlsafe_b64encode(hashlib.sha256(shown).digest()).rstrip(b"=").decode()
-    return Peer(uris=tuple(value for kind, value in names if kind == "URI"), thumbprint=thumbprint)

@@ -19,7 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from waypost.connections.acceptor import Acceptor
 from waypost.connections.connection_room import ConnectionRoom
-from waypost.http_protocol import BoundedHttpProtocol, ConnectionLimits, Peer, ServerConfig
+from waypost.connections.tls_peer import Peer
+from waypost.http_protocol import BoundedHttpProtocol, ConnectionLimits, ServerConfig
 from waypost.problem_documents import problem
 from waypost.tracing.headers import trace_id_of
 

@@ -95,8 +95,9 @@ async def test_a_place_is_left_to_other_tenants_everywhere(
     async with compose(settings):
         (services,) = composed
     places = settings.tenants.requests_at_once
-    assert all(services.turns.take("loud") for _ in range(places)), "alone it has all"
-    for _ in range(places):
+    alone = [services.turns.take("loud") for _ in range(places)].count(True)
+    assert alone == places - places // 4, "the others are free for a tenant that comes"
+    for _ in range(alone):
         services.turns.leave("loud")
     assert services.turns.take("quiet")
     assert [services.turns.take("loud") for _ in range(2)] == [True, False]

@@ -83,6 +83,14 @@ async def test_a_tenant_has_one_request_handled_at_once_while_others_ask() -> No
     assert not turns.take("loud"), "it rests, and leaves the machine to others for as long"
 
 
+async def test_a_tenant_that_asks_rarely_finds_a_free_place_at_once() -> None:
+    """Else it waits for one of 64 requests in hand: with lists of a second nine of ten calls got a 503."""
+    turns = request_turns(GatewaySettings().tenants.requests_at_once)
+    while turns.take("loud"):
+        pass
+    assert turns.take("quiet")
+
+
 async def test_a_document_on_its_way_holds_no_place(services: Services, document: Any) -> None:
     """Clients that send slowly would else keep all others out."""
     arrive, turns = asyncio.Event(), Turns(1, share=1)
