@@ -187,10 +187,7 @@ class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Requests of five seconds may come at once.
     """
     requests_at_once: Annotated[int, Meta(ge=4)] = 64
-    """The maximum number of requests handled at once.
-
-    One tenant gets 1 place in 64 while others ask, and three quarters while it is alone.
-    """
+    """The maximum number of requests handled at once; one tenant gets 3 in 4, and 1 in 64 if others wait."""
     request_wait_seconds: Annotated[float, Meta(gt=0)] = 0.5
     """The maximum wait of a request before it is handled; beyond it a 503, but cancellations wait on."""
     large_documents_at_once: Annotated[int, Meta(ge=1)] = 2

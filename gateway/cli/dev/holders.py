@@ -5,13 +5,15 @@ Finds none where there is no `/proc`, or where it may not be read.
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.cli.dev.region_folders import REGIONS
 
 PROC: Final = Path("/proc")
+STOPPED: Final = "T"
+"""The state in `/proc/PID/stat` of a process that a signal has stopped."""
 LISTENING: Final = "0A"
 """The code in `/proc/net/tcp` of a socket that listens."""
 SHOWN_CHARACTERS: Final = 100
@@ -26,7 +28,8 @@ class Holder(NamedTuple):
     arguments: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"process {self.pid}: {shlex.join(self.arguments)[:SHOWN_CHARACTERS]}"
+        state = ", which is stopped" if is_stopped(self.pid) else ""
+        return f"process {self.pid}{state}: {shlex.join(self.arguments)[:SHOWN_CHARACTERS]}"
 
 
 def holders_of_folder(folder: Path) -> list[Holder]:
@@ -54,9 +57,24 @@ def holder_of_port(port: int) -> Holder | None:
     return next((holder for holder in _processes() if sockets & set(_open_files(holder.pid))), None)
 
 
-def kill_command(holders: list[Holder]) -> str:
-    """Formats the shell command that kills the processes `holders`."""
-    return f"kill {' '.join(str(holder.pid) for holder in holders)}"
+def kill_command(pids: Sequence[int]) -> str:
+    """Formats the shell command that ends the processes `pids`.
+
+    A stopped process takes no SIGTERM until it is continued, so the command continues those that are stopped.
+    """
+    stopped = [pid for pid in pids if is_stopped(pid)]
+    words = ["kill", *map(str, pids), *(["&&", "kill", "-CONT", *map(str, stopped)] if stopped else [])]
+    return " ".join(words)
+
+
+def is_stopped(pid: int) -> bool:
+    """Returns whether a signal has stopped a process, as Ctrl-Z in its terminal does."""
+    try:
+        status = (PROC / str(pid) / "stat").read_text()
+    except OSError:  # it has ended meanwhile
+        return False
+    # Behind the program's name, which may hold spaces and parentheses.
+    return status.rpartition(")")[2].split()[0] == STOPPED
 
 
 def _processes() -> Iterator[Holder]:

@@ -22,7 +22,7 @@ from clusters.embedded.executors.process.sandbox.command_line import Sandbox
 from clusters.embedded.executors.process.sandbox.probe import make_sandbox
 from clusters.embedded.executors.process.settings import ProcessSettings
 from gateway.cli.cluster import ExecutorSettings, Storages
-from gateway.cli.dev.holders import holder_of_port, holders_of_folder, kill_command
+from gateway.cli.dev.holders import holder_of_port, holders_of_folder, is_stopped, kill_command
 from gateway.cli.dev.opa_program import OLDEST, find_opa
 from gateway.cli.dev.permitted_regions import nowhere_permitted
 from gateway.cli.dev.region_folders import remove_regions, set_regions_apart
@@ -172,7 +172,12 @@ def _how_to_end(state: Path) -> tuple[str, ...]:
         pid = int((state / PID_FILE).read_text())
     except (OSError, ValueError):
         return ("Ctrl-C in its terminal ends it, or choose another folder with --state.",)
-    return (f"It is process {pid}: Ctrl-C in its terminal ends it, or `kill {pid}`.",)
+    end = kill_command([pid])
+    if is_stopped(pid):
+        return (
+            f"It is process {pid}, which is stopped: `fg` in its terminal continues it, `{end}` ends it.",
+        )
+    return (f"It is process {pid}: Ctrl-C in its terminal ends it, or `{end}`.",)
 
 
 def _check_folder(state: Path) -> None:
@@ -183,7 +188,10 @@ def _check_folder(state: Path) -> None:
     if holders := holders_of_folder(state):
         raise CliError(
             f"processes of an earlier stack still run in {state}",
-            lines=(*map(str, holders), f"End them with `{kill_command(holders)}`, then try again."),
+            lines=(
+                *map(str, holders),
+                f"End them with `{kill_command([holder.pid for holder in holders])}`, then try again.",
+            ),
             code=Exit.UNAVAILABLE,
         )
 
@@ -200,7 +208,7 @@ def _check_free(port: int, option: str, *others: int) -> None:
         except OSError as error:
             why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
             holder = holder_of_port(port)
-            lines = (str(holder), f"`{kill_command([holder])}` ends it.") if holder else ()
+            lines = (str(holder), f"`{kill_command([holder.pid])}` ends it.") if holder else ()
             raise CliError(
                 f"port {port} {why}: choose another with {option}", lines=lines, code=Exit.UNAVAILABLE
             ) from error

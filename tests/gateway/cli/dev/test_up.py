@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -108,6 +109,31 @@ def test_processes_of_a_killed_stack_are_named(tmp_path: Path, capsys: pytest.Ca
     printed = capsys.readouterr().err
     assert f"process {left.pid}: " in printed and f"`kill {left.pid}`" in printed
     assert (tmp_path / "gateway.db").read_text() == "kept"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("locked", [False, True])
+def test_what_is_said_to_end_a_stopped_process_ends_it(
+    locked: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After Ctrl-Z in the terminal of `up`, or where a region was stopped: SIGTERM alone waits for `fg`."""
+    with idle_process("gateway", str(tmp_path / "gateway.toml")) as left:
+        left.send_signal(signal.SIGSTOP)
+        os.waitpid(left.pid, os.WUNTRACED)
+        folder = os.open(tmp_path, os.O_RDONLY)
+        if locked:
+            (tmp_path / "up.pid").write_text(str(left.pid))
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        try:
+            assert up(state=tmp_path) == Exit.UNAVAILABLE
+            printed = capsys.readouterr().err
+            assert f"process {left.pid}, which is stopped" in printed
+            (command,) = re.findall("`(kill [^`]*)`", printed)
+            subprocess.run(["sh", "-c", command], check=True, timeout=10)
+            assert left.wait(10) == -signal.SIGTERM
+        finally:
+            os.close(folder)
+            left.send_signal(signal.SIGCONT)
 
 
 @pytest.mark.integration
