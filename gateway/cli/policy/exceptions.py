@@ -10,6 +10,7 @@ from gateway.cli.arguments import UNITS, Continued, Format, Limit, Output, Quiet
 from gateway.cli.client import api_path, connect, read_answer, read_pages
 from gateway.cli.errors import CliError, Exit
 from gateway.cli.output import colored, command, console, print_more, print_value, table
+from gateway.core.policy_exception import APPROVERS, ExceptionState
 
 app = App(name="exceptions", help="Exceptions from soft rules: ask for them, approve and revoke them.")
 ExceptionId = Annotated[str, Parameter(help="Its id, as the list shows it.")]
@@ -106,7 +107,9 @@ def _print(one: dict[str, Any], output: Format) -> None:
         return
     approved = ", ".join(approval["subject"] for approval in one["approvals"]) or "nobody yet"
     head = f"{one['id']}  {one['state']}: {one['rule']} for {_format_scope(one)} of tenant {one['tenant']}"
-    console().print(f"{head}, until {_time(one['expires_at'])}; approved by {approved}", markup=False)
+    left = APPROVERS - len(one["approvals"]) if one["state"] == ExceptionState.PENDING else 0
+    more = f"; {left} more must approve, each person once" if left else ""
+    console().print(f"{head}, until {_time(one['expires_at'])}; approved by {approved}{more}", markup=False)
 
 
 def _cells(one: dict[str, Any]) -> list[object]:

@@ -95,7 +95,7 @@ def test_an_approval_says_what_is_still_missing(
 
     out = capsys.readouterr().out
     assert out.startswith("e1  Pending: image.banned for nightly document abababababab of tenant payments")
-    assert out.endswith("approved by bob\n")
+    assert out.endswith("approved by bob; 1 more must approve, each person once\n")
 
 
 def test_the_commands_are_part_of_policy() -> None:
