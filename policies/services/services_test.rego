@@ -140,6 +140,13 @@ test_each_missing_part_is_named if {
 	decision.rules == {"anyone", "audit", "database", "metrics", "token.refused", "workload.missing"}
 }
 
+test_what_does_not_fit_of_a_token_is_named if {
+	some missing in decided({"claims": null}).reasons
+	missing.message == "audit: does not fit: scopes, tenant, token"
+	some other in decided(with_claims({"aud": "books"})).reasons
+	other.message == "audit: does not fit: aud"
+}
+
 test_an_unknown_service_is_said_to_be if {
 	decided({"service": "unknown"}).reasons == {{"rule": "service.unknown", "message": "service: it has no file"}}
 }
