@@ -1,6 +1,7 @@
 """Tests a stack whose policy is decided by a real OPA, also during an outage of OPA."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from gateway.cli.dev.stack import Stack
+from gateway.cli.errors import Exit
 from gateway.identity.development_issuer import mint_token
 from gateway.policy.bundle import SHIPPED_POLICIES, read_bundle
 from tests.integration.conftest import QUICK_RETURN, REGIONS, noting, rows
@@ -96,19 +98,70 @@ async def test_what_is_released_decides_until_it_is_taken_back(tmp_path: Path) -
         assert await submits(stack) == (0, "")
 
 
+async def test_four_eyes_exceptions_and_the_trail_hold_where_opa_decides(tmp_path: Path) -> None:
+    """As docs/policy.md tells it; what each act was is in the sealed trail, and its loss is found."""
+    rules, release = tmp_path / "rules", str(tmp_path / "release.tar.gz")
+    shutil.copytree(SHIPPED_POLICIES, rules)
+    (rules / "house" / "closed.rego").write_text(CLOSED)
+    data = json.loads((rules / "data.json").read_text())
+    data["security"]["approvals"] = 1
+    (rules / "data.json").write_text(json.dumps(data | {"levels": {"closed": "soft"}}))
+    async with Stack(tmp_path / "state", REGIONS[:1], opa=OPA) as stack:
+        key = str(stack.state / "opa" / "policy.key")
+
+        async def released(sequence: str) -> int:
+            await waypost(stack, "policy", "build", str(rules), "-f", release, "--sequence", sequence)
+            await waypost(stack, "policy", "sign", release, "--key", key)
+            assert await waypost(stack, "policy", "upload", release) == (0, "")
+            return (await waypost(stack, "policy", "activate", sequence))[0]
+
+        assert await released("1") == Exit.DONE  # the rules before it ask for no approval
+        assert await released("2") == Exit.WAITING
+        assert (await waypost(stack, "policy", "approve", "2"))[0] == Exit.REFUSED
+        assert await waypost(stack, "policy", "approve", "2", subject="bob") == (0, "")
+
+        code, said = await submits(stack)
+        assert code == Exit.REFUSED and "asks for an exception" in said
+        asking = ("ask", "closed", "--ticket", "OPS-7", "--reason", "urgent", "--expires", "1d")
+        _, asked, _ = await ran(stack, "policy", "exceptions", *asking, "-o", "name", subject="dev")
+        approving = ("policy", "exceptions", "approve", asked.strip())
+        assert (await waypost(stack, *approving, subject="dev"))[0] == Exit.REFUSED
+        assert "1 more must approve" in str(await ran(stack, *approving, subject="cat"))
+        assert (await submits(stack))[0] == Exit.REFUSED
+        assert "Active" in str(await ran(stack, *approving, subject="bob"))
+        code, warned = await submits(stack)
+        assert code == Exit.DONE and asked.strip() in warned
+
+        _, trail, _ = await ran(stack, "audit", "export", subject="ada")
+        lines, public = trail.splitlines(keepends=True), str(stack.state / "audit.pub.pem")
+        for name, text, found in (("all", lines, 0), ("cut", [*lines[:2], *lines[3:]], 1)):
+            (tmp_path / name).write_text("".join(text))
+            verify = ("audit", "verify", str(tmp_path / name), "--key", public)
+            assert (await ran(stack, *verify, subject="ada"))[0] == found
+
+
 async def submits(stack: Stack) -> tuple[int, str]:
     """Submits by the command line; returns the exit code and the error output."""
     return await waypost(stack, "submit", str(ROOT / "examples" / "hello.yaml"), "--param", "who=you")
 
 
-async def waypost(stack: Stack, *words: str) -> tuple[int, str]:
+async def waypost(stack: Stack, *words: str, subject: str = "ada") -> tuple[int, str]:
     """Runs `waypost ...` as a security operator; returns the exit code and the error output."""
+    code, _, err = await ran(stack, *words, subject=subject)
+    return code, err
+
+
+async def ran(stack: Stack, *words: str, subject: str) -> tuple[int, str, str]:
+    """Runs `waypost ...` as an operator of security and of tenants; returns exit code, output and errors."""
     token = mint_token(
         stack.state / "development",
-        subject="ada",
+        subject=subject,
         tenant="demo",
-        scopes=("workflows:submit", "policy:operate", "policy:read"),
-        groups=("/waypost/security",),
+        scopes=(
+            *("workflows:submit", "policy:operate", "policy:read", "audit:read"),
+            *("exceptions:ask", "exceptions:approve", "workflows:read"),
+        ),
+        groups=("/waypost/security", "/waypost/operators"),
     )
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", *words),
@@ -116,5 +169,5 @@ async def waypost(stack: Stack, *words: str) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, err = await process.communicate()
-    return process.returncode or 0, err.decode()
+    out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
