@@ -5,7 +5,9 @@ Two ways to decide them, the rule in `policies/services` and the rendered resour
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from msgspec import json
 
 from gateway.mesh.request import Request
 from gateway.mesh.service import Service
@@ -14,15 +16,30 @@ OTHER_WORKLOADS: Final = (None, "spiffe://cluster.local/ns/elsewhere/sa/other")
 OTHER_ISSUER: Final = "https://elsewhere.invalid"
 
 
+class Parts(NamedTuple):
+    """What a service's requests may have: ports, methods, paths, workloads, claims of tokens (None: none)."""
+
+    ports: list[int]
+    methods: list[str]
+    paths: list[str]
+    workloads: list[str | None]
+    claims: list[dict[str, Any] | None]
+
+
 def requests_to(name: str, service: Service) -> Iterator[Request]:
     """Yields every combination of ports, methods, paths, workloads and tokens, on TCP ports without HTTP."""
-    http = itertools.product(
+    parts = parts_of(service)
+    for port, method, path, workload, claims in itertools.product(*parts):
+        yield Request(service=name, port=port, method=method, path=path, workload=workload, claims=claims)
+    for port, workload in itertools.product(service.ports.tcp, parts.workloads):
+        yield Request(service=name, port=port, workload=workload)
+
+
+def parts_of(service: Service) -> Parts:
+    """Returns the parts that requests on HTTP ports are put together from."""
+    return Parts(
         _ports(service), _methods(service), _paths(service), _workloads(service), [None, *_tokens(service)]
     )
-    for port, method, path, workload, claims in http:
-        yield Request(service=name, port=port, method=method, path=path, workload=workload, claims=claims)
-    for port, workload in itertools.product(service.ports.tcp, _workloads(service)):
-        yield Request(service=name, port=port, workload=workload)
 
 
 def sample(requests: Sequence[Request], most: int) -> Sequence[Request]:
@@ -73,7 +90,7 @@ def _tokens(service: Service) -> list[dict[str, Any]]:
             }
             found += [good, *_changed(good, access.scopes or (), service.tenant_claim, tenants)]
     found.append({"iss": OTHER_ISSUER, "sub": "somebody", "aud": [OTHER_ISSUER]})
-    return [one for index, one in enumerate(found) if one not in found[:index]]
+    return list({json.encode(one): one for one in found}.values())
 
 
 def _changed(
