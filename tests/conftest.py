@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rounds", type=int, default=2, help="how often each fault is tried on real processes")
     parser.addoption("--kills", type=int, default=10, help="how often a cluster at work is killed")
     parser.addoption("--kill-seed", type=int, default=1, help="from which the moments of these kills follow")
-    parser.addoption("--faults", type=int, default=400, help="how many random faults of an OPA are tried")
+    parser.addoption("--faults", type=int, default=200, help="how many random faults of an OPA are tried")
     parser.addoption("--rules", type=int, default=100, help="how many rules are tried on OPA too")
     parser.addoption("--decisions", type=int, default=300, help="how many are recorded and replayed")
     parser.addoption("--all-cases", action="store_true", help="ask OPA all of its own cases, not one in 40")

@@ -12,7 +12,6 @@ from msgspec import structs
 
 from clusters.checked_cluster import CheckedCluster
 from clusters.embedded.node import ClusterNode
-from clusters.embedded.node_settings import ClusterNodeSettings
 from gateway import app
 from gateway.app import compose
 from gateway.identity.development_issuer import mint_token
@@ -20,6 +19,7 @@ from gateway.settings import GatewaySettings, RegionTarget, Secret, TracingSetti
 from gateway.start_error import StartError
 from observability.spans import exporter as exporting
 from observability.spans.exporter import span_exporter
+from tests.clusters.embedded.working_node import settings_without_sandbox
 from tests.observability.spans.receiver import Receiver, attributes
 from waypost.cancellation import cancel_and_wait
 
@@ -87,7 +87,7 @@ async def test_a_trace_leads_from_the_caller_to_the_task(
     receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One span for the call, its steps, the attempt and the try, each within the one before; no secret."""
-    node = ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path / "state"), cpu=4.0))
+    node = ClusterNode(settings_without_sandbox(tmp_path / "state", cpu=4.0))
     process = {"service.name": "waypost-cluster", "region": "beijing"}
     async with (
         span_exporter(receiver.url, process=process, count=node.metrics.spans) as node.spans,
@@ -139,7 +139,7 @@ async def test_a_submission_without_a_trace_is_recorded_and_a_refusal_too(
     receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its task is in the sampled trace that the gateway began. A path that names nothing is not sent."""
-    node = ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path / "state"), cpu=4.0))
+    node = ClusterNode(settings_without_sandbox(tmp_path / "state", cpu=4.0))
     async with running(settings_at(tmp_path, receiver.url), node, monkeypatch) as client:
         answer = await client.post("/v1/runs", json=document())
         found = await ended(client, answer.json()["id"])
@@ -156,7 +156,7 @@ async def test_of_the_traces_that_begin_here_a_share_is_recorded_and_of_callers_
     receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing of a trace that is not: neither by the gateway nor by the cluster or the task."""
-    node = ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path / "state"), cpu=4.0))
+    node = ClusterNode(settings_without_sandbox(tmp_path / "state", cpu=4.0))
     settings = settings_at(tmp_path, receiver.url)
     settings = structs.replace(settings, tracing=structs.replace(settings.tracing, share=0.0))
     async with running(settings, node, monkeypatch) as client:
@@ -175,7 +175,7 @@ async def test_a_receiver_that_is_down_changes_no_answer(
     monkeypatch.setattr(exporting, "SEND_SECONDS", 0.1)
     with Receiver() as gone:
         url = gone.url
-    node = ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path / "state"), cpu=4.0))
+    node = ClusterNode(settings_without_sandbox(tmp_path / "state", cpu=4.0))
     async with running(settings_at(tmp_path, url), node, monkeypatch) as client:
         answer = await client.post("/v1/runs", json=document())
         assert answer.status_code == 202

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from clusters.embedded.node import ClusterNode
-from clusters.embedded.node_settings import ClusterNodeSettings
+from tests.clusters.embedded.working_node import settings_without_sandbox
 
 
 @pytest.fixture
 async def node(tmp_path: Path) -> AsyncIterator[ClusterNode]:
-    async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path), cpu=4.0)) as node:
+    async with ClusterNode(settings_without_sandbox(tmp_path, cpu=4.0)) as node:
         yield node

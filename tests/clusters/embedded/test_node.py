@@ -11,7 +11,7 @@ from clusters.embedded.executors.registry import EXECUTORS
 from clusters.embedded.node import ClusterNode
 from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.embedded.secrets.providers import SecretSettings
-from tests.clusters.embedded.working_node import SHARD, finished, process, start
+from tests.clusters.embedded.working_node import SHARD, finished, process, settings_without_sandbox, start
 from waypost.workflow.task import TaskSpec
 
 
@@ -45,7 +45,7 @@ async def test_an_executor_that_the_host_cannot_run_is_not_advertised(
     """The gateway would place tasks that fail here, although another cluster runs them."""
     without_daemon = structs.replace(EXECUTORS["delay"], unavailable=lambda *_: "its daemon does not answer")
     monkeypatch.setattr(registry, "EXECUTORS", {**EXECUTORS, "docker": without_daemon})
-    async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path))) as node:
+    async with ClusterNode(settings_without_sandbox(tmp_path)) as node:
         executors = (await node.attempts()).status.executors
         assert "docker" not in executors
         assert {"delay", "process"} <= set(executors)
@@ -53,10 +53,10 @@ async def test_an_executor_that_the_host_cannot_run_is_not_advertised(
 
 async def test_a_clean_stop_starts_nothing(tmp_path: Path) -> None:
     """Tries that it kills free processors: what waits for them would be started, and killed at once."""
-    async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path), cpu=1.0)) as node:
+    async with ClusterNode(settings_without_sandbox(tmp_path, cpu=1.0)) as node:
         await start(node, process("a", "sleep", "300"), process("b", "touch", str(tmp_path / "b")))
     assert not (tmp_path / "b").exists()
-    async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path), cpu=1.0)) as node:
+    async with ClusterNode(settings_without_sandbox(tmp_path, cpu=1.0)) as node:
         assert (await node.attempts()).attempts == ((SHARD, False),)
 
 

@@ -9,10 +9,10 @@ import pytest
 from clusters.embedded.http.client import EmbeddedCluster
 from clusters.embedded.http.server import application
 from clusters.embedded.node import ClusterNode
-from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.embedded.ownership import Owner, after_claim
 from clusters.errors import ClusterError
 from clusters.protocol import Batch, CreateOutcome, Hello
+from tests.clusters.embedded.working_node import settings_without_sandbox
 from tests.conformance.cluster_calls import attempt, create, delay, until_end, watching
 from waypost import tls
 from waypost.pki import authority
@@ -38,7 +38,7 @@ async def cluster(
     """Runs a real cluster; yields a function that returns an adapter to it on behalf of a store."""
     context = tls.server_context(tls.cluster_credentials(folder, "beijing"))
     async with (
-        ClusterNode(ClusterNodeSettings(region="beijing", state=str(state), adopt=adopt)) as node,
+        ClusterNode(settings_without_sandbox(state, adopt=adopt)) as node,
         Server(application(node, claim=node.claim), host=HOST, port=0, tls=context) as server,
     ):
         client = tls.client_context(tls.gateway_credentials(folder))

@@ -11,7 +11,6 @@ from msgspec import structs
 from clusters.checked_cluster import CheckedCluster
 from clusters.embedded.http.client import EmbeddedCluster
 from clusters.embedded.node import ClusterNode
-from clusters.embedded.node_settings import ClusterNodeSettings
 from clusters.errors import ClusterError
 from clusters.interface import ClusterAdapter
 from clusters.protocol import AttemptId, Beat, LogChunk
@@ -20,6 +19,7 @@ from clusters.transport import Timeouts
 from gateway.cli.dev.faulty_proxy import Mode, Proxy
 from tests.clusters.embedded.http.served_cluster import HOST, served, store
 from tests.clusters.embedded.scripted_cluster import HELLO, STATUS, ScriptedCluster
+from tests.clusters.embedded.working_node import settings_without_sandbox
 from tests.conformance.cluster_adapter import ClusterAdapterConformance
 from waypost import tls
 
@@ -29,7 +29,7 @@ class TestNode(ClusterAdapterConformance):
 
     @pytest.fixture
     async def adapter(self, tmp_path: Path) -> AsyncIterator[ClusterAdapter]:
-        async with ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path))) as node:
+        async with ClusterNode(settings_without_sandbox(tmp_path)) as node:
             yield node
 
 
@@ -40,7 +40,7 @@ class TestEmbeddedCluster(ClusterAdapterConformance):
     async def adapter(self, tmp_path: Path, pki_folder: Path) -> AsyncIterator[ClusterAdapter]:
         context = tls.client_context(tls.gateway_credentials(pki_folder))
         async with (
-            ClusterNode(ClusterNodeSettings(region="beijing", state=str(tmp_path))) as node,
+            ClusterNode(settings_without_sandbox(tmp_path)) as node,
             served(node, pki_folder) as address,
             EmbeddedCluster(address, region="beijing", tls=context, store=store) as cluster,
         ):

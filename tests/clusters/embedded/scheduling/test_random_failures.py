@@ -83,7 +83,7 @@ def play(
 
 
 @given(graphs(), st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_every_task_ends_as_the_reference_says(
     graph: tuple[list[TaskSpec], dict[str, bool]], data: st.DataObject
 ) -> None:
@@ -103,7 +103,7 @@ def test_every_task_ends_as_the_reference_says(
 
 
 @given(graphs(), st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_with_fail_fast_only_what_runs_on_success_is_stopped(
     graph: tuple[list[TaskSpec], dict[str, bool]], data: st.DataObject
 ) -> None:
