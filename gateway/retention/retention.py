@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
@@ -19,6 +19,7 @@ from gateway.retention.cutoff import DAY_SECONDS, archive_before
 from gateway.retention.retention_clock import RetentionClock
 from gateway.retention.run_records import record_lines, run_lines
 from gateway.retention.trail_retention import TrailRetention
+from gateway.retention.write_groups import write_groups
 from gateway.store.interface import Store
 from gateway.store.retention import ArchivedRun
 from observability.metrics import Metrics
@@ -145,6 +146,9 @@ class Retention:
                 await self._show_oldest(before)
             waits = self._settings.deletes_trail and await self._advance_trail(files)
             rows += await self._purge() + await self._forget()
+            if self._settings.deletes_trail and not waits:
+                # A part that was cut before has gone by now, so the next one may go.
+                waits = await self._advance_trail(files)
             await self._show_oldest(before)
             return Passed(before=before, runs=runs, rows=rows, files=tuple(files), waits_for_seal=waits)
 
@@ -252,7 +256,7 @@ class Retention:
     async def _take_out(self, written: Sequence[tuple[Run, int]], file: str, *, at: float) -> frozenset[str]:
         """Takes runs out of the store whose records are in `file`; returns the ids of those it took."""
         ids = list[str]()
-        for some in _small_groups(written):
+        for some in write_groups(written, runs=TAKEN_AT_ONCE, maximum_bytes=BYTES_AT_ONCE):
             archived = [ArchivedRun(run=run, file=file, archived_at=at) for run in some]
             taken = await self._rest_after(self._store.archive_runs(archived))
             self._metrics.retention_runs.inc(sum(taken))
@@ -276,18 +280,6 @@ class Retention:
         self._metrics.retention_oldest.set(0.0 if oldest is None else max(0.0, self._clock() - oldest))
         overdue = 0.0 if oldest is None or before is None else max(0.0, before - oldest)
         self._metrics.retention_overdue.set(overdue)
-
-
-def _small_groups(runs: Iterable[tuple[Run, int]]) -> Iterator[Sequence[Run]]:
-    """Yields runs in groups for one write each; a run comes with the size of its document."""
-    group, size = list[Run](), 0
-    for run, document in runs:
-        if group and (len(group) == TAKEN_AT_ONCE or size + document > BYTES_AT_ONCE):
-            yield group
-            group, size = [], 0
-        group, size = [*group, run], size + document
-    if group:
-        yield group
 
 
 def _log_failure(error: Exception) -> None:

@@ -85,10 +85,10 @@ async def test_nothing_leaves_before_the_entry_about_it_is_sealed(tmp_path: Path
 async def test_the_next_part_follows_the_first(tmp_path: Path, store: SqliteStore) -> None:
     """Each file is named by an entry that is in the next one, or in the store."""
     await archive_all(store, store, tmp_path)
-    later = retention(store, tmp_path, at=LATER + 60 * DAY)
-    await store.keep_retention_time(LATER + 60 * DAY)
+    later = retention(store, tmp_path, at=LATER + 20 * DAY, audit_days=20.5)
+    await store.keep_retention_time(LATER + 20 * DAY)
     assert len((await later.make_pass()).files) == 1
-    await sealer(store, tmp_path, LATER + 60 * DAY).seal_all()
+    await sealer(store, tmp_path, LATER + 20 * DAY).seal_all()
     await later.make_pass()
     assert len(list((tmp_path / "archive").iterdir())) == 2
     assert [entry["kind"] for entry in (await live(store))[0]] == ["TrailArchived", "TrailArchived"]
@@ -115,6 +115,20 @@ async def test_of_too_many_entries_the_oldest_go(
     (name,) = (await passing.make_pass()).files
     gone = sum("entry" in line for line in lines_of(tmp_path / "archive" / name))
     assert sealed - gone <= sealed - 40
+
+
+async def test_a_large_trail_goes_by_one_file_for_each_seal(
+    tmp_path: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by one for two passes: the next file is written in the pass in which the one before has gone."""
+    monkeypatch.setattr(module, "FILE_ENTRIES", 1)
+    monkeypatch.setattr(module, "SEALS_AT_ONCE", 1)
+    passing = retention(store, tmp_path)
+    for _ in range(RUNS):
+        assert len((await passing.make_pass()).files) == 1
+        await sealer(store, tmp_path, LATER).seal_all()
+    assert (await passing.make_pass()).files == ()
+    assert (await verified(store, tmp_path)).sealed == RUNS + 1 + RUNS
 
 
 async def test_an_archive_that_cannot_be_written_leaves_the_trail_as_it_is(
