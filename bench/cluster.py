@@ -5,6 +5,7 @@ Usage: python bench/cluster.py
 
 import asyncio
 import os
+import resource
 import statistics
 import tempfile
 import time
@@ -19,10 +20,15 @@ from waypost.workflow.task import TaskSpec
 ROOT = Path(__file__).parents[1]
 
 
-async def run(kind: str, how: dict[str, Any], *, shards: int, tasks: int, cpu: float) -> float:
+async def run(
+    kind: str, how: dict[str, Any], *, shards: int, tasks: int, cpu: float, isolation: str = "auto"
+) -> float:
     """Runs `shards` chains of `tasks` tasks on a cluster; returns the seconds until the last shard ends."""
     with tempfile.TemporaryDirectory(dir=ROOT / "bench") as folder:
-        async with ClusterNode(ClusterNodeSettings(region="bench", state=folder, cpu=cpu)) as node:
+        settings = ClusterNodeSettings(
+            region="bench", state=folder, cpu=cpu, executors={"process": {"isolation": isolation}}
+        )
+        async with ClusterNode(settings) as node:
             fence = Fence(boot=(await node.probe()).boot, not_after=1e9)
             chain = tuple(
                 TaskSpec(name=f"t{i}", type=kind, run=how, needs=(f"t{i - 1}",) if i else ())
@@ -65,14 +71,37 @@ async def median(
     )
 
 
+def processor_seconds(who: int) -> float:
+    """Returns the processor time of this process (`RUSAGE_SELF`), or of all that it has waited for."""
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
+
+
+async def processes(isolation: str) -> None:
+    """Prints how many processes a second are started, and what each costs the cluster and the kernel."""
+    before = [processor_seconds(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    command, rounds = {"command": ["/bin/true"]}, 3
+    seconds = [
+        await run("process", command, shards=8, tasks=125, cpu=8, isolation=isolation) for _ in range(rounds)
+    ]
+    after = [processor_seconds(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    own, theirs = (
+        (end - begin) / rounds for begin, end in zip(before, after, strict=True)
+    )  # 1,000 tasks: milliseconds each
+    print(
+        f"/bin/true, 8 at a time, isolation {isolation}: {1000 / statistics.median(seconds):.0f} a second"
+        f" (aim 700); processor time each: {own:.1f} ms of the cluster, {theirs:.1f} ms of its processes"
+    )
+
+
 async def main() -> None:
     print(f"fsync of 4 kB: {fsync_milliseconds():.2f} ms")
     wide = await median(5, "delay", {"seconds": 0}, shards=10, tasks=100, cpu=1000)
     print(f"1,000 no-op tasks as 10 chains of 100: {wide:.2f} s (aim 0.5 s)")
     chain = await median(5, "delay", {"seconds": 0}, shards=1, tasks=10, cpu=1000)
     print(f"a chain of 10 no-op tasks: {chain:.3f} s (aim 0.1 s)")
-    processes = await median(3, "process", {"command": ["/bin/true"]}, shards=8, tasks=125, cpu=8)
-    print(f"/bin/true, 8 at a time: {1000 / processes:.0f} a second (aim 700)")
+    for isolation in ("none", "auto"):
+        await processes(isolation)
 
 
 if __name__ == "__main__":
