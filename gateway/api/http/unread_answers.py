@@ -22,11 +22,12 @@ class UnreadAnswers:
 
         A response that is over a limit by itself is allowed while no other is unread.
         """
+        held, total = self._bytes[tenant], self._bytes.total()
         # The tenant's own bound first: its callers are to learn that it is they who do not read.
-        if self._bytes[tenant] and self._bytes[tenant] + size >= limits.unread_bytes_per_tenant:
+        if held and held + size >= limits.unread_bytes_per_tenant:
             raise TooManyRequests("your tenant has not read its earlier answers yet")
-        total = self._bytes.total()
-        if total and total + size >= limits.unread_bytes_maximum:
+        # At most as much as is free: a few tenants that read slowly would leave nothing to all others.
+        if total and held + size >= limits.unread_bytes_maximum - total:
             raise Unavailable("too many answers have not been read yet")
 
     @contextmanager
