@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,18 +13,19 @@ from typing import Any, Final, Self
 
 from msgspec import json as msgspec_json
 
+from clusters.embedded.queueing.policies import QueuePolicy
+from clusters.embedded.queueing.queue_settings import DEFAULT_QUEUE
 from gateway.cli.context import CONTEXT_PATH, DEVELOPMENT, Context
 from gateway.cli.dev.faulty_proxy import Proxy
 from gateway.cli.dev.log_errors import why_no_start
 from gateway.cli.dev.opa_process import ENVIRONMENT
 from gateway.cli.dev.region_folders import REGIONS
 from gateway.cli.dev.sandbox_options import sandbox_options, storage_options
+from gateway.cli.dev.stack_certificates import issue_certificates
 from gateway.cli.dev.stack_opa import DATABASE, RULES, StackOpa
 from gateway.cli.errors import CliError, Exit
 from gateway.submission.audit_sealing import make_audit_key
 from waypost.files.permissions import make_private_folder, narrow, open_private, write_private
-from waypost.pki import authority
-from waypost.tls import Credentials, cluster_credentials
 
 PKI: Final = "certificates"
 """The name of the certificates' folder in a stack's folder. Its contents are made at each start."""
@@ -53,6 +53,7 @@ class Stack:
         *,
         round_trips: Mapping[str, float] = ROUND_TRIPS,
         cpu: float = 8.0,
+        queue_policy: QueuePolicy = DEFAULT_QUEUE.policy,
         port: int = 0,
         metrics_port: int = 0,
         settings: Mapping[str, str] | None = None,
@@ -66,6 +67,7 @@ class Stack:
         self.proxies: dict[str, Proxy] = {}
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self.ready: dict[str, dict[str, Any]] = {}
+        self._queue_policy = queue_policy
         self._round_trips, self._cpu, self._settings = round_trips, cpu, dict(settings or {})
         self._opa_program, self._secrets, self._shared = opa, secrets, tuple(shared)
         self._executors, self._storages = executors or {}, storage_options(storages or {})
@@ -97,7 +99,7 @@ class Stack:
             narrow(self.state / name)
         async with AsyncExitStack() as exits:
             exits.push_async_callback(self._stop_all)
-            self._issue_certificates()
+            issue_certificates(self.state / PKI, {name: self._certificates(name) for name in self.regions})
             # All are waited for, also where one fails: one that started after `_stop_all` would not be ended.
             failures = await asyncio.gather(
                 *(self.start_region(region) for region in self.regions), return_exceptions=True
@@ -121,35 +123,6 @@ class Stack:
 
     async def __aexit__(self, *_: object) -> None:
         await self._exits.aclose()
-
-    def _issue_certificates(self) -> None:
-        """Issues the TLS certificates of all the stack's processes under a new root, whose key is not kept.
-
-        All processes are started after this, so none of them holds a certificate of an earlier root.
-        """
-        folder = self.state / PKI
-        shutil.rmtree(folder, ignore_errors=True)
-        authority.create_root(folder)
-        authority.issue_gateway(folder)
-        for region in self.regions:
-            self._hand_over(authority.issue_cluster(folder, region), region)
-        (folder / "ca.key").unlink()
-
-    def _hand_over(self, issued: Credentials, region: str) -> None:
-        """Moves a region's key and certificate into the folder of the region, with a copy of the root's.
-
-        The region's tasks run as its user, and must not find the gateway's key.
-        """
-        given = cluster_credentials(self._certificates(region), region)
-        make_private_folder(given.certificate.parent)
-        for source, copy in (
-            (issued.root, given.root),
-            (issued.key, given.key),
-            (issued.certificate, given.certificate),
-        ):
-            write_private(copy, source.read_bytes())
-        issued.key.unlink()
-        issued.certificate.unlink()  # one without its key would be a fault to `waypost pki verify`
 
     def _certificates(self, region: str) -> Path:
         return self._folder(region) / "pki"
@@ -185,6 +158,7 @@ class Stack:
             "--port": port,
             "--metrics-port": self.ready.get(region, {}).get("metrics_port", 0),
             "--cpu": self._cpu,
+            "--queue-policy": self._queue_policy,
             **({} if self._secrets is None else {"--secrets.files": self._secrets.resolve()}),
         }
         words = [str(word) for option in options.items() for word in option] + self._storages

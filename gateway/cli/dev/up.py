@@ -21,7 +21,8 @@ from cyclopts.validators import Number
 from clusters.embedded.executors.process.sandbox.command_line import Sandbox
 from clusters.embedded.executors.process.sandbox.probe import make_sandbox
 from clusters.embedded.executors.process.settings import ProcessSettings
-from gateway.cli.cluster import ExecutorSettings, Storages
+from clusters.embedded.queueing.queue_settings import DEFAULT_QUEUE
+from gateway.cli.cluster import ExecutorSettings, Policy, Storages
 from gateway.cli.dev.holders import holder_of_port, holders_of_folder, is_stopped, kill_command
 from gateway.cli.dev.opa_program import OLDEST, find_opa
 from gateway.cli.dev.permitted_regions import nowhere_permitted
@@ -44,6 +45,7 @@ Processors = Annotated[
 Secrets = Annotated[
     Path | None, Parameter(help="Folder of the secrets of tasks, for every region: demo/token is a file.")
 ]
+StateFolder = Annotated[Path, Parameter(help="Folder for everything: stores, certificates, logs.")]
 PID_FILE: Final = "up.pid"
 """The name of the file in a stack's folder with the process id of the `waypost up` that has locked it."""
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -53,9 +55,7 @@ STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQ
 @command
 def up(
     *,
-    state: Annotated[Path, Parameter(help="Folder for everything: stores, certificates, logs.")] = Path(
-        ".waypost"
-    ),
+    state: StateFolder = Path(".waypost"),
     region: Annotated[tuple[str, ...], Parameter(negative="", help="Names of the regions.")] = tuple(
         ROUND_TRIPS
     ),
@@ -64,6 +64,7 @@ def up(
         int, Parameter(validator=PORT_RANGE, help="Of health and metrics; 0: any free one.")
     ] = 9090,
     cpu: Processors = 8.0,
+    queue_policy: Policy = DEFAULT_QUEUE.policy,
     opa: Annotated[
         bool, Parameter(negative="", help="Let a real OPA decide policy: that on PATH, or of `make opa`.")
     ] = False,
@@ -94,6 +95,7 @@ def up(
             port=port,
             metrics_port=metrics_port,
             cpu=cpu,
+            queue_policy=queue_policy,
             opa=program,
             secrets=secrets,
             storages=storage,

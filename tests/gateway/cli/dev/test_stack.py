@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clusters.embedded.queueing.policies import QueuePolicy
 from gateway.cli.dev.stack import Stack
 from gateway.cli.errors import CliError
 from gateway.settings_loading import load_settings
@@ -125,3 +126,11 @@ def test_settings_of_executors_reach_every_cluster_before_the_stacks_own(tmp_pat
     assert [word for word in words if word.startswith("--executor.process.own_user")] == [
         "--executor.process.own_user=true"
     ]
+
+
+def test_every_region_of_a_stack_has_the_policy_that_was_chosen(tmp_path: Path) -> None:
+    """So that what is said of a policy can be tried where one develops."""
+    words = Stack(tmp_path, ["a"], queue_policy=QueuePolicy.EDF).region_command("a", 0)
+    assert words[words.index("--queue-policy") + 1] == "edf"
+    words = Stack(tmp_path, ["a"]).region_command("a", 0)
+    assert words[words.index("--queue-policy") + 1] == "priority"
