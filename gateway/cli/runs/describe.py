@@ -1,7 +1,7 @@
 """`waypost describe`: shows one run with its shards and tasks."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from itertools import islice
 from typing import Annotated, Any, Final, TypeAlias
@@ -33,6 +33,8 @@ ITEM_CHARACTERS: Final = 40
 """The maximum number of characters of a shard's item that are shown."""
 WAITING_SHOWN: Final = 200
 """The maximum number of not yet started tasks that are shown."""
+SPARSE: Final = frozenset({"ITEM", "FAILOVERS", "LOST", "ORPHANS", "REASON"})
+"""The columns that say nothing of most runs, for which a terminal of 80 columns has no room then."""
 YEAR_10000: Final = 253_402_300_800
 """The first second, since 1970, that is too late for a date of four-digit years."""
 Waits: TypeAlias = Mapping[tuple[int, str], dict[str, Any]]
@@ -95,7 +97,7 @@ def _format_times(run: dict[str, Any]) -> str:
 def _shard_table(run: dict[str, Any]) -> Table:
     # A shard that has ended is in no region: where its last task ran tells where it was.
     last = {task["shard"]: task["region"] for task in sorted(run["tasks"], key=lambda t: t["started_at"])}
-    rows = (
+    rows = [
         [
             shard_name(shard["index"]),
             _format_item(shard.get("item")),
@@ -108,9 +110,15 @@ def _shard_table(run: dict[str, Any]) -> Table:
             shard["reason"],
         ]
         for shard in run["shards"]
-    )
+    ]
     columns = ["SHARD", "ITEM", "PHASE", "REGION", "EPOCH", "FAILOVERS", "LOST", "ORPHANS", "REASON"]
-    return table(columns, rows)
+    return _without_empty(columns, rows)
+
+
+def _without_empty(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """Builds a table without those of the `SPARSE` columns that say nothing in any row."""
+    shown = [at for at, name in enumerate(columns) if name not in SPARSE or any(row[at] for row in rows)]
+    return table([columns[at] for at in shown], ([row[at] for at in shown] for row in rows))
 
 
 def _format_item(item: Any) -> str | None:
@@ -136,7 +144,8 @@ def _task_table(run: dict[str, Any], waits: Waits) -> Table:
         for task in folded_tasks(_tasks_in_order(run))
     ]
     rows = [*started, *islice(_waiting_rows(run, waits), WAITING_SHOWN)]
-    return table(["SHARD", "TASK", "PHASE", "REGION", "TRIES", "STARTED", "TOOK", "REASON"], rows)
+    columns = ["SHARD", "TASK", "PHASE", "REGION", "TRIES", "STARTED", "TOOK", "REASON"]
+    return _without_empty(columns, rows)
 
 
 def _task_reason(task: dict[str, Any]) -> str:
