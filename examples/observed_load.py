@@ -111,7 +111,7 @@ def caller(stack: Stack, tenant: str, scopes: Sequence[str], *groups: str) -> ht
         stack.state / "development", subject="load", tenant=tenant, scopes=scopes, groups=groups
     )
     headers = {"authorization": f"Bearer {token}"}
-    return httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=10)
+    return httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=60)
 
 
 def nightly(*command: str) -> dict[str, Any]:

@@ -13,6 +13,12 @@ CLUSTERS: Final = (
         unit="percentunit",
     ),
     Panel(
+        title="Memory asked for",
+        text="The share of each cluster's memory that running tasks have asked for.",
+        lines=(("waypost_cluster_memory_asked_bytes / waypost_cluster_memory_bytes", "{{region}}"),),
+        unit="percentunit",
+    ),
+    Panel(
         title="Tasks that wait",
         text="Tasks that are ready and have no processor.",
         lines=(("waypost_cluster_queued_tasks", "{{region}}"),),
@@ -62,6 +68,27 @@ CLUSTER_SPEED: Final = (
         lines=(
             (rate("waypost_cluster_tries_started_total", "region"), "{{region}} started"),
             (rate("waypost_cluster_tries_ended_total", "region", "outcome"), "{{region}} {{outcome}}"),
+        ),
+    ),
+    Panel(
+        title="Artifacts",
+        text="What fetching and storing an artifact took: the slowest 1 %, by outcome.",
+        lines=(
+            (
+                p99("waypost_cluster_artifact_seconds", "region", "direction", "outcome") + " or vector(0)",
+                "{{region}} {{direction}} {{outcome}}",
+            ),
+        ),
+        unit="s",
+    ),
+    Panel(
+        title="Bytes of artifacts",
+        text="Fetched and stored, a second.",
+        lines=(
+            (
+                rate("waypost_cluster_artifact_bytes_total", "region", "direction") + " or vector(0)",
+                "{{region}} {{direction}}",
+            ),
         ),
     ),
     Panel(

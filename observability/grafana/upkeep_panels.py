@@ -40,9 +40,10 @@ UPKEEP: Final = (
     ),
     Panel(
         title="Retention",
-        text="Runs archived and rows deleted a second, and what failed in an hour.",
+        text="Runs and sealed entries archived, and rows deleted, a second; and what failed in an hour.",
         lines=(
             (rate("waypost_retention_archived_runs_total", "instance"), "{{instance}} runs"),
+            (rate("waypost_retention_archived_entries_total", "instance"), "{{instance}} entries"),
             (
                 f"sum by (instance) (rate(waypost_retention_deleted_rows_total[{RATE}])) or vector(0)",
                 "{{instance}} rows",
