@@ -20,8 +20,6 @@ DASHBOARDS: Final = (
             ("Regions", REGIONS),
             ("Gateways", GATEWAY),
             ("Releases", RELEASES + ROLLBACKS),
-            ("Placement and failover", LEFT_BEHIND),
-            ("Upkeep", UPKEEP),
         ),
     ),
     DashboardPage(
@@ -37,6 +35,12 @@ DASHBOARDS: Final = (
         text="For those who submit work: whether it is accepted, how long it waits, how it ends. Of all teams"
         " together: `waypost runs` shows your own.",
         rows=(("Acceptance", CALLS), ("Work", WORK), ("Releases", RELEASES)),
+    ),
+    DashboardPage(
+        uid="waypost-upkeep",
+        title="Waypost: upkeep",
+        text="For who keeps it running: notifications, retention, disks, traces, and what failovers leave.",
+        rows=(("Upkeep", UPKEEP), ("Placement and failover", LEFT_BEHIND)),
     ),
     DashboardPage(
         uid="waypost-clusters",
