@@ -23,15 +23,14 @@ from clusters.embedded.artifacts.messages import Credentials, Transfer, Transfer
 from clusters.embedded.artifacts.settings import StorageSettings
 from clusters.embedded.artifacts.transfers import Transfers
 
-LARGE = 512 << 20
-"""So many bytes are under way long enough to be interrupted."""
-
 
 class StorageWorld(ABC):
     """A storage under test, and another way to it than the one under test."""
 
     settings: StorageSettings
     credentials: Credentials | None = None
+    large: int = 512 << 20
+    """So many bytes are under way long enough to be interrupted."""
 
     @abstractmethod
     def put(self, path: str, content: bytes) -> None: ...
@@ -223,9 +222,9 @@ class ArtifactStorageConformance:
         assert (await self.fails(transfers, structs.replace(order, direction="store", file="out"))).lost
 
     @pytest.fixture
-    def storing(self, workspace: Path, order: Transfer) -> Transfer:
+    def storing(self, world: StorageWorld, workspace: Path, order: Transfer) -> Transfer:
         with (workspace / "large").open("wb") as file:
-            file.truncate(LARGE)
+            file.truncate(world.large)
         return structs.replace(order, direction="store", file="large")
 
     async def test_a_cancelled_transfer_leaves_nothing(

@@ -49,7 +49,7 @@ class S3Server(StorageWorld):
     def __init__(self, program: Path, folder: Path, pki: Path | None = None) -> None:
         self._program, self._folder, self._port = program, folder, free_port()
         self._tls = None if pki is None else issue_api(pki, ["127.0.0.1"])
-        self.credentials = KEYS
+        self.credentials, self.large = KEYS, 96 << 20
         self.settings = StorageSettings(
             endpoint=f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self._port}",
             ca_file=None if self._tls is None else str(self._tls.root),

@@ -10,7 +10,7 @@ from msgspec import structs
 from clusters.embedded.artifacts.messages import Transfer, TransferFailed
 from clusters.embedded.artifacts.transfers import Transfers
 from tests.clusters.embedded.artifacts.s3_server import KEYS, S3Server, find_server, s3_server
-from tests.conformance.artifact_storage import LARGE, ArtifactStorageConformance, become, files_in
+from tests.conformance.artifact_storage import ArtifactStorageConformance, become, files_in
 from waypost.pki.authority import create_root
 
 PROGRAM = find_server()
@@ -40,7 +40,7 @@ class TestBucketStorage(ArtifactStorageConformance):
 
         world.start()
         assert world.get(storing.path) is None
-        assert (await transfers.move(storing, key="demo")).bytes == LARGE
+        assert (await transfers.move(storing, key="demo")).bytes == world.large
 
     async def test_a_server_that_dies_during_a_download_loses_the_try(
         self, world: S3Server, workspace: Path, order: Transfer, storing: Transfer, transfers: Transfers
