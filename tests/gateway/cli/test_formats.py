@@ -71,7 +71,8 @@ RETENTION: dict[str, Any] = {
     "before": 1.0,
     "passing": False,
 }
-RETENTION |= {"runs_days": 1.0, "runs_maximum": 2}
+RETENTION |= {"runs_days": 1.0, "runs_maximum": 2, "audit_days": 1.0, "audit_maximum": 2}
+RETENTION |= {"behind_seconds": 1.0, "sealed_entries": 2, "archived_trail": None}
 """The gateway's answer about retention, in which there is no text that anybody has chosen."""
 STEPS = ("shadow", "canary", "activate", "promote", "rollback", "approve")
 LOCAL = {
