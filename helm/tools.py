@@ -20,6 +20,7 @@ from typing import Final
 HELM_VERSION: Final = "4.3.1"
 KUBERNETES_VERSION: Final = "1.37.0"
 API_SERVER_VERSION: Final = "1.37.2"
+KUBERNETES_PROGRAMS: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 ISTIOCTL_VERSION: Final = "v0.0.0-20260827124520-eed52ebb66ad"
 """The version of Istio's Go module, which has no tags of its releases."""
 OLDEST: Final = (3, 18, 0)
@@ -46,9 +47,10 @@ def find_schemas() -> Path | None:
 
 
 def find_kubernetes() -> Path | None:
-    """Returns the folder with the API server and the types of operators; None before `make kubernetes`."""
+    """Returns the folder with Kubernetes' programs, kwok and the types; None before `make kubernetes`."""
     folder = cache().parent / f"kubernetes-{API_SERVER_VERSION}"
-    return folder if (folder / "kube-apiserver").is_file() else None
+    programs = (*KUBERNETES_PROGRAMS, "kwok")
+    return folder if all((folder / name).is_file() for name in programs) else None
 
 
 def find_istioctl() -> Path | None:

@@ -1,7 +1,7 @@
 """Runs a real API server of Kubernetes with an etcd, for tests; they are skipped where there is none.
 
 `make kubernetes` builds it, which takes a quarter of an hour. There are no controllers and no nodes: objects
-are checked, defaulted, admitted and stored, and no pod is started.
+are checked, defaulted, admitted and stored, and no pod is started (`played_nodes.py` has these).
 """
 
 import shutil
@@ -79,6 +79,10 @@ class ApiServer:
         answer = self.client.get(f"/{group}/namespaces/{NAMESPACE}/{resource}").raise_for_status()
         return list(answer.json()["items"])
 
+    def listed_everywhere(self, resource: str) -> list[Any]:
+        """Returns the objects of a kind that is in no namespace, such as nodes."""
+        return list(self.client.get(f"/api/v1/{resource}").raise_for_status().json()["items"])
+
     def _path(self, made: Object) -> str:
         version: str = made["apiVersion"]
         group = f"/apis/{version}" if "/" in version else f"/api/{version}"
@@ -93,7 +97,8 @@ class ApiServer:
 
 
 @contextmanager
-def _program(log: Path, *words: str | Path) -> Iterator[None]:
+def program(log: Path, *words: str | Path) -> Iterator[None]:
+    """Runs a program, with its output in the file `log`, and ends it after the `with` block."""
     with log.open("wb") as output:
         process = subprocess.Popen([*map(str, words)], stdout=output, stderr=output, cwd=log.parent)
     try:
@@ -123,7 +128,7 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
         addresses = [f"--listen-client-urls={store}", f"--advertise-client-urls={store}"]
         peers = [f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}"]
         cluster = [f"--initial-cluster=default={peer}", f"--data-dir={folder / 'etcd'}"]
-        stack.enter_context(_program(folder / "etcd.log", etcd, *addresses, *peers, *cluster))
+        stack.enter_context(program(folder / "etcd.log", etcd, *addresses, *peers, *cluster))
         where = [f"--etcd-servers={store}", "--bind-address=127.0.0.1", f"--secure-port={port}"]
         who = [f"--token-auth-file={folder / 'tokens.csv'}", "--authorization-mode=RBAC", *keys]
         rest = ["--service-account-issuer=https://test.invalid", "--service-cluster-ip-range=10.0.0.0/24"]
@@ -136,7 +141,7 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
             *last,
             "--disable-admission-plugins=ServiceAccount",
         ]
-        stack.enter_context(_program(folder / "api-server.log", *words))
+        stack.enter_context(program(folder / "api-server.log", *words))
         server = ApiServer(port, folder)
         stack.enter_context(server.client)
         _prepare(server, found)

@@ -25,13 +25,13 @@ def helm() -> Path:
     return found
 
 
-def run_helm(*words: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+def run_helm(*words: str | Path, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
     answer = subprocess.run(
         [helm(), *words],
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=timeout,
         env={"HOME": "/nonexistent"},
     )
     assert not check or answer.returncode == 0, answer.stderr + answer.stdout
