@@ -41,7 +41,7 @@ def played_nodes(server: ApiServer, folder: Path) -> Iterator[None]:
         ):
             stack.enter_context(program(folder / f"{name}.log", found / name, *words))
         for made in (
-            *map(_node, ZONES),
+            *map(_node, REGIONS),
             *(_volume(number, name) for number in range(VOLUMES) for name in CLASSES),
         ):
             assert server.apply(made, dry_run=False) == ""
