@@ -172,7 +172,8 @@ def leave_region(
     Instead it is quarantined after too many failovers, or too many lost regions that count against it.
     """
     count_loss(tracked, now, settings)
-    failovers, losses = tracked.shard.failovers, tracked.shard.regions_lost
+    # Those whose proof is still to come count here too: until it comes one region more would be ended.
+    failovers, losses = tracked.shard.failovers, tracked.shard.regions_lost + len(tracked.unproven_boots)
     if losses >= settings.region_losses_maximum:
         event = Event.EXHAUSTED
         reason = f"{losses} regions in a row died or fell silent while a task of it ran there"
@@ -190,6 +191,9 @@ def send_again(tracked: TrackedShard, region: Region, now: Instant, settings: Fa
     """
     boot, newest = (None, 0) if region.status is None else (region.status.boot, region.status.seq)
     restarted = tracked.shard.fence is not None and tracked.shard.fence.boot != boot
+    if restarted and any(since > tracked.suspected_at for since in tracked.running_since.values()):
+        # Its journal said only after the restart that a task ran there before: the loss blamed nobody for it.
+        tracked.blamed = True
     ran = tracked.blamed or bool(tracked.running_since)
     if restarted:
         # A task may have started and ended its region before that was heard: then the journal still says so.

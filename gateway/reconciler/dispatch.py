@@ -245,7 +245,7 @@ def apply_answers(
         ):
             _apply_create_answer(tracked, create, now, settings)
     for tombstone in answers.tombstones:
-        apply_tombstone_answer(ws, region, tombstone, now, settings)
+        apply_tombstone_answer(ws, region, tombstone, now, settings, boot=answers.status.boot)
 
 
 def _apply_create_answer(

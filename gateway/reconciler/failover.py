@@ -12,7 +12,7 @@ from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Event, Phase
 from gateway.reconciler.attempt_events import leave_region, lose_attempt, send_again
 from gateway.reconciler.working_set.region import Region
-from gateway.reconciler.working_set.region_losses import blame_shards
+from gateway.reconciler.working_set.region_losses import blame_shards, doubt_loss
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.regions.blackout_guard import enough_answer
@@ -63,8 +63,8 @@ def fail_over(
         proven = not cut_off and enough_answer(answering, len(healths))
         unconfirmed = _never_confirmed(tracked, now) and any_kept_answering(healths, tracked.suspected_at)
         if (proven or unconfirmed) and _waited(tracked, now, settings) and not _is_coming_back(ws, tracked):
-            # Without proof that the region was lost it is nobody's fault.
-            tracked.blamed &= proven
+            if not proven:
+                doubt_loss(tracked)
             leave_region(tracked, now, "RegionLost", settings)
 
 

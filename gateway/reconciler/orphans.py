@@ -12,6 +12,7 @@ from gateway.core.history import HistoryKind, OrphanDetail
 from gateway.core.instant import NEVER, Instant
 from gateway.core.shard_states import Event, Phase, attempt_id
 from gateway.reconciler.working_set.region import Region
+from gateway.reconciler.working_set.region_losses import count_unproven_loss
 from gateway.reconciler.working_set.tracked_shard import TrackedShard
 from gateway.reconciler.working_set.working_set import WorkingSet
 from gateway.settings import FailoverSettings
@@ -76,9 +77,15 @@ def mark_tombstones_sent(
 
 
 def apply_tombstone_answer(
-    ws: WorkingSet, region: Region, answer: TombstoneAnswer, now: Instant, settings: FailoverSettings
+    ws: WorkingSet,
+    region: Region,
+    answer: TombstoneAnswer,
+    now: Instant,
+    settings: FailoverSettings,
+    *,
+    boot: str,
 ) -> None:
-    """Takes an orphan off its shard's list, if the cluster's answer confirms that nothing of it is left.
+    """Takes an orphan off its shard's list, if the answer of the cluster's `boot` says that nothing is left.
 
     If another journal than the orphan's answers, a waiting exclusive shard's leases must have ended too.
     """
@@ -98,6 +105,7 @@ def apply_tombstone_answer(
         or tracked.leases_ended(now, settings.exclusive_wait_seconds)
     ):
         tracked.drop_orphan(orphan)
+        count_unproven_loss(tracked, orphan.epoch, boot, now, settings)
         tracked.add_history(now, HistoryKind.REAPED, OrphanDetail(region=region.name, epoch=orphan.epoch))
 
 

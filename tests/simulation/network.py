@@ -52,6 +52,8 @@ class NetworkPath:
     delay_seconds: float = 0.02
     loss: float = 0.0
     """The probability that a request, or its answer, does not arrive though the path is not cut."""
+    answers_end: bool = False
+    """Whether the answers and events that are on their way from a cluster are lost when it ends."""
     duplicates: float = 0.0
     """The probability that a batch arrives a second time, up to half a minute later."""
 
@@ -100,6 +102,10 @@ class SimulatedLink:
     def _lost(self) -> bool:
         return self.rng.random() < self.path.loss
 
+    def _ended_since(self, boot: str) -> bool:
+        """Returns whether what `boot` of the cluster has sent is lost, since that has ended meanwhile."""
+        return self.path.answers_end and not (self.cluster.up and self.cluster.boot == boot)
+
     def _call(self, ask: Callable[[], object], on_result: Callable[[object, str | None], None]) -> None:
         """Simulates a request and its answer, each of which may get lost; calls `on_result` exactly once."""
         finished = False
@@ -118,8 +124,16 @@ class SimulatedLink:
                 answer, failure = ask(), None
             except ClusterError as error:
                 answer, failure = None, error.reason
+            boot = self.cluster.boot
+
+            def deliver() -> None:
+                if self._ended_since(boot):
+                    finish(None, "Unreachable")
+                else:
+                    finish(answer, failure)
+
             if not self.path.answers_cut and not self._lost():
-                self.timeline.after(self._delay(), lambda: finish(answer, failure))
+                self.timeline.after(self._delay(), deliver)
 
         self.timeline.after(TIMEOUT_SECONDS, lambda: finish(None, "Timeout"))
         if not self.path.requests_cut and not self._lost():
@@ -210,8 +224,10 @@ class SimulatedLink:
             self.opened = False
             return
 
+        boot = self.cluster.boot
+
         def arrive() -> None:
-            if stream != self.stream or not self.alive:
+            if stream != self.stream or not self.alive or self._ended_since(boot):
                 return
             self.heard_at = self.timeline.now
             for event in events:

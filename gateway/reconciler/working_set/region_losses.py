@@ -64,8 +64,30 @@ def count_loss(tracked: TrackedShard, now: Instant, settings: FailoverSettings) 
     """
     if tracked.blamed:
         tracked.blamed = False
-        lost = regions_lost_after(tracked.shard, now.wall, settings)
-        tracked.shard = structs.replace(tracked.shard, regions_lost=lost, region_lost_at=now.wall)
+        _add_loss(tracked, now, settings)
+
+
+def doubt_loss(tracked: TrackedShard) -> None:
+    """Takes a region's loss that is not proven off the shard; it counts if the region comes back restarted.
+
+    A region that answers under the same boot was cut off from this gateway, which is nobody's fault.
+    """
+    if tracked.blamed and tracked.shard.fence is not None:
+        tracked.unproven_boots[tracked.shard.epoch] = tracked.shard.fence.boot
+    tracked.blamed = False
+
+
+def count_unproven_loss(
+    tracked: TrackedShard, epoch: int, boot: str, now: Instant, settings: FailoverSettings
+) -> None:
+    """Counts the loss of the region that had the attempt of `epoch`, if it is back under another `boot`."""
+    if tracked.unproven_boots.pop(epoch, boot) != boot:
+        _add_loss(tracked, now, settings)
+
+
+def _add_loss(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:
+    lost = regions_lost_after(tracked.shard, now.wall, settings)
+    tracked.shard = structs.replace(tracked.shard, regions_lost=lost, region_lost_at=now.wall)
 
 
 def keep_apart(tracked: TrackedShard, now: Instant, settings: FailoverSettings) -> None:

@@ -109,6 +109,8 @@ class TrackedShard:
     """The time since which the shard has no region that answers; None while it has one."""
     blamed: bool = False
     """Whether a task of the shard ran when its region was lost, which may count against the shard."""
+    unproven_boots: dict[int, str] = field(default_factory=dict)
+    """By epoch, the boot of a region that was left without proof of its loss, which would have counted."""
     unheard_until: int = 0
     """The newest event of the journal at the region's last restart, if no task was known to run there."""
     ran_seconds: float = 0.0

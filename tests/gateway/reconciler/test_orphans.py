@@ -49,6 +49,6 @@ def test_another_journal_may_end_what_may_overlap() -> None:
     )
     answer = TombstoneAnswer(attempt=AttemptId(run="run-1", shard=0, epoch=1), gone=True)
 
-    apply_tombstone_answer(ws, ws.regions["beijing"], answer, NOW, SETTINGS)
+    apply_tombstone_answer(ws, ws.regions["beijing"], answer, NOW, SETTINGS, boot="boot")
 
     assert ws.shards["run-1", 0].shard.orphans == ()
