@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO, Final, NoReturn, Protocol
+from typing import BinaryIO, Final, Protocol
 
 import msgspec
 
@@ -161,10 +161,31 @@ def serve(build: Callable[[Transfer], Storage]) -> None:
     os.write(sys.stdout.fileno(), frame(msgspec.msgpack.encode(reply)))
 
 
-def _end(*_: object) -> NoReturn:
+_waits: Final = {"held": False, "asked": False}
+"""Whether the end of this process waits, and whether it was asked to end meanwhile."""
+
+
+@contextlib.contextmanager
+def held_end() -> Iterator[None]:
+    """Has the end of this process wait until the block is left, then raises `Ended` if it was asked to end.
+
+    Inside something is begun that cannot be taken back before its answer is there.
+    """
+    _waits["held"] = True
+    try:
+        yield
+    finally:
+        _waits["held"] = False
+    if _waits["asked"]:
+        raise Ended
+
+
+def _end(*_: object) -> None:
     # Once: what takes back what was begun is not interrupted.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Ended
+    _waits["asked"] = True
+    if not _waits["held"]:
+        raise Ended
 
 
 def _end_with_cluster() -> None:

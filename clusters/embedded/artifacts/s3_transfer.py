@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from clusters.embedded.artifacts.messages import Transfer, TransferFailed
-from clusters.embedded.artifacts.moving import PIECE_BYTES, HashedFile, serve
+from clusters.embedded.artifacts.moving import PIECE_BYTES, HashedFile, held_end, serve
 
 PART_BYTES: Final = 16 << 20
 """The size of the parts of a large object, unless it would have too many; smaller ones are put at once."""
@@ -79,10 +79,12 @@ class BucketStorage:
 
     def _write_in_parts(self, named: dict[str, Any], content: HashedFile) -> None:
         """Stores a large object, which appears when its last part is there; takes back what it began."""
-        with _faults():
-            upload = {"UploadId": self._client.create_multipart_upload(**named)["UploadId"]}
         size, parts = max(PART_BYTES, -(-content.size // PARTS)), list[dict[str, Any]]()
+        upload: dict[str, str] = {}
         try:
+            # The server may have begun it before its answer with the name is here.
+            with _faults(), held_end():
+                upload["UploadId"] = self._client.create_multipart_upload(**named)["UploadId"]
             while piece := content.read(size):
                 number = len(parts) + 1
                 with _faults():
@@ -92,8 +94,9 @@ class BucketStorage:
                 self._client.complete_multipart_upload(**named, **upload, MultipartUpload={"Parts": parts})
         except BaseException:
             # Also where this process is to end: parts of which nothing becomes cost as much as objects.
-            with contextlib.suppress(BotoCoreError, ClientError, HTTPClientError):
-                self._client.abort_multipart_upload(**named, **upload)
+            if upload:
+                with contextlib.suppress(BotoCoreError, ClientError, HTTPClientError):
+                    self._client.abort_multipart_upload(**named, **upload)
             raise
 
 

@@ -125,7 +125,7 @@ async def test_a_container_gets_secrets_as_files_and_prints_none(
     outcome = await executor.execute(made, folders(tmp_path), None)
     assert (outcome.reason, outcome.exit_code) == ("exit code 3", 3)
     log = folders(tmp_path).log.read_text()
-    assert log.startswith("***")
+    assert "***" in log  # before or behind what the other stream has
     assert not folders(tmp_path).secrets.exists()
     made = structs.replace(made, secrets=Secrets([(structs.replace(secret, form="env"), value)]))
     outcome = await executor.execute(made, folders(tmp_path), None)
