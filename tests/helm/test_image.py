@@ -27,6 +27,14 @@ def test_the_image_has_the_versions_that_are_tested() -> None:
     assert locked(ROOT / "helm" / "image.lock").items() <= locked(ROOT / "requirements.lock").items()
 
 
+def test_the_site_is_made_with_the_versions_that_are_tested() -> None:
+    """It is made in the environment of development, of which it would exchange packages."""
+    tested, site = locked(ROOT / "requirements.lock"), locked(ROOT / "docs" / "requirements.lock")
+    assert {name: site[name] for name in site.keys() & tested} == {
+        name: tested[name] for name in site.keys() & tested
+    }
+
+
 def test_the_image_has_what_waypost_needs_and_spans_and_no_tools() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]

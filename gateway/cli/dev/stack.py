@@ -158,7 +158,8 @@ class Stack:
             "--port": port,
             "--metrics-port": self.ready.get(region, {}).get("metrics_port", 0),
             "--cpu": self._cpu,
-            "--queue-policy": self._queue_policy,
+            # Only where it is not the default: regions of an earlier version do not know it.
+            **({} if self._queue_policy == DEFAULT_QUEUE.policy else {"--queue-policy": self._queue_policy}),
             **({} if self._secrets is None else {"--secrets.files": self._secrets.resolve()}),
         }
         words = [str(word) for option in options.items() for word in option] + self._storages
